@@ -1,0 +1,28 @@
+"""What the engine raises.
+
+    EngineError
+    ├── UsageError          our caller's mistake: shapes, dtypes, names
+    │   └── TraceError      a function that cannot be traced to a Program faithfully
+    ├── ProgramError        bytes or a table that are not a valid Program, or one over a limit
+    └── DeviceError         the environment: no device, a failed build, a device with wrong bits
+"""
+
+
+class EngineError(Exception):
+    """The root of every error that the engine raises on purpose."""
+
+
+class UsageError(EngineError):
+    """The caller asked for something that has no meaning; the message gives the value."""
+
+
+class TraceError(UsageError):
+    """A function cannot be traced to a Program that would always do the same."""
+
+
+class ProgramError(EngineError):
+    """A Program from outside is malformed or over a limit."""
+
+
+class DeviceError(EngineError):
+    """An OpenCL device is missing, failed, or does not return the defined bits."""
