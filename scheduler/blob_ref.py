@@ -18,7 +18,7 @@ class BlobRef(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    root: Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\Z")]
+    root: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size: Annotated[int, Field(ge=0, le=BLOB_BYTES_MAX)]
 
     @classmethod
