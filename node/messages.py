@@ -1,0 +1,193 @@
+"""The control messages that nodes exchange, and their bounds.
+
+Every payload from a peer is one JSON object of this closed union; anything else is a `PeerFault`.
+The protocols are request and response over a persistent stream, so each side always knows what may
+come next (docs/spec/protocol.md, section 5). Hashes are 64 hexadecimal digits without a prefix,
+addresses are checksummed or lower-case hexadecimal with 0x.
+"""
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from node.errors import PeerFault
+from scheduler.blob_ref import BlobRef
+
+OFFER_PROTOCOL = "/ainur/offer/0"
+WORK_PROTOCOL = "/ainur/work/0"
+JOB_PROTOCOL = "/ainur/job/0"
+
+MESSAGE_BYTES_MAX = 512 * 1024
+
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+Signature = Annotated[str, Field(pattern=r"^[0-9a-f]{130}$")]
+Reason = Annotated[str, Field(max_length=400)]
+Index = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Message(BaseModel):
+    """The base of every message: strict, closed, immutable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class UnitKey(Message):
+    """Which unit of a job: the slot of a round, and how often it was committed on chain before."""
+
+    round: Index
+    slot: Index
+    attempt: Index
+
+
+class AcceptedResult(Message):
+    """The result that fills a slot of a finished round."""
+
+    slot: Index
+    result_root: Hash
+    blob: BlobRef
+
+
+class OfferJob(Message):
+    """Submitter to peer: hold this job's program and data; ask me for the blobs."""
+
+    type: Literal["offer_job"] = "offer_job"
+    job_id: Hash
+    manifest: BlobRef
+
+
+class JobHeld(Message):
+    """Peer to submitter: every blob of the job is stored here."""
+
+    type: Literal["job_held"] = "job_held"
+    job_id: Hash
+    wallet: Address
+
+
+class PullUnit(Message):
+    """Worker to coordinator: give me work."""
+
+    type: Literal["pull_unit"] = "pull_unit"
+    job_id: Hash
+    memory_bytes: Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class UnitAssigned(Message):
+    """Coordinator to worker: compute this unit before the deadline."""
+
+    type: Literal["unit_assigned"] = "unit_assigned"
+    unit: UnitKey
+    checkpoint: BlobRef
+    checkpoint_root: Hash
+    timeout_ms: Annotated[int, Field(gt=0, lt=2**40)]
+
+
+class UnitDeclined(Message):
+    """Coordinator to worker: nothing for you now, and why."""
+
+    type: Literal["unit_declined"] = "unit_declined"
+    reason: Reason
+    retry_after_ms: Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class CommitUnit(Message):
+    """Worker to coordinator: the unit is done; this commits me to its bits."""
+
+    type: Literal["commit_unit"] = "commit_unit"
+    job_id: Hash
+    unit: UnitKey
+    result_root: Hash
+    blob: BlobRef
+    commitment: Hash
+    milliseconds: Annotated[int, Field(ge=0, lt=2**40)]
+
+
+class Receipt(Message):
+    """Coordinator to worker: your commitment is in my journal; the signature proves it."""
+
+    type: Literal["receipt"] = "receipt"
+    unit: UnitKey
+    signature: Signature
+
+
+class AskRound(Message):
+    """Anyone to a holder of the job: which results made the checkpoint after this round?"""
+
+    type: Literal["ask_round"] = "ask_round"
+    job_id: Hash
+    round: Index
+
+
+class RoundResults(Message):
+    """The results of a finished round, in slot order."""
+
+    type: Literal["round_results"] = "round_results"
+    round: Index
+    results: Annotated[tuple[AcceptedResult, ...], Field(max_length=64)]
+
+
+class AskJob(Message):
+    """Anyone to the coordinator: how far is the job?"""
+
+    type: Literal["ask_job"] = "ask_job"
+    job_id: Hash
+
+
+class JobProgress(Message):
+    """How far a job is, as its coordinator sees it; a rendered `scheduler` progress."""
+
+    type: Literal["job_progress"] = "job_progress"
+    job_id: Hash
+    document: Annotated[str, Field(max_length=MESSAGE_BYTES_MAX // 2)]
+
+
+class Refused(Message):
+    """The answer to a request that cannot be served, with the reason."""
+
+    type: Literal["refused"] = "refused"
+    reason: Reason
+
+
+AnyMessage = Annotated[
+    OfferJob
+    | JobHeld
+    | PullUnit
+    | UnitAssigned
+    | UnitDeclined
+    | CommitUnit
+    | Receipt
+    | AskRound
+    | RoundResults
+    | AskJob
+    | JobProgress
+    | Refused,
+    Field(discriminator="type"),
+]
+
+_ADAPTER: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
+M = TypeVar("M", bound=Message)
+
+
+def encode(message: Message) -> bytes:
+    """The payload of a message."""
+    return message.model_dump_json().encode()
+
+
+def decode(payload: bytes) -> Message:
+    """The message in a payload from a peer; PeerFault names the first thing that is wrong."""
+    if len(payload) > MESSAGE_BYTES_MAX:
+        raise PeerFault(f"a control message has {len(payload)} bytes, over {MESSAGE_BYTES_MAX}")
+    try:
+        return _ADAPTER.validate_json(payload)
+    except (ValidationError, RecursionError) as error:
+        detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "too deep"
+        raise PeerFault(f"a malformed control message: {detail}") from None
+
+
+def expect(message: Message, kind: type[M]) -> M:
+    """The message as the kind that may come now; a refusal or another kind is a PeerFault."""
+    if isinstance(message, kind):
+        return message
+    if isinstance(message, Refused):
+        raise PeerFault(f"the peer refused: {message.reason}")
+    raise PeerFault(f"{kind.__name__} was due, {type(message).__name__} came")
