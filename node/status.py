@@ -1,0 +1,51 @@
+"""What a person sees of a node: one typed status behind the CLI, `--json` and the local API."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class StatusModel(BaseModel):
+    """The base of status documents: closed and immutable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class JobStatus(StatusModel):
+    """One job as this node sees it; `waiting_for` says why nothing happens, empty if it does."""
+
+    job_id: str
+    name: str
+    state: str
+    role: str
+    rounds_done: int
+    rounds: int
+    slots: int
+    waiting_for: str
+
+
+class NodeStatus(StatusModel):
+    """One node. Money in wei, times in seconds, speeds in GFLOP/s."""
+
+    version: str
+    peer_id: str
+    wallet: str
+    pid: int
+    uptime_s: float
+    device: str
+    addresses: Annotated[tuple[str, ...], Field(default=())]
+    peers: int
+    bond_wei: int
+    active: bool
+    chain_block: int
+    units_computed: int
+    audits_computed: int
+    units_lost: int
+    flops: int
+    compute_s: float
+    gflops_per_s: float
+    earned_wei: int
+    claimed_wei: int
+    draining: bool
+    activity: str
+    jobs: Annotated[tuple[JobStatus, ...], Field(default=())]
