@@ -18,11 +18,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from node.files import write_atomic
+from node.files import PRIVATE, write_atomic
 from node.status import NodeStatus
-
-API_FILE = "api.json"
-
 
 def build_app(
     token: str,
@@ -69,20 +66,19 @@ def build_app(
 
 
 async def serve_api(
-    home: Path,
+    api_file: Path,
     port: int,
     status: Callable[[], NodeStatus],
     job: Callable[[str], dict[str, object] | None],
     stop: Callable[[], None],
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled; `api.json` in the home tells where, and goes away at the end."""
+    """Serve until cancelled; `api_file` tells where and with which token while we do."""
     token = secrets.token_urlsafe(32)
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.errorlog = None
     config.graceful_timeout = 1
-    api_file = home / API_FILE
     try:
         async with trio.open_nursery() as nursery:
             addresses: list[str] = await nursery.start(
@@ -94,7 +90,7 @@ async def serve_api(
                 )
             )
             document = json.dumps({"url": addresses[0], "token": token})
-            write_atomic(api_file, document.encode(), mode=0o600)
+            write_atomic(api_file, document.encode(), mode=PRIVATE)
             task_status.started()
     finally:
         api_file.unlink(missing_ok=True)
