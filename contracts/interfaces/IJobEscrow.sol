@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {JobId} from "../types/Identifiers.sol";
+import {Job, JobTerms} from "../types/Job.sol";
+
+/// @title What submitters deposit for their jobs
+/// @notice For every job: deposited = paid + refunded + fees + held.
+interface IJobEscrow {
+    /// @notice A job was funded.
+    event JobFunded(
+        JobId indexed jobId, address indexed submitter, JobTerms terms, uint128 auditWei, uint256 deposited
+    );
+
+    /// @notice The submitter cancelled; no round starts any more.
+    event JobCancelled(JobId indexed jobId);
+
+    /// @notice Money went back to the submitter.
+    event JobRefunded(JobId indexed jobId, address indexed to, uint256 amount);
+
+    /// @notice A finalised round was paid to the distributor; the fee was burned.
+    event RoundPaid(JobId indexed jobId, uint32 indexed round, uint256 amount, uint256 fee);
+
+    /// @notice The last round was paid.
+    event JobCompleted(JobId indexed jobId);
+
+    /// @notice The job is closed: the rest was refunded, nothing more is paid.
+    event JobSettled(JobId indexed jobId);
+
+    /// @notice The paying seat was given away, once and for ever.
+    event SeatsBound(address indexed ledger, address indexed distributor);
+
+    /// @notice The manifest's digest, blob root or size is zero.
+    error BadManifest(bytes32 digest, bytes32 root, uint64 size);
+
+    /// @notice Rounds must be 1 to `max`.
+    error BadRounds(uint32 rounds, uint256 max);
+
+    /// @notice Slots must be 1 to `max`.
+    error BadSlots(uint32 slots, uint256 max);
+
+    /// @notice A unit's price is at least 1 wei.
+    error BadPrice(uint128 unitWei);
+
+    /// @notice The deadline must be after `earliest` and not after `latest`.
+    error BadDeadline(uint64 deadline, uint256 earliest, uint256 latest);
+
+    /// @notice No such job.
+    error UnknownJob(JobId jobId);
+
+    /// @notice Only the submitter cancels.
+    error NotSubmitter(JobId jobId, address caller);
+
+    /// @notice Cancelled, completed or settled already.
+    error NotCancellable(JobId jobId);
+
+    /// @notice The job is closed.
+    error AlreadySettled(JobId jobId);
+
+    /// @notice A round may still be earned until `earliest`.
+    error NotYetSettleable(JobId jobId, uint256 earliest);
+
+    /// @notice Only the ledger pays rounds.
+    error NotLedger(address caller);
+
+    /// @notice Rounds are paid in order, each once.
+    error WrongRound(JobId jobId, uint32 round, uint32 expected);
+
+    /// @notice More than a round can cost.
+    error PaymentTooHigh(JobId jobId, uint256 amount, uint256 max);
+
+    /// @notice Only the deployer binds the seats.
+    error NotDeployer(address caller);
+
+    /// @notice The seats were given already, or to nobody.
+    error BadBinding(address ledger, address distributor);
+
+    /// @notice Deposits quote(terms) (the escrow must be approved) and opens the job.
+    function fund(JobTerms calldata terms) external returns (JobId jobId);
+
+    /// @notice Stops the job. Refunds at once what cannot be earned any more: all but the price of a started round.
+    function cancel(JobId jobId) external;
+
+    /// @notice Closes the job and refunds the rest: after completion, or when a started round cannot be earned any more.
+    /// Anyone.
+    function settle(JobId jobId) external;
+
+    /// @notice Moves a finalised round's rewards to the distributor and burns the fee. Only the ledger.
+    function payRound(JobId jobId, uint32 round, uint256 amount) external;
+
+    /// @notice Gives the paying seat to the ledger and names the distributor. Only the deployer, once.
+    function bind(address ledger, address distributor) external;
+
+    /// @notice What fund(terms) will take.
+    function quote(JobTerms calldata terms) external view returns (uint256 depositWei);
+
+    /// @notice All about a job; reverts if there is none.
+    function jobs(JobId jobId) external view returns (Job memory);
+
+    /// @notice What is still held for a job.
+    function heldOf(JobId jobId) external view returns (uint256);
+
+    /// @notice Whether commitRound may add to the open round; `started`: it has committed units.
+    function acceptsWork(JobId jobId, bool started) external view returns (bool);
+
+    /// @notice The first moment at which settle works although a round is started.
+    function settleableAt(JobId jobId) external view returns (uint256);
+
+    /// @notice How many jobs were ever funded.
+    function jobCount() external view returns (uint256);
+
+    /// @notice A job by the order of funding, from 0.
+    function jobIdAt(uint256 index) external view returns (JobId);
+}

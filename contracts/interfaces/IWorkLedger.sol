@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {JobId, UnitId} from "../types/Identifiers.sol";
+import {Batch, Claim, FinalizedRound, PassReason, Unit, UnitStatus} from "../types/Work.sol";
+import {IRefereeCallback} from "./IReferee.sol";
+
+/// @title Leases, rounds, audits and their outcome
+/// @notice No unit can stay in a waiting state: every wait has a deadline after which anyone may move the unit on.
+interface IWorkLedger is IRefereeCallback {
+    /// @notice A node became the coordinator of a job.
+    event LeaseTaken(JobId indexed jobId, address indexed holder, uint64 expiresAt);
+
+    /// @notice A call of the coordinator extended its lease.
+    event LeaseRenewed(JobId indexed jobId, address indexed holder, uint64 expiresAt);
+
+    /// @notice Results of open slots are committed. The hash of `drawBlock` decides who is audited by whom.
+    event RoundCommitted(
+        JobId indexed jobId, uint32 indexed round, uint32 batch, bytes32 claimsRoot, uint256 drawBlock, Claim[] claims
+    );
+
+    /// @notice The draw is fixed. `late`: nobody captured it within 256 blocks, so every unit is drawn.
+    event DrawCaptured(JobId indexed jobId, uint32 indexed round, uint32 batch, bytes32 seed, bool late);
+
+    /// @notice A unit has a (new) auditor, who must commit by `deadline`.
+    event UnitDrawn(
+        UnitId indexed unitId,
+        address indexed auditor,
+        JobId indexed jobId,
+        uint32 round,
+        uint32 slot,
+        uint32 attempt,
+        address worker,
+        uint64 deadline
+    );
+
+    /// @notice A unit counts without an audit; challenges until `deadline`.
+    event UnitPassed(UnitId indexed unitId, JobId indexed jobId, PassReason reason, uint64 deadline);
+
+    /// @notice The auditor committed; by `deadline` the worker must open or, if it has, the auditor reveal.
+    event AuditCommitted(UnitId indexed unitId, address indexed auditor, uint64 deadline);
+
+    /// @notice The worker's unit root is public; by `deadline` the auditor must reveal (0 while disputed).
+    event UnitOpened(UnitId indexed unitId, bytes32 unitRoot, uint64 deadline);
+
+    /// @notice The auditor's unit root is public.
+    event AuditRevealed(UnitId indexed unitId, address indexed auditor, bytes32 unitRoot);
+
+    /// @notice An audit (challenges until `deadline`) or a verdict (`deadline` 0) agrees with the worker.
+    event UnitVerified(UnitId indexed unitId, JobId indexed jobId, uint64 deadline);
+
+    /// @notice The referee decides; `by` is the auditor or the challenger.
+    event UnitDisputed(UnitId indexed unitId, JobId indexed jobId, address indexed by);
+
+    /// @notice The worker was wrong or did not open; its slot is open again.
+    event UnitFaulted(UnitId indexed unitId, JobId indexed jobId, address indexed worker, uint256 slashedWei);
+
+    /// @notice The auditor revealed another root than the verdict's.
+    event AuditorFaulted(UnitId indexed unitId, address indexed auditor, uint256 slashedWei);
+
+    /// @notice Nobody could tell; the slot is open again and nobody is slashed.
+    event UnitVoided(UnitId indexed unitId, JobId indexed jobId);
+
+    /// @notice A challenger paid its deposit.
+    event ChallengeOpened(UnitId indexed unitId, address indexed challenger, uint256 depositWei);
+
+    /// @notice A deposit left the ledger. deposit = returned + bounty + burned.
+    event ChallengeClosed(
+        UnitId indexed unitId, address indexed challenger, uint256 returnedWei, uint256 bountyWei, uint256 burnedWei
+    );
+
+    /// @notice A round is final: its checkpoint stands and its rewards can be claimed.
+    event RoundFinalized(
+        JobId indexed jobId,
+        uint32 indexed round,
+        bytes32 checkpoint,
+        bytes32 checkpointBlobRoot,
+        uint64 checkpointSize,
+        bytes32 rewardsRoot,
+        uint256 totalWei
+    );
+
+    /// @notice The reward leaves of a finalised round, by index.
+    event RoundRewards(JobId indexed jobId, uint32 indexed round, address[] accounts, uint256[] amounts);
+
+    /// @notice The referee's seat was given away, once and for ever.
+    event RefereeBound(address indexed referee);
+
+    /// @notice The account's bond is below the minimum.
+    error NotActive(address account);
+
+    /// @notice Completed, cancelled, expired or settled: the job takes no more work.
+    error JobNotOpen(JobId jobId);
+
+    /// @notice Another node coordinates the job until `expiresAt`.
+    error LeaseHeld(JobId jobId, address holder, uint64 expiresAt);
+
+    /// @notice The caller does not hold the job's lease.
+    error NotLeaseHolder(JobId jobId, address caller, address holder);
+
+    /// @notice The round is not the open one.
+    error WrongRound(JobId jobId, uint32 round, uint32 openRound);
+
+    /// @notice None, or more than `max` items in one call.
+    error BadCount(uint256 count, uint256 max);
+
+    /// @notice Two arrays of one call differ in length.
+    error LengthMismatch(uint256 first, uint256 second);
+
+    /// @notice The round has no such slot.
+    error BadSlot(uint32 slot, uint32 slots);
+
+    /// @notice The slot's next unit has another attempt number.
+    error WrongAttempt(uint32 slot, uint32 attempt, uint32 expected);
+
+    /// @notice The slot has a unit that is not at fault.
+    error SlotTaken(UnitId unitId, UnitStatus status);
+
+    /// @notice A result root, commitment or checkpoint is zero.
+    error ZeroValue();
+
+    /// @notice The worker did not sign this claim.
+    error BadSignature(UnitId unitId, address worker);
+
+    /// @notice A round has had its greatest number of batches.
+    error TooManyBatches(JobId jobId, uint32 round);
+
+    /// @notice No such batch.
+    error UnknownBatch(JobId jobId, uint32 round, uint32 batch);
+
+    /// @notice The draw was captured already.
+    error AlreadyCaptured(JobId jobId, uint32 round, uint32 batch);
+
+    /// @notice The draw block has no hash yet.
+    error DrawTooEarly(uint256 drawBlock, uint256 blockNumber);
+
+    /// @notice The call does not fit the unit's status.
+    error WrongStatus(UnitId unitId, UnitStatus status);
+
+    /// @notice The caller was not drawn to audit this unit.
+    error NotAuditor(UnitId unitId, address caller, address auditor);
+
+    /// @notice The wait is over.
+    error DeadlinePassed(UnitId unitId, uint64 deadline);
+
+    /// @notice The wait is not over.
+    error DeadlineNotPassed(UnitId unitId, uint64 deadline);
+
+    /// @notice The unit is open already.
+    error AlreadyOpened(UnitId unitId);
+
+    /// @notice The worker has not opened the unit yet.
+    error NotOpened(UnitId unitId);
+
+    /// @notice Root (or trace root) and salt do not fit the commitment.
+    error WrongReveal(UnitId unitId);
+
+    /// @notice A worker cannot challenge itself.
+    error OwnUnit(UnitId unitId, address worker);
+
+    /// @notice A challenge could only void the unit: there are fewer eligible nodes than seats.
+    error TooFewJurors(uint256 eligible, uint256 seats);
+
+    /// @notice A slot has no passed or verified unit, or one that may still be challenged.
+    error SlotNotFinal(UnitId unitId, UnitStatus status, uint64 deadline);
+
+    /// @notice Only the referee gives verdicts.
+    error NotReferee(address caller);
+
+    /// @notice Only the deployer binds the seat.
+    error NotDeployer(address caller);
+
+    /// @notice The seat was given already, or to nobody.
+    error BadBinding(address referee);
+
+    /// @notice Takes a free lease, or renews one's own. Only active nodes; only while the job takes work.
+    function takeLease(JobId jobId) external;
+
+    /// @notice Puts results of open slots of the open round on chain. Only the lease holder.
+    function commitRound(JobId jobId, uint32 round, Claim[] calldata claims) external;
+
+    /// @notice Fixes who is audited by whom, once the draw block is over. Anyone.
+    function captureDraw(JobId jobId, uint32 round, uint32 batch) external;
+
+    /// @notice The drawn auditor's commitments to the unit roots that it computed.
+    function commitAudits(UnitId[] calldata unitIds, bytes32[] calldata commitments) external;
+
+    /// @notice Opens workers' commitments. Anyone who knows them; only once the audit is committed or the unit disputed.
+    function openUnits(UnitId[] calldata unitIds, bytes32[] calldata traceRoots, bytes32[] calldata salts) external;
+
+    /// @notice Opens auditors' commitments, after the worker has opened. Anyone who knows them. Equal roots verify the
+    /// unit, unequal roots open a dispute.
+    function revealAudits(UnitId[] calldata unitIds, bytes32[] calldata unitRoots, bytes32[] calldata salts) external;
+
+    /// @notice Moves a unit on whose wait is over: an overdue auditor is replaced, an overdue worker is at fault. Anyone.
+    function expire(UnitId unitId) external;
+
+    /// @notice Disputes a passed or verified unit, for a deposit (the ledger must be approved). Any active node.
+    function challenge(UnitId unitId) external;
+
+    /// @notice Ends a round all of whose units are passed or verified and beyond challenge. Only the lease holder.
+    function finalizeRound(
+        JobId jobId, uint32 round, bytes32 checkpoint, bytes32 checkpointBlobRoot, uint64 checkpointSize
+    ) external;
+
+    /// @notice Gives the referee's seat away. Only the deployer, once.
+    function bind(address referee) external;
+
+    /// @notice The coordinator of a job; (0, 0) if the lease is free.
+    function leaseOf(JobId jobId) external view returns (address holder, uint64 expiresAt);
+
+    /// @notice The round that takes commitments; equals the job's rounds when all are final.
+    function openRound(JobId jobId) external view returns (uint32);
+
+    /// @notice Whether the open round has committed units.
+    function roundStarted(JobId jobId) external view returns (bool);
+
+    /// @notice How many batches a round has.
+    function batchCount(JobId jobId, uint32 round) external view returns (uint32);
+
+    /// @notice One batch of a round.
+    function batch(JobId jobId, uint32 round, uint32 index) external view returns (Batch memory);
+
+    /// @notice The attempt of a slot that counts: committed, or the one to claim next.
+    function attemptOf(JobId jobId, uint32 round, uint32 slot) external view returns (uint32);
+
+    /// @notice The id of that attempt's unit; its status is None while the slot is open.
+    function slotUnit(JobId jobId, uint32 round, uint32 slot) external view returns (UnitId);
+
+    /// @notice All about a unit.
+    function unit(UnitId unitId) external view returns (Unit memory);
+
+    /// @notice Units of a worker that were verified or spared by the lot since its last fault.
+    function cleanUnits(address worker) external view returns (uint256);
+
+    /// @notice What a finalised round fixed; all zero while it is not final.
+    function finalized(JobId jobId, uint32 round) external view returns (FinalizedRound memory);
+
+    /// @notice What a worker signs so that a coordinator may commit its claim (EIP-712).
+    function claimDigest(UnitId unitId, bytes32 resultRoot, bytes32 commitment) external view returns (bytes32);
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+/// @dev Slots of a round: one bit each in a batch's bitmap, and one loop in one transaction.
+uint256 constant MAX_SLOTS = 64;
+
+/// @dev Rounds of a job.
+uint256 constant MAX_ROUNDS = 1_000_000;
+
+/// @dev Seconds from funding to the latest deadline.
+uint256 constant MAX_JOB_S = 366 days;
+
+/// @notice What a submitter offers. The manifest is a blob that peers hold; the chain knows its digest and address.
+struct JobTerms {
+    bytes32 manifestDigest; // sha256 of the manifest's bytes
+    uint64 manifestSize; // its bytes
+    bytes32 manifestRoot; // its blob root
+    uint32 rounds; // 1 to MAX_ROUNDS
+    uint32 slots; // 1 to MAX_SLOTS
+    uint128 unitWei; // price of one work unit, at least 1
+    uint64 deadline; // no round starts from then on (Unix seconds)
+}
+
+/// @notice Where a job stands; derived from the facts in `Job` and the clock, never stored.
+enum JobStatus {
+    None, // unknown
+    Funded, // rounds may start
+    Completed, // every round was finalised
+    Cancelled, // by its submitter; an already started round may still be finalised
+    Expired // the deadline has passed; an already started round may still be finalised
+}
+
+/// @notice A job's terms, facts and money. deposited = paid + refunded + fees + held.
+struct Job {
+    address submitter;
+    JobStatus status;
+    JobTerms terms;
+    uint128 auditWei; // pay of one matching audit, fixed at funding
+    uint16 feeBps; // protocol fee, fixed at funding
+    uint32 roundsPaid; // finalised rounds
+    uint64 cancelledAt; // 0 while not cancelled
+    bool settled; // the rest was refunded and nothing more is paid
+    uint256 deposited;
+    uint256 paid; // to the distributor, for workers and auditors
+    uint256 refunded; // to the submitter
+    uint256 fees; // burned
+}

@@ -1,0 +1,45 @@
+import { createRequire } from "node:module";
+
+import { defineConfig } from "hardhat/config";
+import nodeTestRunner from "@nomicfoundation/hardhat-node-test-runner";
+
+const require = createRequire(import.meta.url);
+
+// The compiler comes from the package `solc`, so a build needs no download. Both profiles name it: Hardhat would
+// otherwise look for a native compiler for the second.
+const compiler = {
+  version: "0.8.37",
+  path: require.resolve("solc/soljson.js"),
+  settings: {
+    viaIR: true,
+    optimizer: { enabled: true, runs: 200 },
+    evmVersion: "prague",
+    // No hash of the sources in the code: a comment changes no artifact.
+    metadata: { bytecodeHash: "none", appendCBOR: false },
+  },
+};
+
+export default defineConfig({
+  plugins: [nodeTestRunner],
+  solidity: {
+    profiles: {
+      default: { compilers: [compiler] },
+      production: { compilers: [compiler] },
+    },
+    npmFilesToBuild: ["@openzeppelin/contracts/governance/TimelockController.sol"],
+  },
+  paths: {
+    sources: "contracts",
+    tests: { solidity: "tests/contracts", nodejs: "tests/contracts" },
+  },
+  networks: {
+    // `hardhat node`: a transaction is mined at once, and time goes on without any, as on a public chain.
+    node: {
+      type: "edr-simulated",
+      chainType: "l1",
+      chainId: 31337,
+      allowBlocksWithSameTimestamp: true,
+      mining: { auto: true, interval: 250 },
+    },
+  },
+});
