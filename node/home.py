@@ -7,7 +7,7 @@
         wallets/         encrypted keys (node/wallet.py)
         store/           blobs, addressed by content
         journal.db       what the daemon must not forget
-        run/             what a running daemon tells the command line: port, token, process id
+        api.json         what a running daemon tells the command line: port and token (node/api.py)
         logs/            the daemon's log files
 
 Owns the layout and nothing else: each file's format belongs to the module named beside it. The
@@ -59,12 +59,8 @@ class Home:
         return self.path / "journal.db"
 
     @property
-    def run(self) -> Path:
-        return self.path / "run"
-
-    @property
     def api(self) -> Path:
-        return self.run / "api.json"
+        return self.path / "api.json"
 
     @property
     def logs(self) -> Path:
