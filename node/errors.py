@@ -7,6 +7,7 @@
     ├── InsufficientFunds      5   too little money, gas or bond
     ├── WrongPassword          6   a keystore that does not open
     ├── PeerUnreachable        7   no peer answers
+    │   └── ChannelClosed          a stream to a peer has ended
     ├── NodeNotRunning         8   the local daemon does not answer
     ├── TransactionFailed      9   the chain refused, with the contract's reason
     ├── JobFailed             10   a job ended without a result
@@ -64,6 +65,10 @@ class PeerUnreachable(NodeError):
     """No peer answers."""
 
     exit_code = 7
+
+
+class ChannelClosed(PeerUnreachable):
+    """A stream to a peer has ended: closed by it, reset, stalled, or its connection was lost."""
 
 
 class NodeNotRunning(NodeError):
