@@ -8,6 +8,9 @@ that depends on data, except GATHER and SCATTER, whose addressable set and cost 
 
 from enum import IntEnum
 
+ARITHMETIC_VERSION = 0
+"""The version of docs/spec/arithmetic.md; part of every Program's digest."""
+
 
 class Op(IntEnum):
     """A primitive operation; its value is the code in a Program's canonical bytes.

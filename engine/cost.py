@@ -1,0 +1,102 @@
+"""What a Program costs: a pure function of its table, known before anything runs.
+
+flops       Per element of the result: 1 for ADD, MUL, DIV, SQRT on FLOAT32 and for LT, EQ on
+            FLOAT32 inputs, 2 for FMA. Per element of the input: 1 for SUM, MAX on FLOAT32 and for
+            the rows of a SCATTER. 2 * batch * m * n * k for DOT. Integer ops, CAST, SELECT and
+            movement count nothing: they are addressing, and bytes_moved bounds them.
+bytes_moved Every stored tensor is written once and read once per node that uses it, however it is
+            addressed; a view reads no more than it shows and no more than there is. Fusion can only
+            make it less.
+peak_bytes  The memory plan: inputs and outputs live throughout; every other node but VIEW, PAD,
+            CONST and IOTA is stored when it is computed and freed after the last node that reads
+            it, be it through a view. An output that is itself an input takes no memory of its own.
+"""
+
+from dataclasses import dataclass
+
+from engine.dtypes import DType
+from engine.ops import Op
+from engine.program import Node, Program
+
+_PER_ELEMENT = {Op.ADD: 1, Op.MUL: 1, Op.DIV: 1, Op.SQRT: 1, Op.LT: 1, Op.EQ: 1, Op.FMA: 2}
+_NOT_STORED = frozenset({Op.VIEW, Op.PAD, Op.CONST, Op.IOTA})
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The cost of one run of a Program."""
+
+    flops: int
+    bytes_moved: int
+    peak_bytes: int
+
+
+def cost(program: Program) -> Cost:
+    """The cost of one run of a valid program."""
+    return Cost(_flops(program), _bytes_moved(program), _peak_bytes(program))
+
+
+def _flops(program: Program) -> int:
+    return sum(_node_flops(node, [program.nodes[i] for i in node.inputs]) for node in program.nodes)
+
+
+def _node_flops(node: Node, inputs: list[Node]) -> int:
+    if not any(i.dtype is DType.FLOAT32 for i in inputs):
+        return 0
+    if node.op in _PER_ELEMENT:
+        return _PER_ELEMENT[node.op] * node.size
+    if node.op in (Op.SUM, Op.MAX):
+        return inputs[0].size
+    if node.op is Op.SCATTER:
+        return inputs[1].size
+    if node.op is Op.DOT:
+        return 2 * node.size * inputs[0].shape[2]
+    return 0
+
+
+def _bytes_moved(program: Program) -> int:
+    """Writes of stored nodes and outputs, and what they read."""
+    nodes = program.nodes
+    outputs = {index for _, index in program.outputs}
+    stored: list[int] = []  # bytes in memory behind each node
+    total = 0
+    for index, node in enumerate(nodes):
+        behind = sum(stored[i] for i in node.inputs) if node.op in _NOT_STORED else node.bytes
+        stored.append(min(behind, node.bytes))
+        is_written = index in outputs or node.op not in _NOT_STORED
+        if node.op is Op.INPUT or not is_written:
+            continue
+        reads = [stored[index]] if node.op in _NOT_STORED else [stored[i] for i in node.inputs]
+        if node.op is Op.GATHER:
+            reads[0] = node.bytes  # rows, not the whole table
+        total += node.bytes + sum(reads)
+    return total
+
+
+def _peak_bytes(program: Program) -> int:
+    nodes = program.nodes
+    permanent = {index for _, index in (*program.inputs, *program.outputs)}
+    last_use = _last_uses(program)
+    freed: dict[int, int] = {}
+    live = peak = sum(nodes[index].bytes for index in permanent)
+    for index, node in enumerate(nodes):
+        if node.op not in _NOT_STORED and index not in permanent:
+            live += node.bytes
+            end = last_use[index]
+            freed[end] = freed.get(end, 0) + node.bytes
+        peak = max(peak, live)
+        live -= freed.pop(index, 0)
+    return peak
+
+
+def _last_uses(program: Program) -> list[int]:
+    """For every node the last stored node or output that reads it, through views or directly."""
+    outputs = {index for _, index in program.outputs}
+    last = list(range(len(program.nodes)))
+    for index in range(len(program.nodes) - 1, -1, -1):
+        node = program.nodes[index]
+        is_pass_through = node.op in _NOT_STORED and index not in outputs
+        reader = last[index] if is_pass_through else index
+        for i in node.inputs:
+            last[i] = max(last[i], reader)
+    return last
