@@ -46,7 +46,7 @@ START_TIMEOUT_S = 120.0
 REQUEST_TIMEOUT_S = 600.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.25, 30.0
 READ_BYTES = 64 * 1024
-LOG_TAIL_BYTES = 2000
+LOG_TAIL_BYTES = 500
 RATE_UNITS = 16
 """GFLOP/s is an average over this many last units."""
 
@@ -180,6 +180,16 @@ class Compute:
         return (await self._ask(request, BlobChecked, None)).root
 
     @property
+    def pid(self) -> int | None:
+        """The worker's process id; None while there is none."""
+        return None if self._worker is None else self._worker.pid
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have not been answered yet."""
+        return self._waiting
+
+    @property
     def gflops(self) -> float:
         """10^9 floating-point operations per second over the last units; 0.0 before the first."""
         seconds = sum(taken for _, taken in self._recent)
@@ -262,7 +272,7 @@ class Compute:
                 await self._kill()
 
     def _note_crash(self) -> None:
-        """The first restart is immediate in effect; a worker that keeps dying costs ever less."""
+        """Put off the next start: a worker that keeps dying is tried ever more rarely."""
         delay = min(BACKOFF_FIRST_S * 2**self._crashes, BACKOFF_MAX_S)
         self._crashes = min(self._crashes + 1, 16)
         self._retry_at = trio.current_time() + delay
@@ -308,6 +318,10 @@ class _Worker:
                 diagnostics.close()
         return cls(process, log)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     async def ask(self, request: Request) -> Answer:
         await self._stdin.send_all(frame(request))
         return await self.receive()
@@ -335,7 +349,8 @@ class _Worker:
         cause = f"signal {-status}" if status < 0 else f"exit status {status}"
         if self._log is None:
             return cause
-        tail = self._log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
+        text = self._log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+        tail = " | ".join(line.strip() for line in text.splitlines() if line.strip())
         return f"{cause}; its last words: {tail}" if tail else cause
 
     async def kill(self) -> None:
