@@ -18,6 +18,7 @@ from typing import Self, TypeVar
 
 import trio
 
+from node.blobs import BlobMissing
 from node.compute_messages import (
     ANSWER,
     LENGTH_BYTES,
@@ -121,8 +122,9 @@ class Compute:
     async def load(self, manifest: BlobRef, *, timeout_s: float | None = None) -> Loaded:
         """Check a whole job and build its kernels, so that the first unit is as fast as any.
 
-        Like every request: raises PeerFault where the job's bytes are wrong, DoesNotFit where it
-        needs too much memory, ComputeError where the worker was lost.
+        Like every request: raises PeerFault where a stranger's bytes are wrong, BlobMissing where
+        one is not in the store, DoesNotFit where the job needs too much memory, ComputeError where
+        the worker was lost.
         """
         return await self._ask(LoadJob(manifest=manifest), Loaded, timeout_s)
 
@@ -369,5 +371,7 @@ def _blamed(failed: Failed) -> NodeError:
             return PeerFault(failed.message)
         case "memory":
             return DoesNotFit(failed.message, "Raise the node's memory limit or leave this job.")
+        case "missing":
+            return BlobMissing(failed.message)
         case "device" | "store":
             return ComputeError(failed.message)

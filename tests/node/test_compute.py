@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+from node.blobs import BlobMissing
 from node.compute import (
     QUEUE_MAX,
     Compute,
@@ -23,7 +24,9 @@ from node.errors import NoDevice, PeerFault
 from scheduler.blob_ref import BlobRef
 
 REF = BlobRef.of(b"job")
-OK, ABORT, HANG, BABBLE, TOO_LONG, WRONG_KIND, DEAF, INPUT, MEMORY, DEVICE, ENVIRONMENT = range(11)
+OK, ABORT, HANG, BABBLE, TOO_LONG, WRONG_KIND, DEAF, INPUT, MEMORY, DEVICE, MISSING, ENVIRONMENT = (
+    range(12)
+)
 
 ODD_WORKER = """
 import os, signal, sys
@@ -56,7 +59,8 @@ while True:
         case 7: say(frame(Failed(blame="input", message="your bytes")))
         case 8: say(frame(Failed(blame="memory", message="needs 9 bytes")))
         case 9: say(frame(Failed(blame="device", message="on fire")))
-        case 10: say(done(request, sum(k.startswith("AINUR_") for k in os.environ)))
+        case 10: say(frame(Failed(blame="missing", message="no blob ab")))
+        case 11: say(done(request, sum(k.startswith("AINUR_") for k in os.environ)))
 """
 
 
@@ -194,6 +198,7 @@ async def test_queue_is_bounded_and_in_order(odd: Callable[..., Compute]) -> Non
         (INPUT, PeerFault, "your bytes"),
         (MEMORY, DoesNotFit, "needs 9 bytes"),
         (DEVICE, ComputeError, "on fire"),
+        (MISSING, BlobMissing, "no blob ab"),
         (WRONG_KIND, ComputeCrashed, "answered loaded to unit"),
     ],
 )
