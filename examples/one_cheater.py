@@ -69,7 +69,11 @@ def main(arguments: Sequence[str]) -> int:
         draw(options.seal, options.homes)
         return 0
     options, rest = parser.parse_known_args(arguments)
-    return launch(options.seal, rest)
+    try:
+        return launch(options.seal, rest)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
 
 
 if __name__ == "__main__":
