@@ -18,7 +18,7 @@ weakness that we reproduced:
 10. the host dials known peers by itself: its connector is off and it is told no addresses;
 11. the 257th stream of a connection hangs: fewer are allowed and opening has a deadline;
 12. pubsub must stop after the host: there is none yet;
-13. 0.0.0.0 is advertised: `reachable` replaces it by the machine's addresses;
+13. 0.0.0.0 is advertised: `addresses.reachable` replaces it by the machine's own;
 14. 100 partial reads lose a connection: `_ExactReader` reads a Noise packet in one call.
 
 Beyond these: listeners share a port silently (SO_REUSEPORT), so it is probed before; identify is
@@ -27,11 +27,10 @@ vanished is noticed by TCP keep-alive.
 """
 
 import contextlib
-import ipaddress
 import logging
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -58,6 +57,7 @@ from libp2p.stream_muxer.exceptions import MuxedStreamEOF
 from libp2p.stream_muxer.yamux import yamux
 from multiaddr import Multiaddr  # type: ignore[import-untyped]
 
+from node.addresses import check_port_free, dialable, parse, reachable
 from node.channel import ByteStream, Channel, StreamBroken
 from node.errors import BadInput, ChannelClosed, NodeError, PeerFault, PeerUnreachable
 
@@ -122,8 +122,8 @@ class Transport:
         self.limits = limits or Limits()
         self.admits = admits
         self.on_fault = on_fault
-        self._listen = [parse_address(text) for text in listen]
-        self._announce = [parse_address(text) for text in announce]
+        self._listen = [Multiaddr(parse(text)) for text in listen]
+        self._announce = [_without_peer(parse(text)) for text in announce]
         self._host = _make_host(create_new_key_pair(key_seed), self.limits, self._advertised)
         self._swarm = cast(Swarm, self._host.get_network())
         self._swarm.retry_config = RetryConfig(max_retries=0)
@@ -198,7 +198,8 @@ class Transport:
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:
-        await _check_ports_free(self._listen)
+        for address in self._listen:
+            check_port_free(str(address))
         failure: BaseException | None = None
         try:
             async with self._host.run([]):
@@ -315,7 +316,8 @@ class Transport:
         for text in list(dict.fromkeys(addresses))[:ADDRESSES_DIALLED_MAX]:
             try:
                 with trio.fail_after(self.limits.dial_s):
-                    await self._swarm.dial_addr(dialable(text, str(target)), target)
+                    address = Multiaddr(dialable(text, str(target)))
+                    await self._swarm.dial_addr(address, target)
                 return
             except trio.TooSlowError:
                 problems.append(f"{text}: no answer within {self.limits.dial_s:g} s")
@@ -617,86 +619,6 @@ def _make_resource_manager(limits: Limits) -> ResourceManager:
     )
 
 
-def parse_address(text: str) -> Multiaddr:
-    """A listening or announced address: a TCP multiaddress or `host:port`. BadInput otherwise."""
-    host, colon, port = text.rpartition(":")
-    if not text.startswith("/") and colon and port.isdecimal():
-        host = host.strip("[]")
-        text = f"/{_address_family(host)}/{host}/tcp/{port}"
-    try:
-        address = Multiaddr(text)
-        names = [protocol.name for protocol in address.protocols()]
-    except Exception as error:  # noqa: BLE001 - the parser raises whatever its codecs raise
-        raise BadInput(f"{text!r} is not an address: {error}.", _ADDRESS_REMEDY) from None
-    if names[1:2] != ["tcp"] or names[0] not in ("ip4", "ip6", "dns", "dns4", "dns6"):
-        raise BadInput(f"{text!r} is not a TCP address.", _ADDRESS_REMEDY)
-    if names[2:] not in ([], ["p2p"]):
-        raise BadInput(f"{text!r} is not a plain TCP address.", _ADDRESS_REMEDY)
-    return address
-
-
-_ADDRESS_REMEDY = "Write it as /ip4/192.0.2.7/tcp/4001 or 192.0.2.7:4001."
-
-
-def dialable(text: str, peer_id: str) -> Multiaddr:
-    """The address for dialling `peer_id`. BadInput if malformed or of another peer."""
-    address = parse_address(text)
-    named = text.partition("/p2p/")[2]
-    if named and named != peer_id:
-        raise BadInput(f"it is an address of peer {named}")
-    return address
-
-
-def reachable(address: str) -> Iterator[str]:
-    """The addresses under which others reach a listener, without the peer id."""
-    _, family, host, rest = address.split("/", 3)
-    if family not in ("ip4", "ip6") or not ipaddress.ip_address(host).is_unspecified:
-        yield address
-        return
-    loopback = "127.0.0.1" if family == "ip4" else "::1"
-    found = [ip for ip in _own_addresses(family) if not ipaddress.ip_address(ip).is_loopback]
-    for ip in found or [loopback]:
-        yield f"/{family}/{ip}/{rest}"
-
-
-def _own_addresses(family: str) -> list[str]:
-    """This machine's addresses: of its routes to the outside, then those of its name."""
-    kind = socket.AF_INET if family == "ip4" else socket.AF_INET6
-    found: list[str] = []
-    # Connecting a datagram socket sends nothing; it only asks the routing table.
-    with socket.socket(kind, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
-        probe.connect(("192.0.2.1" if family == "ip4" else "2001:db8::1", 9))
-        found.append(probe.getsockname()[0])
-    with contextlib.suppress(OSError):
-        found += [str(item[4][0]) for item in socket.getaddrinfo(socket.gethostname(), None, kind)]
-    return list(dict.fromkeys(ip.partition("%")[0] for ip in found))
-
-
-def _address_family(host: str) -> str:
-    try:
-        return f"ip{ipaddress.ip_address(host).version}"
-    except ValueError:
-        return "dns"
-
-
-async def _check_ports_free(addresses: Sequence[Multiaddr]) -> None:
-    """BadInput if a port is taken: the library would share it with the other program silently."""
-    for address in addresses:
-        _, family, host, _, port, *_ = str(address).split("/")
-        if port == "0" or family not in ("ip4", "ip6"):
-            continue
-        kind = socket.AF_INET if family == "ip4" else socket.AF_INET6
-        with socket.socket(kind, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, int(port)))
-            except OSError as error:
-                raise BadInput(
-                    f"This node cannot listen on {address}: {error.strerror}.",
-                    "Stop the other program or choose another port.",
-                ) from None
-
-
 def _keep_alive(connection: IRawConnection) -> None:
     """Have the kernel notice a peer that vanished without a word."""
     stream = getattr(getattr(connection, "stream", None), "stream", None)
@@ -719,6 +641,10 @@ def _keep_alive(connection: IRawConnection) -> None:
 def _socket_stream(connection: Any) -> trio.abc.AsyncResource:
     reader = connection.muxed_conn.secured_conn.conn.read_writer.read_write_closer
     return cast(trio.abc.AsyncResource, reader._inner.stream.stream)
+
+
+def _without_peer(address: str) -> Multiaddr:
+    return Multiaddr(address.partition("/p2p/")[0])
 
 
 def _only(error: BaseException) -> BaseException | None:
