@@ -1,0 +1,243 @@
+"""Chain: one network seen through one account, or read-only without one. Blocking.
+
+    receipt = chain.send(chain.token.approve(chain.vault.address, amount))
+    for event in chain.events(start, chain.head().number): ...
+
+From trio use AsyncChain, which runs these calls in threads.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from eth_abi.exceptions import DecodingError
+from eth_utils.address import to_checksum_address
+
+from node.chain import contracts
+from node.chain.abi import interface
+from node.chain.events import EVENTS, Event, Place, build_event
+from node.chain.handle import Handle, Transaction
+from node.chain.rpc import Reverted, Rpc, RpcError
+from node.chain.sender import Receipt, Sender
+from node.errors import BadInput, ChainUnreachable, NodeError
+from node.network_file import NetworkFile
+from node.wallet import Signer
+
+RECEIPT_TIMEOUT_S = 120.0
+LOG_BLOCKS_MAX = 2_000
+"""Blocks in one request for logs; public endpoints refuse more."""
+
+CONTRACT_NAMES = {
+    "token": "ComputeToken",
+    "parameters": "NetworkParameters",
+    "vault": "BondVault",
+    "escrow": "JobEscrow",
+    "ledger": "WorkLedger",
+    "committee": "AuditCommittee",
+    "rewards": "RewardDistributor",
+    "governor": "AinurGovernor",
+    "timelock": "TimelockController",
+}
+"""The Solidity name behind each field of the network file's `contracts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block's number and time (Unix seconds)."""
+
+    number: int
+    timestamp: int
+
+
+class Chain:
+    """Typed, blocking access to the contracts of `network`, sending as `signer` if there is one."""
+
+    def __init__(
+        self, network: NetworkFile, signer: Signer | None = None, *, poll_s: float = 1.0
+    ) -> None:
+        self.network = network
+        self.poll_s = poll_s
+        self._rpc = Rpc(network.rpc_endpoints, network.chain_id)
+        self._sender = Sender(self._rpc, signer, network.chain_id) if signer else None
+        handles = {
+            field: Handle(self._rpc, CONTRACT_NAMES[field], address)
+            for field, address in network.contracts.model_dump().items()
+        }
+        self.token = contracts.Token(handles["token"])
+        self.parameters = contracts.Parameters(handles["parameters"])
+        self.vault = contracts.Vault(handles["vault"])
+        self.escrow = contracts.Escrow(handles["escrow"])
+        self.ledger = contracts.Ledger(handles["ledger"])
+        self.committee = contracts.Committee(handles["committee"])
+        self.rewards = contracts.Rewards(handles["rewards"])
+        self.governor = contracts.Governor(handles["governor"])
+        self._sources = _sources(handles)
+
+    @property
+    def address(self) -> str:
+        """The account that sends; BadInput if this chain was opened read-only."""
+        return self._require_sender().address
+
+    def balance(self, account: str) -> int:
+        """The account's native currency, in wei: what pays for gas."""
+        return int(self._rpc.request("eth_getBalance", account, "latest"), 16)
+
+    def head(self) -> Block:
+        """The latest block."""
+        block = self._rpc.request("eth_getBlockByNumber", "latest", False)
+        return Block(int(block["number"], 16), int(block["timestamp"], 16))
+
+    def block(self, number: int) -> Block | None:
+        """The block with this number, or None if there is none yet."""
+        block = self._rpc.request("eth_getBlockByNumber", hex(number), False)
+        return Block(number, int(block["timestamp"], 16)) if block else None
+
+    def events(
+        self, from_block: int, to_block: int, kinds: Collection[type[Event]] = ()
+    ) -> list[Event]:
+        """Our contracts' events in the blocks from..to, both included, in chain order.
+
+        `kinds` asks for some classes of events only. Long ranges are asked for in pieces.
+        """
+        found: list[Event] = []
+        start, span = from_block, LOG_BLOCKS_MAX
+        while start <= to_block:
+            stop = min(start + span - 1, to_block)
+            try:
+                found += self._events_between(start, stop, kinds)
+            except RpcError:
+                if stop == start:
+                    raise
+                # "Too many results" has no common code: ask for less and see.
+                span = max(1, (stop - start + 1) // 4)
+                continue
+            start = stop + 1
+        return found
+
+    def send(self, transaction: Transaction, *, timeout_s: float = RECEIPT_TIMEOUT_S) -> Receipt:
+        """Submit and wait until it is mined. Raises Reverted if the contract refuses."""
+        digest = self.submit(transaction)
+        give_up = time.monotonic() + timeout_s
+        while (receipt := self.receipt(digest, transaction)) is None:
+            if time.monotonic() > give_up:
+                raise not_mined(transaction, digest, timeout_s)
+            time.sleep(self.poll_s)
+        return receipt
+
+    def send_unless(self, transaction: Transaction, *done: str) -> Receipt | None:
+        """Like send, but None if the contract refuses with one of the errors named in `done`.
+
+        For calls that anyone may make: someone else was faster, and that is fine.
+        """
+        try:
+            return self.send(transaction)
+        except Reverted as error:
+            if error.name in done:
+                return None
+            raise
+
+    def submit(self, transaction: Transaction) -> bytes:
+        """Sign and submit without waiting; returns the transaction's hash."""
+        return self._require_sender().submit(transaction)
+
+    def receipt(self, digest: bytes, transaction: Transaction) -> Receipt | None:
+        """The receipt of a submitted transaction, None while it is not mined. Reverted if it
+        failed.
+        """
+        answer = self._rpc.request("eth_getTransactionReceipt", "0x" + digest.hex())
+        if answer is None:
+            return None
+        block = int(answer["blockNumber"], 16)
+        if int(answer["status"], 16) != 1:
+            raise self._require_sender().reason(transaction, block)
+        created = answer.get("contractAddress")
+        return Receipt(
+            digest,
+            block,
+            int(answer["gasUsed"], 16),
+            tuple(self._decode_logs(answer["logs"])),
+            str(to_checksum_address(created)) if created else None,
+        )
+
+    def rpc(self, method: str, *parameters: object) -> Any:
+        """Any JSON-RPC method of the endpoint, such as a devnet's time travel."""
+        return self._rpc.request(method, *parameters)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._rpc.close()
+
+    def __enter__(self) -> "Chain":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _require_sender(self) -> Sender:
+        if self._sender is None:
+            raise BadInput("This needs a wallet, and the chain was opened without one.")
+        return self._sender
+
+    def _events_between(self, start: int, stop: int, kinds: Collection[type[Event]]) -> list[Event]:
+        sources = {
+            address: {t: kind for t, kind in topics.items() if not kinds or kind in kinds}
+            for address, topics in self._sources.items()
+        }
+        query = {
+            "fromBlock": hex(start),
+            "toBlock": hex(stop),
+            "address": [address for address, topics in sources.items() if topics],
+            "topics": [sorted({"0x" + t.hex() for topics in sources.values() for t in topics})],
+        }
+        return self._decode_logs(self._rpc.request("eth_getLogs", query))
+
+    def _decode_logs(self, logs: Sequence[Any]) -> list[Event]:
+        events = [event for log in logs if (event := self._decode_log(log)) is not None]
+        return sorted(events, key=lambda event: event.place)
+
+    def _decode_log(self, log: Any) -> Event | None:
+        topics = [bytes.fromhex(topic[2:]) for topic in log["topics"]]
+        known = self._sources.get(str(to_checksum_address(log["address"])))
+        kind = known.get(topics[0]) if known and topics else None
+        if kind is None or log.get("removed"):
+            return None
+        contract = _CONTRACT_OF[kind]
+        try:
+            decoded = interface(contract).decode_event(topics, bytes.fromhex(log["data"][2:]))
+        except (DecodingError, ValueError):
+            raise NodeError(f"The event {kind.__name__} of {contract} is malformed.") from None
+        assert decoded is not None
+        place = Place(
+            int(log["blockNumber"], 16),
+            int(log["logIndex"], 16),
+            bytes.fromhex(log["transactionHash"][2:]),
+        )
+        return build_event(kind, place, decoded[1])
+
+
+def not_mined(transaction: Transaction, digest: bytes, timeout_s: float) -> ChainUnreachable:
+    """The error for a transaction that no block has taken in time."""
+    return ChainUnreachable(
+        f"{transaction.what} (0x{digest.hex()}) was not mined within {timeout_s:.0f} s.",
+        "It may still be mined: look it up before you repeat it.",
+    )
+
+
+_CONTRACT_OF = {kind: CONTRACT_NAMES[field] for field, kinds in EVENTS.items() for kind in kinds}
+
+
+def _sources(handles: dict[str, Handle]) -> dict[str, dict[bytes, type[Event]]]:
+    """By address and first topic: the class of every event that we follow."""
+    return {
+        handles[field].address: {
+            interface(CONTRACT_NAMES[field]).topic(kind.__name__): kind for kind in kinds
+        }
+        for field, kinds in EVENTS.items()
+    }

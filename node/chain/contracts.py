@@ -1,0 +1,340 @@
+"""The contracts, one class each, one method per call (docs/spec/contracts.md).
+
+A read returns its value now; it blocks on the network. A write returns a `Transaction` to be sent
+by `Chain.send` or `AsyncChain.send`; preparing it touches no network.
+"""
+
+from collections.abc import Sequence
+
+from eth_utils.crypto import keccak
+
+from node.chain.handle import Handle, Transaction
+from node.chain.types import (
+    Batch,
+    Bounds,
+    Claim,
+    Dispute,
+    FinalizedRound,
+    Job,
+    JobTerms,
+    Lease,
+    Parameter,
+    Pending,
+    ProposalState,
+    ProposalVotes,
+    RewardClaim,
+    Support,
+    Unit,
+    from_abi,
+)
+from node.ids import JobId, UnitId
+
+
+class Contract:
+    """What every contract class has: its handle, hence its address."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    @property
+    def address(self) -> str:
+        """The contract's address."""
+        return self._handle.address
+
+
+class Token(Contract):
+    """ComputeToken: AIN, with votes."""
+
+    def balance_of(self, account: str) -> int:
+        return int(self._handle.value("balanceOf", account))
+
+    def total_supply(self) -> int:
+        return int(self._handle.value("totalSupply"))
+
+    def allowance(self, owner: str, spender: str) -> int:
+        return int(self._handle.value("allowance", owner, spender))
+
+    def votes(self, account: str) -> int:
+        """The voting power that is delegated to `account` now."""
+        return int(self._handle.value("getVotes", account))
+
+    def past_votes(self, account: str, timepoint: int) -> int:
+        return int(self._handle.value("getPastVotes", account, timepoint))
+
+    def delegates(self, account: str) -> str:
+        return str(self._handle.value("delegates", account))
+
+    def approve(self, spender: str, amount: int) -> Transaction:
+        return self._handle.write("approve", spender, amount)
+
+    def transfer(self, to: str, amount: int) -> Transaction:
+        return self._handle.write("transfer", to, amount)
+
+    def delegate(self, to: str) -> Transaction:
+        return self._handle.write("delegate", to)
+
+
+class Parameters(Contract):
+    """NetworkParameters: the DAO's knobs."""
+
+    def get(self, parameter: Parameter) -> int:
+        return int(self._handle.value("get", parameter))
+
+    def all(self) -> dict[Parameter, int]:
+        values = self._handle.value("all")
+        return {parameter: int(values[parameter]) for parameter in Parameter}
+
+    def bounds(self, parameter: Parameter) -> Bounds:
+        return from_abi(Bounds, self._handle.read("bounds", parameter))
+
+    def exposure_s(self) -> int:
+        return int(self._handle.value("exposureS"))
+
+    def set(self, parameter: Parameter, value: int) -> Transaction:
+        """Only the timelock may send it: use its data in a proposal."""
+        return self._handle.write("set", parameter, value)
+
+
+class Vault(Contract):
+    """BondVault: bonds and who is active."""
+
+    def bond_of(self, account: str) -> int:
+        return int(self._handle.value("bondOf", account))
+
+    def pending_of(self, account: str) -> Pending:
+        return from_abi(Pending, self._handle.read("pendingOf", account))
+
+    def is_active(self, account: str) -> bool:
+        return bool(self._handle.value("isActive", account))
+
+    def active_count(self) -> int:
+        return int(self._handle.value("activeCount"))
+
+    def active_at(self, index: int) -> str:
+        return str(self._handle.value("activeAt", index))
+
+    def peer_id_of(self, account: str) -> bytes:
+        return bytes(self._handle.value("peerIdOf", account))
+
+    def bond(self, amount: int, peer_id: bytes) -> Transaction:
+        return self._handle.write("bond", amount, peer_id)
+
+    def set_peer_id(self, peer_id: bytes) -> Transaction:
+        return self._handle.write("setPeerId", peer_id)
+
+    def request_unbond(self, amount: int) -> Transaction:
+        return self._handle.write("requestUnbond", amount)
+
+    def cancel_unbond(self) -> Transaction:
+        return self._handle.write("cancelUnbond")
+
+    def withdraw(self) -> Transaction:
+        return self._handle.write("withdraw")
+
+    def refresh(self, account: str) -> Transaction:
+        return self._handle.write("refresh", account)
+
+
+class Escrow(Contract):
+    """JobEscrow: what submitters deposit."""
+
+    def quote(self, terms: JobTerms) -> int:
+        return int(self._handle.value("quote", terms))
+
+    def job(self, job_id: JobId) -> Job:
+        """All about a job; Reverted("UnknownJob") if there is none."""
+        return from_abi(Job, self._handle.value("jobs", job_id))
+
+    def held_of(self, job_id: JobId) -> int:
+        return int(self._handle.value("heldOf", job_id))
+
+    def accepts_work(self, job_id: JobId, started: bool) -> bool:
+        return bool(self._handle.value("acceptsWork", job_id, started))
+
+    def settleable_at(self, job_id: JobId) -> int:
+        return int(self._handle.value("settleableAt", job_id))
+
+    def job_count(self) -> int:
+        return int(self._handle.value("jobCount"))
+
+    def job_id_at(self, index: int) -> JobId:
+        return JobId(self._handle.value("jobIdAt", index))
+
+    def fund(self, terms: JobTerms) -> Transaction:
+        """Needs an allowance of quote(terms); the receipt's JobFunded event names the job."""
+        return self._handle.write("fund", terms)
+
+    def cancel(self, job_id: JobId) -> Transaction:
+        return self._handle.write("cancel", job_id)
+
+    def settle(self, job_id: JobId) -> Transaction:
+        return self._handle.write("settle", job_id)
+
+
+class Ledger(Contract):
+    """WorkLedger: leases, rounds, audits."""
+
+    def lease_of(self, job_id: JobId) -> Lease:
+        return from_abi(Lease, self._handle.read("leaseOf", job_id))
+
+    def open_round(self, job_id: JobId) -> int:
+        return int(self._handle.value("openRound", job_id))
+
+    def round_started(self, job_id: JobId) -> bool:
+        return bool(self._handle.value("roundStarted", job_id))
+
+    def batch_count(self, job_id: JobId, round: int) -> int:
+        return int(self._handle.value("batchCount", job_id, round))
+
+    def batch(self, job_id: JobId, round: int, index: int) -> Batch:
+        return from_abi(Batch, self._handle.value("batch", job_id, round, index))
+
+    def attempt_of(self, job_id: JobId, round: int, slot: int) -> int:
+        return int(self._handle.value("attemptOf", job_id, round, slot))
+
+    def slot_unit(self, job_id: JobId, round: int, slot: int) -> UnitId:
+        return UnitId(self._handle.value("slotUnit", job_id, round, slot))
+
+    def unit(self, unit_id: UnitId) -> Unit:
+        return from_abi(Unit, self._handle.value("unit", unit_id))
+
+    def clean_units(self, worker: str) -> int:
+        return int(self._handle.value("cleanUnits", worker))
+
+    def finalized(self, job_id: JobId, round: int) -> FinalizedRound:
+        return from_abi(FinalizedRound, self._handle.value("finalized", job_id, round))
+
+    def claim_digest(self, unit_id: UnitId, result_root: bytes, commitment: bytes) -> bytes:
+        return bytes(self._handle.value("claimDigest", unit_id, result_root, commitment))
+
+    def take_lease(self, job_id: JobId) -> Transaction:
+        return self._handle.write("takeLease", job_id)
+
+    def commit_round(self, job_id: JobId, round: int, claims: Sequence[Claim]) -> Transaction:
+        return self._handle.write("commitRound", job_id, round, tuple(claims))
+
+    def capture_draw(self, job_id: JobId, round: int, batch: int) -> Transaction:
+        return self._handle.write("captureDraw", job_id, round, batch)
+
+    def commit_audits(
+        self, unit_ids: Sequence[UnitId], commitments: Sequence[bytes]
+    ) -> Transaction:
+        return self._handle.write("commitAudits", tuple(unit_ids), tuple(commitments))
+
+    def open_units(
+        self, unit_ids: Sequence[UnitId], trace_roots: Sequence[bytes], salts: Sequence[bytes]
+    ) -> Transaction:
+        return self._handle.write("openUnits", tuple(unit_ids), tuple(trace_roots), tuple(salts))
+
+    def reveal_audits(
+        self, unit_ids: Sequence[UnitId], unit_roots: Sequence[bytes], salts: Sequence[bytes]
+    ) -> Transaction:
+        return self._handle.write("revealAudits", tuple(unit_ids), tuple(unit_roots), tuple(salts))
+
+    def expire(self, unit_id: UnitId) -> Transaction:
+        return self._handle.write("expire", unit_id)
+
+    def challenge(self, unit_id: UnitId) -> Transaction:
+        """Needs an allowance of challengeDepositWei for the ledger."""
+        return self._handle.write("challenge", unit_id)
+
+    def finalize_round(
+        self, job_id: JobId, round: int, checkpoint: bytes, blob_root: bytes, blob_size: int
+    ) -> Transaction:
+        return self._handle.write("finalizeRound", job_id, round, checkpoint, blob_root, blob_size)
+
+
+class Committee(Contract):
+    """AuditCommittee: the drawn jury that decides disputes."""
+
+    def dispute(self, unit_id: UnitId) -> Dispute:
+        return from_abi(Dispute, self._handle.value("dispute", unit_id))
+
+    def draw(self, unit_id: UnitId) -> Transaction:
+        return self._handle.write("draw", unit_id)
+
+    def commit_vote(self, unit_id: UnitId, commitment: bytes) -> Transaction:
+        return self._handle.write("commitVote", unit_id, commitment)
+
+    def reveal_vote(self, unit_id: UnitId, unit_root: bytes, salt: bytes) -> Transaction:
+        return self._handle.write("revealVote", unit_id, unit_root, salt)
+
+    def resolve(self, unit_id: UnitId) -> Transaction:
+        return self._handle.write("resolve", unit_id)
+
+
+class Rewards(Contract):
+    """RewardDistributor: pull claims of finalised rounds."""
+
+    def is_claimed(self, job_id: JobId, round: int, index: int) -> bool:
+        return bool(self._handle.value("isClaimed", job_id, round, index))
+
+    def claim(self, claims: Sequence[RewardClaim]) -> Transaction:
+        return self._handle.write("claim", tuple(claims))
+
+
+class Governor(Contract):
+    """AinurGovernor: proposals, votes, queue, execution. Proposals are kept on chain by id."""
+
+    def state(self, proposal_id: int) -> ProposalState:
+        return ProposalState(self._handle.value("state", proposal_id))
+
+    def snapshot(self, proposal_id: int) -> int:
+        """When voting begins, Unix seconds; voting power counts as of then."""
+        return int(self._handle.value("proposalSnapshot", proposal_id))
+
+    def deadline(self, proposal_id: int) -> int:
+        """When voting ends, Unix seconds."""
+        return int(self._handle.value("proposalDeadline", proposal_id))
+
+    def eta(self, proposal_id: int) -> int:
+        """When a queued proposal may be executed, Unix seconds; 0 if it is not queued."""
+        return int(self._handle.value("proposalEta", proposal_id))
+
+    def votes(self, proposal_id: int) -> ProposalVotes:
+        return from_abi(ProposalVotes, self._handle.read("proposalVotes", proposal_id))
+
+    def has_voted(self, proposal_id: int, account: str) -> bool:
+        return bool(self._handle.value("hasVoted", proposal_id, account))
+
+    def threshold(self) -> int:
+        """The voting power that a proposer needs."""
+        return int(self._handle.value("proposalThreshold"))
+
+    def quorum(self, timepoint: int) -> int:
+        return int(self._handle.value("quorum", timepoint))
+
+    def voting_delay_s(self) -> int:
+        return int(self._handle.value("votingDelay"))
+
+    def voting_period_s(self) -> int:
+        return int(self._handle.value("votingPeriod"))
+
+    def hash_proposal(self, calls: Sequence[Transaction], description: str) -> int:
+        """The id that a proposal of these calls with this description has."""
+        digest = keccak(text=description)
+        return int(self._handle.value("hashProposal", *_proposal(calls), digest))
+
+    def propose(self, calls: Sequence[Transaction], description: str) -> Transaction:
+        return self._handle.write("propose", *_proposal(calls), description)
+
+    def vote(self, proposal_id: int, support: Support, reason: str = "") -> Transaction:
+        if reason:
+            return self._handle.write("castVoteWithReason", proposal_id, support, reason)
+        return self._handle.write("castVote", proposal_id, support)
+
+    def queue(self, proposal_id: int) -> Transaction:
+        return self._handle.write("queue", proposal_id)
+
+    def execute(self, proposal_id: int) -> Transaction:
+        return self._handle.write("execute", proposal_id)
+
+
+def _proposal(
+    calls: Sequence[Transaction],
+) -> tuple[tuple[str, ...], tuple[int, ...], tuple[bytes, ...]]:
+    return (
+        tuple(call.to for call in calls),
+        tuple(call.value_wei for call in calls),
+        tuple(call.data for call in calls),
+    )
