@@ -19,7 +19,7 @@ FORBIDDEN = {
 SINGLE_IMPORTERS = {
     "pyopencl": "engine/opencl.py",
     "libp2p": "node/transport.py",
-    "web3": "node/chain.py",
+    "web3": "node/chain/rpc.py",
 }
 """Libraries of the outside world, each with the one module that may import it."""
 
