@@ -1,0 +1,200 @@
+"""What a coordinator tells its node to do: a closed union of imperatives.
+
+*Replies* answer the one event that caused them and are not repeated: a peer that missed one asks
+again and gets the same answer. *Standing* commands follow from the state alone: they are issued
+when they begin to hold and `standing.standing(state)` lists those that still do, so that a node
+may carry one out again at any time. Each is idempotent by its arguments.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scheduler.blob_ref import BlobRef
+from scheduler.terms import Claim, PeerId, SlotResult, UnitRef, Wallet
+
+# --- Replies ---
+
+
+class DeclineReason(StrEnum):
+    """Why a peer gets no unit now; the value is a sentence for people."""
+
+    UNKNOWN_PEER = "this peer is not known here: say hello first"
+    BOND_INACTIVE = "the wallet's bond does not suffice for work"
+    QUARANTINED = "the last units of this wallet failed: work is offered again later"
+    MEMORY = "a unit of this job needs more memory than this peer offers"
+    HOLDING_ENOUGH = "this peer holds as many units as it may"
+    NOTHING_OPEN = "every unit of the round is taken"
+    JOB_OVER = "the job is over"
+
+
+class RefuseReason(StrEnum):
+    """Why a commit gets no receipt; the value is a sentence for people."""
+
+    UNKNOWN_PEER = "this peer is not known here: say hello first"
+    NOT_ASSIGNED = "the unit was not assigned to this wallet"
+    TAKEN = "another worker's result came first"
+    CONFLICT = "this wallet already committed to another result of the unit"
+    ROUND_OVER = "the round is over"
+    ATTEMPT_OVER = "this attempt is over"
+    BOND_INACTIVE = "the wallet's bond does not suffice for work"
+    JOB_OVER = "the job is over"
+
+
+@dataclass(frozen=True, slots=True)
+class AssignUnit:
+    """Give the unit to the peer. `spare`: another peer computes it too, the first result counts."""
+
+    peer: PeerId
+    unit: UnitRef
+    deadline_ms: int
+    spare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineRequest:
+    """Tell the peer that there is nothing for it, why, and when to ask again."""
+
+    peer: PeerId
+    reason: DeclineReason
+    retry_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptCommit:
+    """Send the peer a signed receipt. Only after the event is durable in the journal."""
+
+    peer: PeerId
+    unit: UnitRef
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseCommit:
+    """Tell the peer that its commit does not count, and why."""
+
+    peer: PeerId
+    unit: UnitRef
+    reason: RefuseReason
+
+
+# --- Standing ---
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRound:
+    """Tell peers that the round is open."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class FetchResult:
+    """Fetch and check the blob; report `ResultStored` or `ResultRefused`."""
+
+    unit: UnitRef
+    blob: BlobRef
+    peer: PeerId
+    result_root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverResult:
+    """Find the result of a unit that an earlier coordinator put on the chain; report
+    `ResultStored`.
+
+    Ask the worker to commit again, ask other peers, or compute the unit here: it has one result.
+    """
+
+    unit: UnitRef
+    worker: Wallet
+    result_root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRound:
+    """Call `commitRound`; the chain answers with the event, or report `CommitRefused`."""
+
+    round: int
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureDraw:
+    """Call `captureDraw` as soon as the draw block exists, unless somebody has."""
+
+    round: int
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireUnit:
+    """The auditor or the worker is overdue: call `expire`, unless somebody has."""
+
+    unit: UnitRef
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveDispute:
+    """Bring the dispute on: draw the jurors, or resolve when the votes or the time allow it."""
+
+    unit: UnitRef
+
+
+@dataclass(frozen=True, slots=True)
+class Combine:
+    """Run the job's combine Program on the checkpoint and the results in slot order."""
+
+    round: int
+    generation: int
+    checkpoint: bytes
+    blob: BlobRef
+    results: tuple[SlotResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitChallengeWindow:
+    """Report `ChallengeWindowOver` once the chain would take `finalizeRound`."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeRound:
+    """Call `finalizeRound`; the chain answers with the event, or report `FinalizeRefused`."""
+
+    round: int
+    checkpoint: bytes
+    blob: BlobRef
+
+
+class Outcome(StrEnum):
+    """How the coordination ended."""
+
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    LEASE_LOST = "lease lost"
+    DIVERGED = "diverged"
+
+
+@dataclass(frozen=True, slots=True)
+class FinishJob:
+    """Coordination is over; `DIVERGED`: the anchored checkpoint is not the one computed here."""
+
+    outcome: Outcome
+
+
+Reply = AssignUnit | DeclineRequest | AcceptCommit | RefuseCommit
+StandingCommand = (
+    PublishRound
+    | FetchResult
+    | RecoverResult
+    | CommitRound
+    | CaptureDraw
+    | ExpireUnit
+    | ResolveDispute
+    | Combine
+    | AwaitChallengeWindow
+    | FinalizeRound
+    | FinishJob
+)
+Command = Reply | StandingCommand

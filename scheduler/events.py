@@ -1,0 +1,286 @@
+"""What can happen to a job's coordinator: a closed union of facts, all in the past tense.
+
+Three sources, three kinds of trust:
+
+- *peers* (`PeerAppeared` to `UnitCommitted`): anything may be claimed; a wrong claim is answered
+  with a refusal, never with an error;
+- *this node* (`ResultStored` to `Tick`): reports on commands that it was given; one about something
+  replaced meanwhile is ignored, one about something that never was is illegal;
+- *the chain* (everything with `at`): each log entry of the job once, in the order of the chain. The
+  machine ignores a position that it has passed, so that a node may feed a range again after a
+  restart, from `state.chain_at` on.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scheduler.blob_ref import BlobRef
+from scheduler.terms import Claim, JobTerms, Metrics, PeerId, Position, UnitRef, Wallet
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinationStarted:
+    """This node took the lease; `round` is the open round, `checkpoint` the state it starts from.
+
+    The first record of every journal, and nowhere else legal.
+    """
+
+    terms: JobTerms
+    round: int
+    checkpoint: bytes
+    blob: BlobRef
+
+
+# --- From peers ---
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAppeared:
+    """A peer connected and proved its wallet; `active`: the wallet's bond suffices for work."""
+
+    peer: PeerId
+    wallet: Wallet
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PeerVanished:
+    """A peer's connection ended."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRequested:
+    """A peer asks for work and says what it can hold.
+
+    `holding`: assigned units that it still works on. An assignment that is not among them is
+    answered again, because its first answer was lost; a peer that never lists any simply holds one
+    unit at a time.
+    """
+
+    peer: PeerId
+    memory_bytes: int
+    holding: tuple[UnitRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnitCommitted:
+    """A peer commits to the result of a unit; the result itself stays with it until fetched."""
+
+    peer: PeerId
+    unit: UnitRef
+    result_root: bytes
+    commitment: bytes
+    blob: BlobRef
+
+
+# --- From this node ---
+
+
+class ResultFault(StrEnum):
+    """Why a result was refused."""
+
+    UNAVAILABLE = "unavailable"
+    MALFORMED = "malformed"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultStored:
+    """The blob is here, durably, has the shapes of a result, and its state root is the claimed."""
+
+    unit: UnitRef
+    blob: BlobRef
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRefused:
+    """The blob that this peer promised did not come, or is not a result with the claimed root."""
+
+    unit: UnitRef
+    blob: BlobRef
+    peer: PeerId
+    fault: ResultFault
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRefused:
+    """The chain would not take the batch (simulation or transaction reverted)."""
+
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CombineFinished:
+    """The next checkpoint was computed from the results of `Combine(round, generation)`."""
+
+    round: int
+    generation: int
+    checkpoint: bytes
+    blob: BlobRef
+    metrics: Metrics = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CombineFailed:
+    """The combination did not run to its end; it is tried again after a pause."""
+
+    round: int
+    generation: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeWindowOver:
+    """The chain would take `finalizeRound` now. Ignored unless the machine awaits it."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeRefused:
+    """The chain would not take `finalizeRound`; the machine awaits the window again."""
+
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BondChanged:
+    """A wallet's bond rose above or fell below what work requires."""
+
+    wallet: Wallet
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLost:
+    """Another node holds the job's lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobExpired:
+    """The job's deadline has passed on the chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRestarted:
+    """This node replayed its journal: no peer is connected, and none is to blame for the pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time went by. Once a second is enough; a tick without effect returns the same state."""
+
+
+# --- From the chain ---
+
+
+@dataclass(frozen=True, slots=True)
+class RoundCommittedOnChain:
+    """`RoundCommitted`: the claims of one batch are on the chain, whoever sent them."""
+
+    at: Position
+    round: int
+    batch: int
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnitDrawn:
+    """The draw, or a redraw, gave the unit to an auditor, who must act before `due_ms`."""
+
+    at: Position
+    unit: UnitRef
+    auditor: Wallet
+    due_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditAdvanced:
+    """An audit or a dispute made a step (committed, opened, jurors drawn): a new time limit."""
+
+    at: Position
+    unit: UnitRef
+    due_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPassed:
+    """The unit was not drawn, or nobody was eligible to audit it."""
+
+    at: Position
+    unit: UnitRef
+
+
+@dataclass(frozen=True, slots=True)
+class UnitVerified:
+    """An audit or a verdict confirmed the unit."""
+
+    at: Position
+    unit: UnitRef
+
+
+@dataclass(frozen=True, slots=True)
+class UnitDisputed:
+    """Unequal roots or a challenge; the committee must act before `due_ms`."""
+
+    at: Position
+    unit: UnitRef
+    due_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFaulted:
+    """The worker was proven wrong or silent; its slot is open again."""
+
+    at: Position
+    unit: UnitRef
+    worker: Wallet
+
+
+@dataclass(frozen=True, slots=True)
+class UnitVoided:
+    """The dispute had no majority; the slot is open again, nobody is to blame."""
+
+    at: Position
+    unit: UnitRef
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFinalizedOnChain:
+    """The round's checkpoint is anchored."""
+
+    at: Position
+    round: int
+    checkpoint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JobCancelled:
+    """The submitter cancelled; what is on the chain of the open round may still be earned."""
+
+    at: Position
+
+
+PeerEvent = PeerAppeared | PeerVanished | UnitRequested | UnitCommitted
+NodeEvent = (
+    ResultStored
+    | ResultRefused
+    | CommitRefused
+    | CombineFinished
+    | CombineFailed
+    | ChallengeWindowOver
+    | FinalizeRefused
+    | BondChanged
+    | LeaseLost
+    | JobExpired
+    | NodeRestarted
+    | Tick
+)
+UnitEvent = (
+    UnitDrawn | AuditAdvanced | UnitPassed | UnitVerified | UnitDisputed | UnitFaulted | UnitVoided
+)
+ChainEvent = RoundCommittedOnChain | UnitEvent | RoundFinalizedOnChain | JobCancelled
+Event = CoordinationStarted | PeerEvent | NodeEvent | ChainEvent

@@ -1,0 +1,170 @@
+"""What people see of a coordination: how far it is, and what it waits for.
+
+`progress` is the one typed view that the command line, the API and the web page render;
+`codec.document` turns it into JSON.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scheduler.standings import may_work
+from scheduler.state import DONE, SlotStatus, State, find_worker
+from scheduler.terms import Metrics, PeerId, Wallet
+
+NAMES_SHOWN_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PeerProgress:
+    """One peer and its wallet's standing. `holding`: slots of the open round that it computes."""
+
+    peer: PeerId
+    wallet: Wallet
+    connected: bool
+    active: bool
+    quarantined_ms: int
+    holding: tuple[int, ...]
+    receipted: int
+    stored: int
+    settled: int
+    failures: int
+    faults: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is. `slots`: a count for every status, in the order of a slot's life."""
+
+    round: int
+    rounds: int
+    slots: tuple[tuple[str, int], ...]
+    computing: int
+    attempts: int
+    checkpoint: bytes
+    units: int
+    audited: int
+    verified: int
+    passed: int
+    disputes: int
+    faults: int
+    voids: int
+    reissued: int
+    refused_results: int
+    metrics: Metrics
+    peers: tuple[PeerProgress, ...]
+    outcome: str | None
+    waiting: str
+
+
+def progress(state: State, now_ms: int) -> Progress:
+    """The view of a state at a time."""
+    totals = state.totals
+    statuses = [slot.status for slot in state.slots]
+    return Progress(
+        round=state.round,
+        rounds=state.terms.rounds,
+        slots=tuple((str(status), statuses.count(status)) for status in SlotStatus),
+        computing=sum(bool(slot.assignments) for slot in state.slots),
+        attempts=sum(slot.attempt for slot in state.slots),
+        checkpoint=state.checkpoint,
+        units=totals.units,
+        audited=totals.drawn,
+        verified=totals.verified,
+        passed=totals.passed,
+        disputes=totals.disputes,
+        faults=totals.faults,
+        voids=totals.voids,
+        reissued=totals.reissued,
+        refused_results=totals.refused_results,
+        metrics=state.metrics,
+        peers=tuple(_peers(state, now_ms)),
+        outcome=str(state.outcome) if state.outcome is not None else None,
+        waiting=why_waiting(state, now_ms),
+    )
+
+
+def _peers(state: State, now_ms: int) -> Iterator[PeerProgress]:
+    for peer in state.peers:
+        worker = find_worker(state, peer.wallet)
+        if worker is None:
+            continue
+        yield PeerProgress(
+            peer=peer.peer,
+            wallet=peer.wallet,
+            connected=peer.vanished_ms is None,
+            active=worker.active,
+            quarantined_ms=max(0, worker.quarantined_until_ms - now_ms),
+            holding=tuple(
+                slot.index
+                for slot in state.slots
+                if any(assignment.peer == peer.peer for assignment in slot.assignments)
+            ),
+            receipted=worker.receipted,
+            stored=worker.stored,
+            settled=worker.settled,
+            failures=worker.failures,
+            faults=worker.faults,
+        )
+
+
+def why_waiting(state: State, now_ms: int) -> str:
+    """One sentence on what the job waits for; never empty."""
+    if state.outcome is not None:
+        return f"nothing: the job's coordination is over ({state.outcome})"
+    parts = list(_pauses(state, now_ms)) + list(_reasons(state, now_ms))
+    return f"round {state.round + 1} of {state.terms.rounds}: " + "; ".join(parts)
+
+
+def _pauses(state: State, now_ms: int) -> Iterator[str]:
+    if state.paused_until_ms > now_ms:
+        rest_s = -(-(state.paused_until_ms - now_ms) // 1000)
+        yield f"the last step was refused {state.setbacks} times, next try in {rest_s} s"
+
+
+def _reasons(state: State, now_ms: int) -> Iterator[str]:
+    free = [s.index for s in state.slots if s.status is SlotStatus.OPEN and not s.assignments]
+    if free:
+        yield f"{_named(free)} for a peer to ask for work ({_crowd(state, now_ms)})"
+    computed = [slot.index for slot in state.slots if slot.assignments]
+    if computed:
+        yield f"{_named(computed)} for its worker"
+    for status, what in _WAITS:
+        indices = [slot.index for slot in state.slots if slot.status is status]
+        if indices:
+            yield f"{_named(indices)} for {what}"
+    if all(slot.status in DONE for slot in state.slots):
+        yield from _closing_reasons(state)
+
+
+def _closing_reasons(state: State) -> Iterator[str]:
+    missing = [slot.index for slot in state.slots if not slot.ready]
+    if missing:
+        yield f"{_named(missing)} for the result of a claim by an earlier coordinator"
+    elif state.combined is None:
+        yield "the results are being combined"
+    if not state.window_over:
+        yield "the challenge window is open"
+    elif state.combined is not None:
+        yield "the chain to take the checkpoint"
+
+
+_WAITS = (
+    (SlotStatus.RECEIPTED, "its result to be fetched"),
+    (SlotStatus.STORED, "the rest of the batch"),
+    (SlotStatus.SUBMITTED, "the chain to take its claim"),
+    (SlotStatus.COMMITTED, "the audit draw"),
+    (SlotStatus.DRAWN, "its audit"),
+    (SlotStatus.DISPUTED, "the committee's verdict"),
+)
+
+
+def _named(indices: list[int]) -> str:
+    shown = ", ".join(map(str, indices[:NAMES_SHOWN_MAX]))
+    more = f" and {len(indices) - NAMES_SHOWN_MAX} more" * (len(indices) > NAMES_SHOWN_MAX)
+    return f"slot{'s' * (len(indices) > 1)} {shown}{more} wait{'s' * (len(indices) == 1)}"
+
+
+def _crowd(state: State, now_ms: int) -> str:
+    here = sorted({peer.wallet for peer in state.peers if peer.vanished_ms is None})
+    able = sum(may_work(state, wallet, now_ms) for wallet in here)
+    return f"{len(here)} connected, {able} of them bonded and not in quarantine"

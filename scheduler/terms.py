@@ -1,0 +1,105 @@
+"""What is fixed while a job is coordinated: names of things, the job's numbers, the policy.
+
+Times are integers in milliseconds since the Unix epoch (`_ms`), hashes are 32 raw bytes, wallets
+are the strings that the node uses everywhere (one spelling per wallet: the machine compares them).
+"""
+
+from dataclasses import dataclass, field
+from typing import NewType
+
+from scheduler.blob_ref import BlobRef
+
+PeerId = NewType("PeerId", str)
+Wallet = NewType("Wallet", str)
+
+Metrics = tuple[tuple[str, float], ...]
+"""Names and values, sorted by name. Carried and shown, never computed with."""
+
+PEERS_MAX = 1024
+WORKERS_MAX = 4096
+ASSIGNMENTS_MAX = 8
+SAMPLES_MAX = 64
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class UnitRef:
+    """One attempt at one slot of one round of the job."""
+
+    round: int
+    slot: int
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.round}/{self.slot}#{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """Where an event stands on the chain: block number and log index."""
+
+    block: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's claim to a unit, as `WorkLedger.commitRound` takes it."""
+
+    slot: int
+    attempt: int
+    worker: Wallet
+    result_root: bytes
+    commitment: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SlotResult:
+    """The result that fills a slot, as `Combine` takes it."""
+
+    slot: int
+    worker: Wallet
+    result_root: bytes
+    blob: BlobRef
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a coordinator decides by itself. Any value is safe; these set speed and patience."""
+
+    held_max: int = 2
+    """Units that a peer may hold at once (it computes one and has the next ready)."""
+    copies_max: int = 2
+    """Peers that may compute the same unit at once."""
+    unit_floor_ms: int = 5_000
+    """No unit's limit is shorter, however fast the peers are."""
+    reconnect_grace_ms: int = 10_000
+    """How long a vanished peer's units wait for it."""
+    fetch_timeout_ms: int = 60_000
+    """How long a receipted result may take to arrive."""
+    straggler_timeouts: int = 2
+    """Unit timeouts after which a stored result no longer waits for the rest of its batch."""
+    retry_ms: int = 500
+    """When a declined peer may ask again; doubled at most by jitter."""
+    chain_retry_ms: int = 2_000
+    """The first pause after the chain refused a transaction or a combination failed."""
+    chain_retry_max_ms: int = 60_000
+    quarantine_ms: int = 10_000
+    """The first quarantine; doubles with every further failure."""
+    quarantine_max_ms: int = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class JobTerms:
+    """What the coordinator must know of a job, from its manifest and the escrow."""
+
+    job_id: bytes
+    rounds: int
+    slots: int
+    unit_timeout_ms: int
+    unit_peak_bytes: int
+    policy: Policy = field(default_factory=Policy)
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "slots", "unit_timeout_ms"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
