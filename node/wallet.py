@@ -17,6 +17,7 @@ from typing import Any, Literal, NoReturn
 from eth_account import Account
 from eth_account.messages import encode_defunct
 from eth_account.signers.local import LocalAccount
+from eth_keys.exceptions import BadSignature, ValidationError
 from eth_utils.address import to_checksum_address
 
 from node.errors import BadInput, WrongPassword
@@ -57,6 +58,10 @@ class Signer:
         """The 65-byte personal-message signature (EIP-191) of `text`."""
         return bytes(self._account.sign_message(encode_defunct(text=text)).signature)
 
+    def sign_digest(self, digest: bytes) -> bytes:
+        """The 65-byte signature of 32 bytes that our own code derived (EIP-712), never a peer's."""
+        return bytes(self._account.unsafe_sign_hash(digest).signature)
+
     def sign_transaction(self, fields: Mapping[str, Any]) -> bytes:
         """The raw bytes of the signed transaction with these JSON-RPC style fields."""
         return bytes(self._account.sign_transaction(dict(fields)).raw_transaction)
@@ -83,7 +88,17 @@ def recover(text: str, signature: bytes) -> str | None:
         return None
     try:
         return str(Account.recover_message(encode_defunct(text=text), signature=signature))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, BadSignature, ValidationError):
+        return None
+
+
+def recover_digest(digest: bytes, signature: bytes) -> str | None:
+    """The checksummed address whose key signed this digest, or None if this is no signature."""
+    if len(signature) != 65:
+        return None
+    try:
+        return str(Account._recover_hash(digest, signature=signature))
+    except (ValueError, TypeError, BadSignature, ValidationError):
         return None
 
 
