@@ -1,0 +1,45 @@
+"""The worker's consent to a claim: an EIP-712 signature that the ledger contract checks.
+
+Without it a coordinator could bind anybody to a wrong result. The digest is the contract's
+`claimDigest`; a test compares the two.
+"""
+
+from dataclasses import dataclass
+
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
+
+from node.ids import UnitId
+from node.wallet import Signer, recover_digest
+
+_DOMAIN_TYPE = keccak(
+    text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+)
+_CLAIM_TYPE = keccak(text="Claim(bytes32 unitId,bytes32 resultRoot,bytes32 commitment)")
+_NAME, _VERSION = keccak(text="Ainur WorkLedger"), keccak(text="0")
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimDomain:
+    """Where a claim's signature counts: one ledger contract on one chain."""
+
+    chain_id: int
+    ledger: str
+
+    def digest(self, unit: UnitId, result_root: bytes, commitment: bytes) -> bytes:
+        """The 32 bytes that the worker signs."""
+        types = ("bytes32", "bytes32", "bytes32", "uint256", "address")
+        values = (_DOMAIN_TYPE, _NAME, _VERSION, self.chain_id, self.ledger)
+        domain = keccak(encode(types, values))
+        claim = keccak(encode(("bytes32",) * 4, (_CLAIM_TYPE, unit, result_root, commitment)))
+        return keccak(b"\x19\x01" + domain + claim)
+
+    def sign(self, signer: Signer, unit: UnitId, result_root: bytes, commitment: bytes) -> bytes:
+        """The 65-byte signature of a worker."""
+        return signer.sign_digest(self.digest(unit, result_root, commitment))
+
+    def signer_of(
+        self, unit: UnitId, result_root: bytes, commitment: bytes, signature: bytes
+    ) -> str | None:
+        """Who signed the claim, or None if this is no signature."""
+        return recover_digest(self.digest(unit, result_root, commitment), signature)
