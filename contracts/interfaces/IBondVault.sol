@@ -100,11 +100,11 @@ interface IBondVault {
 
     /// @notice One eligible account, drawn uniformly by `seed`; 0 if there is none.
     /// @param excluded Accounts that are not eligible.
-    /// @param activeBefore Only accounts that were on the list before this time are eligible.
-    function draw(bytes32 seed, address[] calldata excluded, uint64 activeBefore) external view returns (address);
+    /// @param drawBlock Whose hash is the seed: only accounts that came onto the list in an earlier block are eligible.
+    function draw(bytes32 seed, address[] calldata excluded, uint256 drawBlock) external view returns (address);
 
     /// @notice Up to `count` different eligible accounts, drawn by `seed`; fewer only if there are not as many.
-    function drawMany(bytes32 seed, address[] calldata excluded, uint64 activeBefore, uint256 count)
+    function drawMany(bytes32 seed, address[] calldata excluded, uint256 drawBlock, uint256 count)
         external
         view
         returns (address[] memory drawn);

@@ -97,13 +97,16 @@ interface IJobEscrow {
     /// @notice All about a job; reverts if there is none.
     function jobs(JobId jobId) external view returns (Job memory);
 
+    /// @notice A round's slots, the price of a unit and the pay of a matching audit.
+    function workTerms(JobId jobId) external view returns (uint32 slots, uint128 unitWei, uint128 auditWei);
+
     /// @notice What is still held for a job.
     function heldOf(JobId jobId) external view returns (uint256);
 
     /// @notice Whether commitRound may add to the open round; `started`: it has committed units.
     function acceptsWork(JobId jobId, bool started) external view returns (bool);
 
-    /// @notice The first moment at which settle works although a round is started.
+    /// @notice The first moment (Unix seconds) at which settle works, as things stand; 0: at once.
     function settleableAt(JobId jobId) external view returns (uint256);
 
     /// @notice How many jobs were ever funded.

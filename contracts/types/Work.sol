@@ -62,10 +62,10 @@ struct Batch {
     bytes32 claimsRoot; // Merkle root over the claims, see docs/spec/contracts.md
     bytes32 seed; // 0 until captured
     address coordinator; // who committed it; audits none of its units
-    uint64 committedAt;
-    uint64 slotsBitmap; // bit s: slot s has a unit in this batch
-    uint256 drawBlock; // its hash is the seed
+    uint64 committedAt; // Unix seconds
     bool captured;
+    uint64 slotsBitmap; // bit s: slot s has a unit in this batch
+    uint64 drawBlock; // its hash is the seed
 }
 
 /// @notice What finalizeRound fixed for ever.

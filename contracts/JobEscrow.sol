@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+
+import {ComputeToken} from "./ComputeToken.sol";
+import {IJobEscrow} from "./interfaces/IJobEscrow.sol";
+import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
+import {IWorkLedger} from "./interfaces/IWorkLedger.sol";
+import {JobId} from "./types/Identifiers.sol";
+import {Job, JobStatus, JobTerms, MAX_JOB_S, MAX_ROUNDS, MAX_SLOTS} from "./types/Job.sol";
+import {BPS, Parameter} from "./types/Parameter.sol";
+
+/// @title What submitters deposit for their jobs
+/// @notice INVARIANT: for every job deposited = paid + refunded + fees + held, and the escrow's tokens are the sum of
+/// what is held. Money leaves in three ways only: a finalised round to the distributor, its fee to the fire, the rest
+/// to the submitter.
+/// @dev The greatest deposit is below 2^128 (price) * 2^26 (units) * 2 (audits) * 2 (fee): no sum can overflow.
+contract JobEscrow is IJobEscrow {
+    using SafeERC20 for ComputeToken;
+
+    struct Record {
+        address submitter;
+        uint32 roundsPaid;
+        uint64 cancelledAt;
+        JobTerms terms;
+        uint128 auditWei;
+        uint16 feeBps;
+        bool settled;
+        uint256 deposited;
+        uint256 paid;
+        uint256 refunded;
+        uint256 fees;
+    }
+
+    ComputeToken public immutable token;
+    INetworkParameters public immutable parameters;
+    address private immutable _deployer;
+
+    /// @notice The only account that pays rounds; 0 until bound.
+    IWorkLedger public ledger;
+    /// @notice Who receives what a round pays.
+    address public distributor;
+
+    mapping(JobId jobId => Record) private _records;
+    JobId[] private _jobIds;
+
+    constructor(ComputeToken token_, INetworkParameters parameters_) {
+        token = token_;
+        parameters = parameters_;
+        _deployer = msg.sender;
+    }
+
+    /// @inheritdoc IJobEscrow
+    function bind(address ledger_, address distributor_) external {
+        if (msg.sender != _deployer) revert NotDeployer(msg.sender);
+        // INVARIANT: the seats are given at most once.
+        if (address(ledger) != address(0) || ledger_ == address(0) || distributor_ == address(0)) {
+            revert BadBinding(ledger_, distributor_);
+        }
+        ledger = IWorkLedger(ledger_);
+        distributor = distributor_;
+        emit SeatsBound(ledger_, distributor_);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function fund(JobTerms calldata terms) external returns (JobId jobId) {
+        _requireValid(terms);
+        (uint128 auditWei, uint16 feeBps) = _rates(terms.unitWei);
+        uint256 depositWei = _withFee(_roundWei(terms, auditWei) * terms.rounds, feeBps);
+        jobId = JobId.wrap(keccak256(abi.encode(block.chainid, address(this), msg.sender, _jobIds.length)));
+        _jobIds.push(jobId);
+        Record storage record = _records[jobId];
+        record.submitter = msg.sender;
+        record.terms = terms;
+        record.auditWei = auditWei;
+        record.feeBps = feeBps;
+        record.deposited = depositWei;
+        emit JobFunded(jobId, msg.sender, terms, auditWei, depositWei);
+        token.safeTransferFrom(msg.sender, address(this), depositWei);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function cancel(JobId jobId) external {
+        Record storage record = _known(jobId);
+        if (record.submitter != msg.sender) revert NotSubmitter(jobId, msg.sender);
+        if (record.cancelledAt != 0 || record.settled || record.roundsPaid == record.terms.rounds) {
+            revert NotCancellable(jobId);
+        }
+        record.cancelledAt = uint64(block.timestamp);
+        emit JobCancelled(jobId);
+        if (ledger.roundStarted(jobId)) {
+            // INVARIANT: what a started round can still cost stays held.
+            uint256 kept = _withFee(_roundWei(record.terms, record.auditWei), record.feeBps);
+            _refund(jobId, record, _held(record) - kept);
+        } else {
+            _close(jobId, record);
+        }
+    }
+
+    /// @inheritdoc IJobEscrow
+    function settle(JobId jobId) external {
+        Record storage record = _known(jobId);
+        if (record.settled) revert AlreadySettled(jobId);
+        uint256 earliest = _settleableAt(jobId, record);
+        if (block.timestamp < earliest) revert NotYetSettleable(jobId, earliest);
+        _close(jobId, record);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function payRound(JobId jobId, uint32 round, uint256 amount) external {
+        if (msg.sender != address(ledger)) revert NotLedger(msg.sender);
+        Record storage record = _known(jobId);
+        if (record.settled) revert AlreadySettled(jobId);
+        // INVARIANT: every round is paid at most once, and not more than was deposited for it.
+        if (round != record.roundsPaid) revert WrongRound(jobId, round, record.roundsPaid);
+        uint256 max = _roundWei(record.terms, record.auditWei);
+        if (amount > max) revert PaymentTooHigh(jobId, amount, max);
+        uint256 fee = _withFee(amount, record.feeBps) - amount;
+        record.roundsPaid = round + 1;
+        record.paid += amount;
+        record.fees += fee;
+        emit RoundPaid(jobId, round, amount, fee);
+        if (round + 1 == record.terms.rounds) emit JobCompleted(jobId);
+        token.burn(fee);
+        token.safeTransfer(distributor, amount);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function quote(JobTerms calldata terms) external view returns (uint256 depositWei) {
+        _requireValid(terms);
+        (uint128 auditWei, uint16 feeBps) = _rates(terms.unitWei);
+        return _withFee(_roundWei(terms, auditWei) * terms.rounds, feeBps);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function jobs(JobId jobId) external view returns (Job memory job) {
+        Record storage record = _known(jobId);
+        job.submitter = record.submitter;
+        job.status = _status(record);
+        job.terms = record.terms;
+        job.auditWei = record.auditWei;
+        job.feeBps = record.feeBps;
+        job.roundsPaid = record.roundsPaid;
+        job.cancelledAt = record.cancelledAt;
+        job.settled = record.settled;
+        job.deposited = record.deposited;
+        job.paid = record.paid;
+        job.refunded = record.refunded;
+        job.fees = record.fees;
+    }
+
+    /// @inheritdoc IJobEscrow
+    function workTerms(JobId jobId) external view returns (uint32 slots, uint128 unitWei, uint128 auditWei) {
+        Record storage record = _known(jobId);
+        return (record.terms.slots, record.terms.unitWei, record.auditWei);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function heldOf(JobId jobId) external view returns (uint256) {
+        return _held(_known(jobId));
+    }
+
+    /// @inheritdoc IJobEscrow
+    function acceptsWork(JobId jobId, bool started) external view returns (bool) {
+        Record storage record = _known(jobId);
+        if (record.settled) return false;
+        if (started) return block.timestamp < _endOfStartedRound(record);
+        return _status(record) == JobStatus.Funded;
+    }
+
+    /// @inheritdoc IJobEscrow
+    function settleableAt(JobId jobId) external view returns (uint256) {
+        return _settleableAt(jobId, _known(jobId));
+    }
+
+    /// @inheritdoc IJobEscrow
+    function jobCount() external view returns (uint256) {
+        return _jobIds.length;
+    }
+
+    /// @inheritdoc IJobEscrow
+    function jobIdAt(uint256 index) external view returns (JobId) {
+        return _jobIds[index];
+    }
+
+    /// @dev Ends a job: what is held goes back, nothing is paid any more.
+    function _close(JobId jobId, Record storage record) private {
+        record.settled = true;
+        emit JobSettled(jobId);
+        _refund(jobId, record, _held(record));
+    }
+
+    function _refund(JobId jobId, Record storage record, uint256 amount) private {
+        if (amount == 0) return;
+        record.refunded += amount;
+        emit JobRefunded(jobId, record.submitter, amount);
+        token.safeTransfer(record.submitter, amount);
+    }
+
+    function _known(JobId jobId) private view returns (Record storage record) {
+        record = _records[jobId];
+        if (record.submitter == address(0)) revert UnknownJob(jobId);
+    }
+
+    function _status(Record storage record) private view returns (JobStatus) {
+        if (record.roundsPaid == record.terms.rounds) return JobStatus.Completed;
+        if (record.cancelledAt != 0) return JobStatus.Cancelled;
+        return block.timestamp < record.terms.deadline ? JobStatus.Funded : JobStatus.Expired;
+    }
+
+    function _settleableAt(JobId jobId, Record storage record) private view returns (uint256) {
+        if (record.roundsPaid == record.terms.rounds) return 0;
+        if (ledger.roundStarted(jobId)) return _endOfStartedRound(record);
+        return record.cancelledAt != 0 ? 0 : record.terms.deadline;
+    }
+
+    /// @dev A round that was started before the job ended has time for every audit, one challenge and one verdict.
+    function _endOfStartedRound(Record storage record) private view returns (uint256) {
+        uint256 cancelledAt = record.cancelledAt;
+        uint256 deadline = record.terms.deadline;
+        uint256 end = cancelledAt != 0 && cancelledAt < deadline ? cancelledAt : deadline;
+        return end + parameters.exposureS() + parameters.get(Parameter.LeaseS);
+    }
+
+    function _rates(uint128 unitWei) private view returns (uint128 auditWei, uint16 feeBps) {
+        // Both fit: AuditPayBps <= BPS and ProtocolFeeBps <= BPS / 5 by NetworkParameters' bounds.
+        auditWei = uint128(uint256(unitWei) * parameters.get(Parameter.AuditPayBps) / BPS);
+        feeBps = uint16(parameters.get(Parameter.ProtocolFeeBps));
+    }
+
+    function _requireValid(JobTerms calldata terms) private view {
+        if (terms.manifestDigest == 0 || terms.manifestRoot == 0 || terms.manifestSize == 0) {
+            revert BadManifest(terms.manifestDigest, terms.manifestRoot, terms.manifestSize);
+        }
+        if (terms.rounds == 0 || terms.rounds > MAX_ROUNDS) revert BadRounds(terms.rounds, MAX_ROUNDS);
+        if (terms.slots == 0 || terms.slots > MAX_SLOTS) revert BadSlots(terms.slots, MAX_SLOTS);
+        if (terms.unitWei == 0) revert BadPrice(terms.unitWei);
+        uint256 latest = block.timestamp + MAX_JOB_S;
+        if (terms.deadline <= block.timestamp || terms.deadline > latest) {
+            revert BadDeadline(terms.deadline, block.timestamp, latest);
+        }
+    }
+
+    /// @dev The most that one round pays: every slot's unit and every slot's audit.
+    function _roundWei(JobTerms memory terms, uint128 auditWei) private pure returns (uint256) {
+        return uint256(terms.slots) * (uint256(terms.unitWei) + auditWei);
+    }
+
+    /// @dev Rounds the fee down. INVARIANT: the fees of all rounds never exceed the fee of the whole, for
+    /// floor(a) + floor(b) <= floor(a + b).
+    function _withFee(uint256 amount, uint16 feeBps) private pure returns (uint256) {
+        return amount + amount * feeBps / BPS;
+    }
+
+    function _held(Record storage record) private view returns (uint256) {
+        return record.deposited - record.paid - record.refunded - record.fees;
+    }
+}

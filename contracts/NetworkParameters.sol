@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+
+import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
+import {BPS, MAX_REDRAWS, PARAMETER_COUNT, Parameter} from "./types/Parameter.sol";
+
+/// @title The DAO's knobs, each within hard bounds
+/// @notice The bounds are code, not storage: no vote can set a fee above a fifth, a bounty above a half (a node that
+/// slashes itself through a second account still loses a half), or a committee that one account can be.
+contract NetworkParameters is INetworkParameters, Ownable {
+    mapping(Parameter parameter => uint256 value) private _values;
+
+    /// @param owner Who may set parameters: the timelock.
+    /// @param initialValues One per parameter, in the order of the enum.
+    constructor(address owner, uint256[] memory initialValues) Ownable(owner) {
+        if (initialValues.length != PARAMETER_COUNT) {
+            revert WrongValueCount(initialValues.length, PARAMETER_COUNT);
+        }
+        for (uint256 i = 0; i < PARAMETER_COUNT; ++i) {
+            _store(Parameter(i), initialValues[i]);
+        }
+        _requireExposureCovered();
+    }
+
+    /// @inheritdoc INetworkParameters
+    function set(Parameter parameter, uint256 value) external onlyOwner {
+        _store(parameter, value);
+        _requireExposureCovered();
+    }
+
+    /// @inheritdoc INetworkParameters
+    function get(Parameter parameter) external view returns (uint256) {
+        return _values[parameter];
+    }
+
+    /// @inheritdoc INetworkParameters
+    function all() external view returns (uint256[] memory values) {
+        values = new uint256[](PARAMETER_COUNT);
+        for (uint256 i = 0; i < PARAMETER_COUNT; ++i) {
+            values[i] = _values[Parameter(i)];
+        }
+    }
+
+    /// @inheritdoc INetworkParameters
+    function exposureS() public view returns (uint256) {
+        uint256 auditS = _values[Parameter.AuditWindowS];
+        uint256 openS = _values[Parameter.OpenWindowS];
+        // Every auditor may commit late, let the worker open late and never reveal; then a challenge at the last moment;
+        // then a jury that uses all its time.
+        uint256 audits = (1 + MAX_REDRAWS) * (auditS + 2 * openS);
+        return audits + _values[Parameter.ChallengeWindowS] + auditS + openS;
+    }
+
+    /// @inheritdoc INetworkParameters
+    function bounds(Parameter parameter) public pure returns (uint256 min, uint256 max) {
+        if (parameter == Parameter.MinBondWei) return (1 ether, 10_000_000 ether);
+        if (parameter == Parameter.AuditFloorBps) return (100, BPS);
+        if (parameter == Parameter.ProbationUnits) return (1, 10_000);
+        if (parameter == Parameter.SlashBps) return (100, BPS);
+        if (parameter == Parameter.BountyBps) return (0, BPS / 2);
+        if (parameter == Parameter.ProtocolFeeBps) return (0, BPS / 5);
+        if (parameter == Parameter.AuditPayBps) return (0, BPS);
+        if (parameter == Parameter.UnbondDelayS) return (1, 90 days);
+        if (parameter == Parameter.AuditWindowS) return (1, 3 days);
+        if (parameter == Parameter.OpenWindowS) return (1, 3 days);
+        if (parameter == Parameter.ChallengeWindowS) return (1, 7 days);
+        if (parameter == Parameter.ChallengeDepositWei) return (1 ether / 1000, 10_000_000 ether);
+        if (parameter == Parameter.CommitteeSize) return (3, 15);
+        return (1, 7 days); // LeaseS
+    }
+
+    function _store(Parameter parameter, uint256 value) private {
+        (uint256 min, uint256 max) = bounds(parameter);
+        // INVARIANT: every value lies within its bounds, always.
+        if (value < min || value > max) revert OutOfBounds(parameter, value, min, max);
+        uint256 old = _values[parameter];
+        _values[parameter] = value;
+        emit ParameterChanged(parameter, old, value);
+    }
+
+    function _requireExposureCovered() private view {
+        uint256 delay = _values[Parameter.UnbondDelayS];
+        uint256 exposure = exposureS();
+        // INVARIANT: a bond that starts to leave when a unit is captured is still there at the unit's last verdict.
+        if (delay < exposure) revert UnbondDelayTooShort(delay, exposure);
+    }
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IWorkLedger} from "../interfaces/IWorkLedger.sol";
+import {Hashes} from "../libraries/Hashes.sol";
+import {Lottery} from "../libraries/Lottery.sol";
+import {JobId, UnitId} from "../types/Identifiers.sol";
+import {MAX_SLOTS} from "../types/Job.sol";
+import {MAX_REDRAWS, Parameter} from "../types/Parameter.sol";
+import {Batch, MAX_UNITS_PER_CALL, PassReason, Unit, UnitStatus} from "../types/Work.sol";
+import {LedgerDisputes} from "./LedgerDisputes.sol";
+import {LedgerRounds} from "./LedgerRounds.sol";
+
+/// @title The draw and the blind audit: commit, open, reveal, or be replaced
+abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
+    /// @inheritdoc IWorkLedger
+    function captureDraw(JobId jobId, uint32 round, uint32 index) external {
+        Batch storage entry = _batchAt(jobId, round, index);
+        if (entry.captured) revert AlreadyCaptured(jobId, round, index);
+        if (block.number <= entry.drawBlock) revert DrawTooEarly(entry.drawBlock, block.number);
+        bytes32 seed = blockhash(entry.drawBlock);
+        bool late = seed == 0;
+        // A draw that nobody captured spares nobody, so waiting for its hash to be forgotten gains nothing.
+        if (late) seed = blockhash(block.number - 1);
+        entry.captured = true;
+        entry.seed = seed;
+        emit DrawCaptured(jobId, round, index, seed, late);
+        uint256 probation = late ? type(uint256).max : parameters.get(Parameter.ProbationUnits);
+        uint256 floorBps = parameters.get(Parameter.AuditFloorBps);
+        for (uint32 slot = 0; slot < MAX_SLOTS; ++slot) {
+            if (entry.slotsBitmap & (uint64(1) << slot) == 0) continue;
+            // A committed unit leaves its slot only after its draw: the present attempt is this batch's.
+            _drawUnit(slotUnit(jobId, round, slot), entry, probation, floorBps);
+        }
+        (address holder,) = leaseOf(jobId);
+        if (holder == msg.sender) _renewLease(jobId);
+    }
+
+    /// @inheritdoc IWorkLedger
+    function commitAudits(UnitId[] calldata unitIds, bytes32[] calldata commitments) external {
+        _requireCount(unitIds.length, MAX_UNITS_PER_CALL);
+        _requireSameLength(unitIds.length, commitments.length);
+        if (!vault.isActive(msg.sender)) revert NotActive(msg.sender);
+        uint64 deadline = _after(Parameter.OpenWindowS);
+        for (uint256 i = 0; i < unitIds.length; ++i) {
+            Unit storage entry = _waiting(unitIds[i], UnitStatus.Drawn);
+            if (entry.auditor != msg.sender) revert NotAuditor(unitIds[i], msg.sender, entry.auditor);
+            if (commitments[i] == 0) revert ZeroValue();
+            entry.auditCommitment = commitments[i];
+            entry.status = UnitStatus.AuditCommitted;
+            entry.deadline = deadline;
+            emit AuditCommitted(unitIds[i], msg.sender, deadline);
+        }
+    }
+
+    /// @inheritdoc IWorkLedger
+    function openUnits(UnitId[] calldata unitIds, bytes32[] calldata traceRoots, bytes32[] calldata salts) external {
+        _requireCount(unitIds.length, MAX_UNITS_PER_CALL);
+        _requireSameLength(unitIds.length, traceRoots.length);
+        _requireSameLength(unitIds.length, salts.length);
+        uint64 deadline = _after(Parameter.OpenWindowS);
+        for (uint256 i = 0; i < unitIds.length; ++i) {
+            _open(unitIds[i], traceRoots[i], salts[i], deadline);
+        }
+    }
+
+    /// @inheritdoc IWorkLedger
+    function revealAudits(UnitId[] calldata unitIds, bytes32[] calldata unitRoots, bytes32[] calldata salts)
+        external
+    {
+        _requireCount(unitIds.length, MAX_UNITS_PER_CALL);
+        _requireSameLength(unitIds.length, unitRoots.length);
+        _requireSameLength(unitIds.length, salts.length);
+        for (uint256 i = 0; i < unitIds.length; ++i) {
+            _reveal(unitIds[i], unitRoots[i], salts[i]);
+        }
+    }
+
+    /// @inheritdoc IWorkLedger
+    function expire(UnitId unitId) external {
+        Unit storage entry = _units[unitId];
+        UnitStatus status = entry.status;
+        if (status != UnitStatus.Drawn && status != UnitStatus.AuditCommitted) revert WrongStatus(unitId, status);
+        if (block.timestamp <= entry.deadline) revert DeadlineNotPassed(unitId, entry.deadline);
+        if (status == UnitStatus.AuditCommitted && entry.unitRoot == 0) {
+            // No bounty: silence proves nothing, and nobody should earn by cutting a worker off.
+            _fault(unitId, entry, new address[](0));
+        } else {
+            _replaceAuditor(unitId, entry);
+        }
+    }
+
+    function _drawUnit(UnitId unitId, Batch storage from, uint256 probation, uint256 floorBps) private {
+        Unit storage entry = _units[unitId];
+        if (!Lottery.isDrawn(from.seed, unitId, _cleanUnits[entry.worker], probation, floorBps)) {
+            return _pass(unitId, entry, PassReason.NotDrawn);
+        }
+        address auditor = _eligible(unitId, entry, from, new address[](0));
+        _assignAuditor(unitId, entry, auditor);
+    }
+
+    /// @dev INVARIANT: a unit waits for at most 1 + MAX_REDRAWS auditors.
+    function _replaceAuditor(UnitId unitId, Unit storage entry) private {
+        address[] storage overdue = _overdueAuditors[unitId];
+        overdue.push(entry.auditor);
+        if (entry.redraws == MAX_REDRAWS) {
+            entry.auditor = address(0);
+            entry.auditCommitment = 0;
+            return _pass(unitId, entry, PassReason.AuditorsOverdue);
+        }
+        ++entry.redraws;
+        entry.auditCommitment = 0;
+        Batch storage from = _batches[entry.jobId][entry.round][entry.batch];
+        address auditor = _eligible(unitId, entry, from, overdue);
+        if (auditor == address(0)) auditor = _eligible(unitId, entry, from, new address[](0));
+        _assignAuditor(unitId, entry, auditor);
+    }
+
+    function _assignAuditor(UnitId unitId, Unit storage entry, address auditor) private {
+        entry.auditor = auditor;
+        if (auditor == address(0)) return _pass(unitId, entry, PassReason.NobodyEligible);
+        entry.status = UnitStatus.Drawn;
+        entry.deadline = _after(Parameter.AuditWindowS);
+        emit UnitDrawn(
+            unitId, auditor, entry.jobId, entry.round, entry.slot, entry.attempt, entry.worker, entry.deadline
+        );
+    }
+
+    function _open(UnitId unitId, bytes32 traceRoot, bytes32 salt, uint64 deadline) private {
+        Unit storage entry = _units[unitId];
+        bool disputed = entry.status == UnitStatus.Disputed;
+        if (!disputed) _waiting(unitId, UnitStatus.AuditCommitted);
+        if (entry.unitRoot != 0) revert AlreadyOpened(unitId);
+        bytes32 root = Hashes.unitRoot(entry.resultRoot, traceRoot);
+        if (Hashes.commitment(unitId, entry.worker, root, salt) != entry.commitment) revert WrongReveal(unitId);
+        entry.unitRoot = root;
+        if (!disputed) entry.deadline = deadline;
+        emit UnitOpened(unitId, root, disputed ? 0 : deadline);
+    }
+
+    function _reveal(UnitId unitId, bytes32 root, bytes32 salt) private {
+        Unit storage entry = _waiting(unitId, UnitStatus.AuditCommitted);
+        // INVARIANT: an auditor's root is public only after the worker's, so neither can follow the other.
+        if (entry.unitRoot == 0) revert NotOpened(unitId);
+        if (root == 0) revert ZeroValue();
+        address auditor = entry.auditor;
+        if (Hashes.commitment(unitId, auditor, root, salt) != entry.auditCommitment) revert WrongReveal(unitId);
+        entry.auditRoot = root;
+        emit AuditRevealed(unitId, auditor, root);
+        if (root == entry.unitRoot) {
+            _verify(unitId, entry);
+        } else {
+            _dispute(unitId, entry, auditor);
+        }
+    }
+
+    /// @dev A unit in the given waiting status whose deadline has not passed.
+    function _waiting(UnitId unitId, UnitStatus status) private view returns (Unit storage entry) {
+        entry = _units[unitId];
+        if (entry.status != status) revert WrongStatus(unitId, entry.status);
+        if (block.timestamp > entry.deadline) revert DeadlinePassed(unitId, entry.deadline);
+    }
+
+    /// @dev An active node that is neither the worker nor the coordinator nor among `others`; 0 if there is none.
+    function _eligible(UnitId unitId, Unit storage entry, Batch storage from, address[] memory others)
+        private
+        view
+        returns (address)
+    {
+        address[] memory excluded = new address[](2 + others.length);
+        (excluded[0], excluded[1]) = (entry.worker, from.coordinator);
+        for (uint256 i = 0; i < others.length; ++i) {
+            excluded[2 + i] = others[i];
+        }
+        return vault.draw(Lottery.auditorSeed(from.seed, unitId, entry.redraws), excluded, from.drawBlock);
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+
+import {ComputeToken} from "../ComputeToken.sol";
+import {IRefereeCallback} from "../interfaces/IReferee.sol";
+import {IWorkLedger} from "../interfaces/IWorkLedger.sol";
+import {UnitId} from "../types/Identifiers.sol";
+import {BPS, Parameter} from "../types/Parameter.sol";
+import {Unit, UnitStatus} from "../types/Work.sol";
+import {LedgerOutcomes} from "./LedgerOutcomes.sol";
+
+/// @title Disputes: how one begins, and what a verdict does
+/// @notice INVARIANT: the ledger's tokens are the deposits of the disputed units.
+abstract contract LedgerDisputes is LedgerOutcomes {
+    using SafeERC20 for ComputeToken;
+
+    /// @inheritdoc IWorkLedger
+    function challenge(UnitId unitId) external {
+        Unit storage entry = _units[unitId];
+        UnitStatus status = entry.status;
+        if (status != UnitStatus.Passed && status != UnitStatus.Verified) revert WrongStatus(unitId, status);
+        if (block.timestamp > entry.deadline) revert DeadlinePassed(unitId, entry.deadline);
+        if (!vault.isActive(msg.sender)) revert NotActive(msg.sender);
+        if (entry.worker == msg.sender) revert OwnUnit(unitId, msg.sender);
+        _requireJurors(entry);
+        uint256 depositWei = parameters.get(Parameter.ChallengeDepositWei);
+        entry.challenger = msg.sender;
+        // Fits: NetworkParameters bounds the deposit far below 2^96.
+        entry.depositWei = uint96(depositWei);
+        emit ChallengeOpened(unitId, msg.sender, depositWei);
+        _dispute(unitId, entry, msg.sender);
+        token.safeTransferFrom(msg.sender, address(this), depositWei);
+    }
+
+    /// @inheritdoc IRefereeCallback
+    function onVerdict(UnitId unitId, bytes32 root, address[] calldata upheldBy) external {
+        if (msg.sender != address(referee)) revert NotReferee(msg.sender);
+        Unit storage entry = _units[unitId];
+        if (entry.status != UnitStatus.Disputed) revert WrongStatus(unitId, entry.status);
+        bool silent = entry.unitRoot == 0 && block.timestamp > entry.deadline;
+        if (root == 0) {
+            if (silent) _fault(unitId, entry, new address[](0));
+            else _void(unitId, entry);
+            return _returnDeposit(unitId, entry);
+        }
+        bool workerRight = entry.unitRoot == root;
+        if (workerRight) _uphold(unitId, entry);
+        else _fault(unitId, entry, _provers(entry, root, upheldBy));
+        // An audit that verified a wrong unit is as wrong as one that disputed a right one.
+        if (entry.auditRoot != 0 && entry.auditRoot != root) {
+            _faultAuditor(unitId, entry, workerRight ? upheldBy : _provers(entry, root, upheldBy));
+        }
+        if (workerRight) _forfeitDeposit(unitId, entry, upheldBy);
+        else _returnDeposit(unitId, entry);
+    }
+
+    /// @dev Puts a unit before the referee. A worker that has not opened it must do so; see `silent` above.
+    function _dispute(UnitId unitId, Unit storage entry, address accuser) internal {
+        entry.status = UnitStatus.Disputed;
+        entry.deadline =
+            uint64(_after(Parameter.AuditWindowS) + parameters.get(Parameter.OpenWindowS));
+        emit UnitDisputed(unitId, entry.jobId, accuser);
+        address coordinator = _batches[entry.jobId][entry.round][entry.batch].coordinator;
+        referee.open(unitId, entry.worker, coordinator, accuser);
+    }
+
+    function _faultAuditor(UnitId unitId, Unit storage entry, address[] memory bountyTo) private {
+        address auditor = entry.auditor;
+        _cleanUnits[auditor] = 0;
+        uint256 slashed = _slash(auditor, bountyTo);
+        emit AuditorFaulted(unitId, auditor, slashed);
+    }
+
+    function _returnDeposit(UnitId unitId, Unit storage entry) private {
+        (address challenger, uint256 depositWei) = _takeDeposit(entry);
+        if (challenger == address(0)) return;
+        emit ChallengeClosed(unitId, challenger, depositWei, 0, 0);
+        token.safeTransfer(challenger, depositWei);
+    }
+
+    /// @dev The challenger was wrong: the jurors who said so share the bounty, the rest is burned.
+    function _forfeitDeposit(UnitId unitId, Unit storage entry, address[] calldata upheldBy) private {
+        (address challenger, uint256 depositWei) = _takeDeposit(entry);
+        if (challenger == address(0)) return;
+        uint256 share =
+            upheldBy.length == 0 ? 0 : depositWei * parameters.get(Parameter.BountyBps) / BPS / upheldBy.length;
+        uint256 bounty = share * upheldBy.length;
+        emit ChallengeClosed(unitId, challenger, 0, bounty, depositWei - bounty);
+        token.burn(depositWei - bounty);
+        for (uint256 i = 0; i < upheldBy.length && share != 0; ++i) {
+            token.safeTransfer(upheldBy[i], share);
+        }
+    }
+
+    /// @dev INVARIANT: a deposit leaves once. The challenger stays on record.
+    function _takeDeposit(Unit storage entry) private returns (address challenger, uint256 depositWei) {
+        (challenger, depositWei) = (entry.challenger, entry.depositWei);
+        entry.depositWei = 0;
+    }
+
+    /// @dev A jury of fewer than CommitteeSize would only void the unit: that must not be had for a returned deposit.
+    function _requireJurors(Unit storage entry) private view {
+        address coordinator = _batches[entry.jobId][entry.round][entry.batch].coordinator;
+        uint256 eligible = vault.activeCount();
+        if (vault.isActive(entry.worker)) --eligible;
+        if (coordinator != entry.worker && vault.isActive(coordinator)) --eligible;
+        uint256 seats = parameters.get(Parameter.CommitteeSize);
+        if (eligible < seats) revert TooFewJurors(eligible, seats);
+    }
+
+    /// @dev Who shares the bounty of a wrong worker: the jurors of the verdict, and the accuser unless it was wrong
+    /// too or sat on the jury.
+    function _provers(Unit storage entry, bytes32 root, address[] calldata upheldBy)
+        private
+        view
+        returns (address[] memory provers)
+    {
+        address accuser = entry.challenger;
+        if (accuser == address(0) && entry.auditRoot == root) accuser = entry.auditor;
+        bool listed = accuser == address(0);
+        for (uint256 i = 0; i < upheldBy.length; ++i) {
+            if (upheldBy[i] == accuser) listed = true;
+        }
+        provers = new address[](upheldBy.length + (listed ? 0 : 1));
+        for (uint256 i = 0; i < upheldBy.length; ++i) {
+            provers[i] = upheldBy[i];
+        }
+        if (!listed) provers[upheldBy.length] = accuser;
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {UnitId} from "../types/Identifiers.sol";
+import {BPS, Parameter} from "../types/Parameter.sol";
+import {PassReason, Unit, UnitStatus} from "../types/Work.sol";
+import {LedgerState} from "./LedgerState.sol";
+
+/// @title The outcomes of a unit: the only places that write a final status
+abstract contract LedgerOutcomes is LedgerState {
+    /// @dev A unit counts without an audit. Where nobody could audit, it earns the worker no trust.
+    function _pass(UnitId unitId, Unit storage entry, PassReason reason) internal {
+        entry.status = UnitStatus.Passed;
+        entry.deadline = _after(Parameter.ChallengeWindowS);
+        if (reason == PassReason.NotDrawn) ++_cleanUnits[entry.worker];
+        emit UnitPassed(unitId, entry.jobId, reason, entry.deadline);
+    }
+
+    /// @dev An audit agreed.
+    function _verify(UnitId unitId, Unit storage entry) internal {
+        entry.status = UnitStatus.Verified;
+        entry.deadline = _after(Parameter.ChallengeWindowS);
+        ++_cleanUnits[entry.worker];
+        emit UnitVerified(unitId, entry.jobId, entry.deadline);
+    }
+
+    /// @dev A verdict agreed. INVARIANT: a unit has at most one dispute, for with deadline 0 no challenge is in time.
+    function _uphold(UnitId unitId, Unit storage entry) internal {
+        entry.status = UnitStatus.Verified;
+        entry.deadline = 0;
+        emit UnitVerified(unitId, entry.jobId, 0);
+    }
+
+    /// @dev The worker was wrong or silent: it is slashed, unpaid, and its slot is open again.
+    function _fault(UnitId unitId, Unit storage entry, address[] memory bountyTo) internal {
+        entry.status = UnitStatus.Faulted;
+        _reopenSlot(entry);
+        _cleanUnits[entry.worker] = 0;
+        uint256 slashed = _slash(entry.worker, bountyTo);
+        emit UnitFaulted(unitId, entry.jobId, entry.worker, slashed);
+    }
+
+    /// @dev Nobody could tell: unpaid, unpunished, and the slot is open again.
+    function _void(UnitId unitId, Unit storage entry) internal {
+        entry.status = UnitStatus.Voided;
+        _reopenSlot(entry);
+        emit UnitVoided(unitId, entry.jobId);
+    }
+
+    function _slash(address account, address[] memory bountyTo) internal returns (uint256) {
+        uint256 amount = vault.bondOf(account) * parameters.get(Parameter.SlashBps) / BPS;
+        return vault.slash(account, amount, bountyTo);
+    }
+
+    /// @dev INVARIANT: of all units of a slot only that of the greatest attempt is not Faulted or Voided.
+    function _reopenSlot(Unit storage entry) private {
+        entry.deadline = 0;
+        ++_attempts[entry.jobId][entry.round][entry.slot];
+    }
+}

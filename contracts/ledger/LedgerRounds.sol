@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
+
+import {IWorkLedger} from "../interfaces/IWorkLedger.sol";
+import {Hashes} from "../libraries/Hashes.sol";
+import {JobId, UnitId} from "../types/Identifiers.sol";
+import {Parameter} from "../types/Parameter.sol";
+import {Batch, Claim, FinalizedRound, Unit, UnitStatus} from "../types/Work.sol";
+import {LedgerOutcomes} from "./LedgerOutcomes.sol";
+
+/// @title The coordinator's part: lease, commit, finalise
+abstract contract LedgerRounds is LedgerOutcomes {
+    struct Rewards {
+        address[] accounts;
+        uint256[] amounts;
+        uint256 count;
+        uint256 totalWei;
+    }
+
+    /// @inheritdoc IWorkLedger
+    function takeLease(JobId jobId) external {
+        if (!escrow.acceptsWork(jobId, roundStarted(jobId))) revert JobNotOpen(jobId);
+        if (!vault.isActive(msg.sender)) revert NotActive(msg.sender);
+        (address holder, uint64 expiresAt) = leaseOf(jobId);
+        if (holder == msg.sender) return _renewLease(jobId);
+        // INVARIANT: at most one active node holds a job's lease.
+        if (holder != address(0)) revert LeaseHeld(jobId, holder, expiresAt);
+        expiresAt = _after(Parameter.LeaseS);
+        _jobs[jobId].holder = msg.sender;
+        _jobs[jobId].leaseExpiresAt = expiresAt;
+        emit LeaseTaken(jobId, msg.sender, expiresAt);
+    }
+
+    /// @inheritdoc IWorkLedger
+    function commitRound(JobId jobId, uint32 round, Claim[] calldata claims) external {
+        _requireHolder(jobId);
+        _requireOpenRound(jobId, round);
+        if (!escrow.acceptsWork(jobId, roundStarted(jobId))) revert JobNotOpen(jobId);
+        (uint32 slots,,) = escrow.workTerms(jobId);
+        _requireCount(claims.length, slots);
+        Batch[] storage batches = _batches[jobId][round];
+        uint256 index = batches.length;
+        if (index > type(uint16).max) revert TooManyBatches(jobId, round);
+        (bytes32 claimsRoot, uint64 bitmap) = _storeClaims(jobId, round, uint16(index), slots, claims);
+        // INVARIANT: the seed is a block hash that nobody knows at the commitment.
+        uint64 drawBlock = uint64(block.number + 1);
+        batches.push(
+            Batch({
+                claimsRoot: claimsRoot,
+                seed: 0,
+                coordinator: msg.sender,
+                committedAt: uint64(block.timestamp),
+                captured: false,
+                slotsBitmap: bitmap,
+                drawBlock: drawBlock
+            })
+        );
+        emit RoundCommitted(jobId, round, uint32(index), claimsRoot, drawBlock, claims);
+        _renewLease(jobId);
+    }
+
+    /// @inheritdoc IWorkLedger
+    function finalizeRound(
+        JobId jobId,
+        uint32 round,
+        bytes32 checkpoint,
+        bytes32 checkpointBlobRoot,
+        uint64 checkpointSize
+    ) external {
+        _requireHolder(jobId);
+        _requireOpenRound(jobId, round);
+        if (checkpoint == 0 || checkpointBlobRoot == 0 || checkpointSize == 0) revert ZeroValue();
+        Rewards memory rewards = _collectRewards(jobId, round);
+        bytes32 rewardsRoot = _rewardsRoot(jobId, round, rewards);
+        // INVARIANT: a round is finalised at most once, in order.
+        _jobs[jobId].openRound = round + 1;
+        _finalized[jobId][round] = FinalizedRound({
+            checkpoint: checkpoint,
+            checkpointBlobRoot: checkpointBlobRoot,
+            rewardsRoot: rewardsRoot,
+            checkpointSize: checkpointSize,
+            rewardCount: uint32(rewards.count),
+            totalWei: rewards.totalWei
+        });
+        emit RoundFinalized(
+            jobId, round, checkpoint, checkpointBlobRoot, checkpointSize, rewardsRoot, rewards.totalWei
+        );
+        emit RoundRewards(jobId, round, rewards.accounts, rewards.amounts);
+        _renewLease(jobId);
+        // INVARIANT: what the distributor may be asked for, it has received: totalWei is the sum of the leaves.
+        escrow.payRound(jobId, round, rewards.totalWei);
+    }
+
+    function _renewLease(JobId jobId) internal {
+        uint64 expiresAt = _after(Parameter.LeaseS);
+        _jobs[jobId].leaseExpiresAt = expiresAt;
+        emit LeaseRenewed(jobId, msg.sender, expiresAt);
+    }
+
+    function _storeClaims(JobId jobId, uint32 round, uint16 index, uint32 slots, Claim[] calldata claims)
+        private
+        returns (bytes32 claimsRoot, uint64 bitmap)
+    {
+        bytes32[] memory leaves = new bytes32[](claims.length);
+        for (uint256 i = 0; i < claims.length; ++i) {
+            Claim calldata claim = claims[i];
+            if (claim.slot >= slots) revert BadSlot(claim.slot, slots);
+            UnitId unitId = _storeClaim(jobId, round, index, claim);
+            leaves[i] = Hashes.claimLeaf(unitId, claim.worker, claim.resultRoot, claim.commitment);
+            bitmap |= uint64(1) << claim.slot;
+        }
+        claimsRoot = Hashes.treeRoot(leaves);
+    }
+
+    function _storeClaim(JobId jobId, uint32 round, uint16 index, Claim calldata claim)
+        private
+        returns (UnitId unitId)
+    {
+        uint32 attempt = _attempts[jobId][round][claim.slot];
+        if (claim.attempt != attempt) revert WrongAttempt(claim.slot, claim.attempt, attempt);
+        unitId = Hashes.unitId(jobId, round, claim.slot, attempt);
+        Unit storage entry = _units[unitId];
+        if (entry.status != UnitStatus.None) revert SlotTaken(unitId, entry.status);
+        if (claim.resultRoot == 0 || claim.commitment == 0) revert ZeroValue();
+        if (!vault.isActive(claim.worker)) revert NotActive(claim.worker);
+        // INVARIANT: nobody answers with its bond for a commitment that it did not sign.
+        bytes32 digest = claimDigest(unitId, claim.resultRoot, claim.commitment);
+        if (!SignatureChecker.isValidSignatureNowCalldata(claim.worker, digest, claim.signature)) {
+            revert BadSignature(unitId, claim.worker);
+        }
+        entry.jobId = jobId;
+        entry.worker = claim.worker;
+        entry.round = round;
+        entry.slot = claim.slot;
+        entry.attempt = attempt;
+        entry.status = UnitStatus.Committed;
+        entry.batch = index;
+        entry.resultRoot = claim.resultRoot;
+        entry.commitment = claim.commitment;
+    }
+
+    /// @dev Every slot's worker earns the unit's price, every auditor that agreed the audit's; one leaf per account.
+    function _collectRewards(JobId jobId, uint32 round) private view returns (Rewards memory rewards) {
+        (uint32 slots, uint128 unitWei, uint128 auditWei) = escrow.workTerms(jobId);
+        rewards.accounts = new address[](2 * uint256(slots));
+        rewards.amounts = new uint256[](2 * uint256(slots));
+        for (uint32 slot = 0; slot < slots; ++slot) {
+            UnitId unitId = slotUnit(jobId, round, slot);
+            Unit storage entry = _units[unitId];
+            _requireFinal(unitId, entry);
+            _credit(rewards, entry.worker, unitWei);
+            if (entry.auditRoot != 0 && entry.auditRoot == entry.unitRoot && auditWei != 0) {
+                _credit(rewards, entry.auditor, auditWei);
+            }
+        }
+        (rewards.accounts, rewards.amounts) = _trim(rewards);
+    }
+
+    /// @dev INVARIANT: no unit is paid that was not passed or verified and beyond challenge.
+    function _requireFinal(UnitId unitId, Unit storage entry) private view {
+        UnitStatus status = entry.status;
+        bool done = status == UnitStatus.Passed || status == UnitStatus.Verified;
+        if (!done || block.timestamp <= entry.deadline) revert SlotNotFinal(unitId, status, entry.deadline);
+    }
+
+    function _requireHolder(JobId jobId) private view {
+        (address holder,) = leaseOf(jobId);
+        if (holder != msg.sender) revert NotLeaseHolder(jobId, msg.sender, holder);
+    }
+
+    function _requireOpenRound(JobId jobId, uint32 round) private view {
+        uint32 open = _jobs[jobId].openRound;
+        if (round != open) revert WrongRound(jobId, round, open);
+    }
+
+    function _credit(Rewards memory rewards, address account, uint256 amount) private pure {
+        uint256 i = 0;
+        while (i < rewards.count && rewards.accounts[i] != account) ++i;
+        if (i == rewards.count) {
+            rewards.accounts[i] = account;
+            ++rewards.count;
+        }
+        rewards.amounts[i] += amount;
+        rewards.totalWei += amount;
+    }
+
+    function _trim(Rewards memory rewards) private pure returns (address[] memory accounts, uint256[] memory amounts) {
+        accounts = new address[](rewards.count);
+        amounts = new uint256[](rewards.count);
+        for (uint256 i = 0; i < rewards.count; ++i) {
+            (accounts[i], amounts[i]) = (rewards.accounts[i], rewards.amounts[i]);
+        }
+    }
+
+    function _rewardsRoot(JobId jobId, uint32 round, Rewards memory rewards) private pure returns (bytes32) {
+        bytes32[] memory leaves = new bytes32[](rewards.count);
+        for (uint256 i = 0; i < rewards.count; ++i) {
+            leaves[i] = Hashes.rewardLeaf(jobId, round, i, rewards.accounts[i], rewards.amounts[i]);
+        }
+        return Hashes.treeRoot(leaves);
+    }
+}
