@@ -32,6 +32,8 @@ from scheduler.blob_ref import BlobRef
 QUOTA_BYTES_DEFAULT = 50 << 30
 DISK_RESERVE_BYTES = 64 << 20
 HASH_BYTES = 32
+RECENT_MAX = 8
+"""Blobs whose chunk hashes are kept in memory while chunks are read."""
 
 
 class BlobMissing(NodeError):
@@ -58,6 +60,7 @@ class BlobStore:
 
     def __init__(self, path: Path | str, quota_bytes: int | None = None) -> None:
         self._path = Path(path)
+        self._recent: dict[BlobRef, list[bytes]] = {}
         for name in ("blobs", "leaves", "partial", "tmp"):
             (self._path / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         if quota_bytes is not None:
@@ -131,20 +134,27 @@ class BlobStore:
         path = self.path(ref)
         with contextlib.suppress(FileNotFoundError):
             leaves = _split(self._leaves(ref).read_bytes())
-            if _proves(ref, leaves):
+            if proves(ref, leaves):
                 return leaves
         with open(path, "rb") as file:
             leaves = [leaf_hash(file.read(BLOB_CHUNK_BYTES)) for _ in range(ref.chunk_count)]
-        if not _proves(ref, leaves):
+        if not proves(ref, leaves):
             self._condemn(ref)
         self._write_leaves(ref, leaves)
         return leaves
 
     def chunk(self, ref: BlobRef, index: int) -> bytes:
-        """One chunk of a blob that is here, as it lies on the disk."""
-        length = ref.chunk_bytes(index)
+        """One chunk of a blob that is here, verified; what is wrong is what `read` raises."""
+        leaves = self._recent.get(ref)
+        if leaves is None:
+            leaves = self._recent[ref] = self.chunk_hashes(ref)
+            while len(self._recent) > RECENT_MAX:
+                self._recent.pop(next(iter(self._recent)), None)
         with self.open(ref) as file:
-            return os.pread(file.fileno(), length, index * BLOB_CHUNK_BYTES)
+            data = _pread(file, ref, index)
+        if leaf_hash(data) != leaves[index]:
+            self._condemn(ref)
+        return data
 
     def begin(self, ref: BlobRef, hashes: Sequence[bytes]) -> "PartialBlob":
         """Start or resume fetching a blob whose chunks have these hashes; the caller closes it.
@@ -153,7 +163,7 @@ class BlobStore:
         PartialBusy if it is being fetched already.
         """
         leaves = list(hashes)
-        if not _proves(ref, leaves):
+        if not proves(ref, leaves):
             raise PeerFault(f"{len(leaves)} hashes are not those of blob {ref.root}, {ref.size} B")
         return PartialBlob(self, ref, leaves, self._open_partial(ref, leaves))
 
@@ -163,10 +173,11 @@ class BlobStore:
             leaves = _split(self._partial_leaves(ref).read_bytes())
         except FileNotFoundError:
             return None
-        return leaves if _proves(ref, leaves) else None
+        return leaves if proves(ref, leaves) else None
 
     def remove(self, ref: BlobRef) -> None:
         """Forget a blob, whole or partial. Nothing happens if it is not here."""
+        self._recent.pop(ref, None)
         for path in (self._blob(ref), self._leaves(ref), *self._partial_files(ref)):
             path.unlink(missing_ok=True)
 
@@ -342,17 +353,19 @@ class PartialBlob:
         self.close()
 
     def _verifies(self, index: int) -> bool:
-        length = self.ref.chunk_bytes(index)
-        data = os.pread(self._file.fileno(), length, index * BLOB_CHUNK_BYTES)
-        return leaf_hash(data) == self._hashes[index]
+        return leaf_hash(_pread(self._file, self.ref, index)) == self._hashes[index]
+
+
+def _pread(file: BinaryIO, ref: BlobRef, index: int) -> bytes:
+    return os.pread(file.fileno(), ref.chunk_bytes(index), index * BLOB_CHUNK_BYTES)
 
 
 def _name(ref: BlobRef) -> str:
     return f"{ref.root}-{ref.size}"
 
 
-def _proves(ref: BlobRef, leaves: Sequence[bytes]) -> bool:
-    """Whether these are the leaf hashes of this blob."""
+def proves(ref: BlobRef, leaves: Sequence[bytes]) -> bool:
+    """Whether these are the leaf hashes of this blob: they make its root."""
     return (
         len(leaves) == ref.chunk_count
         and all(len(leaf) == HASH_BYTES for leaf in leaves)

@@ -1,0 +1,321 @@
+"""Blobs between peers: the receiver pulls, checks every chunk, and can be killed at any time.
+
+Protocol /ainur/blob/0: binary requests on one channel, each answered in order, many under way at
+once (fields are big-endian):
+
+    0x01 ‖ root (32) ‖ size (u64) ‖ page (u32)      the chunks' leaf hashes, PAGE_HASHES a page
+    0x02 ‖ root (32) ‖ size (u64) ‖ index (u32)     one chunk
+    answers: 0x00 ‖ bytes, or 0x01: not here, or not for you
+
+The hashes are checked against the root before one of them is believed, every chunk against its
+hash before it is stored. A source that sends anything else is reported and used no more; the
+others go on with what it owed. The receiver never has more than WINDOW requests open on a channel,
+so a slow one holds up nobody but itself.
+"""
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TypeVar, TypeVarTuple
+
+import trio
+
+from engine.commitment import leaf_hash
+from node.blobs import HASH_BYTES, BlobMissing, BlobStore, PartialBlob, proves
+from node.channel import Channel
+from node.errors import NodeError, PeerFault, PeerUnreachable
+from node.transport import Transport
+from scheduler.blob_ref import BLOB_BYTES_MAX, BlobRef
+
+PROTOCOL = "/ainur/blob/0"
+WINDOW = 8
+SOURCES_AT_ONCE = 4
+PAGE_HASHES = 16_384
+ANSWER_S = 30.0
+IDLE_S = 120.0
+LIE_POINTS = 50
+
+_HASHES, _CHUNK = 0x01, 0x02
+_FOUND, _ABSENT = b"\x00", b"\x01"
+_REQUEST_BYTES = 1 + 32 + 8 + 4
+
+Allow = Callable[[str, BlobRef], bool]
+Progress = Callable[[int, int], None]
+Punish = Callable[[str, int, str], None]
+
+Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
+
+_disk = trio.CapacityLimiter(4)
+_under_way: weakref.WeakKeyDictionary[BlobStore, dict[BlobRef, trio.Event]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def serve_blobs(transport: Transport, store: BlobStore, allow: Allow) -> None:
+    """Answer peers' requests for those blobs of the store that `allow(peer_id, ref)` lets out."""
+
+    async def serve(channel: Channel) -> None:
+        while True:
+            with trio.move_on_after(IDLE_S) as idle:
+                request = await channel.receive()
+            if idle.cancelled_caught:
+                return
+            kind, ref, index = _decode_request(request)
+            answer: bytes | None = None
+            if allow(channel.peer_id, ref):
+                answer = await _in_thread(_answer, store, kind, ref, index)
+            await channel.send(_ABSENT if answer is None else _FOUND + answer)
+
+    transport.serve(PROTOCOL, serve)
+
+
+async def fetch(
+    transport: Transport,
+    store: BlobStore,
+    ref: BlobRef,
+    sources: Sequence[str],
+    *,
+    addresses_of: Callable[[str], Sequence[str]] = lambda _peer_id: (),
+    progress: Progress | None = None,
+    punish: Punish = lambda _peer_id, _points, _reason: None,
+    deadline_s: float = 3600.0,
+) -> BlobRef:
+    """Have a blob in the store, verified and durable, from whichever of `sources` have it.
+
+    Resumes what an earlier call left behind; a second call for the same blob waits for the first.
+    `progress(bytes here, bytes in all)` is called as chunks arrive; `punish` for sources that lie.
+    Raises PeerUnreachable if no source has it all within `deadline_s`, StoreFull if it would not
+    fit.
+    """
+    with trio.move_on_after(deadline_s) as patience:
+        while not store.has(ref):
+            waiting = _under_way.setdefault(store, {})
+            if ref in waiting:
+                await waiting[ref].wait()
+                continue
+            done = waiting[ref] = trio.Event()
+            try:
+                await _Fetch(transport, store, ref, addresses_of, progress, punish).run(sources)
+            finally:
+                del waiting[ref]
+                done.set()
+    if patience.cancelled_caught:
+        raise PeerUnreachable(f"Blob {ref.root} did not arrive within {deadline_s:g} s.")
+    return ref
+
+
+class _Fetch:
+    """One blob on its way: which chunks nobody was asked for, and which are owed by whom."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        store: BlobStore,
+        ref: BlobRef,
+        addresses_of: Callable[[str], Sequence[str]],
+        progress: Progress | None,
+        punish: Punish,
+    ) -> None:
+        self._transport = transport
+        self._store = store
+        self._ref = ref
+        self._addresses_of = addresses_of
+        self._progress = progress
+        self._punish = punish
+        self._problems: list[str] = []
+        self._fatal: NodeError | None = None
+        self._missing: set[int] = set()
+        self._unasked: list[int] = []
+        self._owed: dict[int, set[str]] = {}
+        self._only_chunk: bytes | None = None
+        self._changed = trio.Event()
+        self._pulling = trio.CancelScope()
+
+    async def run(self, sources: Sequence[str]) -> None:
+        usable = list(dict.fromkeys(sources))
+        hashes = await _in_thread(self._store.partial_hashes, self._ref)
+        if hashes is None:
+            hashes = await self._ask_hashes(usable)
+        partial = await _in_thread(self._store.begin, self._ref, hashes)
+        with partial:
+            if self._only_chunk is not None:
+                await _in_thread(partial.write_chunk, 0, self._only_chunk)
+            self._missing = set(partial.missing())
+            self._unasked = sorted(self._missing, reverse=True)
+            self._report()
+            await self._pull_from_all(partial, usable)
+            await _in_thread(partial.finish)
+
+    async def _ask_hashes(self, sources: list[str]) -> list[bytes]:
+        """The chunks' hashes from the first source that has the right ones; liars are dropped."""
+        for source in list(sources):
+            try:
+                async with await self._open(source) as channel:
+                    return await self._hashes_from(channel)
+            except (PeerUnreachable, PeerFault) as error:
+                sources.remove(source)
+                self._blame(source, error)
+        raise self._give_up()
+
+    async def _hashes_from(self, channel: Channel) -> list[bytes]:
+        ref = self._ref
+        if ref.chunk_count == 1:
+            # The only chunk proves itself: its hash alone makes the root.
+            await channel.send(_encode_request(_CHUNK, ref, 0))
+            self._only_chunk = await _take_answer(channel)
+            hashes = [leaf_hash(self._only_chunk)]
+        else:
+            hashes = []
+            for page in range(-(-ref.chunk_count // PAGE_HASHES)):
+                await channel.send(_encode_request(_HASHES, ref, page))
+                data = await _take_answer(channel)
+                due = min(PAGE_HASHES, ref.chunk_count - len(hashes)) * HASH_BYTES
+                if len(data) != due:
+                    raise PeerFault(f"{len(data)} bytes of hashes came, {due} were due")
+                hashes += [data[i : i + HASH_BYTES] for i in range(0, due, HASH_BYTES)]
+        if not await _in_thread(proves, ref, hashes):
+            raise PeerFault(f"the hashes are not those of blob {ref.root}")
+        return hashes
+
+    async def _pull_from_all(self, partial: PartialBlob, sources: list[str]) -> None:
+        slots = trio.CapacityLimiter(SOURCES_AT_ONCE)
+
+        async def pull(source: str) -> None:
+            async with slots:
+                if self._missing:
+                    await self._pull(partial, source)
+
+        with self._pulling:
+            async with trio.open_nursery() as nursery:
+                for source in sources:
+                    nursery.start_soon(pull, source)
+        if self._fatal is not None:
+            raise self._fatal
+        if self._missing:
+            raise self._give_up()
+
+    async def _pull(self, partial: PartialBlob, source: str) -> None:
+        try:
+            async with await self._open(source) as channel:
+                await self._pull_over(partial, channel)
+        except (PeerUnreachable, PeerFault) as error:
+            self._blame(source, error)
+        except (NodeError, OSError) as error:
+            self._fatal = NodeError(f"Blob {self._ref.root} cannot be stored: {error}.")
+            self._pulling.cancel()
+        finally:
+            self._return_owed(source)
+
+    async def _pull_over(self, partial: PartialBlob, channel: Channel) -> None:
+        asked: list[int] = []
+        while self._missing:
+            while len(asked) < WINDOW and (index := self._claim(channel.peer_id)) is not None:
+                asked.append(index)
+                await channel.send(_encode_request(_CHUNK, self._ref, index))
+            if not asked:
+                await self._changed.wait()
+                continue
+            data = await _take_answer(channel)
+            index = asked.pop(0)
+            await _in_thread(partial.write_chunk, index, data)
+            self._settle(index)
+
+    def _claim(self, source: str) -> int | None:
+        """A chunk to ask this source for: one that nobody was asked for, else one that another
+        source still owes, so that the slowest does not decide when the blob is complete.
+        """
+        if self._unasked:
+            index = self._unasked.pop()
+        else:
+            late = (i for i, owers in self._owed.items() if source not in owers and len(owers) < 2)
+            found = next(late, None)
+            if found is None:
+                return None
+            index = found
+        self._owed.setdefault(index, set()).add(source)
+        return index
+
+    def _settle(self, index: int) -> None:
+        self._missing.discard(index)
+        self._owed.pop(index, None)
+        self._report()
+        self._wake()
+        if not self._missing:
+            # Nobody waits for what a slower source still owes.
+            self._pulling.cancel()
+
+    def _return_owed(self, source: str) -> None:
+        for index, owers in list(self._owed.items()):
+            owers.discard(source)
+            if not owers:
+                del self._owed[index]
+                self._unasked.append(index)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def _report(self) -> None:
+        if self._progress is not None:
+            left = sum(self._ref.chunk_bytes(index) for index in self._missing)
+            self._progress(self._ref.size - left, self._ref.size)
+
+    def _blame(self, source: str, error: NodeError) -> None:
+        self._problems.append(f"{source}: {error}")
+        if isinstance(error, PeerFault):
+            self._punish(source, LIE_POINTS, str(error))
+
+    def _give_up(self) -> PeerUnreachable:
+        reasons = "; ".join(self._problems) or "no source is known"
+        return PeerUnreachable(f"Blob {self._ref.root} cannot be fetched: {reasons}.")
+
+    async def _open(self, source: str) -> Channel:
+        return await self._transport.open(source, PROTOCOL, self._addresses_of(source))
+
+
+def _answer(store: BlobStore, kind: int, ref: BlobRef, index: int) -> bytes | None:
+    """What a request asks for, None if it is not here. PeerFault if it cannot exist."""
+    try:
+        if kind == _CHUNK:
+            if index >= ref.chunk_count:
+                raise PeerFault(f"chunk {index} of a blob with {ref.chunk_count} was asked for")
+            return store.chunk(ref, index)
+        start = index * PAGE_HASHES
+        if start >= ref.chunk_count:
+            raise PeerFault(f"page {index} of {ref.chunk_count} hashes was asked for")
+        return b"".join(store.chunk_hashes(ref)[start : start + PAGE_HASHES])
+    except BlobMissing:
+        return None
+
+
+def _encode_request(kind: int, ref: BlobRef, index: int) -> bytes:
+    root = bytes.fromhex(ref.root)
+    return bytes([kind]) + root + ref.size.to_bytes(8, "big") + index.to_bytes(4, "big")
+
+
+def _decode_request(data: bytes) -> tuple[int, BlobRef, int]:
+    if len(data) != _REQUEST_BYTES or data[0] not in (_HASHES, _CHUNK):
+        raise PeerFault(f"a blob request of {len(data)} bytes that starts with {data[:1].hex()}")
+    size = int.from_bytes(data[33:41], "big")
+    if size > BLOB_BYTES_MAX:
+        raise PeerFault(f"a blob of {size} bytes was asked for; {BLOB_BYTES_MAX} are allowed")
+    return data[0], BlobRef(root=data[1:33].hex(), size=size), int.from_bytes(data[41:], "big")
+
+
+async def _take_answer(channel: Channel) -> bytes:
+    """The bytes of the next answer; PeerUnreachable if the source has not got them or is silent."""
+    try:
+        with trio.fail_after(ANSWER_S):
+            answer = await channel.receive()
+    except trio.TooSlowError:
+        raise PeerUnreachable(f"no answer within {ANSWER_S:g} s") from None
+    if answer == _ABSENT:
+        raise PeerUnreachable("it has not got the blob, or not for us")
+    if answer[:1] != _FOUND:
+        raise PeerFault(f"a blob answer that starts with {answer[:1].hex()}")
+    return answer[1:]
+
+
+async def _in_thread(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+    return await trio.to_thread.run_sync(function, *arguments, limiter=_disk)
