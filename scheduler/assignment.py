@@ -230,7 +230,14 @@ def _committed_again(
 
 def _filled(state: State, slot: Slot, peer: Peer, event: UnitCommitted, now_ms: int) -> Slot:
     others = tuple(a for a in (*slot.lapsed, *slot.assignments) if a.wallet != peer.wallet)
-    filling = Filling(peer.wallet, event.result_root, event.commitment, peer.peer, event.blob)
+    filling = Filling(
+        wallet=peer.wallet,
+        result_root=event.result_root,
+        commitment=event.commitment,
+        signature=event.signature,
+        peer=peer.peer,
+        blob=event.blob,
+    )
     return replace(
         slot,
         status=move(slot, event),

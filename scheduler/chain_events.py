@@ -31,7 +31,6 @@ from scheduler.state import (
     Slot,
     SlotStatus,
     State,
-    claim_of,
     with_slot,
     with_worker,
 )
@@ -73,9 +72,14 @@ def _round_committed(state: State, event: RoundCommittedOnChain) -> State:
 
 def _claimed(slot: Slot, claim: Claim, event: RoundCommittedOnChain) -> Slot:
     filling = slot.filling
-    if filling is None or claim_of(slot) != claim:
-        filling = Filling(claim.worker, claim.result_root, claim.commitment)
+    if filling is None or not _same(filling, claim):
+        filling = Filling(claim.worker, claim.result_root, claim.commitment, claim.signature)
     return Slot(slot.index, slot.attempt, move(slot, event), filling=filling, batch=event.batch)
+
+
+def _same(filling: Filling, claim: Claim) -> bool:
+    held = (filling.wallet, filling.result_root, filling.commitment)
+    return held == (claim.worker, claim.result_root, claim.commitment)
 
 
 def _slot(state: State, unit: UnitRef) -> Slot:
@@ -101,9 +105,9 @@ def _unit(state: State, event: UnitEvent, now_ms: int) -> State:
         case UnitDisputed():
             totals = replace(totals, disputes=totals.disputes + 1)
             state = replace(state, totals=totals, window_over=False)
-            slot = replace(slot, due_ms=event.due_ms, overdue=False)
+            slot = replace(slot, due_ms=0, overdue=False)
         case UnitPassed() | UnitVerified():
-            slot = replace(slot, overdue=False)
+            slot = replace(slot, due_ms=event.until_ms, overdue=False)
         case UnitFaulted():
             totals = replace(totals, faults=totals.faults + 1)
             state = faulted(replace(state, totals=totals), event.worker, now_ms)
@@ -140,6 +144,7 @@ def _round_finalized(state: State, event: RoundFinalizedOnChain) -> State:
         return replace(state, outcome=Outcome.DIVERGED)
     state = _credited(state)
     last = state.round + 1 >= state.terms.rounds
+    ended = Outcome.CANCELLED if state.cancelled else None
     return replace(
         state,
         round=state.round + 1,
@@ -152,7 +157,7 @@ def _round_finalized(state: State, event: RoundFinalizedOnChain) -> State:
         window_over=False,
         setbacks=0,
         paused_until_ms=0,
-        outcome=Outcome.COMPLETED if last else None,
+        outcome=Outcome.COMPLETED if last else ended,
     )
 
 

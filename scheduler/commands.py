@@ -152,9 +152,10 @@ class Combine:
 
 @dataclass(frozen=True, slots=True)
 class AwaitChallengeWindow:
-    """Report `ChallengeWindowOver` once the chain would take `finalizeRound`."""
+    """Report `ChallengeWindowOver` once the chain's clock is past `until_ms`."""
 
     round: int
+    until_ms: int
 
 
 @dataclass(frozen=True, slots=True)

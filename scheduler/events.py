@@ -66,12 +66,17 @@ class UnitRequested:
 
 @dataclass(frozen=True, slots=True)
 class UnitCommitted:
-    """A peer commits to the result of a unit; the result itself stays with it until fetched."""
+    """A peer commits to the result of a unit; the result itself stays with it until fetched.
+
+    The node has checked that `signature` is the peer's wallet's over the claim digest: the chain
+    would refuse the whole batch for one wrong signature.
+    """
 
     peer: PeerId
     unit: UnitRef
     result_root: bytes
     commitment: bytes
+    signature: bytes
     blob: BlobRef
 
 
@@ -105,10 +110,15 @@ class ResultRefused:
 
 @dataclass(frozen=True, slots=True)
 class CommitRefused:
-    """The chain would not take the batch (simulation or transaction reverted)."""
+    """The chain would not take the batch (simulation or transaction reverted).
+
+    `slots`: those whose claims are to blame, if it said so (no active bond, a wrong signature);
+    they are opened again, the others are sent without them.
+    """
 
     round: int
     reason: str
+    slots: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +171,7 @@ class LeaseLost:
 
 @dataclass(frozen=True, slots=True)
 class JobExpired:
-    """The job's deadline has passed on the chain."""
+    """The escrow takes no more work for the job, and it was not cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +209,7 @@ class UnitDrawn:
 
 @dataclass(frozen=True, slots=True)
 class AuditAdvanced:
-    """An audit or a dispute made a step (committed, opened, jurors drawn): a new time limit."""
+    """An audit made a step (`AuditCommitted`, `UnitOpened`): the next is due before `due_ms`."""
 
     at: Position
     unit: UnitRef
@@ -208,27 +218,28 @@ class AuditAdvanced:
 
 @dataclass(frozen=True, slots=True)
 class UnitPassed:
-    """The unit was not drawn, or nobody was eligible to audit it."""
+    """The unit counts without an audit; it can be challenged until `until_ms`."""
 
     at: Position
     unit: UnitRef
+    until_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class UnitVerified:
-    """An audit or a verdict confirmed the unit."""
+    """An audit (challenges until `until_ms`) or a verdict (`until_ms` 0) confirmed the unit."""
 
     at: Position
     unit: UnitRef
+    until_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class UnitDisputed:
-    """Unequal roots or a challenge; the committee must act before `due_ms`."""
+    """Unequal roots or a challenge: the committee decides."""
 
     at: Position
     unit: UnitRef
-    due_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +270,7 @@ class RoundFinalizedOnChain:
 
 @dataclass(frozen=True, slots=True)
 class JobCancelled:
-    """The submitter cancelled; what is on the chain of the open round may still be earned."""
+    """The submitter cancelled; an open round with claims on the chain may still be finished."""
 
     at: Position
 

@@ -150,7 +150,9 @@ def _commit_refused(state: State, event: CommitRefused, now_ms: int) -> State:
     if not _current(state, event.round) or not submitted:
         return state
     for slot in submitted:
-        state = with_slot(state, replace(slot, status=move(slot, event), due_ms=now_ms))
+        stored = replace(slot, status=move(slot, event), due_ms=now_ms)
+        blamed = slot.index in event.slots
+        state = with_slot(state, emptied(slot) if blamed else stored)
     return _paused(state, now_ms)
 
 

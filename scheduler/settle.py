@@ -10,8 +10,6 @@ from scheduler.commands import Outcome
 from scheduler.local import emptied, without_result
 from scheduler.standings import failed
 from scheduler.state import (
-    AUDITED,
-    ON_CHAIN,
     Slot,
     SlotStatus,
     State,
@@ -55,7 +53,7 @@ def _without_overdue(state: State, slot: Slot, now_ms: int) -> State:
         return _lapsed(state, slot, now_ms)
     if slot.status is SlotStatus.RECEIPTED and now_ms >= slot.due_ms:
         return without_result(state, slot, now_ms, malformed=False)
-    if slot.status in AUDITED and not slot.overdue and now_ms >= slot.due_ms:
+    if slot.status is SlotStatus.DRAWN and not slot.overdue and now_ms >= slot.due_ms:
         return with_slot(state, replace(slot, overdue=True))
     return state
 
@@ -87,8 +85,7 @@ def _submitted(state: State, now_ms: int) -> State:
 
 
 def _ended(state: State) -> State:
-    """A cancelled job ends as soon as nothing of the open round can be earned any more."""
-    alive = ON_CHAIN | {SlotStatus.SUBMITTED}
-    if state.cancelled and not any(slot.status in alive for slot in state.slots):
+    """A cancelled job ends unless the chain holds claims of the open round: those may be earned."""
+    if state.cancelled and state.batches == 0:
         return replace(state, outcome=Outcome.CANCELLED)
     return state

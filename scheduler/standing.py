@@ -78,6 +78,6 @@ def _checkpoint(state: State) -> Iterator[StandingCommand]:
         results = tuple(result_of(slot) for slot in state.slots)
         yield Combine(state.round, state.generation, state.checkpoint, state.blob, results)
     if not state.window_over:
-        yield AwaitChallengeWindow(state.round)
+        yield AwaitChallengeWindow(state.round, max(slot.due_ms for slot in state.slots))
     elif state.combined is not None:
         yield FinalizeRound(state.round, state.combined.checkpoint, state.combined.blob)

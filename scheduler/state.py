@@ -33,8 +33,7 @@ class SlotStatus(StrEnum):
 EMPTY = frozenset({SlotStatus.OPEN})
 LOCAL = frozenset({SlotStatus.RECEIPTED, SlotStatus.STORED, SlotStatus.SUBMITTED})
 DONE = frozenset({SlotStatus.PASSED, SlotStatus.VERIFIED})
-AUDITED = frozenset({SlotStatus.DRAWN, SlotStatus.DISPUTED})
-ON_CHAIN = AUDITED | DONE | {SlotStatus.COMMITTED}
+ON_CHAIN = DONE | {SlotStatus.COMMITTED, SlotStatus.DRAWN, SlotStatus.DISPUTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,7 @@ class Filling:
     wallet: Wallet
     result_root: bytes
     commitment: bytes
+    signature: bytes
     peer: PeerId | None = None
     blob: BlobRef | None = None
     stored: bool = False
@@ -67,7 +67,7 @@ class Slot:
 
     `lapsed`: assignments that ended without a commit, newest last; a late result of theirs still
     counts if it is the first. `due_ms`: of the fetch when receipted, of the wait for the rest of
-    the batch when stored, of the audit or dispute when drawn or disputed.
+    the batch when stored, of the audit when drawn, of challenges when passed or verified.
     """
 
     index: int
@@ -217,7 +217,14 @@ def is_live(state: State, assignment: Assignment, now_ms: int) -> bool:
 def claim_of(slot: Slot) -> Claim:
     """The slot's claim as the chain takes it; the slot is filled."""
     filling = _filled(slot)
-    return Claim(slot.index, slot.attempt, filling.wallet, filling.result_root, filling.commitment)
+    return Claim(
+        slot=slot.index,
+        attempt=slot.attempt,
+        worker=filling.wallet,
+        result_root=filling.result_root,
+        commitment=filling.commitment,
+        signature=filling.signature,
+    )
 
 
 def result_of(slot: Slot) -> SlotResult:

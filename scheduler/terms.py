@@ -43,13 +43,14 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's claim to a unit, as `WorkLedger.commitRound` takes it."""
+    """A worker's claim to a unit, signed by it, as `WorkLedger.commitRound` takes it."""
 
     slot: int
     attempt: int
     worker: Wallet
     result_root: bytes
     commitment: bytes
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,13 +69,12 @@ SLOT_MOVES: Final[Mapping[type[Event], Mapping[SlotStatus, SlotStatus]]] = {
     UnitPassed: {COMMITTED: PASSED, DRAWN: PASSED},
     UnitVerified: {DRAWN: VERIFIED, DISPUTED: VERIFIED},
     UnitDisputed: {
-        COMMITTED: DISPUTED,
         DRAWN: DISPUTED,
         PASSED: DISPUTED,
         VERIFIED: DISPUTED,
     },
     UnitFaulted: {DRAWN: OPEN, DISPUTED: OPEN},
-    UnitVoided: {DRAWN: OPEN, DISPUTED: OPEN},
+    UnitVoided: {DISPUTED: OPEN},
 }
 
 
