@@ -146,19 +146,14 @@ class Chain:
         """The receipt of a submitted transaction, None while it is not mined. Reverted if it
         failed.
         """
-        answer = self._rpc.request("eth_getTransactionReceipt", "0x" + digest.hex())
-        if answer is None:
+        mined = self._require_sender().mined(digest, transaction)
+        if mined is None:
             return None
-        block = int(answer["blockNumber"], 16)
-        if int(answer["status"], 16) != 1:
-            raise self._require_sender().reason(transaction, block)
-        created = answer.get("contractAddress")
         return Receipt(
             digest,
-            block,
-            int(answer["gasUsed"], 16),
-            tuple(self._decode_logs(answer["logs"])),
-            str(to_checksum_address(created)) if created else None,
+            int(mined["blockNumber"], 16),
+            int(mined["gasUsed"], 16),
+            tuple(self._decode_logs(mined["logs"])),
         )
 
     def rpc(self, method: str, *parameters: object) -> Any:

@@ -7,7 +7,9 @@ again with the next.
 """
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from eth_utils.crypto import keccak
 
@@ -35,7 +37,6 @@ class Receipt:
     block: int
     gas_used: int
     events: tuple[Event, ...]
-    created: str | None = None
 
 
 class Sender:
@@ -79,7 +80,16 @@ class Sender:
             "Give each program a wallet of its own.",
         )
 
-    def reason(self, transaction: Transaction, block: int) -> Reverted:
+    def mined(self, digest: bytes, transaction: Transaction) -> Mapping[str, Any] | None:
+        """The raw receipt of a submitted transaction, None while there is none. Reverted if it
+        failed.
+        """
+        receipt = self._rpc.request("eth_getTransactionReceipt", "0x" + digest.hex())
+        if receipt is not None and int(receipt["status"], 16) != 1:
+            raise self._reason(transaction, int(receipt["blockNumber"], 16))
+        return receipt  # type: ignore[no-any-return]
+
+    def _reason(self, transaction: Transaction, block: int) -> Reverted:
         """Why a transaction mined in `block` failed, found by calling it again on that state."""
         call = self._call(transaction)
         try:

@@ -1,0 +1,127 @@
+"""`ainur wallet`: create, import and list the wallets of a home, and look at their money."""
+
+from pathlib import Path
+
+import click
+
+from node.cli.options import home_option, json_option
+from node.cli.output import ain, emit_fields, emit_json, emit_table, note
+from node.cli.session import new_password, open_config, open_wallet
+from node.home import Home
+from node.wallet import Kdf, WalletFile, list_wallets, new_wallet
+
+
+@click.group()
+def command() -> None:
+    """Create, import and list wallets."""
+
+
+def _password_file(function: click.decorators.FC) -> click.decorators.FC:
+    return click.option(
+        "--password-file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="A file whose first line is the password. Else AINUR_PASSWORD, else a prompt.",
+    )(function)
+
+
+@command.command("new")
+@click.argument("name", default="default")
+@home_option
+@_password_file
+@click.option(
+    "--kdf",
+    type=click.Choice(["scrypt", "pbkdf2"]),
+    default="scrypt",
+    show_default=True,
+    help="How the password becomes a key; pbkdf2 needs less memory.",
+)
+@json_option
+def new(name: str, home: Home, password_file: Path | None, kdf: Kdf, as_json: bool) -> None:
+    """Create a wallet with a fresh key."""
+    wallet = new_wallet(home.wallets, name, new_password(password_file), kdf=kdf)
+    _show(wallet, as_json)
+    note(f"keep a backup of {wallet.path} and its password: nobody can restore them")
+
+
+@command.command("import")
+@click.argument("source", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("name", default="default")
+@home_option
+@_password_file
+@json_option
+def import_(source: Path, name: str, home: Home, password_file: Path | None, as_json: bool) -> None:
+    """Import SOURCE: a keystore file, or a file with a hexadecimal private key.
+
+    A keystore keeps its own password; a bare key is encrypted under the password given.
+    """
+    from node.cli.init import import_file
+
+    _show(import_file(home.wallets, name, source, password_file), as_json)
+
+
+@command.command("list")
+@home_option
+@json_option
+def list_(home: Home, as_json: bool) -> None:
+    """List the wallets of this home; a star marks the one that signs."""
+    chosen = open_config(home).wallet
+    wallets = list_wallets(home.wallets)
+    if as_json:
+        emit_json([{**_document(wallet), "selected": wallet.name == chosen} for wallet in wallets])
+        return
+    emit_table(
+        ("", "name", "address", "file"),
+        [
+            ("*" if wallet.name == chosen else "", wallet.name, wallet.address, str(wallet.path))
+            for wallet in wallets
+        ],
+        empty="no wallets; create one with `ainur wallet new`",
+    )
+
+
+@command.command("balance")
+@click.argument("name", required=False)
+@home_option
+@json_option
+def balance(name: str | None, home: Home, as_json: bool) -> None:
+    """Show what wallet NAME (or the configured one) holds, has bonded and may vote with."""
+    from node.cli.session import open_chain
+
+    wallet = open_wallet(home, name)
+    chain = open_chain(home)
+    native = chain.balance(wallet.address)
+    tokens = chain.token.balance_of(wallet.address)
+    bond = chain.vault.bond_of(wallet.address)
+    votes = chain.token.votes(wallet.address)
+    if as_json:
+        emit_json(
+            {
+                **_document(wallet),
+                "native_wei": native,
+                "token_wei": tokens,
+                "bond_wei": bond,
+                "votes_wei": votes,
+            }
+        )
+        return
+    emit_fields(
+        {
+            "wallet": wallet.name,
+            "address": wallet.address,
+            "gas money": ain(native).replace("AIN", "ETH"),
+            "tokens": ain(tokens),
+            "bonded": ain(bond),
+            "votes": ain(votes),
+        }
+    )
+
+
+def _document(wallet: WalletFile) -> dict[str, object]:
+    return {"name": wallet.name, "address": wallet.address, "file": str(wallet.path)}
+
+
+def _show(wallet: WalletFile, as_json: bool) -> None:
+    if as_json:
+        emit_json(_document(wallet))
+        return
+    emit_fields({"name": wallet.name, "address": wallet.address, "file": str(wallet.path)})

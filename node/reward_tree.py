@@ -1,0 +1,73 @@
+"""The Merkle tree over a round's rewards: what `RewardDistributor.claim` wants as proof.
+
+The chain builds the root in `finalizeRound` and publishes the leaves in the event `RoundRewards`;
+this module rebuilds the tree from them. leaf = keccak256(keccak256(abi.encode(jobId, round, index,
+account, amount))); a node is the keccak256 of its children in ascending order, as OpenZeppelin's
+MerkleProof expects; an odd last node moves up unchanged.
+"""
+
+from collections.abc import Sequence
+
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
+
+from node.ids import JobId
+
+_LEAF_TYPES = ("bytes32", "uint32", "uint256", "address", "uint256")
+
+
+def reward_leaf(job_id: JobId, round: int, index: int, account: str, amount: int) -> bytes:
+    """The leaf of one reward."""
+    return keccak(keccak(encode(_LEAF_TYPES, (job_id, round, index, account, amount))))
+
+
+def reward_leaves(
+    job_id: JobId, round: int, accounts: Sequence[str], amounts: Sequence[int]
+) -> list[bytes]:
+    """All leaves of a round, in the order of its RoundRewards event."""
+    pairs = zip(accounts, amounts, strict=True)
+    return [
+        reward_leaf(job_id, round, i, account, amount) for i, (account, amount) in enumerate(pairs)
+    ]
+
+
+def reward_root(leaves: Sequence[bytes]) -> bytes:
+    """The root over `leaves`; ValueError if there are none."""
+    if not leaves:
+        raise ValueError("a tree needs at least one leaf")
+    level = list(leaves)
+    while len(level) > 1:
+        level = _next_level(level)
+    return level[0]
+
+
+def reward_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
+    """The sibling hashes of leaf `index`, from the leaf upwards."""
+    if not 0 <= index < len(leaves):
+        raise ValueError(f"there is no leaf {index} among {len(leaves)}")
+    proof = []
+    level = list(leaves)
+    while len(level) > 1:
+        sibling = index ^ 1
+        if sibling < len(level):
+            proof.append(level[sibling])
+        level = _next_level(level)
+        index //= 2
+    return tuple(proof)
+
+
+def verify_proof(root: bytes, leaf: bytes, proof: Sequence[bytes]) -> bool:
+    """Whether `proof` leads from `leaf` to `root`, as the contract checks it."""
+    node = leaf
+    for sibling in proof:
+        node = _pair(node, sibling)
+    return node == root
+
+
+def _next_level(level: Sequence[bytes]) -> list[bytes]:
+    paired = [_pair(a, b) for a, b in zip(level[::2], level[1::2], strict=False)]
+    return paired + list(level[len(paired) * 2 :])
+
+
+def _pair(a: bytes, b: bytes) -> bytes:
+    return keccak(min(a, b) + max(a, b))
