@@ -4,8 +4,10 @@ Bound to 127.0.0.1 only. Every request carries the token of the file `api.json` 
 which only its owner can read, so another user of the machine, or a web page, gets nothing.
 """
 
+import contextlib
 import hmac
 import json
+import os
 import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ from starlette.routing import Route
 
 from node.files import PRIVATE, write_atomic
 from node.status import NodeStatus
+
 
 def build_app(
     token: str,
@@ -71,9 +74,9 @@ async def serve_api(
     status: Callable[[], NodeStatus],
     job: Callable[[str], dict[str, object] | None],
     stop: Callable[[], None],
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    serving: trio.Event,
 ) -> None:
-    """Serve until cancelled; `api_file` tells where and with which token while we do."""
+    """Serve until cancelled; `api_file` tells where and with which token once `serving` is set."""
     token = secrets.token_urlsafe(32)
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
@@ -91,6 +94,8 @@ async def serve_api(
             )
             document = json.dumps({"url": addresses[0], "token": token})
             write_atomic(api_file, document.encode(), mode=PRIVATE)
-            task_status.started()
+            serving.set()
     finally:
-        api_file.unlink(missing_ok=True)
+        # Deleting one small local file does not block.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(api_file)

@@ -28,7 +28,7 @@ class ApiClient:
     def status(self) -> NodeStatus:
         """The daemon's status."""
         try:
-            return NodeStatus.model_validate_json(self._request("GET", "/status"))
+            return NodeStatus.model_validate_json(self._request("GET", "/status") or b"")
         except ValidationError as error:
             raise NodeError(f"The daemon's status is not understood: {error}.") from None
 

@@ -70,6 +70,7 @@ class PullUnit(Message):
     type: Literal["pull_unit"] = "pull_unit"
     job_id: Hash
     memory_bytes: Annotated[int, Field(ge=0, lt=2**63)]
+    holding: Annotated[tuple[UnitKey, ...], Field(max_length=16)] = ()
 
 
 class UnitAssigned(Message):
@@ -99,7 +100,7 @@ class CommitUnit(Message):
     result_root: Hash
     blob: BlobRef
     commitment: Hash
-    milliseconds: Annotated[int, Field(ge=0, lt=2**40)]
+    signature: Signature
 
 
 class Receipt(Message):

@@ -39,7 +39,9 @@ async def ask_any(channel: Channel, request: Message, timeout_s: float = 30.0) -
         raise PeerUnreachable(f"peer {channel.peer_id} closed the stream: {error}") from None
 
 
-def serve(handle: Handler, on_fault: Callable[[str, str], None]) -> Callable[[Channel], Awaitable[None]]:
+def serve(
+    handle: Handler, on_fault: Callable[[str, str], None]
+) -> Callable[[Channel], Awaitable[None]]:
     """A stream handler that answers every request on a channel with `handle(peer_id, request)`."""
 
     async def serve_channel(channel: Channel) -> None:

@@ -17,8 +17,10 @@ from typing import Any, Literal, NoReturn
 from eth_account import Account
 from eth_account.messages import encode_defunct
 from eth_account.signers.local import LocalAccount
-from eth_keys.exceptions import BadSignature, ValidationError
+from eth_keys.exceptions import BadSignature
+from eth_typing import Hash32
 from eth_utils.address import to_checksum_address
+from eth_utils.exceptions import ValidationError
 
 from node.errors import BadInput, WrongPassword
 from node.files import PRIVATE, make_private_folder, read_text, write_new
@@ -60,7 +62,7 @@ class Signer:
 
     def sign_digest(self, digest: bytes) -> bytes:
         """The 65-byte signature of 32 bytes that our own code derived (EIP-712), never a peer's."""
-        return bytes(self._account.unsafe_sign_hash(digest).signature)
+        return bytes(self._account.unsafe_sign_hash(Hash32(digest)).signature)
 
     def sign_transaction(self, fields: Mapping[str, Any]) -> bytes:
         """The raw bytes of the signed transaction with these JSON-RPC style fields."""

@@ -1,0 +1,67 @@
+"""The chain's events as a coordinator's facts (scheduler/events.py).
+
+A pure translation: one event of a job's log gives one fact or none. Units are named by id on the
+chain and by round, slot and attempt in the scheduler; the claims of the same log connect the two.
+"""
+
+from node.chain import events as on_chain
+from node.chain.events import Event
+from node.ids import JobId, UnitId, unit_id
+from scheduler import events as facts
+from scheduler.terms import Claim, Position, UnitRef, Wallet
+
+
+class FactReader:
+    """Translates one job's log, from its first event on."""
+
+    def __init__(self, job_id: JobId) -> None:
+        self._job_id = job_id
+        self._units: dict[UnitId, UnitRef] = {}
+
+    def read(self, event: Event) -> facts.ChainEvent | None:
+        """The fact that an event is to the coordinator, or None if it is none."""
+        at = Position(event.place.block, event.place.index)
+        match event:
+            case on_chain.RoundCommitted():
+                return self._committed(at, event)
+            case on_chain.RoundFinalized():
+                return facts.RoundFinalizedOnChain(at, event.round, event.checkpoint)
+            case on_chain.JobCancelled():
+                return facts.JobCancelled(at)
+        unit = self._units.get(getattr(event, "unit_id", UnitId(b"")))
+        return None if unit is None else _unit_fact(at, unit, event)
+
+    def _committed(
+        self, at: Position, event: on_chain.RoundCommitted
+    ) -> facts.RoundCommittedOnChain:
+        for claim in event.claims:
+            name = unit_id(self._job_id, event.round, claim.slot, claim.attempt)
+            self._units[name] = UnitRef(event.round, claim.slot, claim.attempt)
+        claims = tuple(
+            Claim(c.slot, c.attempt, Wallet(c.worker), c.result_root, c.commitment, c.signature)
+            for c in event.claims
+        )
+        return facts.RoundCommittedOnChain(at, event.round, event.batch, claims)
+
+
+def _unit_fact(at: Position, unit: UnitRef, event: Event) -> facts.UnitEvent | None:
+    match event:
+        case on_chain.UnitDrawn():
+            return facts.UnitDrawn(at, unit, Wallet(event.auditor), _ms(event.deadline))
+        case on_chain.AuditCommitted() | on_chain.UnitOpened():
+            return facts.AuditAdvanced(at, unit, _ms(event.deadline))
+        case on_chain.UnitPassed():
+            return facts.UnitPassed(at, unit, _ms(event.deadline))
+        case on_chain.UnitVerified():
+            return facts.UnitVerified(at, unit, _ms(event.deadline))
+        case on_chain.UnitDisputed():
+            return facts.UnitDisputed(at, unit)
+        case on_chain.UnitFaulted():
+            return facts.UnitFaulted(at, unit, Wallet(event.worker))
+        case on_chain.UnitVoided():
+            return facts.UnitVoided(at, unit)
+    return None
+
+
+def _ms(seconds: int) -> int:
+    return seconds * 1000

@@ -1,0 +1,84 @@
+"""Follows the chain: feeds the contracts' events to the ledger and wakes whoever waits for change.
+
+One task per daemon. An unreachable endpoint is reported once and tried again; the node waits, and
+says so in its status, but never stops for it.
+"""
+
+import logging
+import time
+
+import trio
+
+from node.chain import AsyncChain
+from node.errors import ChainUnreachable
+from node.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+BLOCKS_PER_LOOK_MAX = 2_000
+RETRY_S_MAX = 30.0
+
+
+class ChainWatch:
+    """Owns the daemon's `Ledger`. `run` is the task; `changed` and `settled` are for the others."""
+
+    def __init__(self, chain: AsyncChain, first_block: int, poll_s: float) -> None:
+        self.ledger = Ledger()
+        self.problem = ""
+        self.caught_up = trio.Event()
+        self._chain = chain
+        self._next_block = first_block
+        self._poll_s = poll_s
+        self._change = trio.Event()
+        self._seen_at = time.monotonic()
+
+    def chain_time_ms(self) -> int:
+        """The chain's time now: the last block's timestamp, grown by what passed since."""
+        return self.ledger.head_time_s * 1000 + int((time.monotonic() - self._seen_at) * 1000)
+
+    def chain_time_s(self) -> int:
+        """The same in whole seconds."""
+        return self.chain_time_ms() // 1000
+
+    async def changed(self, timeout_s: float) -> None:
+        """Return when events came in, or after `timeout_s` seconds."""
+        with trio.move_on_after(timeout_s):
+            await self._change.wait()
+
+    async def run(self) -> None:
+        """Follow for ever; `caught_up` is set once everything up to a present head is folded."""
+        pause_s = self._poll_s
+        while True:
+            try:
+                behind = await self._look()
+            except ChainUnreachable as error:
+                if not self.problem:
+                    log.warning("%s", error)
+                self.problem = str(error)
+                pause_s = min(pause_s * 2, RETRY_S_MAX)
+                await trio.sleep(pause_s)
+                continue
+            if self.problem:
+                log.info("the chain answers again")
+            self.problem, pause_s = "", self._poll_s
+            if behind:
+                continue
+            self.caught_up.set()
+            await trio.sleep(pause_s)
+
+    async def _look(self) -> bool:
+        """Fold what is new; True if there is more to fetch at once."""
+        head = await self._chain.head()
+        last = min(head.number, self._next_block + BLOCKS_PER_LOOK_MAX - 1)
+        if last < self._next_block:
+            return False
+        events = await self._chain.events(self._next_block, last)
+        for event in events:
+            self.ledger.apply(event)
+        self.ledger.head, self.ledger.head_time_s = last, head.timestamp
+        self._seen_at = time.monotonic()
+        self._next_block = last + 1
+        if events:
+            self._change.set()
+            self._change = trio.Event()
+        return last < head.number

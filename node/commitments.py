@@ -1,0 +1,65 @@
+"""What this node committed to and must be able to open later, also after kill -9.
+
+Salts are not stored but derived from the node's key and the unit, so no crash can lose one. The
+roots that a unit's computation gave are kept in the journal until the job is over: opening a unit
+needs its trace root.
+"""
+
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.commitment import unit_root
+from node.ids import UnitId, commitment
+from node.journal import Journal
+
+Role = Literal["worker", "auditor", "juror"]
+"""Each role has salts of its own: an auditor that becomes a juror has shown its first one."""
+
+_PREFIX = "roots/"
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """What a computed unit is opened with."""
+
+    result_root: bytes
+    trace_root: bytes
+
+    @property
+    def unit_root(self) -> bytes:
+        """The root that is committed to."""
+        return unit_root(self.result_root, self.trace_root)
+
+
+class Commitments:
+    """The commitments of one account, whose secret is `key_seed` (32 bytes)."""
+
+    def __init__(self, journal: Journal, account: str, key_seed: bytes) -> None:
+        self._journal = journal
+        self._account = account
+        self._secret = hmac.digest(key_seed, b"ainur salt v0", hashlib.sha256)
+
+    def salt(self, role: Role, unit: UnitId) -> bytes:
+        """The 32 bytes that hide this account's commitment to the unit in this role."""
+        return hmac.digest(self._secret, role.encode() + unit, hashlib.sha256)
+
+    def commit(self, role: Role, unit: UnitId, roots: Roots) -> bytes:
+        """Keep the roots durably and return the commitment to them."""
+        document = {"result": roots.result_root.hex(), "trace": roots.trace_root.hex()}
+        self._journal.set(_PREFIX + unit.hex(), json.dumps(document).encode())
+        return commitment(unit, self._account, roots.unit_root, self.salt(role, unit))
+
+    def roots(self, unit: UnitId) -> Roots | None:
+        """The roots that this account committed to, or None if it did not."""
+        data = self._journal.get(_PREFIX + unit.hex())
+        if data is None:
+            return None
+        document = json.loads(data)
+        return Roots(bytes.fromhex(document["result"]), bytes.fromhex(document["trace"]))
+
+    def forget(self, unit: UnitId) -> None:
+        """Drop the roots of a unit that is settled."""
+        self._journal.delete(_PREFIX + unit.hex())

@@ -1,0 +1,359 @@
+"""Coordinating one job: the shell around the scheduler's state machine.
+
+Every event goes through `_feed`: handled, journaled if it changed anything, adopted, and only
+then are its commands carried out, so a receipt never leaves before its commit is durable. A
+standing command gets a task that tries until the command no longer stands. After a restart the
+journal is replayed, the chain's log is fed again (repetitions are ignored) and everything that
+stands is carried out again.
+"""
+
+import json
+import logging
+import secrets
+from collections.abc import Callable, Iterable
+
+import trio
+
+from node.chain_facts import FactReader
+from node.chain_watch import ChainWatch
+from node.claim_signature import ClaimDomain
+from node.coordination_tasks import Tasks
+from node.errors import NodeError, PeerFault
+from node.ids import JobId, unit_id
+from node.journal import Journal
+from node.ledger import JobView
+from node.messages import (
+    AcceptedResult,
+    AskJob,
+    AskRound,
+    CommitUnit,
+    JobProgress,
+    Message,
+    PullUnit,
+    Receipt,
+    Refused,
+    RoundResults,
+    UnitAssigned,
+    UnitDeclined,
+    UnitKey,
+)
+from node.wallet import Signer
+from scheduler import coordinator
+from scheduler.codec import Entry, document, encode
+from scheduler.commands import (
+    AcceptCommit,
+    AssignUnit,
+    Combine,
+    Command,
+    DeclineRequest,
+    RefuseCommit,
+    StandingCommand,
+)
+from scheduler.errors import IllegalEvent
+from scheduler.events import (
+    BondChanged,
+    CoordinationStarted,
+    Event,
+    JobExpired,
+    LeaseLost,
+    NodeRestarted,
+    PeerAppeared,
+    PeerVanished,
+    Tick,
+    UnitCommitted,
+    UnitRequested,
+)
+from scheduler.manifest import Manifest
+from scheduler.progress import progress, why_waiting
+from scheduler.state import State, find_peer
+from scheduler.terms import JobTerms, PeerId, UnitRef, Wallet
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+RETRY_FIRST_S, RETRY_MAX_S = 0.2, 5.0
+
+WalletOf = Callable[[str], str | None]
+Connected = Callable[[], Iterable[str]]
+
+
+def results_key(job_id: bytes, round: int) -> str:
+    """Where the journal keeps which results made the checkpoint after a round."""
+    return f"results/{job_id.hex()}/{round}"
+
+
+class Coordination:
+    """One job while this node holds its lease. `run` ends when the coordination is over.
+
+    `initial_root` is the state root of the job's own initial state, checked by the caller.
+    """
+
+    def __init__(
+        self,
+        job: JobView,
+        manifest: Manifest,
+        signer: Signer,
+        peer_id: str,
+        watch: ChainWatch,
+        journal: Journal,
+        domain: ClaimDomain,
+        tasks: Tasks,
+        initial_root: bytes,
+        wallet_of: WalletOf,
+        connected: Connected,
+    ) -> None:
+        self.job, self.manifest = job, manifest
+        self.problem = ""
+        self._signer, self._peer_id = signer, peer_id
+        self._watch, self._journal, self._domain = watch, journal, domain
+        self._tasks, self._wallet_of, self._connected = tasks, wallet_of, connected
+        self._initial_root = initial_root
+        self._stream = f"coordination/{job.job_id.hex()}"
+        self._reader = FactReader(JobId(job.job_id))
+        self._read = 0
+        self._running: set[StandingCommand] = set()
+        self._nursery: trio.Nursery | None = None
+        self._over = trio.Event()
+        self._state = self._open()
+
+    @property
+    def state(self) -> State:
+        """The state machine's state now."""
+        return self._state
+
+    async def run(self) -> None:
+        """Coordinate until the job is over or the lease is lost."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._follow)
+            self._carry_out(coordinator.pending(self._state))
+            await self._over.wait()
+            nursery.cancel_scope.cancel()
+        self._nursery = None
+
+    # --- What peers ask
+
+    def answer(self, peer_id: str, message: Message) -> Message:
+        """The answer to a worker's request; PeerFault for a message that has no place here."""
+        match message:
+            case PullUnit():
+                return self._answer_pull(peer_id, message)
+            case CommitUnit():
+                return self._answer_commit(peer_id, message)
+            case AskRound():
+                return self._answer_round(message)
+            case AskJob():
+                return self.progress()
+            case _:
+                raise PeerFault(f"{type(message).__name__} is no request to a coordinator")
+
+    def progress(self) -> JobProgress:
+        """How far the job is, for whoever asks."""
+        view = progress(self._state, self._watch.chain_time_ms())
+        return JobProgress(job_id=self.job.job_id.hex(), document=document(view))
+
+    def waiting(self) -> str:
+        """Why nothing happens, in a sentence."""
+        return self.problem or why_waiting(self._state, self._watch.chain_time_ms())
+
+    def _answer_pull(self, peer_id: str, message: PullUnit) -> Message:
+        if not self._greet(peer_id):
+            return Refused(reason="say hello first: this node does not know your wallet")
+        holding = tuple(_unit(key) for key in message.holding)
+        request = UnitRequested(PeerId(peer_id), message.memory_bytes, holding)
+        for reply in self._feed(request):
+            match reply:
+                case AssignUnit():
+                    now_ms = self._watch.chain_time_ms()
+                    return UnitAssigned(
+                        unit=_key(reply.unit),
+                        checkpoint=self._state.blob,
+                        checkpoint_root=self._state.checkpoint.hex(),
+                        timeout_ms=max(1, reply.deadline_ms - now_ms),
+                    )
+                case DeclineRequest():
+                    return UnitDeclined(
+                        reason=str(reply.reason), retry_after_ms=reply.retry_after_ms
+                    )
+        return Refused(reason="the coordinator has no answer to this request")
+
+    def _answer_commit(self, peer_id: str, message: CommitUnit) -> Message:
+        wallet = self._greet(peer_id)
+        if not wallet:
+            return Refused(reason="say hello first: this node does not know your wallet")
+        unit = _unit(message.unit)
+        result_root = bytes.fromhex(message.result_root)
+        commitment = bytes.fromhex(message.commitment)
+        signature = bytes.fromhex(message.signature)
+        name = unit_id(JobId(self.job.job_id), unit.round, unit.slot, unit.attempt)
+        if self._domain.signer_of(name, result_root, commitment, signature) != wallet:
+            raise PeerFault(f"the claim to unit {unit} is not signed by {wallet}")
+        event = UnitCommitted(
+            PeerId(peer_id), unit, result_root, commitment, signature, message.blob
+        )
+        for reply in self._feed(event):
+            match reply:
+                case AcceptCommit():
+                    return self._receipt(message)
+                case RefuseCommit():
+                    return Refused(reason=str(reply.reason))
+        return Refused(reason="the coordinator has no answer to this commit")
+
+    def _receipt(self, message: CommitUnit) -> Receipt:
+        unit = message.unit
+        text = (
+            f"ainur receipt v0 {self.job.job_id.hex()} {unit.round} {unit.slot} {unit.attempt} "
+            f"{message.result_root} {message.commitment}"
+        )
+        return Receipt(unit=unit, signature=self._signer.sign_text(text).hex())
+
+    def _answer_round(self, message: AskRound) -> Message:
+        data = self._journal.get(results_key(self.job.job_id, message.round))
+        if data is None:
+            return Refused(reason=f"the results of round {message.round} are not known here")
+        results = tuple(AcceptedResult.model_validate_json(item) for item in json.loads(data))
+        return RoundResults(round=message.round, results=results)
+
+    def _greet(self, peer_id: str) -> str:
+        """Tell the machine of a peer that asks; its wallet, empty if it is not known."""
+        wallet = self._signer.address if peer_id == self._peer_id else self._wallet_of(peer_id)
+        if not wallet:
+            return ""
+        known = find_peer(self._state, PeerId(peer_id))
+        if known is None or known.vanished_ms is not None:
+            active = self._watch.ledger.is_active(wallet)
+            self._feed(PeerAppeared(PeerId(peer_id), Wallet(wallet), active))
+        return wallet
+
+    # --- The machine
+
+    def _open(self) -> State:
+        """The state that the journal leads to, or a new coordination from the open round on."""
+        records = [record.body for record in self._journal.read(self._stream)]
+        if records:
+            replayed = coordinator.replay(records)
+            if replayed.torn:
+                log.warning("the last record of %s was torn and is dropped", self._stream)
+            if replayed.state.outcome is None and replayed.state.round >= self.job.open_round:
+                state, _ = coordinator.handle(
+                    replayed.state, NodeRestarted(), self._watch.chain_time_ms()
+                )
+                return state
+            # Somebody else went on from where we stopped: begin anew at the open round.
+            self._journal.drop(self._stream)
+        started = self._started()
+        now_ms = self._watch.chain_time_ms()
+        self._journal.append(self._stream, encode(Entry(now_ms, 0, started)))
+        return coordinator.start(started, now_ms)[0]
+
+    def _started(self) -> CoordinationStarted:
+        job, manifest = self.job, self.manifest
+        terms = JobTerms(
+            job_id=job.job_id,
+            rounds=job.rounds,
+            slots=job.slots,
+            unit_timeout_ms=manifest.unit_timeout_s * 1000,
+            unit_peak_bytes=manifest.peak_bytes,
+        )
+        if job.open_round == 0:
+            return CoordinationStarted(terms, 0, self._initial_root, manifest.state)
+        anchored = job.finalized[job.open_round - 1]
+        return CoordinationStarted(terms, job.open_round, anchored.checkpoint, anchored.blob)
+
+    def _feed(self, event: Event) -> tuple[Command, ...]:
+        """Handle an event, durably; the replies to it. Standing commands begin here."""
+        now_ms = self._watch.chain_time_ms()
+        seed = secrets.randbits(64)
+        try:
+            state, commands = coordinator.handle(self._state, event, now_ms, seed)
+        except IllegalEvent as error:
+            log.error("an event cannot follow and is ignored: %s", error)
+            return ()
+        if state is not self._state:
+            self._journal.append(self._stream, encode(Entry(now_ms, seed, event)))
+            self._state = state
+        replies = tuple(c for c in commands if not isinstance(c, StandingCommand))
+        self._carry_out(c for c in commands if isinstance(c, StandingCommand))
+        if state.outcome is not None:
+            self._over.set()
+        return replies
+
+    def _carry_out(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            if not isinstance(command, StandingCommand) or self._nursery is None:
+                continue
+            if command not in self._running:
+                self._running.add(command)
+                if isinstance(command, Combine):
+                    self._remember_results(command)
+                self._nursery.start_soon(self._keep_trying, command)
+
+    async def _keep_trying(self, command: StandingCommand) -> None:
+        """Carry the command out until it no longer stands."""
+        pause_s = RETRY_FIRST_S
+        try:
+            while command in coordinator.pending(self._state):
+                try:
+                    event = await self._tasks.attempt(self.job, self.manifest, command)
+                    self.problem = ""
+                except NodeError as error:
+                    event = None
+                    self.problem = str(error)
+                    log.warning("%s is tried again: %s", type(command).__name__, error)
+                if event is not None:
+                    self._feed(event)
+                if command in coordinator.pending(self._state):
+                    await self._watch.changed(pause_s)
+                    pause_s = min(pause_s * 1.5, RETRY_MAX_S)
+        finally:
+            self._running.discard(command)
+
+    async def _follow(self) -> None:
+        """Feed what the chain says and what time and connections do."""
+        while True:
+            self._feed_log()
+            self._feed_bonds()
+            self._feed_connections()
+            if self.job.holder and self.job.holder != self._signer.address:
+                self._feed(LeaseLost())
+            elif self._watch.chain_time_s() >= self.job.deadline_s:
+                self._feed(JobExpired())
+            else:
+                self._feed(Tick())
+            await self._watch.changed(TICK_S)
+
+    def _feed_log(self) -> None:
+        events = self.job.log[self._read :]
+        self._read += len(events)
+        for event in events:
+            fact = self._reader.read(event)
+            if fact is not None:
+                self._feed(fact)
+
+    def _feed_bonds(self) -> None:
+        for worker in self._state.workers:
+            active = self._watch.ledger.is_active(worker.wallet)
+            if active != worker.active:
+                self._feed(BondChanged(worker.wallet, active))
+
+    def _feed_connections(self) -> None:
+        connected = {self._peer_id, *self._connected()}
+        for peer in self._state.peers:
+            if peer.vanished_ms is None and peer.peer not in connected:
+                self._feed(PeerVanished(peer.peer))
+
+    def _remember_results(self, command: Combine) -> None:
+        results = [
+            AcceptedResult(slot=r.slot, result_root=r.result_root.hex(), blob=r.blob)
+            for r in command.results
+        ]
+        data = json.dumps([result.model_dump_json() for result in results]).encode()
+        self._journal.set(results_key(self.job.job_id, command.round), data)
+
+
+def _unit(key: UnitKey) -> UnitRef:
+    return UnitRef(key.round, key.slot, key.attempt)
+
+
+def _key(unit: UnitRef) -> UnitKey:
+    return UnitKey(round=unit.round, slot=unit.slot, attempt=unit.attempt)

@@ -1,0 +1,205 @@
+"""How a coordinator's standing commands are carried out: one attempt each.
+
+An attempt returns the event that reports its outcome, or None where the chain will report it. It
+may be repeated at any time; where somebody else was faster, that is fine.
+"""
+
+import logging
+
+from node.chain import AsyncChain, Reverted
+from node.chain.handle import Transaction
+from node.chain.types import Claim
+from node.chain_watch import ChainWatch
+from node.compute import Compute, ComputeError
+from node.errors import NodeError, PeerFault, PeerUnreachable
+from node.ids import JobId, unit_id
+from node.jobs import Fetch
+from node.ledger import JobView, UnitState, UnitView
+from node.recompute import Recompute
+from scheduler.commands import (
+    AwaitChallengeWindow,
+    CaptureDraw,
+    Combine,
+    CommitRound,
+    ExpireUnit,
+    FetchResult,
+    FinalizeRound,
+    FinishJob,
+    PublishRound,
+    RecoverResult,
+    ResolveDispute,
+    StandingCommand,
+)
+from scheduler.events import (
+    ChallengeWindowOver,
+    CombineFailed,
+    CombineFinished,
+    CommitRefused,
+    Event,
+    FinalizeRefused,
+    ResultFault,
+    ResultRefused,
+    ResultStored,
+)
+from scheduler.manifest import Manifest
+from scheduler.terms import UnitRef
+
+log = logging.getLogger(__name__)
+
+FETCH_TIMEOUT_S = 45.0
+
+
+class Tasks:
+    """What every coordination of this node carries its commands out with."""
+
+    def __init__(
+        self,
+        watch: ChainWatch,
+        chain: AsyncChain,
+        compute: Compute,
+        recompute: Recompute,
+        fetch: Fetch,
+        peer_id: str,
+    ) -> None:
+        self._watch, self._chain = watch, chain
+        self._compute, self._recompute, self._fetch = compute, recompute, fetch
+        self._peer_id = peer_id
+
+    async def attempt(
+        self, job: JobView, manifest: Manifest, command: StandingCommand
+    ) -> Event | None:
+        """Try a command once. NodeError where it should be tried again later."""
+        match command:
+            case PublishRound() | FinishJob():
+                pass
+            case FetchResult():
+                return await self._fetch_result(job, command)
+            case RecoverResult():
+                return await self._recover_result(job, manifest, command)
+            case CommitRound():
+                return await self._commit_round(job, command)
+            case CaptureDraw():
+                await self._capture_draw(job, command)
+            case ExpireUnit():
+                await self._expire(job, command.unit)
+            case ResolveDispute():
+                await self._resolve(job, command.unit)
+            case Combine():
+                return await self._combine(job, command)
+            case AwaitChallengeWindow():
+                return self._await_window(command)
+            case FinalizeRound():
+                return await self._finalize(job, command)
+        return None
+
+    async def _fetch_result(self, job: JobView, command: FetchResult) -> Event:
+        refused = ResultFault.UNAVAILABLE
+        try:
+            if command.peer != self._peer_id:
+                await self._fetch(command.blob, [command.peer])
+            root = await self._compute.check_result(job.manifest, command.blob)
+            if root == command.result_root:
+                return ResultStored(command.unit, command.blob)
+            refused = ResultFault.MALFORMED
+        except PeerFault:
+            refused = ResultFault.MALFORMED
+        except PeerUnreachable as error:
+            log.warning("the result of unit %s did not come: %s", command.unit, error)
+        return ResultRefused(command.unit, command.blob, command.peer, refused)
+
+    async def _recover_result(
+        self, job: JobView, manifest: Manifest, command: RecoverResult
+    ) -> Event | None:
+        """A unit has one result: compute it here instead of asking around."""
+        done = await self._recompute.run(job, manifest, command.unit, audit=True)
+        if done.result_root != command.result_root:
+            raise NodeError(f"unit {command.unit} of an earlier coordinator has a wrong result")
+        return ResultStored(command.unit, done.result)
+
+    async def _commit_round(self, job: JobView, command: CommitRound) -> Event | None:
+        claims = [
+            Claim(c.slot, c.attempt, c.worker, c.result_root, c.commitment, c.signature)
+            for c in command.claims
+        ]
+        job_id = JobId(job.job_id)
+        try:
+            await self._chain.send(
+                self._chain.sync.ledger.commit_round(job_id, command.round, claims)
+            )
+        except Reverted as error:
+            blamed = (error.arguments.get("worker"), error.arguments.get("account"))
+            slots = tuple(claim.slot for claim in claims if claim.worker in blamed)
+            return CommitRefused(command.round, str(error)[:200], slots)
+        return None
+
+    async def _capture_draw(self, job: JobView, command: CaptureDraw) -> None:
+        draw_block = job.batches.get((command.round, command.batch))
+        if draw_block is None or self._watch.ledger.head <= draw_block:
+            return
+        if (command.round, command.batch) in job.captured:
+            return
+        await self._send_unless_done(
+            self._chain.sync.ledger.capture_draw(JobId(job.job_id), command.round, command.batch)
+        )
+
+    async def _expire(self, job: JobView, unit: UnitRef) -> None:
+        view = job.units.get(unit)
+        if view is not None and self._watch.chain_time_s() > view.deadline_s:
+            name = unit_id(JobId(job.job_id), unit.round, unit.slot, unit.attempt)
+            await self._send_unless_done(self._chain.sync.ledger.expire(name))
+
+    async def _resolve(self, job: JobView, unit: UnitRef) -> None:
+        view = job.units.get(unit)
+        if view is None or view.state is not UnitState.DISPUTED:
+            return
+        name = unit_id(JobId(job.job_id), unit.round, unit.slot, unit.attempt)
+        if not view.jurors:
+            if view.dispute_draw_block and self._watch.ledger.head > view.dispute_draw_block:
+                await self._send_unless_done(self._chain.sync.committee.draw(name))
+        elif self._resolvable(view):
+            await self._send_unless_done(self._chain.sync.committee.resolve(name))
+
+    def _resolvable(self, unit: UnitView) -> bool:
+        everyone = len(unit.votes_revealed) == len(unit.jurors) and bool(unit.unit_root)
+        return everyone or self._watch.chain_time_s() > unit.vote_reveal_deadline_s
+
+    async def _combine(self, job: JobView, command: Combine) -> Event:
+        blobs = [result.blob for result in command.results]
+        try:
+            done = await self._compute.combine(job.manifest, command.blob, blobs)
+            metrics = await self._compute.evaluate(job.manifest, done.checkpoint)
+        except ComputeError as error:
+            return CombineFailed(command.round, command.generation, str(error)[:200])
+        self._recompute.trust(job, command.round)
+        return CombineFinished(
+            command.round,
+            command.generation,
+            done.root,
+            done.checkpoint,
+            tuple(sorted(metrics.items())),
+        )
+
+    def _await_window(self, command: AwaitChallengeWindow) -> Event | None:
+        over = self._watch.chain_time_ms() > command.until_ms
+        return ChallengeWindowOver(command.round) if over else None
+
+    async def _finalize(self, job: JobView, command: FinalizeRound) -> Event | None:
+        call = self._chain.sync.ledger.finalize_round(
+            JobId(job.job_id),
+            command.round,
+            command.checkpoint,
+            bytes.fromhex(command.blob.root),
+            command.blob.size,
+        )
+        try:
+            await self._chain.send(call)
+        except Reverted as error:
+            return FinalizeRefused(command.round, str(error)[:200])
+        return None
+
+    async def _send_unless_done(self, call: Transaction) -> None:
+        """Send a call that anyone may make; if it is refused, the ledger will show why."""
+        try:
+            await self._chain.send(call)
+        except Reverted as error:
+            log.info("the chain refused: %s", error)

@@ -1,0 +1,228 @@
+"""What a bonded node owes the network: audits, openings of its own units, and seats on juries.
+
+Each duty is found by looking at the ledger, not by remembering events, so a node that was away
+takes up where it stands. Every step is idempotent: the contract refuses a second one, and what
+was sent is not sent again while the ledger has yet to show it. One task recomputes, another sends
+what needs no computing, so that a long audit never delays an opening that has a deadline.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+import trio
+
+from node.chain import AsyncChain, Reverted
+from node.chain.handle import Transaction
+from node.chain_watch import ChainWatch
+from node.commitments import Commitments, Role, Roots
+from node.errors import NodeError
+from node.ids import UnitId
+from node.jobs import JobKeeper
+from node.ledger import UnitState, UnitView
+from node.recompute import Recompute
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+RETRY_S = 2.0
+UNITS_PER_CALL = 32
+
+
+@dataclass(slots=True)
+class DutyCounts:
+    """What this node did since it started."""
+
+    audits: int = 0
+    verdicts: int = 0
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What was sent and when it may be sent again, by what and for which unit."""
+
+    at: dict[tuple[str, bytes], float] = field(default_factory=dict)
+
+    def fresh(self, what: str, units: Iterable[UnitView]) -> list[UnitView]:
+        now = trio.current_time()
+        return [unit for unit in units if self.at.get((what, unit.unit_id), 0.0) <= now]
+
+    def mark(self, what: str, units: Iterable[UnitView], pause_s: float) -> None:
+        until = trio.current_time() + pause_s
+        for unit in units:
+            self.at[what, unit.unit_id] = until
+
+
+class Duties:
+    """The duties of the account `wallet`."""
+
+    def __init__(
+        self,
+        wallet: str,
+        watch: ChainWatch,
+        chain: AsyncChain,
+        jobs: JobKeeper,
+        recompute: Recompute,
+        commitments: Commitments,
+    ) -> None:
+        self.counts = DutyCounts()
+        self._wallet, self._watch, self._chain = wallet, watch, chain
+        self._jobs, self._recompute, self._commitments = jobs, recompute, commitments
+        self._sent = _Sent()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a recomputation is owed now; our own work waits for it."""
+        return bool(self._owed_audits() or self._owed_votes())
+
+    async def run(self) -> None:
+        """Do what is owed, for ever."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._loop, self._compute_step)
+            nursery.start_soon(self._loop, self._send_step)
+
+    async def _loop(self, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await step()
+                self.counts.problem = ""
+            except NodeError as error:
+                self.counts.problem = str(error)
+                log.warning("a duty is delayed: %s", error)
+                await trio.sleep(RETRY_S)
+            await self._watch.changed(LOOK_S)
+
+    # --- Duties that need computing
+
+    async def _compute_step(self) -> None:
+        while owed := self._owed_audits():
+            await self._audit(owed)
+        while votes := self._owed_votes():
+            await self._vote(votes[0])
+
+    def _owed_audits(self) -> list[UnitView]:
+        owed = self._mine(lambda u: u.state is UnitState.DRAWN and u.auditor == self._wallet)
+        return self._sent.fresh("audit", self._held(owed))[:UNITS_PER_CALL]
+
+    async def _audit(self, units: list[UnitView]) -> None:
+        """Recompute blind, then commit to all roots in one transaction."""
+        commitments = [await self._commit("auditor", unit) for unit in units]
+        self._sent.mark("audit", units, RETRY_S * 5)
+        await self._send(self._chain.sync.ledger.commit_audits(_ids(units), commitments))
+        self.counts.audits += len(units)
+
+    def _owed_votes(self) -> list[UnitView]:
+        now_s = self._watch.chain_time_s()
+        owed = self._mine(
+            lambda u: (
+                u.state is UnitState.DISPUTED
+                and self._wallet in u.jurors
+                and self._wallet not in u.votes_committed
+                and now_s <= u.vote_commit_deadline_s
+            )
+        )
+        return self._sent.fresh("vote", self._held(owed))
+
+    async def _vote(self, unit: UnitView) -> None:
+        commitment = await self._commit("juror", unit)
+        self._sent.mark("vote", [unit], RETRY_S * 5)
+        await self._send(self._chain.sync.committee.commit_vote(UnitId(unit.unit_id), commitment))
+        self.counts.verdicts += 1
+
+    async def _commit(self, role: Role, unit: UnitView) -> bytes:
+        """The commitment to the unit's roots, computed here unless they are known."""
+        unit_id = UnitId(unit.unit_id)
+        roots = self._commitments.roots(unit_id)
+        if roots is None:
+            job = self._watch.ledger.jobs[unit.job_id]
+            manifest = self._jobs.held[unit.job_id]
+            done = await self._recompute.run(job, manifest, unit.key, audit=True)
+            roots = Roots(done.result_root, done.trace_root)
+        return self._commitments.commit(role, unit_id, roots)
+
+    # --- Duties that only need sending
+
+    async def _send_step(self) -> None:
+        await self._open()
+        await self._reveal()
+        await self._reveal_votes()
+
+    async def _open(self) -> None:
+        """Open our own units once an audit is committed or a dispute is on."""
+        owed = self._mine(
+            lambda u: (
+                u.worker == self._wallet
+                and u.state in (UnitState.AUDIT_COMMITTED, UnitState.DISPUTED)
+                and not u.unit_root
+            )
+        )
+        units = [u for u in self._sent.fresh("open", owed) if self._roots(u)][:UNITS_PER_CALL]
+        if not units:
+            return
+        self._sent.mark("open", units, RETRY_S)
+        traces = [self._known(unit).trace_root for unit in units]
+        salts = [self._commitments.salt("worker", UnitId(u.unit_id)) for u in units]
+        await self._send(self._chain.sync.ledger.open_units(_ids(units), traces, salts))
+
+    async def _reveal(self) -> None:
+        """Reveal our audits of units that their workers have opened."""
+        owed = self._mine(
+            lambda u: (
+                u.auditor == self._wallet
+                and u.state is UnitState.AUDIT_COMMITTED
+                and bool(u.unit_root)
+            )
+        )
+        units = [u for u in self._sent.fresh("reveal", owed) if self._roots(u)][:UNITS_PER_CALL]
+        if not units:
+            return
+        self._sent.mark("reveal", units, RETRY_S)
+        roots = [self._known(unit).unit_root for unit in units]
+        salts = [self._commitments.salt("auditor", UnitId(u.unit_id)) for u in units]
+        await self._send(self._chain.sync.ledger.reveal_audits(_ids(units), roots, salts))
+
+    async def _reveal_votes(self) -> None:
+        """Reveal our votes once every juror has committed or the time for it is over."""
+        now_s = self._watch.chain_time_s()
+        owed = self._mine(
+            lambda u: (
+                u.state is UnitState.DISPUTED
+                and self._wallet in u.votes_committed
+                and self._wallet not in u.votes_revealed
+                and (len(u.votes_committed) == len(u.jurors) or now_s > u.vote_commit_deadline_s)
+            )
+        )
+        for unit in self._sent.fresh("reveal vote", owed):
+            self._sent.mark("reveal vote", [unit], RETRY_S)
+            unit_id = UnitId(unit.unit_id)
+            salt = self._commitments.salt("juror", unit_id)
+            root = self._known(unit).unit_root
+            await self._send(self._chain.sync.committee.reveal_vote(unit_id, root, salt))
+
+    # --- Helpers
+
+    def _mine(self, owed: Callable[[UnitView], bool]) -> list[UnitView]:
+        return [unit for unit in self._watch.ledger.units.values() if owed(unit)]
+
+    def _held(self, units: Iterable[UnitView]) -> list[UnitView]:
+        return [unit for unit in units if unit.job_id in self._jobs.held]
+
+    def _roots(self, unit: UnitView) -> Roots | None:
+        return self._commitments.roots(UnitId(unit.unit_id))
+
+    def _known(self, unit: UnitView) -> Roots:
+        roots = self._roots(unit)
+        assert roots is not None, "committed without roots"
+        return roots
+
+    async def _send(self, call: Transaction) -> None:
+        try:
+            await self._chain.send(call)
+        except Reverted as error:
+            # Somebody was faster, or a deadline passed: the ledger will show which.
+            log.info("the chain refused a duty: %s", error)
+
+
+def _ids(units: Iterable[UnitView]) -> list[UnitId]:
+    return [UnitId(unit.unit_id) for unit in units]

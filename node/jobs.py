@@ -1,0 +1,135 @@
+"""Which jobs this node holds: program and data of every funded job, fetched, checked and kept.
+
+A job's blobs come from its submitter (an offer, as long as the submitter is online) or from any
+peer that holds them. A node holds a job once every blob is stored and the compute worker has
+checked that the four Programs and the data fit together; only held jobs are worked on. What a
+stranger's manifest may cost in disk is bounded by the store's quota.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+
+from node.blobs import BlobStore
+from node.chain_watch import ChainWatch
+from node.compute import Compute
+from node.errors import NodeError, PeerFault
+from node.journal import Journal
+from node.ledger import JobView
+from node.messages import JobHeld, Message, OfferJob, Refused
+from scheduler.blob_ref import BlobRef
+from scheduler.errors import ManifestError
+from scheduler.manifest import Manifest
+
+log = logging.getLogger(__name__)
+
+Fetch = Callable[[BlobRef, Sequence[str]], Awaitable[None]]
+"""Bring a blob into the store from one of these peers; PeerUnreachable if none has it."""
+
+OFFER_WAIT_S = 30.0
+RETRY_S = 5.0
+RETRY_S_MAX = 120.0
+_HELD = "held/"
+
+
+class JobKeeper:
+    """The jobs that this node holds; `held` maps job id to manifest."""
+
+    def __init__(
+        self,
+        watch: ChainWatch,
+        store: BlobStore,
+        journal: Journal,
+        compute: Compute,
+        fetch: Fetch,
+        wallet: str,
+    ) -> None:
+        self.held: dict[bytes, Manifest] = {}
+        self.problems: dict[bytes, str] = {}
+        self._watch, self._store, self._journal = watch, store, journal
+        self._compute, self._fetch, self._wallet = compute, fetch, wallet
+        self._locks: dict[bytes, trio.Lock] = {}
+
+    def recover(self) -> None:
+        """Take up the jobs that were held when the node stopped; their blobs are still here."""
+        for key in self._journal.keys(_HELD):
+            data = self._journal.get(key) or b""
+            manifest = Manifest.parse(data)
+            if all(self._store.has(ref) for ref in manifest.blobs()):
+                self.held[bytes.fromhex(key.removeprefix(_HELD))] = manifest
+
+    def workable(self) -> list[JobView]:
+        """Held jobs that can still be worked on, oldest first."""
+        now_s = self._watch.chain_time_s()
+        jobs = [job for job in self._watch.ledger.jobs.values() if job.job_id in self.held]
+        jobs.sort(key=lambda job: job.funded_at)
+        return [job for job in jobs if not job.is_over and now_s < job.deadline_s]
+
+    async def hold(self, job: JobView, sources: Sequence[str]) -> Manifest:
+        """Fetch and check the job unless it is held. NodeError says what stands in the way."""
+        async with self._locks.setdefault(job.job_id, trio.Lock()):
+            if job.job_id in self.held:
+                return self.held[job.job_id]
+            manifest = await self._fetch_manifest(job, sources)
+            for ref in manifest.blobs():
+                await self._fetch(ref, sources)
+            await self._compute.load(job.manifest)
+            self._journal.set(_HELD + job.job_id.hex(), manifest.to_bytes())
+            self.held[job.job_id] = manifest
+            self.problems.pop(job.job_id, None)
+            log.info("job %s (%s) is held here", job.job_id.hex()[:12], manifest.name)
+            return manifest
+
+    async def answer_offer(self, peer_id: str, message: Message) -> Message:
+        """Serve the offer protocol: hold the offered job if the chain says it is funded."""
+        if not isinstance(message, OfferJob):
+            raise PeerFault(f"an offer was due, {type(message).__name__} came")
+        job_id = bytes.fromhex(message.job_id)
+        job = await self._funded(job_id)
+        if job is None:
+            return Refused(reason="the chain does not know this job; fund it first")
+        if job.manifest != message.manifest:
+            return Refused(reason="the chain names another manifest for this job")
+        await self.hold(job, [peer_id])
+        return JobHeld(job_id=message.job_id, wallet=self._wallet)
+
+    async def run(self, connected: Callable[[], Sequence[str]]) -> None:
+        """Fetch what is funded and not held from whoever is connected, again and again."""
+        retry_at: dict[bytes, tuple[float, float]] = {}
+        while True:
+            for job in self._wanted():
+                at, pause = retry_at.get(job.job_id, (0.0, RETRY_S))
+                if trio.current_time() < at:
+                    continue
+                try:
+                    await self.hold(job, connected())
+                except (NodeError, ManifestError) as error:
+                    self.problems[job.job_id] = str(error)
+                    log.info("job %s is not held yet: %s", job.job_id.hex()[:12], error)
+                    doubled = min(pause * 2, RETRY_S_MAX)
+                    retry_at[job.job_id] = (trio.current_time() + pause, doubled)
+            await self._watch.changed(RETRY_S / 2)
+
+    def _wanted(self) -> list[JobView]:
+        now_s = self._watch.chain_time_s()
+        jobs = self._watch.ledger.jobs.values()
+        return [
+            job
+            for job in jobs
+            if job.job_id not in self.held and not job.is_over and now_s < job.deadline_s
+        ]
+
+    async def _funded(self, job_id: bytes) -> JobView | None:
+        with trio.move_on_after(OFFER_WAIT_S):
+            while job_id not in self._watch.ledger.jobs:
+                await self._watch.changed(OFFER_WAIT_S)
+        return self._watch.ledger.jobs.get(job_id)
+
+    async def _fetch_manifest(self, job: JobView, sources: Sequence[str]) -> Manifest:
+        await self._fetch(job.manifest, sources)
+        manifest = Manifest.parse(self._store.read(job.manifest))
+        facts = (manifest.digest(), manifest.rounds, manifest.slots)
+        if facts != (job.manifest_digest, job.rounds, job.slots):
+            raise ManifestError("the manifest is not the one that was funded")
+        return manifest

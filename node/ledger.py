@@ -1,0 +1,349 @@
+"""What the chain says about jobs, units and nodes: a fold over the contracts' events.
+
+Every daemon keeps one `Ledger`, rebuilt from the deployment block at each start, so nothing here
+needs to be stored. It is a pure function of the events; the loop that feeds it lives in
+`node/chain_watch.py`. Units of a finished job are forgotten. A view is a convenience for deciding
+what to do next: the contracts check everything again.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from node.chain import events as on_chain
+from node.chain.events import Event
+from node.ids import unit_id
+from scheduler.blob_ref import BlobRef
+from scheduler.terms import Position, UnitRef
+
+
+class JobState(StrEnum):
+    """Where a job stands, as far as events tell; the deadline is the reader's to compare."""
+
+    FUNDED = "funded"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    SETTLED = "settled"
+
+
+class UnitState(StrEnum):
+    """Where a unit stands; the names are those of the contract's UnitStatus."""
+
+    COMMITTED = "committed"
+    PASSED = "passed"
+    DRAWN = "drawn"
+    AUDIT_COMMITTED = "audit committed"
+    VERIFIED = "verified"
+    DISPUTED = "disputed"
+    FAULTED = "faulted"
+    VOIDED = "voided"
+
+
+@dataclass(slots=True)
+class UnitView:
+    """One unit that was committed on chain. Deadlines in Unix seconds, 0 where there is none."""
+
+    unit_id: bytes
+    job_id: bytes
+    key: UnitRef
+    worker: str
+    coordinator: str
+    result_root: bytes
+    commitment: bytes
+    state: UnitState = UnitState.COMMITTED
+    auditor: str = ""
+    unit_root: bytes = b""
+    audit_revealed: bool = False
+    deadline_s: int = 0
+    jurors: tuple[str, ...] = ()
+    votes_committed: set[str] = field(default_factory=set)
+    votes_revealed: set[str] = field(default_factory=set)
+    vote_commit_deadline_s: int = 0
+    vote_reveal_deadline_s: int = 0
+    dispute_draw_block: int = 0
+    disputed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finalized:
+    """A finalised round: its checkpoint, where the blob is, and who earned what, by leaf index."""
+
+    checkpoint: bytes
+    blob: BlobRef
+    total_wei: int
+
+
+@dataclass(slots=True)
+class JobView:
+    """One job. `units` maps the current unit of each slot of the open round."""
+
+    job_id: bytes
+    submitter: str
+    manifest_digest: bytes
+    manifest: BlobRef
+    rounds: int
+    slots: int
+    unit_wei: int
+    audit_wei: int
+    deadline_s: int
+    deposited_wei: int
+    funded_at: Position
+    state: JobState = JobState.FUNDED
+    holder: str = ""
+    lease_expires_s: int = 0
+    finalized: dict[int, Finalized] = field(default_factory=dict)
+    units: dict[UnitRef, UnitView] = field(default_factory=dict)
+    batches: dict[tuple[int, int], int] = field(default_factory=dict)
+    captured: set[tuple[int, int]] = field(default_factory=set)
+    refunded_wei: int = 0
+    paid_wei: int = 0
+    fees_wei: int = 0
+    log: list[Event] = field(default_factory=list)
+    """Every event of the job's rounds and units, in order: what a coordinator replays."""
+
+    @property
+    def open_round(self) -> int:
+        """The round that is being computed; equal to `rounds` once all are finalised."""
+        return len(self.finalized)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no round of it can be worked on any more."""
+        return self.state is not JobState.FUNDED
+
+    def accepted(self, round: int) -> dict[int, UnitView]:
+        """The passed or verified unit of each slot of a round, as far as there is one."""
+        good = (UnitState.PASSED, UnitState.VERIFIED)
+        return {
+            key.slot: unit
+            for key, unit in self.units.items()
+            if key.round == round and unit.state in good
+        }
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the chain says of one account, summed up."""
+
+    bond_wei: int = 0
+    active: bool = False
+    peer_id: bytes = b""
+    units: int = 0
+    audits: int = 0
+    faults: int = 0
+    slashed_wei: int = 0
+    earned_wei: int = 0
+    claimed_wei: int = 0
+
+
+class Ledger:
+    """The fold. `apply` takes each event once, in the order of the chain."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[bytes, JobView] = {}
+        self.units: dict[bytes, UnitView] = {}
+        self.accounts: dict[str, Tally] = {}
+        self.head = 0
+        self.head_time_s = 0
+        self.slashed_wei = 0
+        self.verdicts: Counter[str] = Counter()
+
+    def tally(self, account: str) -> Tally:
+        """The account's tally, made on first sight."""
+        return self.accounts.setdefault(account, Tally())
+
+    def is_active(self, account: str) -> bool:
+        """Whether the account's bond suffices for work."""
+        return account in self.accounts and self.accounts[account].active
+
+    def apply(self, event: Event) -> None:
+        """Fold one event. Events that change nothing here are ignored."""
+        match event:
+            case (
+                on_chain.Bonded()
+                | on_chain.Withdrawn()
+                | on_chain.Slashed()
+                | on_chain.ActiveChanged()
+                | on_chain.PeerIdChanged()
+            ):
+                self._apply_vault(event)
+            case (
+                on_chain.JobFunded()
+                | on_chain.JobCancelled()
+                | on_chain.JobCompleted()
+                | on_chain.JobSettled()
+                | on_chain.JobRefunded()
+                | on_chain.RoundPaid()
+            ):
+                self._apply_escrow(event)
+            case on_chain.Claimed():
+                self.tally(event.account).claimed_wei += event.amount
+            case (
+                on_chain.JurorsDrawn()
+                | on_chain.VoteCommitted()
+                | on_chain.VotingClosed()
+                | on_chain.VoteRevealed()
+                | on_chain.DisputeOpened()
+            ):
+                self._apply_committee(event)
+            case _:
+                self._apply_rounds(event)
+                self._apply_unit(event)
+        self._log(event)
+
+    def _log(self, event: Event) -> None:
+        """Keep the event for the job's coordinator; what was forgotten is of no use to it."""
+        unit = self.units.get(getattr(event, "unit_id", b""))
+        job_id = unit.job_id if unit is not None else getattr(event, "job_id", b"")
+        job = self.jobs.get(job_id)
+        if job is not None:
+            job.log.append(event)
+
+    def _apply_vault(self, event: Event) -> None:
+        match event:
+            case on_chain.Bonded() | on_chain.Withdrawn():
+                self.tally(event.account).bond_wei = event.bond
+            case on_chain.Slashed():
+                tally = self.tally(event.account)
+                tally.bond_wei -= event.amount
+                tally.slashed_wei += event.amount
+                self.slashed_wei += event.amount
+            case on_chain.ActiveChanged():
+                self.tally(event.account).active = event.active
+            case on_chain.PeerIdChanged():
+                self.tally(event.account).peer_id = event.peer_id
+
+    def _apply_escrow(self, event: Event) -> None:
+        if isinstance(event, on_chain.JobFunded):
+            self.jobs[event.job_id] = _funded(event)
+            return
+        job = self.jobs.get(event.job_id) if hasattr(event, "job_id") else None
+        if job is None:
+            return
+        match event:
+            case on_chain.JobCancelled():
+                job.state = JobState.CANCELLED
+            case on_chain.JobCompleted():
+                job.state = JobState.COMPLETED
+            case on_chain.JobSettled():
+                if job.state is JobState.FUNDED:
+                    job.state = JobState.SETTLED
+                self._forget_units(job)
+            case on_chain.JobRefunded():
+                job.refunded_wei += event.amount
+            case on_chain.RoundPaid():
+                job.paid_wei += event.amount
+                job.fees_wei += event.fee
+
+    def _apply_rounds(self, event: Event) -> None:
+        match event:
+            case on_chain.LeaseTaken() | on_chain.LeaseRenewed():
+                job = self.jobs[event.job_id]
+                job.holder, job.lease_expires_s = event.holder, event.expires_at
+            case on_chain.RoundCommitted():
+                self._commit_round(event)
+            case on_chain.DrawCaptured():
+                self.jobs[event.job_id].captured.add((event.round, event.batch))
+            case on_chain.RoundFinalized():
+                self._finalize_round(event)
+            case on_chain.RoundRewards():
+                for account, amount in zip(event.accounts, event.amounts, strict=True):
+                    self.tally(account).earned_wei += amount
+
+    def _commit_round(self, event: on_chain.RoundCommitted) -> None:
+        job = self.jobs[event.job_id]
+        job.batches[event.round, event.batch] = event.draw_block
+        for claim in event.claims:
+            key = UnitRef(event.round, claim.slot, claim.attempt)
+            unit = UnitView(
+                unit_id=unit_id(event.job_id, event.round, claim.slot, claim.attempt),
+                job_id=event.job_id,
+                key=key,
+                worker=claim.worker,
+                coordinator=job.holder,
+                result_root=claim.result_root,
+                commitment=claim.commitment,
+            )
+            job.units[key] = unit
+            self.units[unit.unit_id] = unit
+
+    def _finalize_round(self, event: on_chain.RoundFinalized) -> None:
+        job = self.jobs[event.job_id]
+        for unit in job.accepted(event.round).values():
+            self.tally(unit.worker).units += 1
+            if unit.audit_revealed:
+                self.tally(unit.auditor).audits += 1
+        blob = BlobRef(root=event.checkpoint_blob_root.hex(), size=event.checkpoint_size)
+        job.finalized[event.round] = Finalized(event.checkpoint, blob, event.total_wei)
+        # The round just finalised stays: peers check its checkpoint against its results.
+        self._forget_units(job, before=event.round)
+
+    def _apply_unit(self, event: Event) -> None:
+        unit = self.units.get(getattr(event, "unit_id", b""))
+        if unit is None:
+            return
+        match event:
+            case on_chain.UnitDrawn():
+                unit.state, unit.auditor = UnitState.DRAWN, event.auditor
+                unit.deadline_s = event.deadline
+            case on_chain.UnitPassed():
+                unit.state, unit.deadline_s = UnitState.PASSED, event.deadline
+            case on_chain.AuditCommitted():
+                unit.state, unit.deadline_s = UnitState.AUDIT_COMMITTED, event.deadline
+            case on_chain.UnitOpened():
+                unit.unit_root, unit.deadline_s = event.unit_root, event.deadline
+            case on_chain.AuditRevealed():
+                unit.audit_revealed = True
+            case on_chain.UnitVerified():
+                unit.state, unit.deadline_s = UnitState.VERIFIED, event.deadline
+                self.verdicts["verified"] += 1
+            case on_chain.UnitDisputed():
+                unit.state, unit.disputed_by = UnitState.DISPUTED, event.by
+                self.verdicts["disputed"] += 1
+            case on_chain.UnitFaulted():
+                unit.state = UnitState.FAULTED
+                self.tally(event.worker).faults += 1
+                self.verdicts["faulted"] += 1
+            case on_chain.UnitVoided():
+                unit.state = UnitState.VOIDED
+                self.verdicts["voided"] += 1
+
+    def _apply_committee(self, event: Event) -> None:
+        unit = self.units.get(getattr(event, "unit_id", b""))
+        if unit is None:
+            return
+        match event:
+            case on_chain.DisputeOpened():
+                unit.dispute_draw_block = event.draw_block
+            case on_chain.JurorsDrawn():
+                unit.jurors = tuple(event.jurors)
+                unit.vote_commit_deadline_s = event.commit_deadline
+                unit.vote_reveal_deadline_s = event.reveal_deadline
+            case on_chain.VoteCommitted():
+                unit.votes_committed.add(event.juror)
+            case on_chain.VotingClosed():
+                unit.vote_commit_deadline_s = 0
+                unit.vote_reveal_deadline_s = event.reveal_deadline
+            case on_chain.VoteRevealed():
+                unit.votes_revealed.add(event.juror)
+
+    def _forget_units(self, job: JobView, before: int | None = None) -> None:
+        for key in [k for k in job.units if before is None or k.round < before]:
+            self.units.pop(job.units.pop(key).unit_id, None)
+
+
+def _funded(event: on_chain.JobFunded) -> JobView:
+    terms = event.terms
+    return JobView(
+        job_id=event.job_id,
+        submitter=event.submitter,
+        manifest_digest=terms.manifest_digest,
+        manifest=BlobRef(root=terms.manifest_root.hex(), size=terms.manifest_size),
+        rounds=terms.rounds,
+        slots=terms.slots,
+        unit_wei=terms.unit_wei,
+        audit_wei=event.audit_wei,
+        deadline_s=terms.deadline,
+        deposited_wei=event.deposited,
+        funded_at=Position(event.place.block, event.place.index),
+    )
