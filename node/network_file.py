@@ -22,7 +22,8 @@ PROTOCOL_VERSION = 0
 ARITHMETIC_VERSION = 0
 
 
-def _checked_address(text: str) -> str:
+def check_address(text: str) -> str:
+    """`text` as a checksummed address; ValueError says what is wrong with it."""
     if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
         raise ValueError("an address is 0x and 40 hexadecimal digits")
     checksummed = str(to_checksum_address(text))
@@ -43,7 +44,7 @@ def _checked_multiaddr(text: str) -> str:
     return text
 
 
-Address = Annotated[str, AfterValidator(_checked_address)]
+Address = Annotated[str, AfterValidator(check_address)]
 Endpoint = Annotated[str, Field(max_length=512), AfterValidator(_checked_endpoint)]
 Multiaddr = Annotated[str, Field(max_length=256), AfterValidator(_checked_multiaddr)]
 

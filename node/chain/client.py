@@ -18,7 +18,7 @@ from eth_utils.address import to_checksum_address
 from node.chain import contracts
 from node.chain.abi import interface
 from node.chain.events import EVENTS, Event, Place, build_event
-from node.chain.handle import Handle, Transaction
+from node.chain.handle import Handle, Transaction, refusal
 from node.chain.rpc import Reverted, Rpc, RpcError
 from node.chain.sender import Receipt, Sender
 from node.errors import BadInput, ChainUnreachable, NodeError
@@ -155,6 +155,19 @@ class Chain:
             int(mined["gasUsed"], 16),
             tuple(self._decode_logs(mined["logs"])),
         )
+
+    def simulate(self, transaction: Transaction, sender: str) -> None:
+        """Try `transaction` as if `sender` sent it now; Reverted if it would be refused."""
+        call = {
+            "from": sender,
+            "to": transaction.to,
+            "data": "0x" + transaction.data.hex(),
+            "value": hex(transaction.value_wei),
+        }
+        try:
+            self._rpc.request("eth_call", call, "latest")
+        except RpcError as error:
+            raise refusal(transaction.what, error) from None
 
     def rpc(self, method: str, *parameters: object) -> Any:
         """Any JSON-RPC method of the endpoint, such as a devnet's time travel."""

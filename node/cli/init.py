@@ -1,13 +1,12 @@
 """`ainur init`: everything that a node owns before it joins a network."""
 
-import json
 from pathlib import Path
 
 import click
 
 from node.cli.options import home_option, json_option, signer_options
 from node.cli.output import emit_fields, emit_json, note
-from node.cli.session import new_password, open_config
+from node.cli.session import import_key_file, new_password, open_config
 from node.config import default_text, set_value
 from node.errors import BadInput
 from node.files import make_private_folder, write_new
@@ -17,8 +16,6 @@ from node.network_file import load_network, save_network
 from node.wallet import (
     WalletFile,
     find_wallet,
-    import_keystore,
-    import_wallet,
     new_wallet,
     wallet_path,
 )
@@ -94,29 +91,12 @@ def _wallet(
             )
         account = find_wallet(home.wallets, chosen)
     elif import_key is not None:
-        account = import_file(home.wallets, chosen, import_key, password_file)
+        account = import_key_file(home.wallets, chosen, import_key, password_file)
     else:
         account = new_wallet(home.wallets, chosen, new_password(password_file))
     if name is not None and name != open_config(home).wallet:
         set_value(home.config, "wallet", name)
     return account
-
-
-def import_file(folder: Path, name: str, source: Path, password_file: Path | None) -> WalletFile:
-    """Import a keystore (opened with its own password) or a file with a hexadecimal key."""
-    from node.files import read_text
-
-    text = read_text(source, "key file")
-    if _is_json(text):
-        return import_keystore(folder, name, source, new_password(password_file))
-    return import_wallet(folder, name, text, new_password(password_file))
-
-
-def _is_json(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False
 
 
 def _next_steps(home: Home, joined: bool) -> None:

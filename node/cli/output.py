@@ -8,6 +8,7 @@ truncated there.
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import click
 
@@ -61,6 +62,12 @@ def ain(wei: int) -> str:
     fraction = f"{rest:0{_PLACES}d}".rstrip("0")
     sign = "-" if wei < 0 else ""
     return f"{sign}{whole:,}{'.' + fraction if fraction else ''} AIN"
+
+
+def utc(timestamp: int) -> str:
+    """A Unix time as people read it."""
+    moment = datetime.fromtimestamp(timestamp, UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _cell(value: Cell) -> str:

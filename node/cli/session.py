@@ -1,23 +1,34 @@
 """From a home folder to what a command works with: settings, network, signer, chain."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from node.config import Config, load_config
 from node.errors import BadInput
+from node.files import read_text
 from node.home import Home
-from node.network_file import NetworkFile, load_network
+from node.network_file import NetworkFile, check_address, load_network
 from node.wallet import (
     PASSWORD_VARIABLE,
     Signer,
     WalletFile,
     find_wallet,
+    import_keystore,
+    import_wallet,
     password_from_environment,
     read_password_file,
     unlock,
 )
+
+if TYPE_CHECKING:
+    from node.chain import Chain
+
+_RECEIPT_POLL_S_MAX = 1.0
 
 
 def require_home(home: Home) -> None:
@@ -47,9 +58,45 @@ def open_wallet(home: Home, name: str | None = None) -> WalletFile:
 
 
 def open_signer(home: Home, wallet: str | None = None, password_file: Path | None = None) -> Signer:
-    """Unlock a wallet of `home`. The password: `password_file`, AINUR_PASSWORD, settings, prompt."""
+    """Unlock a wallet. The password: `password_file`, AINUR_PASSWORD, the settings, a prompt."""
     chosen = open_wallet(home, wallet)
     return unlock(chosen, _password(home, chosen.name, password_file))
+
+
+def open_chain(home: Home, signer: Signer | None = None) -> "Chain":
+    """The chain of `home`, sending as `signer` if there is one."""
+    # Imported late: it takes a second, and many commands end before they need a chain.
+    from node.chain import Chain
+
+    config = open_config(home)
+    return Chain(open_network(home), signer, poll_s=min(config.chain_poll_s, _RECEIPT_POLL_S_MAX))
+
+
+@contextlib.contextmanager
+def signing_chain(home: Home, wallet: str | None, password_file: Path | None) -> Iterator["Chain"]:
+    """The chain of `home`, sending as one of its wallets; closed at the end."""
+    with open_chain(home, open_signer(home, wallet, password_file)) as chain:
+        yield chain
+
+
+def import_key_file(
+    folder: Path, name: str, source: Path, password_file: Path | None
+) -> WalletFile:
+    """Import a keystore (opened with its own password) or a file with a hexadecimal key."""
+    text = read_text(source, "key file")
+    if not text.lstrip().startswith("{"):
+        return import_wallet(folder, name, text, new_password(password_file))
+    given = _given_password(password_file)
+    password = given if given is not None else _prompt(f"Password of {source}", confirm=False)
+    return import_keystore(folder, name, source, password)
+
+
+def parse_address(text: str) -> str:
+    """An address given on the command line; BadInput if it is none or its checksum is wrong."""
+    try:
+        return check_address(text)
+    except ValueError as error:
+        raise BadInput(f"{text!r} is not an address: {error}.") from None
 
 
 def new_password(password_file: Path | None) -> str:

@@ -6,7 +6,7 @@ import click
 
 from node.cli.options import home_option, json_option
 from node.cli.output import ain, emit_fields, emit_json, emit_table, note
-from node.cli.session import new_password, open_config, open_wallet
+from node.cli.session import import_key_file, new_password, open_chain, open_config, open_wallet
 from node.home import Home
 from node.wallet import Kdf, WalletFile, list_wallets, new_wallet
 
@@ -54,9 +54,7 @@ def import_(source: Path, name: str, home: Home, password_file: Path | None, as_
 
     A keystore keeps its own password; a bare key is encrypted under the password given.
     """
-    from node.cli.init import import_file
-
-    _show(import_file(home.wallets, name, source, password_file), as_json)
+    _show(import_key_file(home.wallets, name, source, password_file), as_json)
 
 
 @command.command("list")
@@ -85,14 +83,12 @@ def list_(home: Home, as_json: bool) -> None:
 @json_option
 def balance(name: str | None, home: Home, as_json: bool) -> None:
     """Show what wallet NAME (or the configured one) holds, has bonded and may vote with."""
-    from node.cli.session import open_chain
-
     wallet = open_wallet(home, name)
-    chain = open_chain(home)
-    native = chain.balance(wallet.address)
-    tokens = chain.token.balance_of(wallet.address)
-    bond = chain.vault.bond_of(wallet.address)
-    votes = chain.token.votes(wallet.address)
+    with open_chain(home) as chain:
+        native = chain.balance(wallet.address)
+        tokens = chain.token.balance_of(wallet.address)
+        bond = chain.vault.bond_of(wallet.address)
+        votes = chain.token.votes(wallet.address)
     if as_json:
         emit_json(
             {

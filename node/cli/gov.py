@@ -1,0 +1,270 @@
+"""`ainur gov`: holders change the network's parameters by vote."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from node.cli.options import AMOUNT, home_option, json_option, signer_options
+from node.cli.output import ain, emit_fields, emit_json, emit_table, note, utc
+from node.cli.session import open_chain, open_wallet, parse_address, signing_chain
+from node.errors import BadInput
+from node.home import Home
+
+if TYPE_CHECKING:
+    from node.chain import Chain
+    from node.governance import Proposal
+
+
+@click.group()
+def command() -> None:
+    """Propose, vote on and execute changes of parameters."""
+
+
+@command.command("show")
+@click.argument("proposal", required=False)
+@home_option
+@json_option
+def show(proposal: str | None, home: Home, as_json: bool) -> None:
+    """Show the parameters and rules in force, or one PROPOSAL by its id."""
+    from node.governance import find_proposal
+
+    with open_chain(home) as chain:
+        if proposal is None:
+            _show_rules(chain, as_json)
+            return
+        found = find_proposal(chain, proposal)
+    document = _document(found)
+    if as_json:
+        emit_json(document)
+        return
+    emit_fields(
+        {
+            "id": found.id_hex,
+            "state": found.state.name.lower(),
+            "proposer": found.created.proposer,
+            "does": "; ".join(found.actions),
+            "why": found.created.description,
+            "voting": f"{utc(found.created.vote_start)} to {utc(found.deadline)}",
+            "for": ain(found.votes.for_),
+            "against": ain(found.votes.against),
+            "abstain": ain(found.votes.abstain),
+            "executable": utc(found.eta) if found.eta else None,
+        }
+    )
+
+
+@command.command("list")
+@home_option
+@json_option
+def list_(home: Home, as_json: bool) -> None:
+    """List all proposals, oldest first."""
+    from node.governance import list_proposals
+
+    with open_chain(home) as chain:
+        proposals = list_proposals(chain)
+    if as_json:
+        emit_json([_document(proposal) for proposal in proposals])
+        return
+    emit_table(
+        ("id", "state", "does", "voting ends", "for", "against"),
+        [
+            (
+                proposal.id_hex[:18],
+                proposal.state.name.lower(),
+                "; ".join(proposal.actions),
+                utc(proposal.deadline),
+                ain(proposal.votes.for_),
+                ain(proposal.votes.against),
+            )
+            for proposal in proposals
+        ],
+        empty="no proposals yet; make one with `ainur gov propose set NAME VALUE`",
+    )
+
+
+@command.group("propose")
+def propose() -> None:
+    """Make a proposal."""
+
+
+@propose.command("set")
+@click.argument("name")
+@click.argument("value")
+@click.option("--description", required=True, help="Why: voters read it.")
+@home_option
+@signer_options
+@json_option
+def propose_set(
+    name: str,
+    value: str,
+    description: str,
+    home: Home,
+    wallet: str | None,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Propose to set parameter NAME to VALUE; an amount of tokens may end in AIN."""
+    from node.chain.events import ProposalCreated
+    from node.governance import parse_parameter, prepare_change, require_proposer
+
+    parameter = parse_parameter(name)
+    number = _parse_value(parameter.label, value)
+    with signing_chain(home, wallet, password_file) as chain:
+        call = prepare_change(chain, parameter, number)
+        require_proposer(chain)
+        receipt = chain.send(chain.governor.propose([call], description))
+        (created,) = [e for e in receipt.events if isinstance(e, ProposalCreated)]
+    if as_json:
+        emit_json(
+            {
+                "id": f"0x{created.proposal_id:064x}",
+                "vote_start": created.vote_start,
+                "vote_end": created.vote_end,
+            }
+        )
+        return
+    click.echo(f"0x{created.proposal_id:064x}")
+    note(f"proposed; voting is open from {utc(created.vote_start)} to {utc(created.vote_end)}")
+
+
+@command.command("delegate")
+@click.argument("address", required=False)
+@home_option
+@signer_options
+def delegate(
+    address: str | None, home: Home, wallet: str | None, password_file: Path | None
+) -> None:
+    """Let ADDRESS vote with this wallet's tokens; without one, the wallet itself."""
+    with signing_chain(home, wallet, password_file) as chain:
+        to = parse_address(address) if address is not None else chain.address
+        chain.send(chain.token.delegate(to))
+        note(f"{to} now votes with {ain(chain.token.votes(to))} in all")
+
+
+@command.command("vote")
+@click.argument("proposal")
+@click.argument("choice", type=click.Choice(["for", "against", "abstain"]))
+@click.option("--reason", default="", help="Published with the vote.")
+@home_option
+@signer_options
+def vote(
+    proposal: str,
+    choice: str,
+    reason: str,
+    home: Home,
+    wallet: str | None,
+    password_file: Path | None,
+) -> None:
+    """Vote on PROPOSAL."""
+    from node.chain.events import VoteCast
+    from node.chain.types import Support
+    from node.governance import find_proposal, require_vote
+
+    with signing_chain(home, wallet, password_file) as chain:
+        found = find_proposal(chain, proposal)
+        require_vote(chain, found)
+        support = Support[choice.upper()]
+        receipt = chain.send(chain.governor.vote(found.created.proposal_id, support, reason))
+    weight = sum(event.weight for event in receipt.events if isinstance(event, VoteCast))
+    note(f"voted {choice} with {ain(weight)}")
+
+
+@command.command("queue")
+@click.argument("proposal")
+@home_option
+@signer_options
+def queue(proposal: str, home: Home, wallet: str | None, password_file: Path | None) -> None:
+    """Put an accepted PROPOSAL into the timelock."""
+    from node.governance import find_proposal, require_queue
+
+    with signing_chain(home, wallet, password_file) as chain:
+        found = find_proposal(chain, proposal)
+        require_queue(chain, found)
+        chain.send(chain.governor.queue(found.created.proposal_id))
+        note(f"queued; can be executed from {utc(chain.governor.eta(found.created.proposal_id))}")
+
+
+@command.command("execute")
+@click.argument("proposal")
+@home_option
+@signer_options
+def execute(proposal: str, home: Home, wallet: str | None, password_file: Path | None) -> None:
+    """Carry out a queued PROPOSAL whose wait is over. Anyone may."""
+    from node.governance import find_proposal, require_execute
+
+    with signing_chain(home, wallet, password_file) as chain:
+        found = find_proposal(chain, proposal)
+        require_execute(chain, found)
+        chain.send(chain.governor.execute(found.created.proposal_id))
+    note(f"executed: {'; '.join(found.actions)}")
+
+
+@command.command("power")
+@click.option("--account", help="An address, instead of this home's wallet.")
+@home_option
+@json_option
+def power(account: str | None, home: Home, as_json: bool) -> None:
+    """Show how many tokens an account holds and votes with, and who votes with its tokens."""
+    from node.chain.types import ZERO_ADDRESS
+
+    address = parse_address(account) if account else open_wallet(home).address
+    with open_chain(home) as chain:
+        held = chain.token.balance_of(address)
+        votes = chain.token.votes(address)
+        delegate_to = chain.token.delegates(address)
+    chosen = None if delegate_to == ZERO_ADDRESS else delegate_to
+    if as_json:
+        emit_json({"account": address, "token_wei": held, "votes_wei": votes, "delegate": chosen})
+        return
+    emit_fields({"account": address, "tokens": ain(held), "votes": ain(votes), "delegate": chosen})
+
+
+def _show_rules(chain: "Chain", as_json: bool) -> None:
+    values = chain.parameters.all()
+    bounds = {parameter: chain.parameters.bounds(parameter) for parameter in values}
+    governor = chain.governor
+    rules = {
+        "voting_delay_s": governor.voting_delay_s(),
+        "voting_period_s": governor.voting_period_s(),
+        "threshold_wei": governor.threshold(),
+        "quorum_wei": governor.quorum(chain.head().timestamp - 1),
+    }
+    if as_json:
+        parameters = {
+            p.label: {"value": value, "min": bounds[p].min, "max": bounds[p].max}
+            for p, value in values.items()
+        }
+        emit_json({"parameters": parameters, "rules": rules})
+        return
+    emit_table(
+        ("parameter", "value", "least", "greatest"),
+        [(p.label, value, bounds[p].min, bounds[p].max) for p, value in values.items()],
+    )
+    for name, value in rules.items():
+        note(f"{name} {value}")
+
+
+def _document(proposal: "Proposal") -> dict[str, object]:
+    return {
+        "id": proposal.id_hex,
+        "state": proposal.state.name.lower(),
+        "proposer": proposal.created.proposer,
+        "actions": list(proposal.actions),
+        "description": proposal.created.description,
+        "vote_start": proposal.created.vote_start,
+        "vote_end": proposal.deadline,
+        "for_wei": proposal.votes.for_,
+        "against_wei": proposal.votes.against,
+        "abstain_wei": proposal.votes.abstain,
+        "eta": proposal.eta or None,
+    }
+
+
+def _parse_value(label: str, text: str) -> int:
+    if label.endswith("Wei") and text.lower().endswith("ain"):
+        return AMOUNT.convert(text, None, None)
+    try:
+        return int(text.replace("_", ""))
+    except ValueError:
+        raise BadInput(f"{label} = {text!r}: it must be a whole number.") from None

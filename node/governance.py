@@ -1,0 +1,181 @@
+"""Proposals as people handle them: found, described, judged before they are sent.
+
+Reads the governor's events and state. The checks here spare a person a failed transaction and
+explain what to do instead; the contracts hold the rules.
+"""
+
+from dataclasses import dataclass
+
+from node.chain import Chain
+from node.chain.abi import interface
+from node.chain.events import ProposalCreated
+from node.chain.handle import Transaction
+from node.chain.rpc import Reverted
+from node.chain.types import ZERO_ADDRESS, Parameter, ProposalState, ProposalVotes
+from node.errors import BadInput, InsufficientFunds
+
+ID_PREFIX_MIN = 4
+"""Digits of an id's hexadecimal form that name a proposal if no other begins with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One proposal: what it says and where it stands."""
+
+    created: ProposalCreated
+    state: ProposalState
+    deadline: int
+    votes: ProposalVotes
+    eta: int
+
+    @property
+    def id_hex(self) -> str:
+        """The id in 0x and 64 hexadecimal digits."""
+        return f"0x{self.created.proposal_id:064x}"
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """What it would do, one line each."""
+        pairs = zip(self.created.targets, self.created.calldatas, strict=True)
+        return tuple(_describe(target, data) for target, data in pairs)
+
+
+def list_proposals(chain: Chain) -> list[Proposal]:
+    """All proposals, oldest first."""
+    return [_load(chain, created) for created in _created(chain)]
+
+
+def find_proposal(chain: Chain, text: str) -> Proposal:
+    """The proposal named by its id: a decimal number, or the start of the 0x form."""
+    matches = [c for c in _created(chain) if _is_named(c.proposal_id, text)]
+    if len(matches) != 1:
+        found = f"{len(matches)} proposals have" if matches else "No proposal has"
+        raise BadInput(f"{found} the id {text!r}.", "`ainur gov list` shows them.")
+    return _load(chain, matches[0])
+
+
+def parse_parameter(name: str) -> Parameter:
+    """The parameter that people call `name`, such as auditFloorBps."""
+    for parameter in Parameter:
+        if name in (parameter.label, parameter.name):
+            return parameter
+    known = ", ".join(parameter.label for parameter in Parameter)
+    raise BadInput(f"There is no parameter {name!r}.", f"Parameters: {known}.")
+
+
+def prepare_change(chain: Chain, parameter: Parameter, value: int) -> Transaction:
+    """The call that sets `parameter`, tried as the timelock; BadInput if it would be refused."""
+    call = chain.parameters.set(parameter, value)
+    try:
+        chain.simulate(call, chain.network.contracts.timelock)
+    except Reverted as error:
+        if error.name == "OutOfBounds":
+            low, high = error.arguments["min"], error.arguments["max"]
+            raise BadInput(
+                f"{parameter.label} = {value} is out of bounds: it must be {low} to {high}."
+            ) from None
+        raise BadInput(
+            f"{parameter.label} cannot become {value}: {error.message}",
+            "Change what it depends on first.",
+        ) from None
+    return call
+
+
+def require_proposer(chain: Chain) -> None:
+    """InsufficientFunds, with what to do about it, unless the account may propose now."""
+    account = chain.address
+    # The governor looks at the voting power one second before the proposal's block.
+    votes = chain.token.past_votes(account, chain.head().timestamp - 1)
+    needed = chain.governor.threshold()
+    if votes >= needed:
+        return
+    if votes == 0 and chain.token.delegates(account) == ZERO_ADDRESS:
+        raise InsufficientFunds(
+            f"{account} has no voting power: tokens vote only once they are delegated.",
+            "Delegate them to yourself with `ainur gov delegate`, then propose.",
+        )
+    raise InsufficientFunds(
+        f"{account} has {votes} wei of voting power; a proposal needs {needed}.",
+        "Ask holders to delegate to this address, or wait a second if they just did.",
+    )
+
+
+def require_vote(chain: Chain, proposal: Proposal) -> None:
+    """BadInput or InsufficientFunds, with the reason, unless the account may vote on it now."""
+    _require_state(proposal, ProposalState.ACTIVE, _when_not_active(chain, proposal))
+    if chain.governor.has_voted(proposal.created.proposal_id, chain.address):
+        raise BadInput(f"{chain.address} has voted on {proposal.id_hex} already.")
+    snapshot = chain.governor.snapshot(proposal.created.proposal_id)
+    if chain.token.past_votes(chain.address, snapshot) == 0:
+        raise InsufficientFunds(
+            f"{chain.address} had no voting power when voting on {proposal.id_hex} began.",
+            "`ainur gov delegate` gives it a vote on later proposals.",
+        )
+
+
+def require_queue(chain: Chain, proposal: Proposal) -> None:
+    """BadInput, with the reason, unless the proposal can be queued now."""
+    wait = max(0, proposal.deadline - chain.head().timestamp)
+    hint = f"Voting ends in {wait} s." if wait else ""
+    _require_state(proposal, ProposalState.SUCCEEDED, hint)
+
+
+def require_execute(chain: Chain, proposal: Proposal) -> None:
+    """BadInput, with the reason, unless the proposal can be executed now."""
+    hint = "Queue it first: `ainur gov queue`." if _is(proposal, ProposalState.SUCCEEDED) else ""
+    _require_state(proposal, ProposalState.QUEUED, hint)
+    wait = proposal.eta - chain.head().timestamp
+    if wait > 0:
+        raise BadInput(f"The timelock holds {proposal.id_hex} for {wait} s more.", "Wait.")
+
+
+def _is(proposal: Proposal, state: ProposalState) -> bool:
+    return proposal.state is state
+
+
+def _require_state(proposal: Proposal, wanted: ProposalState, hint: str) -> None:
+    if proposal.state is not wanted:
+        raise BadInput(
+            f"The proposal {proposal.id_hex} is {proposal.state.name.lower()}, "
+            f"not {wanted.name.lower()}.",
+            hint,
+        )
+
+
+def _when_not_active(chain: Chain, proposal: Proposal) -> str:
+    if proposal.state is not ProposalState.PENDING:
+        return "Voting is over."
+    wait = chain.governor.snapshot(proposal.created.proposal_id) - chain.head().timestamp
+    return f"Voting begins in {max(wait, 0) + 1} s."
+
+
+def _created(chain: Chain) -> list[ProposalCreated]:
+    start, head = chain.network.deployment_block, chain.head().number
+    events = chain.events(start, head, (ProposalCreated,))
+    return [event for event in events if isinstance(event, ProposalCreated)]
+
+
+def _is_named(proposal_id: int, text: str) -> bool:
+    if not text.startswith("0x"):
+        return text == str(proposal_id)
+    digits = text[2:].lower()
+    return len(digits) >= ID_PREFIX_MIN and f"{proposal_id:064x}".startswith(digits)
+
+
+def _load(chain: Chain, created: ProposalCreated) -> Proposal:
+    governor, proposal_id = chain.governor, created.proposal_id
+    return Proposal(
+        created,
+        governor.state(proposal_id),
+        governor.deadline(proposal_id),
+        governor.votes(proposal_id),
+        governor.eta(proposal_id),
+    )
+
+
+def _describe(target: str, data: bytes) -> str:
+    decoded = interface("NetworkParameters").decode_call(data)
+    if decoded is not None and decoded[0] == "set":
+        parameter, value = decoded[1]
+        return f"set {Parameter(parameter).label} to {value}"
+    return f"call {target} with 0x{data.hex()}"

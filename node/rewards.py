@@ -1,0 +1,74 @@
+"""What an account has earned: the leaves of finalised rounds, claimed or not.
+
+Read from the events RoundRewards and Claimed, so that nothing is trusted but the chain. Claims go
+out in bounded batches; anyone may send them, the money always goes to the leaf's account.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from node.chain import Chain, Receipt, Reverted
+from node.chain.events import Claimed, RoundRewards
+from node.chain.types import RewardClaim
+from node.ids import JobId
+from node.reward_tree import reward_leaves, reward_proof
+
+BATCH_MAX = 64
+"""Leaves in one transaction: some five million gas, a third of what a transaction may have."""
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """One leaf of a finalised round that belongs to the account asked about."""
+
+    claim: RewardClaim
+    claimed: bool
+
+
+def rewards_of(chain: Chain, account: str) -> list[Reward]:
+    """All rewards of `account` so far, in the order of their rounds' finalisation."""
+    start, head = chain.network.deployment_block, chain.head().number
+    events = chain.events(start, head, (RoundRewards, Claimed))
+    paid = {(e.job_id, e.round, e.index) for e in events if isinstance(e, Claimed)}
+    return [
+        Reward(claim, (claim.job_id, claim.round, claim.index) in paid)
+        for event in events
+        if isinstance(event, RoundRewards)
+        for claim in _claims(event, account)
+    ]
+
+
+def claim_all(chain: Chain, claims: Sequence[RewardClaim]) -> Iterator[tuple[Receipt, int]]:
+    """Send `claims` in batches; yields each receipt with the wei that it paid.
+
+    Leaves that somebody else claims in the meantime are left out.
+    """
+    for start in range(0, len(claims), BATCH_MAX):
+        yield from _claim_batch(chain, claims[start : start + BATCH_MAX])
+
+
+def _claim_batch(chain: Chain, batch: Sequence[RewardClaim]) -> Iterator[tuple[Receipt, int]]:
+    for attempt in range(_ATTEMPTS):
+        try:
+            receipt = chain.send(chain.rewards.claim(batch))
+        except Reverted as error:
+            if error.name != "AlreadyClaimed" or attempt == _ATTEMPTS - 1:
+                raise
+            batch = [c for c in batch if not chain.rewards.is_claimed(c.job_id, c.round, c.index)]
+            if not batch:
+                return
+            continue
+        yield receipt, sum(e.amount for e in receipt.events if isinstance(e, Claimed))
+        return
+
+
+def _claims(event: RoundRewards, account: str) -> Iterator[RewardClaim]:
+    if account not in event.accounts:
+        return
+    job_id = JobId(event.job_id)
+    leaves = reward_leaves(job_id, event.round, event.accounts, event.amounts)
+    for index, (owner, amount) in enumerate(zip(event.accounts, event.amounts, strict=True)):
+        if owner == account:
+            proof = reward_proof(leaves, index)
+            yield RewardClaim(job_id, event.round, index, account, amount, proof)
