@@ -1,10 +1,11 @@
 """What the engine raises.
 
-    EngineError
-    ├── UsageError          our caller's mistake: shapes, dtypes, names
-    │   └── TraceError      a function that cannot be traced to a Program faithfully
-    ├── ProgramError        bytes or a table that are not a valid Program, or one over a limit
-    └── DeviceError         the environment: no device, a failed build, a device with wrong bits
+EngineError
+├── UsageError          our caller's mistake: shapes, dtypes, names
+│   └── TraceError      a function that cannot be traced to a Program faithfully
+├── ProgramError        bytes or a table that are not a valid Program, or one over a limit
+├── StateError          bytes of named tensors that are malformed
+└── DeviceError         the environment: no device, a failed build, a device with wrong bits
 """
 
 
@@ -22,6 +23,10 @@ class TraceError(UsageError):
 
 class ProgramError(EngineError):
     """A Program from outside is malformed or over a limit."""
+
+
+class StateError(EngineError):
+    """Bytes of named tensors from outside are malformed."""
 
 
 class DeviceError(EngineError):

@@ -1,8 +1,8 @@
 """The primitive operations: all that a Program can contain.
 
-Twenty-four of them. Each scalar of a result is one IEEE-754 or integer operation, one link of a fold
-in a fixed order, or a copy from a statically known address; docs/spec/arithmetic.md gives the bits.
-Everything else (softmax, exp, Adam) is lowered to these. There is no branch, no loop and no address
+Twenty-four of them. Each scalar of a result is one IEEE-754 or integer operation, one link of a
+fold in a fixed order, or a copy from a statically known address; docs/spec/arithmetic.md gives the
+bits. Everything else (softmax, exp, Adam) is lowered to these. There is no branch, no loop and no address
 that depends on data, except GATHER and SCATTER, whose addressable set and cost are static.
 """
 
@@ -41,7 +41,9 @@ class Op(IntEnum):
     SHR = 24  # a >> b         UINT32 logical (outside 0..31: 0), INT32 arithmetic (outside: sign)
 
     # Movement: one index formula each, never an arithmetic result.
-    VIEW = 30  # attributes (offset, stride per result axis): out[i] = in.flat[offset + sum i*stride]
+    VIEW = (
+        30  # attributes (offset, stride per result axis): out[i] = in.flat[offset + sum i*stride]
+    )
     PAD = 31  # attributes (low, high per axis), each >= 0: zeros around the input
 
     # Folds in a fixed order.

@@ -1,0 +1,291 @@
+"""The lazy graph: immutable values, each one operation on other values.
+
+A `Value` is what a Tensor holds and what `engine.trace` lowers to a Program. Its kind is a
+primitive op, or one of a few kinds that exist in the graph only, because a gradient is easy there:
+
+    DATA      elements that exist already
+    RESHAPE   same elements in row-major order, another shape        all lowered to VIEW,
+    PERMUTE   attributes: the input's axis for each axis             several in a row to one
+    EXPAND    axes of length 1 repeated
+    SLICE     attributes: start and step (not 0) per axis
+    CUSTOM    the value of inputs[0], with a gradient of its own with respect to inputs[1:]
+
+The constructors here take operands that fit already (one shape, one dtype). Broadcasting and type
+promotion are `engine.elementwise`'s business.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from math import prod
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.dtypes import DType
+from engine.errors import UsageError
+from engine.ops import ELEMENTWISE, Op
+
+if TYPE_CHECKING:
+    from engine.backend import Buffer
+
+Shape: TypeAlias = tuple[int, ...]
+Array: TypeAlias = NDArray[np.generic]
+Scalar: TypeAlias = bool | int | float
+Rule: TypeAlias = "Callable[[Value, Value], Sequence[Value | None]]"
+"""A gradient rule: (gradient of the loss by a value, the value) -> one gradient per input."""
+
+
+class Kind(IntEnum):
+    """What a Value can be besides a primitive op."""
+
+    DATA = 101
+    RESHAPE = 102
+    PERMUTE = 103
+    EXPAND = 104
+    SLICE = 105
+    CUSTOM = 106
+
+
+MOVEMENT = frozenset({Kind.RESHAPE, Kind.PERMUTE, Kind.EXPAND, Kind.SLICE})
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False)
+class Value:
+    """One node of the graph; equality is identity."""
+
+    kind: Op | Kind
+    dtype: DType
+    shape: Shape
+    inputs: tuple["Value", ...] = ()
+    attributes: tuple[int, ...] = ()
+    name: str = ""  # of an INPUT
+    rule: "Rule | None" = None  # of a CUSTOM
+    data: "Buffer | Array | None" = None  # of DATA
+
+    def __repr__(self) -> str:
+        return f"<{self.kind.name} {self.dtype.name} {self.shape}>"
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether a gradient can flow through it."""
+        return self.dtype is DType.FLOAT32
+
+
+def checked_shape(shape: Sequence[int]) -> Shape:
+    """A shape of Python integers, each at least 1."""
+    result = tuple(int(n) for n in shape)
+    if any(n < 1 for n in result):
+        raise UsageError(f"shape {result} has a dimension below 1; empty tensors do not exist here")
+    return result
+
+
+def input_value(name: str, dtype: DType, shape: Sequence[int]) -> Value:
+    """A named tensor that is given when the Program runs."""
+    return Value(Op.INPUT, dtype, checked_shape(shape), name=name)
+
+
+def data(array: "Buffer | Array", dtype: DType) -> Value:
+    """Elements that exist; an array must not be changed afterwards."""
+    return Value(Kind.DATA, dtype, checked_shape(array.shape), data=array)
+
+
+def bits_of(value: Scalar, dtype: DType) -> int:
+    """The bit pattern of a Python number in `dtype`; one that does not fit is a UsageError."""
+    if dtype is DType.FLOAT32:
+        return _float_bits(float(value))
+    low, high = _RANGE[dtype]
+    if not low <= value <= high or value != int(value):
+        raise UsageError(f"{value} is not a value of {dtype.name} ({low} to {high})")
+    return int(value) % (1 << (8 * dtype.bytes))
+
+
+def _float_bits(value: float) -> int:
+    if value != value:
+        return 0x7FC00000
+    with np.errstate(over="ignore"):
+        return int.from_bytes(np.float32(value).tobytes(), sys.byteorder)
+
+
+_RANGE = {
+    DType.INT32: (-(2**31), 2**31 - 1),
+    DType.UINT32: (0, 2**32 - 1),
+    DType.BOOL: (0, 1),
+    DType.UINT8: (0, 255),
+    DType.INT8: (-128, 127),
+}
+
+
+def const(value: Scalar, dtype: DType, shape: Sequence[int] = ()) -> Value:
+    """A tensor filled with one number."""
+    return Value(Op.CONST, dtype, checked_shape(shape), attributes=(bits_of(value, dtype),))
+
+
+def is_const(value: Value, number: Scalar) -> bool:
+    """Whether every element of `value` is known to be `number`, bit for bit."""
+    if value.kind is not Op.CONST or (number != number and not value.is_float):
+        return False
+    return value.attributes[0] == bits_of(number, value.dtype)
+
+
+def iota(count: int) -> Value:
+    """INT32 0, 1, ..., count - 1."""
+    return Value(Op.IOTA, DType.INT32, checked_shape((count,)))
+
+
+def elementwise(op: Op, *inputs: Value) -> Value:
+    """An elementwise op on operands of one shape and fitting dtypes."""
+    assert op in ELEMENTWISE
+    shape = inputs[0].shape
+    if any(i.shape != shape for i in inputs):
+        raise UsageError(f"{op.name} of shapes {', '.join(str(i.shape) for i in inputs)}")
+    dtype = DType.BOOL if op in (Op.LT, Op.EQ) else inputs[-1].dtype
+    return Value(op, dtype, shape, inputs)
+
+
+def cast(value: Value, dtype: DType) -> Value:
+    """The same numbers in another dtype."""
+    if value.dtype is dtype:
+        return value
+    return Value(Op.CAST, dtype, value.shape, (value,), (0,))
+
+
+def bitcast(value: Value, dtype: DType) -> Value:
+    """The same bits in another 32-bit dtype; no gradient."""
+    if value.dtype is dtype:
+        return value
+    return Value(Op.CAST, dtype, value.shape, (value,), (1,))
+
+
+def reshape(value: Value, shape: Sequence[int]) -> Value:
+    """The same elements in row-major order in another shape."""
+    new = checked_shape(shape)
+    if prod(new) != value.size:
+        raise UsageError(f"cannot reshape {value.shape} ({value.size} elements) to {new}")
+    if new == value.shape:
+        return value
+    if value.kind is Op.CONST:
+        return _refill(value, new)
+    source = value.inputs[0] if value.kind is Kind.RESHAPE else value
+    return source if source.shape == new else Value(Kind.RESHAPE, value.dtype, new, (source,))
+
+
+def permute(value: Value, axes: Sequence[int]) -> Value:
+    """Axis i of the result is axis axes[i] of the input."""
+    order = tuple(axes)
+    if sorted(order) != list(range(len(value.shape))):
+        raise UsageError(f"{order} is not an order of the axes of {value.shape}")
+    if order == tuple(range(len(order))):
+        return value
+    shape = tuple(value.shape[a] for a in order)
+    if value.kind is Op.CONST:
+        return _refill(value, shape)
+    return Value(Kind.PERMUTE, value.dtype, shape, (value,), order)
+
+
+def expand(value: Value, shape: Sequence[int]) -> Value:
+    """Axes of length 1 repeated; the rank stays."""
+    new = checked_shape(shape)
+    if len(new) != len(value.shape) or any(
+        n not in (1, m) for n, m in zip(value.shape, new, strict=True)
+    ):
+        raise UsageError(f"cannot expand {value.shape} to {new}")
+    if new == value.shape:
+        return value
+    if value.kind is Op.CONST:
+        return _refill(value, new)
+    return Value(Kind.EXPAND, value.dtype, new, (value,))
+
+
+def slice_(
+    value: Value, starts: Sequence[int], steps: Sequence[int], shape: Sequence[int]
+) -> Value:
+    """Element i of an axis is element start + i * step of the input's axis."""
+    new = checked_shape(shape)
+    for start, step, count, n in zip(starts, steps, new, value.shape, strict=True):
+        end = start + step * (count - 1)
+        if step == 0 or not (0 <= start < n and 0 <= end < n):
+            raise UsageError(f"slice {start}..{end} is outside of an axis of {value.shape}")
+    if new == value.shape and all(step == 1 for step in steps):
+        return value
+    if value.kind is Op.CONST:
+        return _refill(value, new)
+    pairs = zip(starts, steps, strict=True)
+    return Value(Kind.SLICE, value.dtype, new, (value,), tuple(n for pair in pairs for n in pair))
+
+
+def pad(value: Value, widths: Sequence[tuple[int, int]]) -> Value:
+    """Zeros around the input: (low, high) per axis."""
+    if len(widths) != len(value.shape) or any(low < 0 or high < 0 for low, high in widths):
+        raise UsageError(f"cannot pad {value.shape} by {list(widths)}")
+    if all(width == (0, 0) for width in widths):
+        return value
+    shape = tuple(low + n + high for n, (low, high) in zip(value.shape, widths, strict=True))
+    flat = tuple(int(w) for width in widths for w in width)
+    return Value(Op.PAD, value.dtype, shape, (value,), flat)
+
+
+def fold(op: Op, value: Value) -> Value:
+    """SUM or MAX over the last axis, which stays with length 1."""
+    assert op in (Op.SUM, Op.MAX)
+    if value.shape[-1] == 1:
+        return value
+    return Value(op, value.dtype, (*value.shape[:-1], 1), (value,))
+
+
+def dot(a: Value, b: Value) -> Value:
+    """(batch, m, k) x (batch, k, n) -> (batch, m, n), FLOAT32."""
+    (batch, m, k), (other, inner, n) = a.shape, b.shape
+    if (batch, k) != (other, inner):
+        raise UsageError(f"cannot multiply {a.shape} and {b.shape}")
+    return Value(Op.DOT, DType.FLOAT32, (batch, m, n), (a, b))
+
+
+def gather(table: Value, index: Value) -> Value:
+    """Rows of a table (n, d) by an INT32 index (m,); zeros where it is out of range."""
+    return Value(Op.GATHER, table.dtype, (*index.shape, table.shape[1]), (table, index))
+
+
+def scatter(index: Value, rows: Value, count: int) -> Value:
+    """Rows (m, d) added, in order, to `count` rows of zeros."""
+    return Value(Op.SCATTER, rows.dtype, (count, rows.shape[1]), (index, rows), (count,))
+
+
+def custom(result: Value, rule: Rule, *primals: Value) -> Value:
+    """`result`, whose gradient with respect to `primals` is `rule` and not what it is made of.
+
+    The rule gets (gradient, this value) and returns one gradient, or None, per primal.
+    """
+    return Value(Kind.CUSTOM, result.dtype, result.shape, (result, *primals), rule=rule)
+
+
+def detach(value: Value) -> Value:
+    """The same value with no gradient."""
+    return custom(value, lambda gradient, result: ())
+
+
+def topological(
+    outputs: Sequence[Value], inputs_of: Callable[[Value], Sequence[Value]]
+) -> Iterator[Value]:
+    """Every value reachable through `inputs_of`, inputs first, in an order fixed by the graph."""
+    seen: set[Value] = set()
+    stack = [(value, False) for value in reversed(outputs)]
+    while stack:
+        value, has_inputs_done = stack.pop()
+        if has_inputs_done:
+            yield value
+        elif value not in seen:
+            seen.add(value)
+            stack.append((value, True))
+            stack.extend((i, False) for i in reversed(inputs_of(value)) if i not in seen)
+
+
+def _refill(constant: Value, shape: Shape) -> Value:
+    return Value(Op.CONST, constant.dtype, shape, attributes=constant.attributes)
