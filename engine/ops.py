@@ -2,8 +2,8 @@
 
 Twenty-four of them. Each scalar of a result is one IEEE-754 or integer operation, one link of a
 fold in a fixed order, or a copy from a statically known address; docs/spec/arithmetic.md gives the
-bits. Everything else (softmax, exp, Adam) is lowered to these. There is no branch, no loop and no address
-that depends on data, except GATHER and SCATTER, whose addressable set and cost are static.
+bits. Everything else (softmax, exp, Adam) is lowered to these. There is no branch, no loop and no
+address that depends on data, except GATHER and SCATTER, whose addressable set and cost are static.
 """
 
 from enum import IntEnum
