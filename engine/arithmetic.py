@@ -38,6 +38,13 @@ def canonical(a: Array) -> Array:
     return np.where(np.isnan(a), np.uint32(NAN_BITS).view(np.float32), a)
 
 
+def canonical_input(a: Array) -> Array:
+    """An array as every op sees it: canonical NaNs, and only 0 and 1 in BOOL."""
+    if a.dtype == np.bool_:
+        return np.asarray(a.view(np.uint8) != 0)
+    return canonical(a)
+
+
 def add(a: Array, b: Array) -> Array:
     """a + b: floats round to nearest even, integers wrap."""
     with np.errstate(all="ignore"):

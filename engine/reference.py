@@ -86,20 +86,13 @@ def evaluate(program: Program, inputs: Mapping[str, Array]) -> dict[int, Array]:
     values: dict[int, Array] = {}
     for index, node in enumerate(program.nodes):
         if node.op is Op.INPUT:
-            values[index] = canonical_input(inputs[names[index]])
+            values[index] = arithmetic.canonical_input(inputs[names[index]])
         else:
             values[index] = evaluate_node(node, [values[i] for i in node.inputs])
         for i in {index, *node.inputs}:
             if last_use.get(i, i) <= index and i not in kept:
                 del values[i]
     return values
-
-
-def canonical_input(array: Array) -> Array:
-    """An array as every op sees it: canonical NaN, and only 0 and 1 in BOOL."""
-    if array.dtype == np.bool_:
-        return np.asarray(array.view(np.uint8) != 0)
-    return arithmetic.canonical(array)
 
 
 def evaluate_node(node: Node, inputs: list[Array]) -> Array:

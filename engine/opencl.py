@@ -1,0 +1,298 @@
+"""The OpenCL backend: devices, memory, launches. The only module that imports pyopencl.
+
+A Program becomes one OpenCL program whose kernels have their arguments bound once; a call only
+rebinds its inputs and outputs and enqueues. The queue runs in order, so memory whose last use has
+been enqueued can be handed out again at once. What a driver raises leaves here as a DeviceError.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+from weakref import WeakValueDictionary
+
+import numpy as np
+import pyopencl as cl
+import pyopencl.tools
+from numpy.typing import NDArray
+
+from engine.arithmetic import canonical_input
+from engine.backend import Buffer, DeviceInfo, checked_inputs
+from engine.dtypes import DType, from_numpy
+from engine.errors import DeviceError, UsageError
+from engine.expressions import PRELUDE
+from engine.kernels import KernelSource, Target, generate
+from engine.matmul import PRELUDE as MATMUL_PRELUDE
+from engine.program import Program
+from engine.schedule import schedule
+
+Array: TypeAlias = NDArray[np.generic]
+
+_CORRECT_ROUNDING = "-cl-fp32-correctly-rounded-divide-sqrt"
+_POCL = "Portable Computing Language"
+
+
+@contextmanager
+def _device_errors(what: str) -> Iterator[None]:
+    """Every failure of the driver as a DeviceError that says what was being done."""
+    try:
+        yield
+    except cl.Error as error:
+        raise DeviceError(f"{what}: {error}") from error
+
+
+def list_devices() -> list[DeviceInfo]:
+    """Every device of every platform; empty without a driver."""
+    return [_describe(index, device) for index, device in enumerate(_devices())]
+
+
+def _devices() -> list[cl.Device]:
+    try:
+        platforms = cl.get_platforms()
+    except cl.Error:  # the loader found no driver
+        return []
+    devices = []
+    for platform in platforms:
+        try:
+            devices += platform.get_devices()
+        except cl.Error:  # a driver without a device
+            continue
+    return devices
+
+
+def _describe(index: int, device: cl.Device) -> DeviceInfo:
+    kinds = cl.device_type
+    kind = next(
+        (
+            name
+            for flag, name in (
+                (kinds.GPU, "gpu"),
+                (kinds.CPU, "cpu"),
+                (kinds.ACCELERATOR, "accelerator"),
+            )
+            if device.type & flag
+        ),
+        "custom",
+    )
+    return DeviceInfo(
+        index=index,
+        platform=device.platform.name.strip(),
+        name=device.name.strip(),
+        driver=device.driver_version.strip(),
+        memory_bytes=device.global_mem_size,
+        kind=kind,
+        compute_units=device.max_compute_units,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBuffer:
+    """A tensor in the device's memory, given back to the backend's pool with the last reference."""
+
+    backend: "OpenCLBackend"
+    memory: cl.Buffer
+    dtype: DType
+    shape: tuple[int, ...]
+
+    def numpy(self) -> Array:
+        """A copy of the elements; waits for the device."""
+        array = np.empty(self.shape, self.dtype.numpy)
+        with _device_errors(f"{self.backend.name}: reading {self.dtype.name} {self.shape}"):
+            cl.enqueue_copy(self.backend.queue, array, self.memory)
+        return array
+
+
+class OpenCLBackend:
+    """One device with its context, its queue and its memory."""
+
+    def __init__(self, device: cl.Device, info: DeviceInfo, options: Sequence[str]) -> None:
+        self.name = f"{info.platform} / {info.name}"
+        self.info = info
+        self.target = Target(info.kind != "cpu", info.compute_units)
+        self.allocation_bytes_max: int = device.max_mem_alloc_size
+        with _device_errors(self.name):
+            self.context = cl.Context([device])
+            self.queue = cl.CommandQueue(self.context)
+            allocator = cl.tools.ImmediateAllocator(self.queue)
+            self._pool = cl.tools.MemoryPool(allocator, leading_bits_in_bin_id=4)
+        self._options = list(options)
+        self._loaded: WeakValueDictionary[bytes, OpenCLProgram] = WeakValueDictionary()
+
+    def load(self, program: Program) -> "OpenCLProgram":
+        """Compile a validated Program; the same one is compiled once."""
+        digest = program.digest
+        loaded = self._loaded.get(digest)
+        if loaded is None:
+            loaded = OpenCLProgram(self, program)
+            self._loaded[digest] = loaded
+        return loaded
+
+    def upload(self, array: Array) -> DeviceBuffer:
+        """Copy an array to the device."""
+        dtype = from_numpy(array.dtype)
+        array = np.ascontiguousarray(canonical_input(array)).reshape(array.shape)
+        memory = self.allocate(array.nbytes)
+        with _device_errors(f"{self.name}: writing {dtype.name} {array.shape}"):
+            cl.enqueue_copy(self.queue, memory, array)
+        return DeviceBuffer(self, memory, dtype, array.shape)
+
+    def allocate(self, size: int) -> cl.Buffer:
+        """Uninitialised device memory, given back with the last reference to it."""
+        self.check_fits(size)
+        with _device_errors(f"{self.name}: allocating {size} bytes"):
+            return self._pool.allocate(size)
+
+    def check_fits(self, *sizes: int) -> None:
+        """Raise DeviceError, before anything is allocated, if these buffers would not fit."""
+        total, held = sum(sizes), self._pool.active_bytes
+        if held + total > self.info.memory_bytes:
+            raise DeviceError(
+                f"{self.name}: {total} bytes are needed and {held} are in use, "
+                f"the device has {self.info.memory_bytes}; use a smaller model or batch"
+            )
+        if max(sizes, default=0) > self.allocation_bytes_max:
+            raise DeviceError(
+                f"{self.name}: a tensor of {max(sizes)} bytes is needed, the device allows "
+                f"{self.allocation_bytes_max} at once; use a smaller model or batch"
+            )
+
+    def build(self, source: str) -> cl.Program:
+        """Compile OpenCL C."""
+        with _device_errors(f"{self.name}: building"):
+            return cl.Program(self.context, source).build(self._options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Launch:
+    """A kernel with its constant arguments bound; `bindings` are (argument, node) set per call."""
+
+    kernel: cl.Kernel
+    global_size: tuple[int, ...]
+    local_size: tuple[int, ...]
+    bindings: tuple[tuple[int, int], ...]
+
+
+class OpenCLProgram:
+    """A Program compiled for one device."""
+
+    def __init__(self, backend: OpenCLBackend, program: Program) -> None:
+        self.program = program
+        self._backend = backend
+        plan = schedule(program)
+        sources = generate(program, plan, backend.target)
+        inputs = {index for _, index in program.inputs}
+        self._fresh = sorted({index for _, index in program.outputs} - inputs)
+        bound = inputs.union(self._fresh)
+        slots, sizes = plan_memory(program, sources, bound)
+        nodes = program.nodes
+        backend.check_fits(*sizes, *(nodes[i].bytes for i in bound))
+        self._slots = [backend.allocate(size) for size in sizes]  # kernels do not keep them alive
+        self._launches = self._bind(sources, {i: self._slots[slot] for i, slot in slots.items()})
+
+    def _bind(
+        self, sources: Sequence[KernelSource], memory: Mapping[int, cl.Buffer]
+    ) -> list[_Launch]:
+        names: dict[str, str] = {}
+        for source in sources:
+            names.setdefault(source.text, f"k{len(names)}")
+        text = "\n".join(text.replace("NAME", name, 1) for text, name in names.items())
+        built = self._backend.build(PRELUDE + MATMUL_PRELUDE + text)
+        launches = []
+        with _device_errors(f"{self._backend.name}: preparing kernels"):
+            for source in sources:
+                kernel = cl.Kernel(built, names[source.text])
+                bindings = []
+                for position, index in enumerate(source.buffers):
+                    if index in memory:
+                        kernel.set_arg(position, memory[index])
+                    else:
+                        bindings.append((position, index))
+                launches.append(
+                    _Launch(kernel, source.global_size, source.local_size, tuple(bindings))
+                )
+        return launches
+
+    def __call__(self, inputs: Mapping[str, Buffer | Array]) -> dict[str, Buffer]:
+        """Enqueue one run; see `engine.backend.Loaded`."""
+        given = checked_inputs(self.program, inputs)
+        buffers = {index: self._on_device(name, given[name]) for name, index in self.program.inputs}
+        for index in self._fresh:
+            node = self.program.nodes[index]
+            memory = self._backend.allocate(node.bytes)
+            buffers[index] = DeviceBuffer(self._backend, memory, node.dtype, node.shape)
+        queue = self._backend.queue
+        with _device_errors(f"{self._backend.name}: running"):
+            for launch in self._launches:
+                for position, index in launch.bindings:
+                    launch.kernel.set_arg(position, buffers[index].memory)
+                cl.enqueue_nd_range_kernel(
+                    queue, launch.kernel, launch.global_size, launch.local_size
+                )
+            queue.flush()
+        return {name: buffers[index] for name, index in self.program.outputs}
+
+    def _on_device(self, name: str, value: Buffer | Array) -> DeviceBuffer:
+        if isinstance(value, np.ndarray):
+            return self._backend.upload(value)
+        if not isinstance(value, DeviceBuffer) or value.backend is not self._backend:
+            raise UsageError(f"input {name!r} lives on another backend; pass value.numpy()")
+        return value
+
+
+def plan_memory(
+    program: Program, sources: Sequence[KernelSource], bound: set[int]
+) -> tuple[dict[int, int], list[int]]:
+    """(slot of every intermediate node, bytes of every slot).
+
+    A slot is free again after the last kernel that reads the node in it; the smallest free slot
+    that is large enough is taken, else the largest one grows.
+    """
+    last_use = {index: at for at, source in enumerate(sources) for index in source.buffers}
+    slots: dict[int, int] = {}
+    sizes: list[int] = []
+    free: list[int] = []
+    for at, source in enumerate(sources):
+        for index in source.buffers:
+            if index in bound or index in slots:
+                continue
+            slots[index] = _take_slot(program.nodes[index].bytes, sizes, free)
+        free += [slots[i] for i in source.buffers if i in slots and last_use[i] == at]
+    return slots, sizes
+
+
+def _take_slot(size: int, sizes: list[int], free: list[int]) -> int:
+    enough = [slot for slot in free if sizes[slot] >= size]
+    if enough:
+        slot = min(enough, key=lambda s: sizes[s])
+    elif free:
+        slot = max(free, key=lambda s: sizes[s])
+        sizes[slot] = size
+    else:
+        sizes.append(size)
+        return len(sizes) - 1
+    free.remove(slot)
+    return slot
+
+
+_opened: dict[int, OpenCLBackend] = {}
+
+
+def open_device(index: int) -> OpenCLBackend:
+    """The backend for a device, checked against the golden vectors once per process."""
+    if index not in _opened:
+        device = _devices()[index]
+        _opened[index] = OpenCLBackend(device, _describe(index, device), _options(device)[0])
+    return _opened[index]
+
+
+def _options(device: cl.Device) -> list[list[str]]:
+    """Build options to try, the fastest first.
+
+    PoCL does not inline its built-in functions; the compiler's own ones become instructions.
+    """
+    options = ["-w"]
+    if device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT:
+        options.append(_CORRECT_ROUNDING)
+    if device.platform.name.strip() == _POCL:
+        return [[*options, "-DFMA=__builtin_fmaf", "-DSQRT=__builtin_sqrtf"], options]
+    return [options]

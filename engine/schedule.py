@@ -1,0 +1,318 @@
+"""Which nodes of a Program get a buffer, and which are computed together in one kernel.
+
+Nothing here can change a bit: an element's value does not depend on where it is computed. Two
+passes:
+
+1. `choose_realised`, from the outputs backwards. Folds, scatters, outputs and operands of DOT get a
+   buffer. An elementwise node does if inlining it into everything that reads it would repeat more
+   work than a round trip through memory costs. Everything else is inlined through its addresses.
+2. `group`: a node with a buffer is a kernel; kernels over the same number of elements are joined
+   where each reads the other's results only at its own element (optimizer updates, the tail of a
+   fold, bias and activation after a DOT). A result that nobody else reads then loses its buffer.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from engine.addressing import Address, Variable, affine, is_reshape, strides, through_view
+from engine.ops import FOLDS, Op
+from engine.program import Program
+
+INLINE_COST_MAX = 4
+"""Scalar operations and loads that are cheaper to repeat than to store and load."""
+
+REPEATED_WORK_MAX = 1 << 14
+"""Repeated operations that cost less than another kernel."""
+
+INSTANCES_MAX = 4
+KERNEL_NODES_MAX = 160
+KERNEL_BUFFERS_MAX = 48
+JOIN_CANDIDATES = 12
+JOINED_GROUPS_MAX = 4096
+
+_COST = {Op.CONST: 0, Op.IOTA: 0, Op.VIEW: 0, Op.PAD: 2, Op.DIV: 6, Op.SQRT: 6, Op.GATHER: 4}
+_ALONE = FOLDS | {Op.SCATTER}
+_MOVING = frozenset({Op.VIEW, Op.PAD, Op.GATHER})
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Nodes computed together.
+
+    `seed` is the SUM, MAX or DOT that the kernel folds, or the SCATTER; None for a map over
+    elements. `stores` are the nodes written to a buffer, each of `size` elements, computed element
+    by element from buffers and from the seed's element at the same flat address.
+    """
+
+    seed: int | None
+    stores: tuple[int, ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Kernels in an order that respects their reads; every read node is a store or an INPUT."""
+
+    kernels: tuple[Kernel, ...]
+    realised: frozenset[int]
+
+
+def schedule(program: Program) -> Schedule:
+    """Kernels for a valid program."""
+    realised = choose_realised(program)
+    return group(program, realised)
+
+
+# Pass 1
+
+
+def choose_realised(program: Program) -> set[int]:
+    """The nodes that get a buffer, INPUTs included."""
+    realised = _always_realised(program)
+    costs = _inline_costs(program, realised)
+    instances: list[dict[int, int]] = [{} for _ in program.nodes]
+    keys: dict[tuple[int, int, int], int] = {}
+    for index in range(len(program.nodes) - 1, -1, -1):
+        node = program.nodes[index]
+        if index not in realised and _should_realise(
+            program, index, costs[index], instances[index]
+        ):
+            realised.add(index)
+        for position, i in enumerate(node.inputs):
+            for key, size in _reads(program, index, position, index in realised, instances[index]):
+                instances[i][keys.setdefault(key, len(keys))] = size
+    return _bound_kernels(program, realised)
+
+
+def _always_realised(program: Program) -> set[int]:
+    realised = {index for _, index in program.outputs}
+    for index, node in enumerate(program.nodes):
+        if node.op is Op.INPUT or node.op in _ALONE or node.op is Op.GATHER:
+            realised.add(index)
+        if node.op is Op.DOT:
+            realised.update(dot_operand(program, index, side)[0] for side in (0, 1))
+    return realised
+
+
+def _inline_costs(program: Program, realised: set[int]) -> list[int]:
+    """Operations and loads for one element if all that may be inlined is; an upper bound."""
+    costs: list[int] = []
+    for node in program.nodes:
+        operands = sum(1 if i in realised else costs[i] for i in node.inputs)
+        costs.append(min(_COST.get(node.op, 1) + operands, 1000))
+    return costs
+
+
+def _reads(
+    program: Program, index: int, position: int, is_realised: bool, instances: dict[int, int]
+) -> Iterable[tuple[tuple[int, int, int], int]]:
+    """The ways a node's operand is evaluated: (a key per kernel and address formula, how often)."""
+    node = program.nodes[index]
+    if node.op in _ALONE:
+        return [((index, position, -1), program.nodes[node.inputs[position]].size)]
+    if is_realised:
+        instances = {-1 - index: node.size}
+    if node.op in (Op.VIEW, Op.PAD, Op.GATHER):
+        return [((index, position, key), size) for key, size in instances.items()]
+    return [((-1, 0, key), size) for key, size in instances.items()]
+
+
+def _should_realise(program: Program, index: int, cost: int, instances: dict[int, int]) -> bool:
+    node = program.nodes[index]
+    if node.op in (Op.CONST, Op.IOTA):
+        return False
+    if len(instances) > INSTANCES_MAX:
+        return True
+    repeated = sum(instances.values()) - node.size
+    if node.op is Op.VIEW or cost < INLINE_COST_MAX:
+        return False
+    return repeated * cost > REPEATED_WORK_MAX
+
+
+def _bound_kernels(program: Program, realised: set[int]) -> set[int]:
+    """Realise more where one kernel would grow over KERNEL_NODES_MAX nodes."""
+    cones: list[frozenset[int]] = []
+    for index, node in enumerate(program.nodes):
+        cone = frozenset([index]).union(*(cones[i] for i in node.inputs if i not in realised))
+        if len(cone) > KERNEL_NODES_MAX and index not in realised:
+            realised.add(index)
+        cones.append(frozenset() if index in realised else cone)
+    return realised
+
+
+def dot_operand(program: Program, index: int, side: int) -> tuple[int, Address]:
+    """The node to load a DOT's operand from, and its address in terms of `dot_variables`."""
+    node = program.nodes[index].inputs[side]
+    variables = dot_variables(program, index, side)
+    steps = strides([v.extent for v in variables])
+    address = affine(0, zip(variables, steps, strict=True))
+    while program.nodes[node].op is Op.VIEW:
+        view = program.nodes[node]
+        try:
+            address = through_view(address, view.shape, view.attributes, _refuse)
+        except _NotAffineError:
+            break
+        node = view.inputs[0]
+    return node, address
+
+
+def dot_variables(program: Program, index: int, side: int) -> list[Variable]:
+    """The index variables (batch, row, k) of a DOT's first operand or (batch, k, column)."""
+    names = ("batch", "row", "k") if side == 0 else ("batch", "k", "column")
+    shape = program.nodes[program.nodes[index].inputs[side]].shape
+    return [Variable(name, n) for name, n in zip(names, shape, strict=True)]
+
+
+class _NotAffineError(Exception):
+    pass
+
+
+def _refuse(operator: str, address: Address, divisor: int) -> Variable:
+    raise _NotAffineError
+
+
+# Pass 2
+
+
+@dataclass(slots=True)
+class _Group:
+    seed: int | None
+    stores: list[int]
+    size: int
+    reads: dict[int, bool]  # node with a buffer -> whether only at the reader's own element
+    nodes: int  # how many nodes are computed inline
+    joinable: bool  # a SCATTER writes its elements in an order of its own
+    ancestors: int = 0  # bit set of groups
+
+
+def group(program: Program, realised: set[int]) -> Schedule:
+    """Join the kernels of `realised` nodes where possible, and put them in order."""
+    groups: list[_Group] = []
+    owner: dict[int, int] = {}
+    if len(realised) > JOINED_GROUPS_MAX:
+        singles = [
+            _single(program, i, realised) for i in sorted(realised) if not _is_input(program, i)
+        ]
+        return _result(program, singles)
+    for index in sorted(realised):
+        if _is_input(program, index):
+            continue
+        made = _single(program, index, realised)
+        target = _join_target(groups, owner, made)
+        if target is None:
+            made.ancestors = _ancestors(groups, owner, made)
+            owner[index] = len(groups)
+            groups.append(made)
+        else:
+            _join(groups, owner, target, made)
+            owner[index] = target
+    return _result(program, _in_order(groups))
+
+
+def _single(program: Program, index: int, realised: set[int]) -> _Group:
+    node = program.nodes[index]
+    seeded = node.op in _ALONE
+    reads: dict[int, bool] = {}
+    seen: set[tuple[int, bool]] = set()
+    stack = [(i, not seeded and node.op not in _MOVING) for i in node.inputs]
+    if node.op is Op.VIEW:
+        stack = [(node.inputs[0], _is_reshape(program, index))]
+    while stack:
+        at, own = stack.pop()
+        if (at, own) in seen:
+            continue
+        seen.add((at, own))
+        if at in realised:
+            reads[at] = own and reads.get(at, True)
+            continue
+        own_below = own and (program.nodes[at].op not in _MOVING or _is_reshape(program, at))
+        stack += [(i, own_below) for i in program.nodes[at].inputs]
+    joinable = node.op is not Op.SCATTER
+    return _Group(index if seeded else None, [index], node.size, reads, len(seen) + 1, joinable)
+
+
+def _is_reshape(program: Program, index: int) -> bool:
+    node = program.nodes[index]
+    return node.op is Op.VIEW and is_reshape(
+        node.shape, node.attributes, program.nodes[node.inputs[0]].size
+    )
+
+
+def _ancestors(groups: list[_Group], owner: dict[int, int], made: _Group) -> int:
+    """The groups that must run before: those it reads and theirs."""
+    bits = 0
+    for i in made.reads:
+        if i in owner:
+            bits |= 1 << owner[i] | groups[owner[i]].ancestors
+    return bits
+
+
+def _join_target(groups: list[_Group], owner: dict[int, int], made: _Group) -> int | None:
+    """An earlier group that can compute `made` at the same element, best first."""
+    if made.seed is not None:
+        return None
+    read = sorted({owner[i] for i in made.reads if i in owner}, reverse=True)
+    recent = range(len(groups) - 1, max(-1, len(groups) - 1 - JOIN_CANDIDATES), -1)
+    for candidate in [*read, *(c for c in recent if groups[c].seed is None)]:
+        if _can_join(groups, owner, candidate, made):
+            return candidate
+    return None
+
+
+def _can_join(groups: list[_Group], owner: dict[int, int], candidate: int, made: _Group) -> bool:
+    other = groups[candidate]
+    if other.size != made.size or not other.joinable:
+        return False
+    if other.nodes + made.nodes > KERNEL_NODES_MAX:
+        return False
+    if len({*other.reads, *made.reads, *other.stores}) + 1 > KERNEL_BUFFERS_MAX:
+        return False
+    for i, own in made.reads.items():
+        at = owner.get(i)
+        if at == candidate and not own:
+            return False
+        if at is not None and at != candidate and groups[at].ancestors >> candidate & 1:
+            return False
+    return True
+
+
+def _join(groups: list[_Group], owner: dict[int, int], target: int, made: _Group) -> None:
+    joined = groups[target]
+    gained = _ancestors(groups, owner, made) & ~(1 << target)
+    for i, own in made.reads.items():
+        if owner.get(i) != target:
+            joined.reads[i] = own and joined.reads.get(i, True)
+    joined.stores += made.stores
+    joined.nodes += made.nodes
+    if gained & ~joined.ancestors:
+        for other in groups:
+            if other is joined or other.ancestors >> target & 1:
+                other.ancestors |= gained
+
+
+def _in_order(groups: list[_Group]) -> list[_Group]:
+    """Every group after its ancestors."""
+    order: list[_Group] = []
+    done = 0
+    waiting = list(range(len(groups)))
+    while waiting:
+        ready = [at for at in waiting if not groups[at].ancestors & ~done]
+        order += [groups[at] for at in ready]
+        waiting = [at for at in waiting if groups[at].ancestors & ~done]
+        for at in ready:
+            done |= 1 << at
+    return order
+
+
+def _result(program: Program, groups: list[_Group]) -> Schedule:
+    """Kernels without the stores that nobody else reads."""
+    needed = {index for _, index in program.outputs}.union(*(g.reads for g in groups))
+    kernels = tuple(
+        Kernel(g.seed, tuple(i for i in g.stores if i in needed), g.size) for g in groups
+    )
+    inputs = {i for i in range(len(program.nodes)) if _is_input(program, i)}
+    return Schedule(kernels, frozenset(inputs.union(*(k.stores for k in kernels))))
+
+
+def _is_input(program: Program, index: int) -> bool:
+    return program.nodes[index].op is Op.INPUT
