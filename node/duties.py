@@ -68,7 +68,7 @@ class Duties:
     ) -> None:
         self.counts = DutyCounts()
         self._wallet, self._watch, self._chain = wallet, watch, chain
-        self._jobs, self._recompute, self._commitments = jobs, recompute, commitments
+        self._jobs, self.recompute, self._commitments = jobs, recompute, commitments
         self._sent = _Sent()
 
     @property
@@ -137,7 +137,7 @@ class Duties:
         if roots is None:
             job = self._watch.ledger.jobs[unit.job_id]
             manifest = self._jobs.held[unit.job_id]
-            done = await self._recompute.run(job, manifest, unit.key, audit=True)
+            done = await self.recompute.run(job, manifest, unit.key, audit=True)
             roots = Roots(done.result_root, done.trace_root)
         return self._commitments.commit(role, unit_id, roots)
 

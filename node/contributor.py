@@ -1,0 +1,181 @@
+"""Working: pull a unit from a job's coordinator, compute it, commit to it.
+
+One unit at a time, because there is one device; audits and jury duty go first, since they have
+deadlines on chain. A unit counts once the coordinator's receipt is here. If the coordinator does
+not answer the finished commit is offered again until it does or the round is over: computing is
+dear, asking is cheap.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import trio
+
+from node.chain_watch import ChainWatch
+from node.claim_signature import ClaimDomain
+from node.commitments import Commitments, Roots
+from node.duties import Duties
+from node.errors import NodeError, PeerFault, PeerUnreachable
+from node.ids import JobId, unit_id
+from node.jobs import JobKeeper
+from node.ledger import JobView
+from node.messages import (
+    CommitUnit,
+    Message,
+    PullUnit,
+    Receipt,
+    Refused,
+    UnitAssigned,
+    UnitDeclined,
+    expect,
+)
+from node.wallet import Signer
+from scheduler.terms import UnitRef
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 1.0
+RETRY_FIRST_S, RETRY_MAX_S = 0.5, 15.0
+
+AskCoordinator = Callable[[JobView, Message], Awaitable[Message]]
+"""Send a request to whoever holds the job's lease; PeerUnreachable if nobody answers."""
+
+
+@dataclass(slots=True)
+class WorkCounts:
+    """What this node computed since it started, and what it does now."""
+
+    units: int = 0
+    lost: int = 0
+    activity: str = "starting"
+
+
+class Contributor:
+    """The work of one node. `run` is the task; it ends soon after `drain` is called."""
+
+    def __init__(
+        self,
+        signer: Signer,
+        watch: ChainWatch,
+        jobs: JobKeeper,
+        duties: Duties,
+        memory_bytes: int,
+        commitments: Commitments,
+        domain: ClaimDomain,
+        ask: AskCoordinator,
+    ) -> None:
+        self.counts = WorkCounts()
+        self.drained = trio.Event()
+        self._signer, self._watch, self._jobs, self._duties = signer, watch, jobs, duties
+        self._memory_bytes, self._commitments = memory_bytes, commitments
+        self._domain, self._ask = domain, ask
+        self._draining = False
+        self._pause_until: dict[bytes, float] = {}
+        self._pauses: dict[bytes, float] = {}
+
+    def drain(self) -> None:
+        """Take no further unit; the one under way is finished and committed."""
+        self._draining = True
+
+    async def run(self) -> None:
+        """Work until drained."""
+        while not self._draining:
+            job = self._next_job()
+            if job is None:
+                await self._watch.changed(IDLE_S)
+                continue
+            try:
+                await self._work_on(job)
+                self._pauses.pop(job.job_id, None)
+            except NodeError as error:
+                self.counts.activity = f"waiting: {error}"
+                log.warning("job %s: %s", job.job_id.hex()[:12], error)
+                self._pause(job)
+        self.counts.activity = "drained"
+        self.drained.set()
+
+    def _next_job(self) -> JobView | None:
+        """The job to ask for work now; says in `activity` why there is none."""
+        if not self._watch.ledger.is_active(self._signer.address):
+            self.counts.activity = "idle: the bond is below the minimum; see `ainur stake add`"
+            return None
+        if self._duties.busy:
+            self.counts.activity = "auditing"
+            return None
+        jobs = self._jobs.workable()
+        if not jobs:
+            self.counts.activity = "idle: no funded job is held here"
+            return None
+        led = [job for job in jobs if job.holder]
+        if not led:
+            self.counts.activity = "waiting: no node holds the lease of any job"
+            return None
+        now = trio.current_time()
+        ready = [job for job in led if self._pause_until.get(job.job_id, 0.0) <= now]
+        # The job that was asked longest ago comes first, so that jobs share this node fairly.
+        return min(ready, key=lambda j: self._pause_until.get(j.job_id, 0.0), default=None)
+
+    async def _work_on(self, job: JobView) -> None:
+        """One request for work, and the unit that it gives."""
+        pull = PullUnit(job_id=job.job_id.hex(), memory_bytes=self._memory_bytes)
+        answer = await self._ask(job, pull)
+        if isinstance(answer, UnitDeclined):
+            self.counts.activity = f"waiting: {answer.reason}"
+            pause_s = min(answer.retry_after_ms / 1000, RETRY_MAX_S)
+            self._pause_until[job.job_id] = trio.current_time() + pause_s
+            await self._watch.changed(pause_s)
+            return
+        assigned = expect(answer, UnitAssigned)
+        unit = UnitRef(assigned.unit.round, assigned.unit.slot, assigned.unit.attempt)
+        if unit.round != job.open_round or unit.slot >= job.slots:
+            raise PeerFault(f"the coordinator assigned unit {unit}, round {job.open_round} is open")
+        self.counts.activity = f"computing round {unit.round + 1}, slot {unit.slot}"
+        try:
+            commit = await self._compute_unit(job, unit, assigned)
+        except NodeError:
+            self.counts.lost += 1
+            raise
+        await self._commit(job, commit)
+
+    async def _compute_unit(
+        self, job: JobView, unit: UnitRef, assigned: UnitAssigned
+    ) -> CommitUnit:
+        manifest = self._jobs.held[job.job_id]
+        done = await self._duties.recompute.run(job, manifest, unit, audit=False)
+        name = unit_id(JobId(job.job_id), unit.round, unit.slot, unit.attempt)
+        roots = Roots(done.result_root, done.trace_root)
+        commitment = self._commitments.commit("worker", name, roots)
+        signature = self._domain.sign(self._signer, name, done.result_root, commitment)
+        return CommitUnit(
+            job_id=job.job_id.hex(),
+            unit=assigned.unit,
+            result_root=done.result_root.hex(),
+            blob=done.result,
+            commitment=commitment.hex(),
+            signature=signature.hex(),
+        )
+
+    async def _commit(self, job: JobView, commit: CommitUnit) -> None:
+        """Offer the commit until there is a receipt or a refusal, or the round is over."""
+        pause_s = RETRY_FIRST_S
+        while job.open_round == commit.unit.round and not job.is_over:
+            try:
+                answer = await self._ask(job, commit)
+            except PeerUnreachable as error:
+                log.info("the commit of unit %s waits: %s", commit.unit, error)
+                await trio.sleep(pause_s)
+                pause_s = min(pause_s * 2, RETRY_MAX_S)
+                continue
+            if isinstance(answer, Refused):
+                log.info("the commit of unit %s was refused: %s", commit.unit, answer.reason)
+                self.counts.lost += 1
+                return
+            expect(answer, Receipt)
+            self.counts.units += 1
+            return
+
+    def _pause(self, job: JobView) -> None:
+        pause_s = min(self._pauses.get(job.job_id, RETRY_FIRST_S / 2) * 2, RETRY_MAX_S)
+        self._pauses[job.job_id] = pause_s
+        self._pause_until[job.job_id] = trio.current_time() + pause_s

@@ -1,0 +1,104 @@
+"""Reaching a job's coordinator, whoever it is, and answering for the jobs that this node
+coordinates.
+
+The chain names the holder of a job's lease, the peer book its addresses. One persistent stream
+per coordinator carries the requests, one at a time; it is dropped on any failure and opened anew.
+For our own jobs there is no stream: the same answers are given directly.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import trio
+
+from node import rpc
+from node.chain_watch import ChainWatch
+from node.coordination import Coordination
+from node.errors import PeerFault, PeerUnreachable
+from node.identity import peer_id_text
+from node.ledger import JobView
+from node.messages import (
+    WORK_PROTOCOL,
+    AskJob,
+    AskRound,
+    CommitUnit,
+    Message,
+    PullUnit,
+    Refused,
+    RoundResults,
+    expect,
+)
+from node.peers import PeerBook
+from node.transport import Channel, Transport
+
+ANSWER_S = 30.0
+
+
+class Coordinators:
+    """Requests to coordinators, and to `own`, the coordinations of this node by job id."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        watch: ChainWatch,
+        book: PeerBook,
+        own: Mapping[bytes, Coordination],
+    ) -> None:
+        self._transport, self._watch, self._book, self._own = transport, watch, book, own
+        self._channels: dict[str, Channel] = {}
+        self._locks: dict[str, trio.Lock] = {}
+
+    async def ask(self, job: JobView, message: Message) -> Message:
+        """The answer of the job's coordinator; PeerUnreachable if it gives none."""
+        own = self._own.get(job.job_id)
+        if own is not None:
+            return own.answer(self._transport.peer_id, message)
+        peer_id = self.peer_of(job)
+        async with self._locks.setdefault(peer_id, trio.Lock()):
+            channel = self._channels.get(peer_id)
+            if channel is None:
+                addresses = self._book.addresses_of(peer_id)
+                channel = await self._transport.open(peer_id, WORK_PROTOCOL, addresses)
+                self._channels[peer_id] = channel
+            answered = False
+            try:
+                answer = await rpc.ask_any(channel, message, ANSWER_S)
+                answered = True
+            finally:
+                # An answer that may still come must not be taken for that of the next request.
+                if not answered:
+                    del self._channels[peer_id]
+                    with trio.CancelScope(shield=True), trio.move_on_after(1):
+                        await channel.aclose()
+        return answer
+
+    async def ask_round(self, job: JobView, message: AskRound) -> RoundResults:
+        """Which results made a round's checkpoint, as the coordinator says."""
+        return expect(await self.ask(job, message), RoundResults)
+
+    def peer_of(self, job: JobView) -> str:
+        """The peer id of the job's coordinator; PeerUnreachable if there is none or it is us."""
+        if not job.holder:
+            raise PeerUnreachable("no node holds the lease of this job")
+        registered = self._watch.ledger.tally(job.holder).peer_id
+        peer_id = peer_id_text(registered) if registered else ""
+        if not peer_id or peer_id == self._transport.peer_id:
+            raise PeerUnreachable(f"the coordinator {job.holder} is not known or just starting")
+        return peer_id
+
+    def sources(self, job: JobView) -> Sequence[str]:
+        """Peers that probably have the job's blobs, the coordinator first."""
+        connected = self._transport.connected()
+        try:
+            first = self.peer_of(job)
+        except PeerUnreachable:
+            return connected
+        return [first, *(peer_id for peer_id in connected if peer_id != first)]
+
+    async def answer(self, peer_id: str, message: Message) -> Message:
+        """Serve the work and job protocols for the jobs that this node coordinates."""
+        if not isinstance(message, PullUnit | CommitUnit | AskRound | AskJob):
+            raise PeerFault(f"{type(message).__name__} is no request to a coordinator")
+        own = self._own.get(bytes.fromhex(message.job_id))
+        if own is None:
+            return Refused(reason="this node does not coordinate the job")
+        return own.answer(peer_id, message)

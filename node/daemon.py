@@ -1,0 +1,360 @@
+"""The daemon: one process that is a node.
+
+Builds the parts and runs them side by side:
+
+    chain_watch   what the chain says              ledger
+    discovery     finds peers                      peers, transport
+    jobs          holds programs and data          blobs, transfer
+    leases        coordinates jobs                 coordination
+    contributor   computes units                   compute (a process of its own)
+    duties        audits, opens, votes             recompute, commitments
+    api           tells the command line           status
+
+The parts know each other only through what they are given here. A signal drains: no new work, the
+unit under way is finished, then everything is closed. What was acknowledged is in the journal or on
+the chain, so kill -9 at any time costs only the unit under way.
+"""
+
+import json
+import logging
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+
+import trio
+
+from node import rpc
+from node.api import serve_api
+from node.blobs import BlobStore
+from node.chain import AsyncChain, Chain
+from node.chain_watch import ChainWatch
+from node.claim_signature import ClaimDomain
+from node.commitments import Commitments
+from node.compute import Compute
+from node.config import Config
+from node.contributor import Contributor
+from node.coordination import Coordination
+from node.coordination_tasks import Tasks
+from node.coordinators import Coordinators
+from node.discovery import Discovery, Pace
+from node.duties import Duties
+from node.files import make_private_folder
+from node.home import Home
+from node.identity import load_seed
+from node.jobs import JobKeeper
+from node.journal import Journal
+from node.leases import Leases
+from node.ledger import JobView
+from node.messages import JOB_PROTOCOL, OFFER_PROTOCOL, WORK_PROTOCOL
+from node.network_file import NetworkFile
+from node.peers import Hello, NetworkName, PeerBook, make_hello
+from node.recompute import Recompute
+from node.status import JobStatus, NodeStatus
+from node.transfer import fetch, serve_blobs
+from node.transport import Transport
+from node.wallet import Signer, recover
+from scheduler.blob_ref import BlobRef
+
+log = logging.getLogger(__name__)
+
+WORKER_MODULE_VARIABLE = "AINUR_WORKER_MODULE"
+DEFAULT_MEMORY_BYTES = 4 << 30
+DRAIN_S = 30.0
+FETCH_S = 600.0
+DISCOVERY_PACE = Pace(tick_s=1.0, refresh_hungry_s=3.0)
+
+
+class Daemon:
+    """One node. `run` returns when it was asked to stop and has drained."""
+
+    def __init__(
+        self, home: Home, config: Config, network: NetworkFile, signer: Signer, version: str
+    ) -> None:
+        self._home, self._config, self._network = home, config, network
+        self._signer, self._version = signer, version
+        self._started_at = time.monotonic()
+        self._stop = trio.Event()
+        self._patience = trio.CancelScope()
+        self._seed = load_seed(home.peer_key)
+
+    def stop(self) -> None:
+        """Ask the daemon to drain and end."""
+        self._stop.set()
+
+    async def run(self, ready: Callable[[NodeStatus], None]) -> None:
+        """Run until stopped; `ready` is called once when the node takes part."""
+        async with AsyncExitStack() as stack:
+            await self._build(stack)
+            nursery = await stack.enter_async_context(trio.open_nursery())
+            await self._start(nursery)
+            ready(self.status())
+            await self._stop.wait()
+            await self._drain()
+            nursery.cancel_scope.cancel()
+
+    # --- Building
+
+    async def _build(self, stack: AsyncExitStack) -> None:
+        home, config, network = self._home, self._config, self._network
+        for folder in (home.logs, home.store):
+            make_private_folder(folder)
+        self._journal = stack.enter_context(Journal(home.journal))
+        self._store = BlobStore(home.store, config.storage_bytes_max)
+        chain = stack.enter_context(Chain(network, self._signer, poll_s=config.chain_poll_s / 2))
+        self._chain = AsyncChain(chain)
+        self._watch = ChainWatch(self._chain, network.deployment_block, config.chain_poll_s)
+        memory_bytes = config.memory_bytes_max or DEFAULT_MEMORY_BYTES
+        self._compute = await stack.enter_async_context(
+            Compute(
+                home.store,
+                device=config.device,
+                memory_bytes=memory_bytes,
+                worker_module=os.environ.get(WORKER_MODULE_VARIABLE, "node.worker"),
+                log=home.logs / "worker.log",
+            )
+        )
+        self._transport = await stack.enter_async_context(
+            Transport(
+                self._seed,
+                (f"{config.listen_host}:{config.listen_port}",),
+                config.announce,
+            )
+        )
+        self._build_peers()
+        self._build_services(memory_bytes)
+
+    def _build_peers(self) -> None:
+        contracts = self._network.contracts
+        name = NetworkName(self._network.chain_id, contracts.vault)
+        self._book = PeerBook(self._transport.peer_id, name, recover, time.time, self._journal)
+
+        def hello() -> Hello:
+            return make_hello(
+                name,
+                self._seed,
+                self._signer.sign_text,
+                wallet=self._signer.address,
+                addresses=self._transport.addresses,
+                sequence=int(time.time() * 1000),
+                roles=self._config.roles,
+                versions=self._network.spec.model_dump(),
+            )
+
+        self._discovery = Discovery(
+            self._transport,
+            self._book,
+            _cached(hello, self._transport, 30.0),
+            self._network.bootstrap,
+            chance=random.Random(),
+            pace=DISCOVERY_PACE,
+        )
+
+    def _build_services(self, memory_bytes: int) -> None:
+        contracts, wallet = self._network.contracts, self._signer.address
+        self._domain = ClaimDomain(self._network.chain_id, contracts.ledger)
+        commitments = Commitments(self._journal, wallet, self._seed)
+        self._jobs = JobKeeper(
+            self._watch, self._store, self._journal, self._compute, self._fetch, wallet
+        )
+        self._leases = Leases(wallet, self._watch, self._chain, self._jobs, self._begin)
+        self._coordinators = Coordinators(
+            self._transport, self._watch, self._book, self._leases.active
+        )
+        self._recompute = Recompute(
+            self._compute,
+            self._store,
+            self._fetch,
+            self._coordinators.sources,
+            self._coordinators.ask_round,
+        )
+        self._tasks = Tasks(
+            self._watch,
+            self._chain,
+            self._compute,
+            self._recompute,
+            self._fetch,
+            self._transport.peer_id,
+        )
+        self._duties = Duties(
+            wallet, self._watch, self._chain, self._jobs, self._recompute, commitments
+        )
+        self._contributor = Contributor(
+            self._signer,
+            self._watch,
+            self._jobs,
+            self._duties,
+            memory_bytes,
+            commitments,
+            self._domain,
+            self._coordinators.ask,
+        )
+
+    async def _start(self, nursery: trio.Nursery) -> None:
+        nursery.start_soon(self._watch.run)
+        await self._watch.caught_up.wait()
+        self._jobs.recover()
+        serve_blobs(self._transport, self._store, lambda _peer_id, _ref: True)
+        for protocol, handle in (
+            (OFFER_PROTOCOL, self._jobs.answer_offer),
+            (WORK_PROTOCOL, self._coordinators.answer),
+            (JOB_PROTOCOL, self._coordinators.answer),
+        ):
+            self._transport.serve(protocol, rpc.serve(handle, self._count_fault))
+        nursery.start_soon(self._discovery.run)
+        nursery.start_soon(self._jobs.run, self._transport.connected)
+        if "coordinate" in self._config.roles:
+            nursery.start_soon(self._leases.run)
+        if "audit" in self._config.roles:
+            nursery.start_soon(self._duties.run)
+        if "work" in self._config.roles:
+            nursery.start_soon(self._contributor.run)
+        serving = trio.Event()
+        nursery.start_soon(
+            serve_api,
+            self._home.api,
+            self._config.api_port,
+            self.status,
+            self.job_document,
+            self.stop,
+            serving,
+        )
+        nursery.start_soon(self._watch_signals)
+        await serving.wait()
+
+    async def _begin(self, job: JobView) -> Coordination:
+        manifest = self._jobs.held[job.job_id]
+        root = await self._compute.check_checkpoint(job.manifest, manifest.state)
+        return Coordination(
+            job,
+            manifest,
+            self._signer,
+            self._transport.peer_id,
+            self._watch,
+            self._journal,
+            self._domain,
+            self._tasks,
+            root,
+            self._wallet_of,
+            self._transport.connected,
+        )
+
+    # --- Running
+
+    async def _watch_signals(self) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+            async for number in received:
+                if self._stop.is_set():
+                    log.warning("signal %d again: not waiting for the unit under way", number)
+                    self._patience.cancel()
+                log.info("signal %d: draining", number)
+                self.stop()
+
+    async def _drain(self) -> None:
+        self._leases.drain()
+        self._contributor.drain()
+        if "work" not in self._config.roles:
+            return
+        with trio.move_on_after(DRAIN_S) as patience:
+            self._patience = patience
+            await self._contributor.drained.wait()
+
+    async def _fetch(self, ref: BlobRef, sources: Sequence[str]) -> None:
+        await fetch(
+            self._transport,
+            self._store,
+            ref,
+            sources,
+            addresses_of=self._book.addresses_of,
+            punish=self._punish,
+            deadline_s=FETCH_S,
+        )
+
+    def _punish(self, peer_id: str, points: float, reason: str) -> None:
+        self._book.punish(peer_id, points, reason)
+
+    def _wallet_of(self, peer_id: str) -> str | None:
+        peer = self._book.get(peer_id)
+        return peer.hello.wallet if peer is not None and peer.met else None
+
+    def _count_fault(self, peer_id: str, reason: str) -> None:
+        self._transport.on_fault(peer_id, reason)
+
+    # --- What people see
+
+    def job_document(self, job_id: str) -> dict[str, object] | None:
+        """The progress of a job that this node coordinates, as a document."""
+        try:
+            coordination = self._leases.active.get(bytes.fromhex(job_id))
+        except ValueError:
+            return None
+        if coordination is None:
+            return None
+        return dict(json.loads(coordination.progress().document))
+
+    def status(self) -> NodeStatus:
+        """The node as it is now."""
+        ledger = self._watch.ledger
+        tally = ledger.tally(self._signer.address)
+        counts = self._contributor.counts
+        return NodeStatus(
+            version=self._version,
+            peer_id=self._transport.peer_id,
+            wallet=self._signer.address,
+            pid=os.getpid(),
+            uptime_s=round(time.monotonic() - self._started_at, 1),
+            device=self._compute.device,
+            addresses=tuple(self._transport.addresses),
+            peers=len(self._transport.connected()),
+            bond_wei=tally.bond_wei,
+            active=tally.active,
+            chain_block=ledger.head,
+            units_computed=counts.units,
+            audits_computed=self._duties.counts.audits,
+            units_lost=counts.lost,
+            flops=self._compute.flops,
+            compute_s=round(self._compute.seconds, 3),
+            gflops_per_s=round(self._compute.gflops, 3),
+            earned_wei=tally.earned_wei,
+            claimed_wei=tally.claimed_wei,
+            draining=self._stop.is_set(),
+            activity=self._watch.problem or self._duties.counts.problem or counts.activity,
+            jobs=tuple(self._job_status(job) for job in ledger.jobs.values()),
+        )
+
+    def _job_status(self, job: JobView) -> JobStatus:
+        held = self._jobs.held.get(job.job_id)
+        coordination = self._leases.active.get(job.job_id)
+        if coordination is not None:
+            waiting = coordination.waiting()
+        elif held is None and not job.is_over:
+            waiting = self._jobs.problems.get(job.job_id, "its program and data are being fetched")
+        else:
+            waiting = ""
+        return JobStatus(
+            job_id=job.job_id.hex(),
+            name=held.name if held else "",
+            state=str(job.state),
+            role="coordinator" if coordination else ("worker" if held else "none"),
+            rounds_done=job.open_round,
+            rounds=job.rounds,
+            slots=job.slots,
+            waiting_for=waiting,
+        )
+
+
+def _cached(make: Callable[[], Hello], transport: Transport, for_s: float) -> Callable[[], Hello]:
+    """A hello costs two signatures: make a new one when addresses change or the old one is old."""
+    kept: tuple[float, tuple[str, ...], Hello] | None = None
+
+    def hello() -> Hello:
+        nonlocal kept
+        addresses = tuple(transport.addresses)
+        now = time.monotonic()
+        if kept is None or now - kept[0] > for_s or kept[1] != addresses:
+            kept = (now, addresses, make())
+        return kept[2]
+
+    return hello

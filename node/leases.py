@@ -1,0 +1,113 @@
+"""Leases: which jobs this node coordinates, and when it takes one over.
+
+A funded job that nobody coordinates is open to every bonded node that holds it. So that not all
+of them try at once, nodes are ranked by a hash of job and wallet, and each waits a little longer
+than the one before it. The same rule takes over a job whose coordinator's lease has run out.
+"""
+
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from node.chain import AsyncChain, Reverted
+from node.chain_watch import ChainWatch
+from node.coordination import Coordination
+from node.errors import NodeError
+from node.ids import JobId
+from node.jobs import JobKeeper
+from node.ledger import JobView
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+STAGGER_S = 2.0
+RETRY_S = 5.0
+
+StartCoordination = Callable[[JobView], Awaitable[Coordination]]
+
+
+class Leases:
+    """The coordinations of one node; `active` maps job id to each that runs."""
+
+    def __init__(
+        self,
+        wallet: str,
+        watch: ChainWatch,
+        chain: AsyncChain,
+        jobs: JobKeeper,
+        begin: StartCoordination,
+    ) -> None:
+        self.active: dict[bytes, Coordination] = {}
+        self._wallet, self._watch, self._chain = wallet, watch, chain
+        self._jobs, self._begin = jobs, begin
+        self._free_since: dict[bytes, float] = {}
+        self._retry_at: dict[bytes, float] = {}
+        self._draining = False
+
+    def drain(self) -> None:
+        """Take no further lease. Those held stay: their journals continue after a restart."""
+        self._draining = True
+
+    async def run(self) -> None:
+        """Take leases and coordinate, for ever."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                for job in self._jobs.workable():
+                    if job.job_id not in self.active and self._is_ours(job):
+                        coordination = await self._begin(job)
+                        self.active[job.job_id] = coordination
+                        nursery.start_soon(self._coordinate, job, coordination)
+                    elif self._should_take(job):
+                        await self._take(job)
+                await self._watch.changed(LOOK_S)
+
+    async def _coordinate(self, job: JobView, coordination: Coordination) -> None:
+        log.info("coordinating job %s", job.job_id.hex()[:12])
+        try:
+            await coordination.run()
+        finally:
+            del self.active[job.job_id]
+        outcome = coordination.state.outcome
+        log.info("coordination of job %s is over: %s", job.job_id.hex()[:12], outcome)
+
+    def _is_ours(self, job: JobView) -> bool:
+        return job.holder == self._wallet and not self._is_free(job)
+
+    def _is_free(self, job: JobView) -> bool:
+        expired = self._watch.chain_time_s() >= job.lease_expires_s
+        return not job.holder or expired or not self._watch.ledger.is_active(job.holder)
+
+    def _should_take(self, job: JobView) -> bool:
+        """Whether the lease is free and our turn has come."""
+        now = trio.current_time()
+        if self._draining or not self._is_free(job):
+            self._free_since.pop(job.job_id, None)
+            return False
+        if not self._watch.ledger.is_active(self._wallet) or now < self._retry_at.get(
+            job.job_id, 0.0
+        ):
+            return False
+        since = self._free_since.setdefault(job.job_id, now)
+        return now >= since + self._rank(job) * STAGGER_S
+
+    def _rank(self, job: JobView) -> int:
+        """How many active nodes come before us for this job."""
+
+        def order(wallet: str) -> bytes:
+            return hashlib.sha256(job.job_id + wallet.lower().encode()).digest()
+
+        accounts = self._watch.ledger.accounts
+        active = [a for a in accounts if accounts[a].active and a != job.holder]
+        return sum(order(wallet) < order(self._wallet) for wallet in active)
+
+    async def _take(self, job: JobView) -> None:
+        self._retry_at[job.job_id] = trio.current_time() + RETRY_S
+        try:
+            await self._chain.send(self._chain.sync.ledger.take_lease(JobId(job.job_id)))
+            log.info("took the lease of job %s", job.job_id.hex()[:12])
+        except Reverted as error:
+            log.info("the lease of job %s was not given: %s", job.job_id.hex()[:12], error)
+        except NodeError as error:
+            log.warning("the lease of job %s: %s", job.job_id.hex()[:12], error)
