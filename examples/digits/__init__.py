@@ -1,0 +1,1 @@
+"""A job that trains a classifier on scikit-learn's handwritten digits."""

@@ -1,0 +1,288 @@
+"""Jobs as bytes: from a job file to a manifest with its blobs, and back from a store.
+
+`assemble` reads the submitter's files and blames the submitter (BadInput). `load_job` reads what a
+stranger sent and blames the stranger (PeerFault). Both run the same checks: Programs through the
+limits of engine.program, tensors through engine.state, all of them through scheduler/contract.py,
+and the manifest's figures against the Programs themselves.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import state as tensors
+from engine.cost import Cost, cost
+from engine.dtypes import from_numpy
+from engine.errors import EngineError
+from engine.program import Program, TensorType, decode
+from engine.validate import DEFAULT_LIMITS
+from node.errors import BadInput, PeerFault
+from node.files import read_text
+from scheduler.blob_ref import BlobRef
+from scheduler.contract import Contract, Programs, Sizes, agree, match
+from scheduler.errors import ManifestError, SpecError
+from scheduler.manifest import MANIFEST_BYTES_MAX, Manifest, ProgramRefs
+from scheduler.spec import JobSpec, parse_spec
+
+State = Mapping[str, NDArray[np.generic]]
+
+PROGRAM_NAMES = ("step", "result", "combine", "evaluate")
+DATA_NAMES = ("state", "train", "test")
+DATA_BYTES_MAX = 8 << 30
+
+
+class Store(Protocol):
+    """What a blob store has to offer here; node.blobs.BlobStore does."""
+
+    def put(self, data: bytes) -> BlobRef:
+        """Keep bytes and return their address."""
+        ...
+
+    def read(self, ref: BlobRef) -> bytes:
+        """The bytes at an address, verified."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """The exact cost of each of a job's Programs, once."""
+
+    step: Cost
+    result: Cost
+    combine: Cost
+    evaluate: Cost
+
+    @classmethod
+    def of(cls, programs: Programs) -> "Costs":
+        """Compute them from the tables alone."""
+        return cls(
+            step=cost(programs.step),
+            result=cost(programs.result),
+            combine=cost(programs.combine),
+            evaluate=cost(programs.evaluate),
+        )
+
+    def unit_flops(self, steps: int) -> int:
+        """The floating-point operations of a work unit of so many steps."""
+        return steps * self.step.flops + self.result.flops
+
+    @property
+    def peak_bytes(self) -> int:
+        """The memory that tensors of any of the Programs take at most."""
+        parts = (self.step, self.result, self.combine, self.evaluate)
+        return max(part.peak_bytes for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job, decoded and checked: everything that a peer needs to work on it."""
+
+    manifest: Manifest
+    programs: Programs
+    contract: Contract
+    costs: Costs
+    state: State
+    train: State
+    test: State
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A submitter's job: what its file says, the checked job, and every blob of it."""
+
+    spec: JobSpec
+    job: Job
+    blobs: tuple[bytes, ...]
+
+    @property
+    def manifest(self) -> Manifest:
+        """The job's manifest."""
+        return self.job.manifest
+
+    def put(self, store: Store) -> BlobRef:
+        """Keep all blobs and the manifest in a store; the manifest's address."""
+        for blob in self.blobs:
+            store.put(blob)
+        return store.put(self.manifest.to_bytes())
+
+
+def assemble(path: Path) -> Bundle:
+    """Read a job file and the files that it names, and check everything that can be checked.
+
+    Raises BadInput: which field or file, what is wrong with it, and the rule.
+    """
+    spec = _read_spec(path)
+    files = {
+        f"{section}.{name}": _read(path.parent, f"{section}.{name}", value)
+        for section, paths in (("programs", spec.programs), ("data", spec.data))
+        for name, value in paths
+    }
+    try:
+        programs = _decode_programs({name: files[f"programs.{name}"] for name in PROGRAM_NAMES})
+        states = {
+            name: _decode_tensors(f"data.{name}", files[f"data.{name}"]) for name in DATA_NAMES
+        }
+        return _draft(spec, programs, states)
+    except ManifestError as error:
+        raise BadInput(f"The job {path} cannot run: {error}") from error
+
+
+def load_job(store: Store, manifest: BlobRef) -> Job:
+    """Read a job from a store that holds all of its blobs.
+
+    Raises PeerFault where anything in it is malformed, does not fit together or lies about cost;
+    whatever the store raises where a blob is missing.
+    """
+    try:
+        return _load(store, read_manifest(store, manifest))
+    except ManifestError as error:
+        raise PeerFault(f"The job {manifest.root[:16]} is malformed: {error}") from error
+
+
+def read_manifest(store: Store, ref: BlobRef) -> Manifest:
+    """Read a manifest alone from a store; PeerFault where it is malformed."""
+    try:
+        return Manifest.parse(_read_blob(store, ref, MANIFEST_BYTES_MAX))
+    except ManifestError as error:
+        raise PeerFault(f"The manifest {ref.root[:16]} is malformed: {error}") from error
+
+
+def decode_state(what: str, data: bytes, expected: Mapping[str, TensorType]) -> State:
+    """Decode a stranger's safetensors bytes that must hold exactly the expected tensors.
+
+    Raises PeerFault, naming `what`, where they do not.
+    """
+    try:
+        state = _decode_tensors(what, data)
+        match(what, expected, types_of(state))
+    except ManifestError as error:
+        raise PeerFault(f"The {what} is malformed: {error}") from error
+    return state
+
+
+def types_of(state: State) -> dict[str, TensorType]:
+    """The dtype and shape of every tensor of a state."""
+    return {
+        name: TensorType(from_numpy(array.dtype), tuple(array.shape))
+        for name, array in state.items()
+    }
+
+
+def _draft(spec: JobSpec, programs: Programs, states: Mapping[str, State]) -> Bundle:
+    """Make the manifest; data is encoded anew, whatever tool wrote it, to be canonical."""
+    training, costs = spec.training, Costs.of(programs)
+    train = states["train"]
+    rows = len(next(iter(train.values()))) if train and _has_rows(train) else 0
+    sizes = Sizes(slots=training.slots, steps=training.steps, batch_rows=training.batch, rows=rows)
+    contract = agree(programs, sizes, *(types_of(states[name]) for name in DATA_NAMES))
+    data = {name: tensors.encode(state) for name, state in states.items()}
+    codes = {name: getattr(programs, name).to_bytes() for name in PROGRAM_NAMES}
+    refs = {name: BlobRef.of(blob) for name, blob in data.items()}
+    figures = _figures(contract, costs, training.steps)
+    manifest = Manifest(
+        name=spec.name,
+        rounds=training.rounds,
+        slots=training.slots,
+        steps=training.steps,
+        trace_every=training.trace_every,
+        batch_rows=training.batch,
+        rows=rows,
+        unit_timeout_s=spec.limits.unit_timeout_s,
+        deadline_s=spec.limits.deadline_s,
+        price_wei_per_gflop=spec.budget.price_wei_per_gflop,
+        programs=ProgramRefs(**{name: BlobRef.of(code) for name, code in codes.items()}),
+        state=refs["state"],
+        train=refs["train"],
+        test=refs["test"],
+        unit_flops=figures["unit_flops"],
+        combine_flops=figures["combine_flops"],
+        evaluate_flops=figures["evaluate_flops"],
+        peak_bytes=figures["peak_bytes"],
+        result_bytes=figures["result_bytes"],
+        checkpoint_bytes=figures["checkpoint_bytes"],
+    )
+    job = Job(manifest, programs, contract, costs, **states)
+    return Bundle(spec=spec, job=job, blobs=(*codes.values(), *data.values()))
+
+
+def _load(store: Store, manifest: Manifest) -> Job:
+    refs = {name: getattr(manifest.programs, name) for name in PROGRAM_NAMES}
+    programs = _decode_programs(
+        {name: _read_blob(store, ref, DEFAULT_LIMITS.program_bytes) for name, ref in refs.items()}
+    )
+    refs = {name: getattr(manifest, name) for name in DATA_NAMES}
+    states = {
+        name: _decode_tensors(name, _read_blob(store, ref, DATA_BYTES_MAX))
+        for name, ref in refs.items()
+    }
+    sizes = Sizes(manifest.slots, manifest.steps, manifest.batch_rows, manifest.rows)
+    contract = agree(programs, sizes, *(types_of(states[name]) for name in DATA_NAMES))
+    costs = Costs.of(programs)
+    for name, value in _figures(contract, costs, manifest.steps).items():
+        if getattr(manifest, name) != value:
+            raise ManifestError(f"{name} = {getattr(manifest, name)}, the Programs say {value}")
+    return Job(manifest, programs, contract, costs, **states)
+
+
+def _figures(contract: Contract, costs: Costs, steps: int) -> dict[str, int]:
+    """The consequences of the Programs that a manifest states."""
+    return {
+        "unit_flops": costs.unit_flops(steps),
+        "combine_flops": costs.combine.flops,
+        "evaluate_flops": costs.evaluate.flops,
+        "peak_bytes": costs.peak_bytes,
+        "result_bytes": tensors.encoded_bytes(contract.result),
+        "checkpoint_bytes": tensors.encoded_bytes(contract.round_state),
+    }
+
+
+def _has_rows(train: State) -> bool:
+    return all(array.ndim for array in train.values())
+
+
+def _read_spec(path: Path) -> JobSpec:
+    text = read_text(path, "job file")
+    try:
+        return parse_spec(text)
+    except SpecError as error:
+        raise BadInput(f"The job file {path} is wrong:\n{error}") from error
+
+
+def _read(folder: Path, field: str, relative: str) -> bytes:
+    """The bytes of a file that a job file names."""
+    path = folder / relative
+    try:
+        size = path.stat().st_size
+        if size > DATA_BYTES_MAX:
+            raise BadInput(f"{field} = {relative!r}: {size} bytes, may have {DATA_BYTES_MAX}")
+        return path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BadInput(f"{field} = {relative!r}: {path} cannot be read: {reason}") from error
+
+
+def _read_blob(store: Store, ref: BlobRef, bytes_max: int) -> bytes:
+    if ref.size > bytes_max:
+        raise ManifestError(f"blob {ref.root[:16]} of {ref.size} bytes is over {bytes_max}")
+    return store.read(ref)
+
+
+def _decode_programs(codes: Mapping[str, bytes]) -> Programs:
+    programs: dict[str, Program] = {}
+    for name, code in codes.items():
+        try:
+            programs[name] = decode(code)
+        except EngineError as error:
+            raise ManifestError(f"program {name}: {error}") from error
+    return Programs(**programs)
+
+
+def _decode_tensors(what: str, data: bytes) -> State:
+    try:
+        return tensors.decode(data)
+    except EngineError as error:
+        raise ManifestError(f"{what}: {error}") from error
