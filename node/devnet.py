@@ -10,7 +10,6 @@ import importlib.util
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -23,10 +22,11 @@ from node.chain.rpc import Rpc
 from node.config import default_text, set_value
 from node.deployment import AIN, DEVNET, Preset, deploy
 from node.errors import BadInput, NodeError
-from node.files import PRIVATE, make_private_folder, write_atomic, write_new
+from node.files import PRIVATE, make_private_folder, write_new
 from node.home import Home
-from node.identity import create_seed, peer_id_bytes
+from node.identity import create_seed, load_seed, peer_id_bytes
 from node.network_file import NetworkFile, save_network
+from node.processes import stop_group
 from node.wallet import Signer, store_wallet
 
 CHAIN_ID = 31337
@@ -37,6 +37,12 @@ GAS_WEI = 100 * 10**18
 """Native currency that a funded account gets: more gas than any test can burn."""
 TOKENS_WEI = 10_000 * AIN
 PASSWORD = "devnet"
+HOME_SETTINGS = {
+    "password_file": "password",
+    "listen_host": "127.0.0.1",
+    "chain_poll_s": "0.2",
+}
+"""What homes on this machine set otherwise than a home on the internet."""
 
 _STARTED = re.compile(r"Started HTTP .*?(http://127\.0\.0\.1:\d+)/")
 # Ends the chain when the pipe to its parent closes, as it does even if the parent is killed.
@@ -91,37 +97,33 @@ class Devnet:
 
         Its wallet opens with the password in its file `password`, as its settings say.
         """
+        signer = Signer.random()
+        home = self._make_home(path, signer)
+        self.fund(signer.address, tokens_wei)
+        if bond_wei:
+            self.bond(signer, bond_wei, peer_id_bytes(load_seed(home.peer_key)))
+        return home
+
+    def treasury_home(self, path: Path) -> Home:
+        """Make a home whose wallet is the treasury: the one with tokens and votes."""
+        return self._make_home(path, self.treasury)
+
+    def _make_home(self, path: Path, signer: Signer) -> Home:
         home = Home.find(path)
         make_private_folder(home.path)
         write_new(home.config, default_text().encode())
         write_new(home.path / "password", PASSWORD.encode() + b"\n", mode=PRIVATE)
-        for name, value in (
-            ("password_file", "password"),
-            ("listen_host", "127.0.0.1"),
-            ("chain_poll_s", "0.2"),
-        ):
+        for name, value in HOME_SETTINGS.items():
             set_value(home.config, name, value)
-        seed = create_seed(home.peer_key)
-        signer = Signer.random()
+        create_seed(home.peer_key)
         store_wallet(home.wallets, "default", signer, PASSWORD, devnet=True)
         save_network(home.network, self.network)
-        self.fund(signer.address, tokens_wei)
-        if bond_wei:
-            self.bond(signer, bond_wei, peer_id_bytes(seed))
         return home
 
-    def save_treasury(self, path: Path) -> Home:
-        """Make a home whose wallet is the treasury: the one with tokens and votes."""
-        home = Home.find(path)
-        make_private_folder(home.path)
-        write_atomic(home.path / "password", PASSWORD.encode() + b"\n", mode=PRIVATE)
-        write_new(home.config, default_text().encode())
-        set_value(home.config, "password_file", "password")
-        set_value(home.config, "chain_poll_s", "0.2")
-        create_seed(home.peer_key)
-        store_wallet(home.wallets, "default", self.treasury, PASSWORD, devnet=True)
-        save_network(home.network, self.network)
-        return home
+    def require_running(self) -> None:
+        """NodeError, with the chain's last words, if its process has ended."""
+        if self._process.poll() is not None:
+            raise NodeError(f"The local chain has ended: {_last_words(_read(self._log))}")
 
     def close(self) -> None:
         """Stop the chain and everything that it started."""
@@ -231,14 +233,7 @@ def _last_words(text: str) -> str:
 
 
 def _stop(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            break
-        os.killpg(process.pid, number)
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            continue
+    stop_group(process, STOP_TIMEOUT_S)
     if process.stdin is not None:
         process.stdin.close()
     log.close()

@@ -1,0 +1,143 @@
+"""`ainur devnet`: a local chain with contracts, funded homes and, if asked for, their daemons."""
+
+import contextlib
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from node.cli.options import AMOUNT, json_option
+from node.cli.output import emit_fields, emit_json, note
+from node.config import set_value
+from node.errors import BadInput, NodeError
+from node.home import Home
+from node.identity import load_seed, peer_id_from_key
+from node.network_file import NetworkFile, save_network
+
+if TYPE_CHECKING:
+    from node.devnet import Devnet
+    from node.processes import Processes
+
+HOMES_MAX = 64
+_WATCH_S = 0.2
+
+
+@click.command()
+@click.option("--homes", type=click.IntRange(0, HOMES_MAX), default=3, show_default=True)
+@click.option("--nodes", is_flag=True, help="Also run a daemon for every home.")
+@click.option("--bond", type=AMOUNT, default="500", show_default=True, help="Bond of each home.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the chain; 0: any.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A new folder for the homes, kept at the end. Else a temporary one.",
+)
+@json_option
+def command(
+    homes: int, nodes: bool, bond: int, port: int, folder: Path | None, as_json: bool
+) -> None:
+    """Run a local chain with contracts and funded homes, until Ctrl-C.
+
+    The chain lives in memory: when it ends, the homes are of no more use. The home `treasury` holds
+    the tokens and votes.
+    """
+    from node.devnet import Devnet
+    from node.processes import Processes
+
+    with _stoppable(), _folder(folder) as root, Devnet(port=port) as devnet:
+        made = _make_homes(devnet, root, homes, bond)
+        with Processes() as processes:
+            if nodes:
+                for home in made:
+                    processes.start_node(home.path)
+            _announce(devnet, root, made, as_json)
+            _watch(devnet, processes)
+
+
+def _make_homes(devnet: "Devnet", root: Path, count: int, bond: int) -> list[Home]:
+    treasury = devnet.treasury_home(root / "treasury")
+    made = [devnet.home(root / f"node{i}", bond_wei=bond) for i in range(1, count + 1)]
+    network = _with_bootstrap(devnet.network, made)
+    for home in (treasury, *made):
+        save_network(home.network, network)
+    save_network(root / "network.json", network)
+    return made
+
+
+def _with_bootstrap(network: NetworkFile, homes: list[Home]) -> NetworkFile:
+    """Give the first home a port of its own and name it as the peer to start from."""
+    if not homes:
+        return network
+    port = free_port()
+    set_value(homes[0].config, "listen_port", str(port))
+    peer_id = peer_id_from_key(load_seed(homes[0].peer_key))
+    return network.with_bootstrap(f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer_id}")
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody uses now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _announce(devnet: "Devnet", root: Path, homes: list[Home], as_json: bool) -> None:
+    network = root / "network.json"
+    if as_json:
+        emit_json(
+            {
+                "endpoint": devnet.endpoint,
+                "network": str(network),
+                "treasury": str(root / "treasury"),
+                "homes": [str(home.path) for home in homes],
+            }
+        )
+    else:
+        emit_fields({"endpoint": devnet.endpoint, "network": str(network)})
+        for path in (root / "treasury", *(home.path for home in homes)):
+            emit_fields({"home": str(path)})
+    note("running until Ctrl-C")
+
+
+def _watch(devnet: "Devnet", processes: "Processes") -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            devnet.require_running()
+            for child in processes.ended():
+                note(f"{child.name} ended ({child.process.returncode}): {child.last_words()}")
+            time.sleep(_WATCH_S)
+
+
+@contextlib.contextmanager
+def _folder(chosen: Path | None) -> Iterator[Path]:
+    if chosen is None:
+        with tempfile.TemporaryDirectory(prefix="ainur-devnet-") as temporary:
+            yield Path(temporary)
+        return
+    if chosen.exists() and any(chosen.iterdir()):
+        raise BadInput(f"The folder {chosen} is not empty.", "Name a new one.")
+    try:
+        chosen.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NodeError(f"{chosen} cannot be made: {error.strerror}.") from None
+    yield chosen.absolute()
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM end us as Ctrl-C does, so that nothing stays behind."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
