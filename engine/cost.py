@@ -66,10 +66,12 @@ def _bytes_moved(program: Program) -> int:
         is_written = index in outputs or node.op not in _NOT_STORED
         if node.op is Op.INPUT or not is_written:
             continue
-        reads = [stored[index]] if node.op in _NOT_STORED else [stored[i] for i in node.inputs]
-        if node.op is Op.GATHER:
-            reads[0] = node.bytes  # rows, not the whole table
-        total += node.bytes + sum(reads)
+        if node.op in _NOT_STORED:
+            total += node.bytes + stored[index]
+        elif node.op is Op.GATHER:  # rows, not the whole table
+            total += 2 * node.bytes + stored[node.inputs[1]]
+        else:
+            total += node.bytes + sum(stored[i] for i in dict.fromkeys(node.inputs))
     return total
 
 

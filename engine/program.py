@@ -204,11 +204,18 @@ class _Reader:
         self._at += count
         return part
 
+    def _byte(self) -> int:
+        at = self._at
+        if at >= len(self._data):
+            raise ProgramError(f"ends at byte {at}, in the middle of a field")
+        self._at = at + 1
+        return self._data[at]
+
     def varint(self) -> int:
         """The next unsigned integer; one in more bytes than it needs is refused."""
         number = 0
         for position in range(_VARINT_BYTES_MAX):
-            (byte,) = self.take(1)
+            byte = self._byte()
             number |= (byte & 0x7F) << (7 * position)
             if byte < 0x80:
                 if byte == 0 and position > 0:

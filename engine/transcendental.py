@@ -122,8 +122,8 @@ def tanh(x: Value) -> Value:
     size = e.absolute(x)
     far = sub(1.0, e.div(2.0, add(_exp(mul(size, 2.0)), 1.0)))
     square = mul(x, x)
-    near = fma(mul(_horner(square, TANH), square), x, x)
-    y = select(e.less(size, 0.625), near, select(e.less(x, 0.0), e.neg(far), far))
+    near = fma(mul(_horner(square, TANH), square), size, size)
+    y = _with_sign_of(x, select(e.less(size, 0.625), near, far))
     return graph.custom(y, lambda g, out: (mul(g, sub(1.0, mul(out, out))),), x)
 
 
@@ -131,16 +131,21 @@ def erf(x: Value) -> Value:
     """The error function, 2 / sqrt(pi) times the integral of exp(-t * t) from 0 to x."""
     x = e.to_float(x)
     size, square = e.absolute(x), mul(x, x)
-    near = fma(_horner(square, ERF_NEAR), x, x)
+    near = fma(_horner(square, ERF_NEAR), size, size)
     upper = fma(size, -1.72853470e-5, 3.83197126e-4)
     lower = fma(size, -3.88396438e-3, 2.42546219e-2)
     tail = _horner(size, (fma(upper, square, lower), -1.06777877e-1, -6.34846687e-1))
     exponent = fma(fma(tail, size, -1.28717512e-1), size, e.neg(size))
     far = sub(1.0, _exp(exponent))
-    signed = select(e.less(x, 0.0), e.neg(far), far)
-    y = select(e.less(ERF_TAIL_EDGE, size), signed, near)
+    y = _with_sign_of(x, select(e.less(ERF_TAIL_EDGE, size), far, near))
     slope = 1.1283791670955126  # 2 / sqrt(pi)
     return graph.custom(y, lambda g, _: (mul(g, mul(_exp(e.neg(square)), slope)),), x)
+
+
+def _with_sign_of(x: Value, size: Value) -> Value:
+    """`size`, which is not negative, with the sign bit of `x`, also of -0."""
+    sign = e.and_(graph.bitcast(x, DType.UINT32), 0x8000_0000)
+    return graph.bitcast(e.or_(graph.bitcast(size, DType.UINT32), sign), DType.FLOAT32)
 
 
 def _horner(x: Value, coefficients: Sequence[Value | float]) -> Value:
