@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from engine import state as tensors
 from examples.digits.model import Sizes, first_round_state, programs
 
-SHUFFLE_SEED, PARAMETER_SEED = 20, 26
+SHUFFLE_SEED, PARAMETER_SEED = 0, 0
 HELD_OUT = 5
 """One digit of this many is for evaluation alone."""
 
