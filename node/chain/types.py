@@ -179,9 +179,9 @@ class Batch:
     seed: bytes
     coordinator: str
     committed_at: int
+    captured: bool
     slots_bitmap: int
     draw_block: int
-    captured: bool
 
 
 @dataclass(frozen=True, slots=True)
