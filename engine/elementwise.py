@@ -135,7 +135,23 @@ def fma(a: Operand, b: Operand, c: Operand) -> Value:
 def div(a: Operand, b: Operand) -> Value:
     """a / b in FLOAT32, correctly rounded."""
     left, right = (to_float(v) for v in match(a, b))
-    return left if graph.is_const(right, 1) else graph.elementwise(Op.DIV, left, right)
+    inverse = _exact_inverse(right)
+    return graph.elementwise(Op.DIV, left, right) if inverse is None else mul(left, inverse)
+
+
+def _exact_inverse(value: Value) -> Value | None:
+    """1 / value for a constant power of two: multiplying by it gives the bits of dividing."""
+    if value.kind is not Op.CONST:
+        return None
+    sign, exponent, fraction = _fields(value.attributes[0])
+    if fraction or not 1 <= exponent <= 253:  # its inverse must be normal, too
+        return None
+    return replace(value, attributes=(sign | (254 - exponent) << 23,))
+
+
+def _fields(bits: int) -> tuple[int, int, int]:
+    """The sign bit, the biased exponent and the fraction of a binary32 number."""
+    return bits & _SIGN_BIT, bits >> 23 & 0xFF, bits & 0x7FFFFF
 
 
 def floor_div(a: Operand, b: Operand) -> Value:

@@ -6,6 +6,7 @@ from statically known addresses; addressing by data is `engine.folds.rows`.
 
 from collections.abc import Sequence
 from math import prod
+from operator import index
 from types import EllipsisType
 from typing import TypeAlias
 
@@ -104,9 +105,9 @@ def flip(value: Value, axes: int | Sequence[int] | None) -> Value:
     return graph.slice_(value, starts, steps, value.shape)
 
 
-def getitem(value: Value, index: Index) -> Value:
+def getitem(value: Value, key: Index) -> Value:
     """numpy's basic indexing."""
-    items = _full_index(value, index if isinstance(index, tuple) else (index,))
+    items = _full_index(value, key if isinstance(key, tuple) else (key,))
     starts, steps, counts, shape = [], [], [], []
     axis = 0
     for item in items:
@@ -142,9 +143,13 @@ def _range(item: int | slice, n: int, shape: Shape) -> tuple[int, int, int]:
         if not chosen:
             raise UsageError(f"{item} of an axis of length {n} in {shape} is empty")
         return chosen.start, chosen.step, len(chosen)
-    if not -n <= item < n:
-        raise UsageError(f"index {item} is out of range for an axis of length {n} in {shape}")
-    return item % n, 1, 1
+    try:
+        place = index(item)
+    except TypeError:
+        raise UsageError(f"an index must be an integer or a slice, not {item!r}") from None
+    if not -n <= place < n:
+        raise UsageError(f"index {place} is out of range for an axis of length {n} in {shape}")
+    return place % n, 1, 1
 
 
 def cat(values: Sequence[Value], axis: int) -> Value:

@@ -45,7 +45,7 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_value", "grad", "requires_grad")
-    __array_priority__ = 1000  # numpy scalars on the left of an operator leave it to us
+    __array_ufunc__ = None  # numpy leaves an operator with a tensor on the right to us
     __hash__ = object.__hash__
 
     def __init__(
@@ -171,8 +171,10 @@ class Tensor:
     @staticmethod
     def full(shape: Sequence[int], number: Scalar, dtype: DType | None = None) -> "Tensor":
         """A tensor filled with a number."""
-        kind = dtype or {bool: DType.BOOL, int: DType.INT32}.get(type(number), DType.FLOAT32)
-        return Tensor.of(graph.const(number, kind, shape))
+        plain = _raw(number)
+        assert not isinstance(plain, Value)
+        kind = dtype or {bool: DType.BOOL, int: DType.INT32}.get(type(plain), DType.FLOAT32)
+        return Tensor.of(graph.const(plain, kind, shape))
 
     @staticmethod
     def zeros(*shape: int, dtype: DType = DType.FLOAT32) -> "Tensor":
@@ -467,7 +469,7 @@ def _raw(operand: Operand) -> "Value | bool | int | float":
     if isinstance(operand, Tensor):
         return operand.value
     if isinstance(operand, np.generic):
-        return _value_of(operand)
+        operand = operand.item()
     if isinstance(operand, (bool, int, float)):
         return operand
     raise UsageError(f"an operand must be a Tensor or a number, not {type(operand).__name__}")

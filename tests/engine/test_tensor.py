@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import DType, Tensor, UsageError
+from engine import DType, Tensor, TensorType, UsageError, trace
+from engine.ops import Op
 
 RNG = np.random.default_rng(7)
 A = RNG.standard_normal((3, 4)).astype(np.float32)
@@ -27,7 +28,10 @@ def check(tensor, expected, rtol=0.0):
     else:
         np.testing.assert_array_equal(actual, expected)
         if actual.dtype == np.float32:
-            np.testing.assert_array_equal(np.signbit(actual), np.signbit(expected))
+            is_number = ~np.isnan(expected)
+            np.testing.assert_array_equal(
+                np.signbit(actual[is_number]), np.signbit(expected[is_number])
+            )
 
 
 @pytest.mark.parametrize(
@@ -268,6 +272,30 @@ def test_promotion():
     assert (integer.cast(DType.UINT32) + 1).dtype is DType.UINT32
 
 
+def test_numpy_numbers_are_numbers():
+    """A numpy scalar beside a tensor is a Python number, on either side, also while tracing."""
+    program = trace(
+        lambda i: {"y": np.float32(2) * i["x"][np.int64(1)] + np.float64(1)},
+        {"x": TensorType(DType.FLOAT32, (2, 3))},
+    )
+    assert program.output_types == {"y": (DType.FLOAT32, (3,))}
+    assert Tensor.full((2,), np.int64(3)).dtype is DType.INT32
+
+
+@pytest.mark.parametrize(
+    "divisor", [2.0, -16.0, 2.0**-126, 2.0**126, 2.0**127, 2.0**-149, 3.0, 0.0]
+)
+def test_division_by_a_constant_keeps_the_bits_of_division(divisor):
+    """A power of two is multiplied by its inverse where that is exact, which no bit shows."""
+    x = np.concatenate([SPECIAL, RNG.integers(0, 2**32, 500, dtype=np.uint32).view(np.float32)])
+    with np.errstate(all="ignore"):
+        check(Tensor(x) / divisor, x / np.float32(divisor))
+    is_multiplied = trace(
+        lambda i: {"y": i["x"] / divisor}, {"x": TensorType(DType.FLOAT32, ())}
+    ).nodes[-1].op is Op.MUL  # fmt: skip
+    assert is_multiplied == (divisor in (2.0, -16.0, 2.0**-126, 2.0**126))
+
+
 def test_data_is_copied():
     """Changing the array that a tensor was made from does not change the tensor."""
     array = np.ones(2, np.float32)
@@ -290,6 +318,7 @@ def test_data_is_copied():
         (lambda: Tensor(A).sum((0, -2)), "twice"),
         (lambda: Tensor(A)[3], r"index 3 is out of range for an axis of length 3"),
         (lambda: Tensor(A)[2:2], "empty"),
+        (lambda: Tensor(A)[1.0], "not 1.0"),
         (lambda: Tensor(A)[0, 0, 0], "too many"),
         (lambda: Tensor(A).expand(3, 5), "broadcast"),
         (lambda: Tensor.zeros(0, 3), "dimension below 1"),
