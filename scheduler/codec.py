@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from typing import Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from scheduler.blob_ref import BlobRef
 from scheduler.errors import JournalError
@@ -28,7 +28,8 @@ ITEMS_MAX = 8192
 
 EVENTS: Final = {kind.__name__: kind for kind in get_args(Event)}
 
-Plain = None | bool | int | str | list["Plain"] | dict[str, "Plain"]
+Plain = JsonValue
+_OBJECT: Final[TypeAdapter[dict[str, Plain]]] = TypeAdapter(dict[str, Plain])
 T = TypeVar("T")
 
 
@@ -106,12 +107,11 @@ def _load(data: bytes) -> dict[str, Plain]:
     if len(data) > RECORD_BYTES_MAX:
         raise JournalError(f"a record of {len(data)} bytes is over the limit {RECORD_BYTES_MAX}")
     try:
-        plain = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise JournalError(f"a record of {len(data)} bytes is not JSON: {error}") from None
-    if not isinstance(plain, dict):
-        raise JournalError("a record is not a JSON object")
-    return plain
+        # Not json.loads: nested deeply enough, a damaged record would overflow the stack.
+        return _OBJECT.validate_json(data)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise JournalError(f"a record of {len(data)} bytes is no JSON object: {reason}") from None
 
 
 # --- Out ---

@@ -1,7 +1,8 @@
 """A node that coordinates: drives the state machine as its documentation says, and crashes.
 
-Durable: the journal and the blob store. Everything else is lost in a crash, which may strike before,
-within or after the append of a record. Every adopted state is checked against what was promised.
+Durable: the journal and the blob store. Everything else is lost in a crash, which may strike
+before, within or after the append of a record. Every adopted state is checked against what was
+promised.
 """
 
 from collections.abc import Callable
@@ -121,9 +122,7 @@ class Host:
         self.feed(NodeRestarted())
         self.cursor = 0
         self._read_chain()
-        if self.working:
-            assert self.state is not None
-            self._carry_out(pending(self.state))
+        self._carry_out(pending(self.state))
 
     def _torn(self) -> bool:
         return replay(self.journal).torn

@@ -24,9 +24,9 @@ from scheduler.terms import Claim, Position, UnitRef, Wallet
 from tests.simulation import truth
 from tests.simulation.loop import Loop
 
-AUDIT_MS, OPEN_MS, CHALLENGE_MS, LEASE_MS = 6_000, 3_000, 4_000, 30_000
+AUDIT_MS, OPEN_MS, CHALLENGE_MS, LEASE_MS = 6_000, 3_000, 4_000, 15_000
 REDRAWS_MAX = 3
-BOND_LIVES = 2
+BOND_LIVES = 1
 
 
 class Revert(Exception):

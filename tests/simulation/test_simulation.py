@@ -11,8 +11,8 @@ from scheduler.commands import Outcome
 from scheduler.coordinator import digest, replay
 from tests.simulation import truth
 from tests.simulation.ledger import Odds
-from tests.simulation.world import Scenario, World
 from tests.simulation.worker import Traits
+from tests.simulation.world import Scenario, World
 
 HONEST = Traits()
 VILLAINS = (
@@ -34,14 +34,14 @@ def scenario(seed: int) -> Scenario:
     villains = [random.choice(VILLAINS) for _ in range(random.randint(1, 4))]
     return Scenario(
         seed=seed,
-        rounds=random.randint(1, 3),
+        rounds=random.randint(1, 4),
         slots=random.randint(1, 6),
         workers=(HONEST, HONEST, *villains),
-        faults_ms=random.choice((10_000, 30_000, 60_000)),
+        faults_ms=random.choice((10_000, 40_000, 80_000)),
         loss=random.choice((0.0, 0.1, 0.3)),
-        crash=random.choice((0.0, 0.02, 0.1)),
-        outage_ms=random.choice((1_000, 5_000, 50_000)),
-        hosts=random.choice((1, 2)),
+        crash=random.choice((0.0, 0.02, 0.1, 0.1)),
+        outage_ms=random.choice((1_000, 5_000, 60_000, 60_000)),
+        hosts=random.choice((1, 2, 2)),
         odds=Odds(
             drawn=random.choice((1.0, 1.0, 0.4)),
             auditor_silent=random.choice((0.0, 0.3)),

@@ -1,0 +1,217 @@
+"""A coordinator under test: feeds events, checks what must hold after each, remembers commands."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from scheduler.blob_ref import BlobRef
+from scheduler.codec import Entry, decode, decode_state, encode, encode_state
+from scheduler.commands import AcceptCommit, AssignUnit, Command
+from scheduler.coordinator import digest, handle, pending, start
+from scheduler.events import (
+    CombineFinished,
+    CoordinationStarted,
+    Event,
+    PeerAppeared,
+    ResultStored,
+    RoundCommittedOnChain,
+    UnitCommitted,
+    UnitDisputed,
+    UnitDrawn,
+    UnitPassed,
+    UnitRequested,
+    UnitVerified,
+)
+from scheduler.state import Slot, SlotStatus, claim_of, invariants
+from scheduler.terms import JobTerms, PeerId, Policy, Position, UnitRef, Wallet
+
+START_MS = 1_000_000
+TIMEOUT_MS = 60_000
+MEMORY_BYTES = 1_000
+CHECKPOINT = bytes(32)
+BLOB = BlobRef.of(b"checkpoint")
+AUDITOR = Wallet("0xauditor")
+
+C = TypeVar("C", bound=Command)
+
+
+def peer(name: str) -> PeerId:
+    return PeerId(f"peer-{name}")
+
+
+def wallet(name: str) -> Wallet:
+    return Wallet(f"0x{name}")
+
+
+def root(name: str, unit: UnitRef) -> bytes:
+    return hashlib.sha256(f"{name} {unit}".encode()).digest()
+
+
+def blob(name: str, unit: UnitRef) -> BlobRef:
+    return BlobRef.of(f"{name} {unit}".encode())
+
+
+def commit(name: str, unit: UnitRef) -> UnitCommitted:
+    """What the peer of this name commits to."""
+    return UnitCommitted(
+        peer(name), unit, root(name, unit), wallet(name).encode(), b"signed", blob(name, unit)
+    )
+
+
+class Machine:
+    """One coordination. `at` is where the next event of the chain stands."""
+
+    def __init__(self, slots: int = 2, rounds: int = 2, policy: Policy | None = None) -> None:
+        terms = JobTerms(b"j" * 32, rounds, slots, TIMEOUT_MS, 500, policy or Policy())
+        self.now_ms = START_MS
+        self.begun = CoordinationStarted(terms, 0, CHECKPOINT, BLOB)
+        self.journal = [encode(Entry(self.now_ms, 0, self.begun))]
+        self.state, self.commands = start(self.begun, self.now_ms)
+        self.block = 0
+
+    # --- Driving ---
+
+    def feed(self, event: Event, after_ms: int = 0, seed: int = 0) -> tuple[Command, ...]:
+        """Handle an event; check purity, invariants, encoding and the rule of standing commands."""
+        self.now_ms += after_ms
+        before = digest(self.state)
+        stood = set(pending(self.state))
+        new, commands = handle(self.state, event, self.now_ms, seed)
+        assert digest(self.state) == before
+        assert invariants(new) == []
+        assert decode_state(encode_state(new)) == new
+        assert set(pending(new)) <= stood | set(commands)
+        if new is self.state:
+            assert stood == set(pending(new))
+        else:
+            entry = Entry(self.now_ms, seed, event)
+            assert decode(encode(entry)) == entry
+            self.journal.append(encode(entry))
+        self.state, self.commands = new, commands
+        return commands
+
+    def at(self) -> Position:
+        self.block += 1
+        return Position(self.block, 0)
+
+    def issued(self, kind: type[C]) -> list[C]:
+        """The commands of a kind that the last event called for."""
+        return [command for command in self.commands if isinstance(command, kind)]
+
+    def only(self, kind: type[C]) -> C:
+        """The one command of a kind that the last event called for."""
+        (command,) = self.issued(kind)
+        return command
+
+    # --- Reading ---
+
+    def slot(self, index: int = 0) -> Slot:
+        return self.state.slots[index]
+
+    def unit(self, index: int = 0) -> UnitRef:
+        return UnitRef(self.state.round, index, self.slot(index).attempt)
+
+    def statuses(self) -> list[SlotStatus]:
+        return [slot.status for slot in self.state.slots]
+
+    # --- Steps of a job ---
+
+    def join(self, *names: str, active: bool = True) -> None:
+        for name in names:
+            self.feed(PeerAppeared(peer(name), wallet(name), active))
+
+    def request(
+        self, name: str, holding: Sequence[UnitRef] = (), after_ms: int = 0, seed: int = 0
+    ) -> tuple[Command, ...]:
+        event = UnitRequested(peer(name), MEMORY_BYTES, tuple(holding))
+        return self.feed(event, after_ms, seed)
+
+    def assign(self, *names: str) -> None:
+        """The free slots, lowest first, to these peers, which join if need be."""
+        for name in names:
+            if all(row.peer != peer(name) for row in self.state.peers):
+                self.join(name)
+            self.request(name, self.held(name))
+            assert self.issued(AssignUnit), f"{name} got no unit: {self.commands}"
+
+    def held(self, name: str) -> list[UnitRef]:
+        return [
+            self.unit(slot.index)
+            for slot in self.state.slots
+            if any(assignment.wallet == wallet(name) for assignment in slot.assignments)
+        ]
+
+    def receipted(self, name: str, index: int = 0) -> UnitRef:
+        """A commit by a peer to a slot that it holds, or that is the lowest free one."""
+        unit = self.unit(index)
+        if unit not in self.held(name):
+            self.assign(name)
+        self.feed(commit(name, unit))
+        self.only(AcceptCommit)
+        return unit
+
+    def stored(self, name: str, index: int = 0) -> UnitRef:
+        unit = self.receipted(name, index)
+        self.feed(ResultStored(unit, blob(name, unit)))
+        return unit
+
+    def submitted(self, *names: str) -> None:
+        """Fill every slot, slot i by the peer names[i]."""
+        self.assign(*names)
+        for index, name in enumerate(names):
+            self.stored(name, index)
+
+    def committed(self, *names: str) -> None:
+        self.submitted(*names)
+        self.claim_on_chain()
+
+    def claim_on_chain(self) -> None:
+        """The chain takes what was submitted."""
+        claims = tuple(
+            claim_of(slot) for slot in self.state.slots if slot.status is SlotStatus.SUBMITTED
+        )
+        batch = self.state.batches
+        self.feed(RoundCommittedOnChain(self.at(), self.state.round, batch, claims))
+
+    def drawn(self, index: int = 0, due_ms: int = 10_000) -> None:
+        due_ms += self.now_ms
+        self.feed(UnitDrawn(self.at(), self.unit(index), AUDITOR, due_ms))
+
+    def passed(self, index: int = 0) -> None:
+        self.feed(UnitPassed(self.at(), self.unit(index), self.now_ms + 5_000))
+
+    def verified(self, index: int = 0) -> None:
+        self.drawn(index)
+        self.feed(UnitVerified(self.at(), self.unit(index), self.now_ms + 5_000))
+
+    def disputed(self, index: int = 0) -> None:
+        self.drawn(index)
+        self.feed(UnitDisputed(self.at(), self.unit(index)))
+
+    def settled(self, *names: str) -> None:
+        """Every slot passed."""
+        self.committed(*names)
+        for index in range(len(names)):
+            self.passed(index)
+
+    def combined(self, checkpoint: bytes = b"c" * 32) -> None:
+        self.feed(CombineFinished(self.state.round, self.state.generation, checkpoint, BLOB))
+
+    def bring(self, status: SlotStatus) -> None:
+        """Bring slot 0 of a two-slot machine to this status."""
+        order = list(SlotStatus)
+        if status in {SlotStatus.RECEIPTED, SlotStatus.STORED}:
+            self.receipted("a") if status is SlotStatus.RECEIPTED else self.stored("a")
+        elif status is not SlotStatus.OPEN:
+            self.submitted("a", "other")
+        if order.index(status) >= order.index(SlotStatus.COMMITTED):
+            self.claim_on_chain()
+        last: dict[SlotStatus, Callable[[], None]] = {
+            SlotStatus.DRAWN: self.drawn,
+            SlotStatus.DISPUTED: self.disputed,
+            SlotStatus.PASSED: self.passed,
+            SlotStatus.VERIFIED: self.verified,
+        }
+        if status in last:
+            last[status]()
+        assert self.slot().status is status

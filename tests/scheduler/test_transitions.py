@@ -1,0 +1,117 @@
+"""The table of moves: every pair of status and event, legal or not."""
+
+from collections.abc import Callable
+
+import pytest
+
+from scheduler.errors import IllegalEvent
+from scheduler.events import (
+    AuditAdvanced,
+    CommitRefused,
+    Event,
+    ResultFault,
+    ResultRefused,
+    ResultStored,
+    RoundCommittedOnChain,
+    UnitCommitted,
+    UnitDisputed,
+    UnitDrawn,
+    UnitFaulted,
+    UnitPassed,
+    UnitVerified,
+    UnitVoided,
+)
+from scheduler.state import SlotStatus
+from scheduler.terms import Claim
+from scheduler.transitions import SLOT_MOVES
+from tests.scheduler.machine import AUDITOR, Machine, blob, commit, peer, root, wallet
+
+SLOT = 0
+
+
+def claim_of_another(machine: Machine) -> RoundCommittedOnChain:
+    unit = machine.unit(SLOT)
+    claim = Claim(SLOT, unit.attempt, wallet("b"), root("b", unit), b"b", b"signed")
+    return RoundCommittedOnChain(machine.at(), unit.round, machine.state.batches, (claim,))
+
+
+def of_unit(kind: Callable[..., Event], *rest: object) -> Callable[[Machine], Event]:
+    return lambda machine: kind(machine.at(), machine.unit(SLOT), *rest)
+
+
+MAKE: dict[type, Callable[[Machine], Event]] = {
+    UnitCommitted: lambda machine: commit("a", machine.unit(SLOT)),
+    ResultStored: lambda m: ResultStored(m.unit(SLOT), blob("a", m.unit(SLOT))),
+    ResultRefused: lambda m: ResultRefused(
+        m.unit(SLOT), blob("a", m.unit(SLOT)), peer("a"), ResultFault.UNAVAILABLE
+    ),
+    CommitRefused: lambda machine: CommitRefused(machine.state.round, "reverted"),
+    RoundCommittedOnChain: claim_of_another,
+    UnitDrawn: of_unit(UnitDrawn, AUDITOR, 9_999_999),
+    AuditAdvanced: of_unit(AuditAdvanced, 9_999_999),
+    UnitPassed: of_unit(UnitPassed, 0),
+    UnitVerified: of_unit(UnitVerified, 0),
+    UnitDisputed: of_unit(UnitDisputed),
+    UnitFaulted: of_unit(UnitFaulted, wallet("a")),
+    UnitVoided: of_unit(UnitVoided),
+}
+CHAIN = {
+    RoundCommittedOnChain,
+    UnitDrawn,
+    AuditAdvanced,
+    UnitPassed,
+    UnitVerified,
+    UnitDisputed,
+    UnitFaulted,
+    UnitVoided,
+}
+PAIRS = [(status, kind) for kind in MAKE for status in SlotStatus]
+LEGAL = [(status, kind) for status, kind in PAIRS if status in SLOT_MOVES[kind]]
+ILLEGAL = [(status, kind) for status, kind in PAIRS if status not in SLOT_MOVES[kind]]
+
+
+def machine_with(status: SlotStatus, kind: type) -> Machine:
+    """Slot 0 at this status by peer a; slot 1 not ready for the chain until slot 0 is."""
+    machine = Machine(slots=2)
+    machine.bring(status)
+    if kind is UnitCommitted and status is SlotStatus.OPEN:
+        machine.join("a")
+        machine.request("a")
+    return machine
+
+
+def names(value: object) -> str:
+    return value.__name__ if isinstance(value, type) else str(value)
+
+
+def test_table_covers_every_event_about_a_slot() -> None:
+    """Whoever adds an event about slots adds its moves, and a way to try them here."""
+    assert set(SLOT_MOVES) == set(MAKE)
+
+
+@pytest.mark.parametrize(("status", "kind"), LEGAL, ids=names)
+def test_legal_event_moves_slot_as_the_table_says(status: SlotStatus, kind: type) -> None:
+    """And no other slot moves with it."""
+    machine = machine_with(status, kind)
+    attempt = machine.slot(SLOT).attempt
+    other = machine.slot(1).status
+    machine.feed(MAKE[kind](machine))
+    expected = SLOT_MOVES[kind][status]
+    assert machine.slot(SLOT).status is expected
+    assert machine.slot(SLOT).attempt == attempt + (kind in {UnitFaulted, UnitVoided})
+    if kind is not CommitRefused:
+        assert machine.slot(1).status is other
+
+
+@pytest.mark.parametrize(("status", "kind"), ILLEGAL, ids=names)
+def test_illegal_event_changes_nothing(status: SlotStatus, kind: type) -> None:
+    """The chain's is an error; a report that came too late and a peer out of turn are not."""
+    machine = machine_with(status, kind)
+    before = machine.state
+    event = MAKE[kind](machine)
+    if kind in CHAIN:
+        with pytest.raises(IllegalEvent, match=kind.__name__):
+            machine.feed(event)
+    else:
+        machine.feed(event)
+    assert machine.state is before
