@@ -1,3 +1,4 @@
+import { globSync } from "node:fs";
 import { createRequire } from "node:module";
 
 import { defineConfig } from "hardhat/config";
@@ -19,18 +20,31 @@ const compiler = {
   },
 };
 
+// Tests deploy the contracts from their artifacts, so they are tested as they are shipped, and the tests themselves
+// need no optimizer: that saves most of the time of a build.
+const plain = { ...compiler, settings: { evmVersion: "prague" } };
+const tests = globSync("tests/contracts/**/*.sol", { cwd: import.meta.dirname });
+const overrides = Object.fromEntries(tests.map((path) => [path, plain]));
+
 export default defineConfig({
   plugins: [nodeTestRunner],
   solidity: {
     profiles: {
-      default: { compilers: [compiler] },
-      production: { compilers: [compiler] },
+      default: { compilers: [compiler], overrides },
+      production: { compilers: [compiler], overrides },
     },
     npmFilesToBuild: ["@openzeppelin/contracts/governance/TimelockController.sol"],
   },
   paths: {
     sources: "contracts",
     tests: { solidity: "tests/contracts", nodejs: "tests/contracts" },
+  },
+  test: {
+    solidity: {
+      fsPermissions: { readFile: ["tests/vectors/contracts.json"] },
+      fuzz: { runs: 128, seed: "0x41696e7572" },
+      invariant: { runs: 12, depth: 120, failOnRevert: true },
+    },
   },
   networks: {
     // `hardhat node`: a transaction is mined at once, and time goes on without any, as on a public chain.

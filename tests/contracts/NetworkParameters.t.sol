@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+
+import {INetworkParameters} from "../../contracts/interfaces/INetworkParameters.sol";
+import {PARAMETER_COUNT, Parameter} from "../../contracts/types/Parameter.sol";
+import {Stage} from "./helpers/Stage.sol";
+import {VM} from "./helpers/Vm.sol";
+
+/// @notice Values, bounds, owner.
+contract NetworkParametersTest is Stage {
+    function setUp() public {
+        stage(0);
+    }
+
+    /// @notice The constructor's array fills the enum in order.
+    function test_constructor_values_areInEnumOrder() public view {
+        uint256[] memory expected = net.defaults();
+        uint256[] memory all = parameters.all();
+        same(all.length, PARAMETER_COUNT, "count");
+        for (uint256 i = 0; i < PARAMETER_COUNT; ++i) {
+            same(parameters.get(Parameter(i)), expected[i], "value");
+            same(all[i], expected[i], "all");
+        }
+    }
+
+    /// @notice The enum has as many members as the constant says.
+    function test_enum_count_matches() public pure {
+        same(uint256(type(Parameter).max) + 1, PARAMETER_COUNT, "count");
+    }
+
+    /// @notice Whatever the owner tries, a value stays within its bounds and the exposure stays covered.
+    function testFuzz_set_anyValue_staysInBounds(uint8 which, uint256 value) public {
+        Parameter parameter = Parameter(which % PARAMETER_COUNT);
+        (uint256 min, uint256 max) = parameters.bounds(parameter);
+        check(min < max, "a range");
+        uint256 before = parameters.get(parameter);
+        try parameters.set(parameter, value) {
+            same(parameters.get(parameter), value, "set");
+        } catch {
+            same(parameters.get(parameter), before, "kept");
+        }
+        uint256 now_ = parameters.get(parameter);
+        check(min <= now_ && now_ <= max, "bounds");
+        check(parameters.get(Parameter.UnbondDelayS) >= parameters.exposureS(), "covered");
+    }
+
+    /// @notice Both bounds of every parameter are enforced at the edge.
+    function test_set_outOfBounds_isRefused() public {
+        for (uint256 i = 0; i < PARAMETER_COUNT; ++i) {
+            Parameter parameter = Parameter(i);
+            (uint256 min, uint256 max) = parameters.bounds(parameter);
+            VM.expectRevert(
+                abi.encodeWithSelector(INetworkParameters.OutOfBounds.selector, parameter, max + 1, min, max)
+            );
+            parameters.set(parameter, max + 1);
+            if (min == 0) continue;
+            VM.expectRevert(
+                abi.encodeWithSelector(INetworkParameters.OutOfBounds.selector, parameter, min - 1, min, max)
+            );
+            parameters.set(parameter, min - 1);
+        }
+    }
+
+    /// @notice Bonds cannot leave before a fault can be proved, from whichever side one tries.
+    function test_set_unbondDelayBelowExposure_isRefused() public {
+        uint256 exposure = parameters.exposureS();
+        same(exposure, 4 * (100 + 2 * 50) + 30 + 100 + 50, "sum of the windows");
+        VM.expectRevert(
+            abi.encodeWithSelector(INetworkParameters.UnbondDelayTooShort.selector, exposure - 1, exposure)
+        );
+        parameters.set(Parameter.UnbondDelayS, exposure - 1);
+        parameters.set(Parameter.UnbondDelayS, exposure);
+        VM.expectRevert(
+            abi.encodeWithSelector(INetworkParameters.UnbondDelayTooShort.selector, exposure, exposure + 1)
+        );
+        parameters.set(Parameter.ChallengeWindowS, 31);
+    }
+
+    /// @notice Only the owner sets.
+    function test_set_stranger_isRefused() public {
+        VM.prank(submitter);
+        VM.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, submitter));
+        parameters.set(Parameter.LeaseS, 60);
+    }
+}
