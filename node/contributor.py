@@ -36,6 +36,7 @@ from scheduler.terms import UnitRef
 log = logging.getLogger(__name__)
 
 IDLE_S = 1.0
+CATCH_UP_S = 10.0
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 15.0
 
 AskCoordinator = Callable[[JobView, Message], Awaitable[Message]]
@@ -128,6 +129,7 @@ class Contributor:
             return
         assigned = expect(answer, UnitAssigned)
         unit = UnitRef(assigned.unit.round, assigned.unit.slot, assigned.unit.attempt)
+        await self._catch_up(job, unit.round)
         if unit.round != job.open_round or unit.slot >= job.slots:
             raise PeerFault(f"the coordinator assigned unit {unit}, round {job.open_round} is open")
         self.counts.activity = f"computing round {unit.round + 1}, slot {unit.slot}"
@@ -137,6 +139,12 @@ class Contributor:
             self.counts.lost += 1
             raise
         await self._commit(job, commit)
+
+    async def _catch_up(self, job: JobView, round: int) -> None:
+        """Wait for our own view of the chain, which may be a moment behind the coordinator's."""
+        with trio.move_on_after(CATCH_UP_S):
+            while job.open_round < round:
+                await self._watch.changed(CATCH_UP_S)
 
     async def _compute_unit(
         self, job: JobView, unit: UnitRef, assigned: UnitAssigned

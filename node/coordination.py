@@ -316,7 +316,7 @@ class Coordination:
             self._feed_connections()
             if self.job.holder and self.job.holder != self._signer.address:
                 self._feed(LeaseLost())
-            elif self._watch.chain_time_s() >= self.job.deadline_s:
+            elif await self._tasks.is_expired(self.job):
                 self._feed(JobExpired())
             else:
                 self._feed(Tick())

@@ -65,6 +65,19 @@ class Tasks:
         self._compute, self._recompute, self._fetch = compute, recompute, fetch
         self._peer_id = peer_id
 
+    async def is_expired(self, job: JobView) -> bool:
+        """Whether the deadline has passed and the escrow takes no more work for the job."""
+        if job.is_over or self._watch.chain_time_s() < job.deadline_s:
+            return False
+        job_id = JobId(job.job_id)
+        try:
+            started = await self._chain.read(self._chain.sync.ledger.round_started, job_id)
+            accepts = self._chain.sync.escrow.accepts_work
+            return not await self._chain.read(accepts, job_id, started)
+        except NodeError as error:
+            log.info("whether job %s has expired is unknown: %s", job.job_id.hex()[:12], error)
+            return False
+
     async def attempt(
         self, job: JobView, manifest: Manifest, command: StandingCommand
     ) -> Event | None:

@@ -61,7 +61,25 @@ class Leases:
                         nursery.start_soon(self._coordinate, job, coordination)
                     elif self._should_take(job):
                         await self._take(job)
+                await self._settle_jobs()
                 await self._watch.changed(LOOK_S)
+
+    async def _settle_jobs(self) -> None:
+        """Close the books of jobs that are over: whoever coordinated one last refunds the rest."""
+        now = trio.current_time()
+        for job in list(self._watch.ledger.jobs.values()):
+            ours = job.holder == self._wallet and not job.settled
+            ended = job.is_over or self._watch.chain_time_s() >= job.deadline_s
+            if not (ours and ended) or now < self._retry_at.get(job.job_id, 0.0):
+                continue
+            self._retry_at[job.job_id] = now + RETRY_S
+            escrow, job_id = self._chain.sync.escrow, JobId(job.job_id)
+            try:
+                at_s = await self._chain.read(escrow.settleable_at, job_id)
+                if self._watch.chain_time_s() >= at_s:
+                    await self._chain.send(escrow.settle(job_id))
+            except NodeError as error:
+                log.info("job %s is not settled yet: %s", job.job_id.hex()[:12], error)
 
     async def _coordinate(self, job: JobView, coordination: Coordination) -> None:
         log.info("coordinating job %s", job.job_id.hex()[:12])

@@ -23,7 +23,7 @@ class JobState(StrEnum):
     FUNDED = "funded"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
-    SETTLED = "settled"
+    EXPIRED = "expired"
 
 
 class UnitState(StrEnum):
@@ -98,6 +98,8 @@ class JobView:
     refunded_wei: int = 0
     paid_wei: int = 0
     fees_wei: int = 0
+    settled: bool = False
+    """Whether the rest was refunded: nothing more happens to it."""
     log: list[Event] = field(default_factory=list)
     """Every event of the job's rounds and units, in order: what a coordinator replays."""
 
@@ -226,8 +228,9 @@ class Ledger:
             case on_chain.JobCompleted():
                 job.state = JobState.COMPLETED
             case on_chain.JobSettled():
+                job.settled = True
                 if job.state is JobState.FUNDED:
-                    job.state = JobState.SETTLED
+                    job.state = JobState.EXPIRED
                 self._forget_units(job)
             case on_chain.JobRefunded():
                 job.refunded_wei += event.amount
