@@ -8,7 +8,7 @@ been enqueued can be handed out again at once. What a driver raises leaves here 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -20,15 +20,15 @@ from engine.arithmetic import canonical_input
 from engine.backend import Buffer, DeviceInfo, checked_inputs
 from engine.dtypes import DType, from_numpy
 from engine.errors import DeviceError, UsageError
-from engine.expressions import PRELUDE
+from engine.expressions import PRELUDE, SOFTWARE_PRELUDE
 from engine.kernels import KernelSource, Target, generate
 from engine.matmul import PRELUDE as MATMUL_PRELUDE
 from engine.program import Program
 from engine.schedule import schedule
+from engine.vectors import check_device
 
 Array: TypeAlias = NDArray[np.generic]
 
-_CORRECT_ROUNDING = "-cl-fp32-correctly-rounded-divide-sqrt"
 _POCL = "Portable Computing Language"
 
 
@@ -105,7 +105,9 @@ class DeviceBuffer:
 class OpenCLBackend:
     """One device with its context, its queue and its memory."""
 
-    def __init__(self, device: cl.Device, info: DeviceInfo, options: Sequence[str]) -> None:
+    def __init__(
+        self, device: cl.Device, info: DeviceInfo, options: Sequence[str], prelude: str = ""
+    ) -> None:
         self.name = f"{info.platform} / {info.name}"
         self.info = info
         self.target = Target(info.kind != "cpu", info.compute_units)
@@ -116,6 +118,7 @@ class OpenCLBackend:
             allocator = cl.tools.ImmediateAllocator(self.queue)
             self._pool = cl.tools.MemoryPool(allocator, leading_bits_in_bin_id=4)
         self._options = list(options)
+        self._prelude = prelude + PRELUDE + MATMUL_PRELUDE
         self._loaded: WeakValueDictionary[bytes, OpenCLProgram] = WeakValueDictionary()
 
     def load(self, program: Program) -> "OpenCLProgram":
@@ -140,7 +143,8 @@ class OpenCLBackend:
         """Uninitialised device memory, given back with the last reference to it."""
         self.check_fits(size)
         with _device_errors(f"{self.name}: allocating {size} bytes"):
-            return self._pool.allocate(size)
+            # The stubs do not know that pooled memory can be bound and copied like any other.
+            return cast(cl.Buffer, self._pool.allocate(size))
 
     def check_fits(self, *sizes: int) -> None:
         """Raise DeviceError, before anything is allocated, if these buffers would not fit."""
@@ -157,9 +161,11 @@ class OpenCLBackend:
             )
 
     def build(self, source: str) -> cl.Program:
-        """Compile OpenCL C."""
+        """Compile kernels."""
         with _device_errors(f"{self.name}: building"):
-            return cl.Program(self.context, source).build(self._options)
+            program: cl.Program = cl.Program(self.context, self._prelude + source)
+            program.build(self._options)
+            return program
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +202,7 @@ class OpenCLProgram:
         for source in sources:
             names.setdefault(source.text, f"k{len(names)}")
         text = "\n".join(text.replace("NAME", name, 1) for text, name in names.items())
-        built = self._backend.build(PRELUDE + MATMUL_PRELUDE + text)
+        built = self._backend.build(text)
         launches = []
         with _device_errors(f"{self._backend.name}: preparing kernels"):
             for source in sources:
@@ -274,25 +280,60 @@ def _take_slot(size: int, sizes: list[int], free: list[int]) -> int:
     return slot
 
 
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """A way to get the defined bits from a driver."""
+
+    options: tuple[str, ...]
+    prelude: str = ""
+
+
 _opened: dict[int, OpenCLBackend] = {}
 
 
 def open_device(index: int) -> OpenCLBackend:
-    """The backend for a device, checked against the golden vectors once per process."""
+    """The backend for a device, checked against the golden vectors once per process.
+
+    Raises DeviceError, with the differences, if no way of compiling for it gives the defined bits.
+    """
     if index not in _opened:
-        device = _devices()[index]
-        _opened[index] = OpenCLBackend(device, _describe(index, device), _options(device)[0])
+        _opened[index] = _open(_devices()[index], index)
     return _opened[index]
 
 
-def _options(device: cl.Device) -> list[list[str]]:
-    """Build options to try, the fastest first.
+def _open(device: cl.Device, index: int) -> OpenCLBackend:
+    info = _describe(index, device)
+    reasons: list[str] = []
+    for variant in _variants(device):
+        backend = OpenCLBackend(device, info, variant.options, variant.prelude)
+        try:
+            failures = check_device(backend)
+        except DeviceError as error:
+            reasons.append(str(error))
+            continue
+        if not failures:
+            return backend
+        reasons.append(f"{failures[0]} (and {len(failures) - 1} more)")
+    raise DeviceError(
+        f"{info.platform} / {info.name}, driver {info.driver}, does not return the defined bits "
+        f"and cannot take part: {'; '.join(dict.fromkeys(reasons))}; "
+        "update its driver or choose another device"
+    )
 
-    PoCL does not inline its built-in functions; the compiler's own ones become instructions.
+
+def _variants(device: cl.Device) -> list[_Variant]:
+    """What to try, the fastest first.
+
+    PoCL does not inline its built-in functions; the compiler's own ones become instructions. Where
+    division and square root are not correctly rounded they are computed with integers.
     """
-    options = ["-w"]
-    if device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT:
-        options.append(_CORRECT_ROUNDING)
+    quiet = ("-w",)
+    exact = device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
+    software = _Variant((*quiet, "-DDIV=software_div", "-DSQRT=software_sqrt"), SOFTWARE_PRELUDE)
+    if not exact:
+        return [_Variant(quiet), software]
+    plain = (*quiet, "-cl-fp32-correctly-rounded-divide-sqrt")
     if device.platform.name.strip() == _POCL:
-        return [[*options, "-DFMA=__builtin_fmaf", "-DSQRT=__builtin_sqrtf"], options]
-    return [options]
+        inlined = ("-DFMA=__builtin_fmaf", "-DSQRT=__builtin_sqrtf")
+        return [_Variant((*plain, *inlined)), _Variant(plain), software]
+    return [_Variant(plain), software]
