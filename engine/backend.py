@@ -130,15 +130,14 @@ def checked_inputs(
         missing = sorted(types.keys() - inputs.keys())
         unknown = sorted(inputs.keys() - types.keys())
         raise UsageError(f"inputs do not match the program: missing {missing}, unknown {unknown}")
-    given = {n: np.asarray(v) if isinstance(v, np.generic) else v for n, v in inputs.items()}
-    for name, value in given.items():
+    for name, value in inputs.items():
         dtype = _dtype_of(name, value)
         if (dtype, tuple(value.shape)) != types[name]:
             raise UsageError(
                 f"input {name!r} is {dtype.name} {tuple(value.shape)}, "
                 f"the program takes {types[name].dtype.name} {types[name].shape}"
             )
-    return given
+    return dict(inputs)
 
 
 def _dtype_of(name: str, value: "Buffer | Array") -> DType:
