@@ -76,7 +76,7 @@ class Devnet:
 
     def fund(self, account: str, tokens_wei: int = TOKENS_WEI, gas_wei: int = GAS_WEI) -> None:
         """Give `account` tokens from the treasury, and native currency for gas."""
-        self._give_gas(account, gas_wei)
+        self.give_gas(account, gas_wei)
         if tokens_wei:
             self._treasury_chain.send(self._treasury_chain.token.transfer(account, tokens_wei))
 
@@ -145,7 +145,7 @@ class Devnet:
     def _deploy(self, preset: Preset) -> NetworkFile:
         deployer = Signer.random()
         for account in (deployer.address, self.treasury.address):
-            self._give_gas(account, GAS_WEI)
+            self.give_gas(account, GAS_WEI)
         return deploy(
             [self.endpoint],
             CHAIN_ID,
@@ -156,7 +156,8 @@ class Devnet:
             poll_s=POLL_S,
         )
 
-    def _give_gas(self, account: str, gas_wei: int) -> None:
+    def give_gas(self, account: str, gas_wei: int = GAS_WEI) -> None:
+        """Give `account` native currency out of nothing."""
         self._rpc.request("hardhat_setBalance", account, hex(gas_wei))
 
 

@@ -1,6 +1,7 @@
 """Fixtures that several packages' tests share: a real local chain and the command line."""
 
 import json
+import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,8 +10,16 @@ from typing import Any
 
 import pytest
 
+from node.chain import Chain
+from node.chain.events import JobFunded
+from node.chain.types import Claim, JobTerms
+from node.claim_signature import ClaimDomain
 from node.cli.main import run
+from node.deployment import AIN
 from node.devnet import Devnet
+from node.identity import peer_id_bytes
+from node.ids import JobId, unit_id
+from node.wallet import Signer
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,3 +63,84 @@ def ainur(
         return Outcome(code, captured.out, captured.err)
 
     return call
+
+
+@dataclass(frozen=True)
+class Node:
+    """A bonded account on the devnet, without a daemon."""
+
+    signer: Signer
+    chain: Chain
+
+    @property
+    def address(self) -> str:
+        return self.signer.address
+
+
+@pytest.fixture
+def make_node(devnet: Devnet) -> Iterator[Callable[..., Node]]:
+    """Make funded accounts with a chain client each; bonded unless `bond_wei` is 0."""
+    made: list[Node] = []
+
+    def make(*, bond_wei: int = 500 * AIN) -> Node:
+        signer = Signer.random()
+        devnet.fund(signer.address)
+        if bond_wei:
+            devnet.bond(signer, bond_wei, peer_id_bytes(secrets.token_bytes(32)))
+        made.append(Node(signer, devnet.chain(signer)))
+        return made[-1]
+
+    yield make
+    for node in made:
+        # Leave the list of active nodes as it was found: draws of later tests depend on it.
+        if node.chain.vault.is_active(node.address):
+            node.chain.send(node.chain.vault.request_unbond(node.chain.vault.bond_of(node.address)))
+        node.chain.close()
+
+
+@pytest.fixture
+def fund_job(devnet: Devnet) -> Callable[..., JobId]:
+    """Fund a job whose manifest nobody needs; returns its id."""
+
+    def fund(submitter: Node, *, rounds: int = 1, slots: int = 2, unit_wei: int = AIN) -> JobId:
+        chain = submitter.chain
+        terms = JobTerms(
+            manifest_digest=secrets.token_bytes(32),
+            manifest_size=100,
+            manifest_root=secrets.token_bytes(32),
+            rounds=rounds,
+            slots=slots,
+            unit_wei=unit_wei,
+            deadline=chain.head().timestamp + 100_000,
+        )
+        chain.send(chain.token.approve(chain.escrow.address, chain.escrow.quote(terms)))
+        receipt = chain.send(chain.escrow.fund(terms))
+        (funded,) = [event for event in receipt.events if isinstance(event, JobFunded)]
+        assert funded.terms == terms
+        return funded.job_id
+
+    return fund
+
+
+@pytest.fixture
+def finish_round(devnet: Devnet) -> Callable[..., None]:
+    """Take a round from lease to finalisation with nobody there to audit it."""
+
+    def finish(job_id: JobId, coordinator: Node, worker: Node, *, round: int, slots: int) -> None:
+        chain = coordinator.chain
+        domain = ClaimDomain(devnet.network.chain_id, chain.ledger.address)
+        claims = []
+        for slot in range(slots):
+            unit = unit_id(job_id, round, slot, 0)
+            root, secret = secrets.token_bytes(32), secrets.token_bytes(32)
+            signature = domain.sign(worker.signer, unit, root, secret)
+            claims.append(Claim(slot, 0, worker.address, root, secret, signature))
+        chain.send_unless(chain.ledger.take_lease(job_id))
+        chain.send(chain.ledger.commit_round(job_id, round, claims))
+        devnet.travel(1)
+        chain.send(chain.ledger.capture_draw(job_id, round, 0))
+        devnet.travel(10)
+        checkpoint, blob = secrets.token_bytes(32), secrets.token_bytes(32)
+        chain.send(chain.ledger.finalize_round(job_id, round, checkpoint, blob, 1))
+
+    return finish

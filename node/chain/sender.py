@@ -131,15 +131,18 @@ class Sender:
         return fields
 
     def _offer(self, raw: bytes, what: str) -> bytes:
+        digest = keccak(raw)
         try:
             self._rpc.request("eth_sendRawTransaction", "0x" + raw.hex())
         except RpcError as error:
             reason = error.reason.lower()
             if any(text in reason for text in _NONCE_TAKEN):
-                raise _NonceTaken from None
-            if not any(text in reason for text in _KNOWN):
+                # Taken by this very transaction, if the answer to its first offer was lost.
+                if self._rpc.request("eth_getTransactionByHash", "0x" + digest.hex()) is None:
+                    raise _NonceTaken from None
+            elif not any(text in reason for text in _KNOWN):
                 raise self._explain(what, error) from None
-        return keccak(raw)
+        return digest
 
     def _explain(self, what: str, error: RpcError) -> NodeError:
         if any(text in error.reason.lower() for text in _POOR):
