@@ -1,0 +1,144 @@
+"""Can this machine and this home take part? One check after the other, each with its remedy.
+
+A check never raises: it returns what it found. Checks that need an earlier one to have succeeded
+(the bond needs the chain) are left out when it has not.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import trio
+
+from engine.backend import list_devices, open_backend
+from engine.errors import DeviceError
+from node.blobs import BlobStore
+from node.chain import Chain
+from node.chain.types import Parameter
+from node.client import open_client
+from node.config import load_config
+from node.errors import BadInput, NodeError, NoDevice
+from node.home import Home
+from node.network_file import NetworkFile, load_network
+from node.wallet import find_wallet
+
+FREE_BYTES_WANTED = 2 * 2**30
+CLOCK_SKEW_S_MAX = 60
+PEERS_S = 15.0
+
+
+class Level(StrEnum):
+    """How bad a finding is: only `FAIL` keeps the node from taking part."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found. `exit_code` is the command's, if this is the first failure."""
+
+    check: str
+    level: Level
+    found: str
+    remedy: str = ""
+    exit_code: int = 0
+
+
+def examine(home: Home, now_s: Callable[[], float]) -> Iterator[Finding]:
+    """Every finding, in the order in which they should be mended."""
+    yield from _devices(home)
+    if not home.peer_key.exists():
+        yield _fail("home", BadInput(f"{home.path} is no home.", "Create it with `ainur init`."))
+        return
+    yield Finding("home", Level.OK, str(home.path))
+    yield _disk(home.path)
+    wallet = ""
+    try:
+        config = load_config(home.config)
+        wallet = find_wallet(home.wallets, config.wallet).address
+        yield Finding("wallet", Level.OK, f"{config.wallet}: {wallet}")
+        network = load_network(home.network)
+        yield Finding("network", Level.OK, f"{network.name}, chain {network.chain_id}")
+    except NodeError as error:
+        yield _fail("settings", error)
+        return
+    try:
+        with Chain(network) as chain:
+            yield from _chain(chain, wallet, now_s)
+    except NodeError as error:
+        yield _fail("chain", error)
+    yield _peers(network)
+
+
+def _fail(check: str, error: NodeError) -> Finding:
+    return Finding(check, Level.FAIL, error.message, error.remedy, error.exit_code)
+
+
+def _devices(home: Home) -> Iterator[Finding]:
+    """List the devices and run the golden vectors on the one that would work."""
+    devices = list_devices()
+    for device in devices:
+        memory = f"{device.memory_bytes / 2**30:.1f} GiB"
+        yield Finding(f"device {device.index}", Level.OK, f"{device.kind}: {device.name}, {memory}")
+    try:
+        selector = load_config(home.config).device if home.config.exists() else ""
+        backend = open_backend(selector)
+    except (DeviceError, NodeError) as error:
+        remedy = "Install a driver for your GPU, or for a processor: pip install 'ainur[pocl]'."
+        yield Finding("bits", Level.FAIL, str(error), remedy, NoDevice.exit_code)
+        return
+    yield Finding("bits", Level.OK, f"{backend.name} returns the golden vectors' bits")
+
+
+def _disk(path: Path) -> Finding:
+    free = shutil.disk_usage(path).free
+    found = f"{free / 2**30:.1f} GiB free"
+    if free < FREE_BYTES_WANTED:
+        return Finding("disk", Level.WARN, found, "Free some space, or lower storage_bytes_max.")
+    return Finding("disk", Level.OK, found)
+
+
+def _chain(chain: Chain, wallet: str, now_s: Callable[[], float]) -> Iterator[Finding]:
+    head = chain.head()
+    yield Finding("chain", Level.OK, f"block {head.number}")
+    skew = int(now_s()) - head.timestamp
+    if abs(skew) > CLOCK_SKEW_S_MAX:
+        yield Finding(
+            "clock",
+            Level.WARN,
+            f"this machine is {skew} s ahead of the last block",
+            "Set the clock, or wait if the chain makes no blocks.",
+        )
+    least = chain.parameters.get(Parameter.MIN_BOND_WEI)
+    bond = chain.vault.bond_of(wallet)
+    if chain.balance(wallet) == 0:
+        yield Finding(
+            "gas", Level.WARN, "the wallet has no native currency", f"Send some to {wallet}."
+        )
+    if chain.vault.is_active(wallet):
+        yield Finding("bond", Level.OK, f"{bond / 10**18:g} AIN, active")
+    else:
+        yield Finding(
+            "bond",
+            Level.WARN,
+            f"{bond / 10**18:g} AIN; {least / 10**18:g} are needed to work",
+            "Bond with `ainur stake add AMOUNT`.",
+        )
+
+
+def _peers(network: NetworkFile) -> Finding:
+    async def count() -> int:
+        with tempfile.TemporaryDirectory(prefix="ainur-doctor-") as folder:
+            async with open_client(network, BlobStore(Path(folder) / "store")) as client:
+                return len(await client.find_peers(1, PEERS_S))
+
+    try:
+        found = trio.run(count)
+    except NodeError as error:
+        return Finding("peers", Level.WARN, error.message, error.remedy, error.exit_code)
+    return Finding("peers", Level.OK, f"{found} answer")
