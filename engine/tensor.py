@@ -131,10 +131,6 @@ class Tensor:
         number: bool | int | float = self.numpy().reshape(-1)[0].item()
         return number
 
-    def tolist(self) -> object:
-        """The elements as nested lists."""
-        return self.numpy().tolist()
-
     def __bool__(self) -> bool:
         return bool(self.item())
 
