@@ -43,7 +43,7 @@ def merkle_root(items: Iterable[bytes]) -> bytes:
 
 def tensor_root(tensor: NDArray[np.generic]) -> bytes:
     """The root of one tensor: its dtype, its shape and its elements in leaves of 128 bytes."""
-    data = memoryview(np.ascontiguousarray(tensor).reshape(-1)).cast("B")
+    data = np.ascontiguousarray(tensor).reshape(-1).data.cast("B")
     step = TENSOR_LEAF_BYTES
     elements = tree_root([leaf_hash(data[i : i + step]) for i in range(0, len(data), step)])
     header = bytes([from_numpy(tensor.dtype), tensor.ndim])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine import state as tensors
-from engine.backend import open_backend
+from engine.backend import list_devices, open_backend
 from engine.commitment import state_root
 from engine.errors import DeviceError
 from node.blobs import BlobMissing, BlobStore
@@ -266,6 +266,20 @@ async def test_round_through_the_real_process(
         assert await compute.evaluate(manifest, made.checkpoint) == evaluate(loaded, following)
         assert compute.gflops > 0
         assert compute.restarts == 0
+
+
+@pytest.mark.trio
+async def test_device_works_under_its_memory_limit(
+    tiny: Bundle, loaded: LoadedJob, tmp_path: Path
+) -> None:
+    """The driver and its compiler live within the overhead; the bits are the reference's."""
+    if not list_devices():
+        pytest.skip("no OpenCL device")
+    manifest = tiny.put(BlobStore(tmp_path / "store"))
+    async with Compute(tmp_path / "store", memory_bytes=1 << 20) as compute:
+        done = await compute.run_unit(manifest, tiny.manifest.state, 1, 2)
+        output = run_unit(loaded, tiny.job.state, 1, 2)
+        assert (done.result_root, done.trace_root) == (output.result_root, output.trace_root)
 
 
 @pytest.mark.trio
