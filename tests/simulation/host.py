@@ -122,7 +122,8 @@ class Host:
         self.feed(NodeRestarted())
         self.cursor = 0
         self._read_chain()
-        self._carry_out(pending(self.state))
+        if self.state is not None:
+            self._carry_out(pending(self.state))
 
     def _torn(self) -> bool:
         return replay(self.journal).torn

@@ -3,6 +3,7 @@
 Every run prints its seed; `pytest tests/simulation -k "seed_17"` runs one again, exactly.
 """
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -78,3 +79,38 @@ def test_job_under_faults_completes_with_checkpoint_of_honest_results(seed: int)
     assert len(world.ledger.checkpoints) == which.rounds + 1
     if which.odds.drawn == 1.0:
         assert world.ledger.checkpoints[-1] == truth.fault_free(which.rounds, which.slots)
+
+
+@pytest.mark.parametrize("seed", range(20), ids=lambda seed: f"cancelled_{seed}")
+def test_cancelled_job_ends_after_at_most_its_started_round(seed: int) -> None:
+    """Whenever the submitter cancels; what was finalized stands."""
+    which = replace(scenario(seed), rounds=4, cancel_ms=Random(seed).randrange(40_000))
+    world = run(which)
+    assert world.outcome in (Outcome.CANCELLED, Outcome.COMPLETED), "stuck"
+    check_journals(world)
+    open_round = world.ledger.open_round
+    assert world.outcome is Outcome.COMPLETED or not world.ledger.batches.get(open_round)
+
+
+@pytest.mark.parametrize("workers", [1, 3, 5])
+def test_checkpoint_does_not_depend_on_the_number_of_workers(workers: int) -> None:
+    """Alone, nobody can audit; the result is the same."""
+    world = run(Scenario(seed=workers, rounds=2, slots=4, workers=(HONEST,) * workers))
+    assert world.outcome is Outcome.COMPLETED
+    assert world.ledger.checkpoints[-1] == truth.fault_free(2, 4)
+
+
+@pytest.mark.parametrize("seed", [5, 77])
+def test_run_is_replayable_from_its_seed(seed: int) -> None:
+    """Same seed, same journals, to the byte."""
+    first, second = run(scenario(seed)), run(scenario(seed))
+    assert [host.journal for host in first.hosts] == [host.journal for host in second.hosts]
+    assert first.loop.now_ms == second.loop.now_ms
+
+
+def test_undrawn_lie_reaches_the_checkpoint() -> None:
+    """The check above can fail: without audits a liar's results are combined."""
+    liars = (Traits(lies=1.0),) * 2
+    world = run(Scenario(seed=1, rounds=1, slots=4, workers=liars, odds=Odds(drawn=0.0)))
+    assert world.outcome is Outcome.COMPLETED
+    assert world.ledger.checkpoints[-1] != truth.fault_free(1, 4)
