@@ -1,9 +1,11 @@
 """What a Program costs: a pure function of its table, known before anything runs.
 
-flops       Per element of the result: 1 for ADD, MUL, DIV, SQRT on FLOAT32 and for LT, EQ on
-            FLOAT32 inputs, 2 for FMA. Per element of the input: 1 for SUM, MAX on FLOAT32 and for
-            the rows of a SCATTER. 2 * batch * m * n * k for DOT. Integer ops, CAST, SELECT and
-            movement count nothing: they are addressing, and bytes_moved bounds them.
+flops       Operations, on whatever type, so that nothing that a device executes is free. Per
+            element of the result: 1 for every elementwise op (2 for FMA), for GATHER, for PAD, and
+            for a VIEW of a VIEW or PAD. Per element of the input: 1 for SUM and MAX, and for the
+            rows of a SCATTER. 2 * batch * m * n * k for DOT. A VIEW of anything else is an address,
+            CONST and IOTA are no input at all: they cost nothing, except as an output (1 per
+            element: a copy).
 bytes_moved Every stored tensor is written once and read once per node that uses it, however it is
             addressed; a view reads no more than it shows and no more than there is. Fusion can only
             make it less.
@@ -14,11 +16,9 @@ peak_bytes  The memory plan: inputs and outputs live throughout; every other nod
 
 from dataclasses import dataclass
 
-from engine.dtypes import DType
-from engine.ops import Op
+from engine.ops import MOVEMENT, Op
 from engine.program import Node, Program
 
-_PER_ELEMENT = {Op.ADD: 1, Op.MUL: 1, Op.DIV: 1, Op.SQRT: 1, Op.LT: 1, Op.EQ: 1, Op.FMA: 2}
 _NOT_STORED = frozenset({Op.VIEW, Op.PAD, Op.CONST, Op.IOTA})
 
 
@@ -37,21 +37,28 @@ def cost(program: Program) -> Cost:
 
 
 def _flops(program: Program) -> int:
-    return sum(_node_flops(node, [program.nodes[i] for i in node.inputs]) for node in program.nodes)
+    nodes = program.nodes
+    copied = {index for _, index in program.outputs if nodes[index].op in _NOT_STORED}
+    total = sum(nodes[index].size for index in copied)
+    return total + sum(_node_flops(node, [nodes[i] for i in node.inputs]) for node in nodes)
 
 
 def _node_flops(node: Node, inputs: list[Node]) -> int:
-    if not any(i.dtype is DType.FLOAT32 for i in inputs):
-        return 0
-    if node.op in _PER_ELEMENT:
-        return _PER_ELEMENT[node.op] * node.size
-    if node.op in (Op.SUM, Op.MAX):
-        return inputs[0].size
-    if node.op is Op.SCATTER:
-        return inputs[1].size
-    if node.op is Op.DOT:
-        return 2 * node.size * inputs[0].shape[2]
-    return 0
+    match node.op:
+        case Op.FMA:
+            return 2 * node.size
+        case Op.DOT:
+            return 2 * node.size * inputs[0].shape[2]
+        case Op.SUM | Op.MAX:
+            return inputs[0].size
+        case Op.SCATTER:
+            return inputs[1].size
+        case Op.VIEW:
+            return node.size if inputs[0].op in MOVEMENT else 0
+        case Op.INPUT | Op.CONST | Op.IOTA:
+            return 0
+        case _:
+            return node.size
 
 
 def _bytes_moved(program: Program) -> int:
