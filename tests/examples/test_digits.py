@@ -91,7 +91,7 @@ LIES: dict[str, Callable[[NDArray[np.generic]], NDArray[np.generic]]] = {
     "nan": lambda a: np.full_like(a, np.nan),
     "infinity": lambda a: np.full_like(a, np.inf),
     "huge": lambda a: np.full_like(a, 3e38),
-    "negative": lambda a: -np.abs(a) * np.float32(1e20),
+    "negative": lambda a: np.asarray(-np.abs(a) * np.float32(1e20)),
     "one bit of an exponent": lambda a: _with_first(a, 2.0**100),
 }
 
