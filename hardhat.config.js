@@ -42,7 +42,7 @@ export default defineConfig({
   test: {
     solidity: {
       fsPermissions: { readFile: ["tests/vectors/contracts.json"] },
-      fuzz: { runs: 128, seed: "0x41696e7572" },
+      fuzz: { runs: 64, seed: "0x41696e7572" },
       invariant: { runs: 12, depth: 120, failOnRevert: true },
     },
   },

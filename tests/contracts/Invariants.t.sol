@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Assert} from "./helpers/Assert.sol";
+import {Players} from "./helpers/Players.sol";
+
+/// @notice The runner knows a contract to call only from this file.
+contract Crowd is Players(8) {}
+
+/// @notice Random sequences of random moves of everybody.
+contract InvariantsTest is Assert {
+    Players private players;
+
+    function setUp() public {
+        players = new Crowd();
+    }
+
+    /// @notice The runner calls the players' moves only.
+    function targetSelectors() public view returns (FuzzSelector[] memory targets) {
+        targets = new FuzzSelector[](1);
+        targets[0].addr = address(players);
+        targets[0].selectors = new bytes4[](2);
+        (targets[0].selectors[0], targets[0].selectors[1]) = (Players.move.selector, Players.work.selector);
+    }
+
+    struct FuzzSelector {
+        address addr;
+        bytes4[] selectors;
+    }
+
+    function targetContracts() public view returns (address[] memory targets) {
+        targets = new address[](1);
+        targets[0] = address(players);
+    }
+
+    function invariant_escrow_conservesMoney() public view {
+        players.checkEscrow();
+    }
+
+    function invariant_vault_isSolvent() public view {
+        players.checkVault();
+    }
+
+    function invariant_units_waitForSomething() public view {
+        players.checkUnits();
+    }
+
+    function invariant_supply_isAccountedFor() public view {
+        players.checkSupply();
+    }
+}
+
+/// @notice The same players, replayable from one number: after any sequence everything can be brought to an end by
+/// calls that anyone may make, and no money stays behind.
+contract EndingsTest is Assert {
+    uint256 private constant MOVES = 300;
+
+    /// @notice A crowd: juries sit.
+    function testFuzz_anySequence_endsWithNothingHeld(uint256 seed) public {
+        play(new Players(8), seed);
+    }
+
+    /// @notice A handful: auditors are drawn again, juries are short of nodes.
+    function testFuzz_fewNodes_endsWithNothingHeld(uint256 seed) public {
+        play(new Players(1 + seed % 5), seed);
+    }
+
+    /// @notice The sequences are not idle: a fixed one funds, works, audits, disputes, finalises and pays.
+    function test_sequence_fixedSeed_reachesEverything() public {
+        uint256[24] memory done;
+        for (uint256 seed = 1; seed <= 6; ++seed) {
+            Players players = new Players(8);
+            play(players, seed);
+            for (uint256 kind = 0; kind < 24; ++kind) {
+                done[kind] += players.done(kind);
+            }
+        }
+        for (uint256 kind = 0; kind < 24; ++kind) {
+            if (done[kind] == 0) revert NotEqual("a kind of move that never succeeds", kind, 0);
+        }
+    }
+
+    function play(Players players, uint256 seed) private {
+        players.move(0);
+        for (uint256 i = 0; i < MOVES; ++i) {
+            uint256 dice = uint256(keccak256(abi.encode(seed, i)));
+            if (dice % 4 == 0) players.move(dice >> 8);
+            else players.work(dice >> 8);
+            players.checkEscrow();
+            players.checkUnits();
+        }
+        players.checkVault();
+        players.checkSupply();
+        players.drain();
+        players.checkEscrow();
+        players.checkUnits();
+        players.checkSupply();
+        players.checkEmpty();
+    }
+}
