@@ -2,7 +2,6 @@ import { globSync } from "node:fs";
 import { createRequire } from "node:module";
 
 import { defineConfig } from "hardhat/config";
-import nodeTestRunner from "@nomicfoundation/hardhat-node-test-runner";
 
 const require = createRequire(import.meta.url);
 
@@ -27,7 +26,6 @@ const tests = globSync("tests/contracts/**/*.sol", { cwd: import.meta.dirname })
 const overrides = Object.fromEntries(tests.map((path) => [path, plain]));
 
 export default defineConfig({
-  plugins: [nodeTestRunner],
   solidity: {
     profiles: {
       default: { compilers: [compiler], overrides },
@@ -37,7 +35,7 @@ export default defineConfig({
   },
   paths: {
     sources: "contracts",
-    tests: { solidity: "tests/contracts", nodejs: "tests/contracts" },
+    tests: { solidity: "tests/contracts" },
   },
   test: {
     solidity: {
