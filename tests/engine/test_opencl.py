@@ -1,0 +1,235 @@
+"""The OpenCL backend returns the bits of the reference, keeps its memory, and fails politely."""
+
+import gc
+import os
+from random import Random
+
+import numpy as np
+import pytest
+
+from engine import opencl
+from engine.backend import list_devices, open_backend
+from engine.dtypes import DType
+from engine.errors import DeviceError, UsageError
+from engine.kernels import KernelSource, Target
+from engine.ops import Op
+from engine.program import Node, Program
+from engine.reference import ReferenceBackend
+from engine.validate import validate
+from tests.engine.random_programs import random_inputs, random_program
+
+F32 = DType.FLOAT32
+PROGRAMS = int(os.environ.get("AINUR_RANDOM_PROGRAMS", "4"))
+
+
+@pytest.fixture(scope="module")
+def device():
+    """The best device, admitted by its golden vectors."""
+    return open_backend()
+
+
+@pytest.fixture(scope="module")
+def gpu_like():
+    """A device that is given the kernels of a GPU: groups, local memory and barriers."""
+    device = opencl._devices()[0]
+    info = opencl._describe(0, device)
+    variant = opencl._variants(device)[0]
+    backend = opencl.OpenCLBackend(device, info, variant.options, variant.prelude)
+    backend.target = Target(is_gpu=True, compute_units=info.compute_units)
+    return backend
+
+
+def assert_same_bits(backend, program: Program, inputs) -> None:
+    """Every output of a program has the reference's bits."""
+    validate(program)
+    expected = ReferenceBackend().load(program)(inputs)
+    actual = backend.load(program)(inputs)
+    for name, buffer in expected.items():
+        want, got = buffer.numpy(), actual[name].numpy()
+        assert (got.dtype, got.shape) == (want.dtype, want.shape)
+        assert got.tobytes() == want.tobytes(), name
+
+
+def joined(seed: int, count: int) -> tuple[Program, dict[str, np.ndarray]]:
+    """Several random programs beside each other in one, because every build costs time."""
+    random = Random(seed)
+    nodes, inputs, outputs, values = [], [], [], {}
+    for number in range(count):
+        part = random_program(random, steps=12)
+        given = random_inputs(part, random)
+        base = len(nodes)
+        for n in part.nodes:
+            read = tuple(base + i for i in n.inputs)
+            nodes.append(Node(n.op, n.dtype, n.shape, read, n.attributes))
+        inputs += [(f"p{number:02}.{name}", base + i) for name, i in part.inputs]
+        outputs += [(f"p{number:02}.{name}", base + i) for name, i in part.outputs]
+        values |= {f"p{number:02}.{name}": value for name, value in given.items()}
+    return Program(tuple(nodes), tuple(inputs), tuple(outputs)), values
+
+
+@pytest.mark.parametrize("seed", range(PROGRAMS))
+def test_random_programs_have_the_bits_of_the_reference(device, seed):
+    """Any graph, fused in any way, on special values."""
+    assert_same_bits(device, *joined(seed, 4))
+
+
+@pytest.mark.parametrize("seed", range(PROGRAMS // 2))
+def test_kernels_for_gpus_have_the_bits_of_the_reference(gpu_like, seed):
+    """The same with one work-item per element or lane."""
+    assert_same_bits(gpu_like, *joined(1000 + seed, 4))
+
+
+SHAPES = [(1, 4, 3, 24), (2, 9, 256, 5), (1, 33, 257, 50), (1, 130, 600, 10), (3, 1, 70, 31)]
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_products_of_all_shapes_have_the_bits_of_the_reference(device, transposed):
+    """Edges of tiles, panels and blocks; operands read along either axis; bias and ReLU joined."""
+    random = np.random.default_rng(1)
+    nodes, inputs, outputs, values = [], [], [], {}
+
+    def given(name, shape):
+        inputs.append((name, len(nodes)))
+        nodes.append(Node(Op.INPUT, F32, shape))
+        values[name] = (random.standard_normal(shape) * 3).astype(np.float32)
+        return len(nodes) - 1
+
+    def add(*fields):
+        nodes.append(Node(*fields))
+        return len(nodes) - 1
+
+    for number, (batch, m, k, n) in enumerate(SHAPES):
+        a = given(f"{number}.a", (batch, k, m) if transposed else (batch, m, k))
+        b = given(f"{number}.b", (batch, n, k) if transposed else (batch, k, n))
+        bias = given(f"{number}.c", (n,))
+        if transposed:
+            a = add(Op.VIEW, F32, (batch, m, k), (a,), (0, m * k, 1, m))
+            b = add(Op.VIEW, F32, (batch, k, n), (b,), (0, n * k, 1, k))
+        out = add(Op.DOT, F32, (batch, m, n), (a, b))
+        bias = add(Op.VIEW, F32, (batch, m, n), (bias,), (0, 0, 0, 1))
+        shifted = add(Op.ADD, F32, (batch, m, n), (out, bias))
+        zero = add(Op.CONST, F32, (batch, m, n), (), (0,))
+        positive = add(Op.LT, DType.BOOL, (batch, m, n), (zero, shifted))
+        relu = add(Op.SELECT, F32, (batch, m, n), (positive, shifted, zero))
+        outputs.append((f"{number}.out", relu))
+    assert_same_bits(device, Program(tuple(nodes), tuple(inputs), tuple(outputs)), values)
+
+
+def doubling(shape=(64,)) -> Program:
+    """x -> x + x."""
+    nodes = (Node(Op.INPUT, F32, shape), Node(Op.ADD, F32, shape, (0, 0)))
+    return Program(nodes, (("x", 0),), (("x", 1),))
+
+
+def test_outputs_feed_the_next_call_without_a_copy(device):
+    """State goes round on the device; buffers that are still held are never written again."""
+    loaded = device.load(doubling())
+    first = loaded({"x": np.ones(64, np.float32)})
+    state = first
+    for _ in range(10):
+        state = loaded(state)
+    assert state["x"].numpy().tolist() == [2048.0] * 64
+    assert first["x"].numpy().tolist() == [2.0] * 64
+
+
+def test_memory_of_dropped_buffers_is_used_again(device):
+    """A long run with a constant state needs constant memory."""
+    loaded = device.load(doubling((5000,)))
+    state = loaded({"x": np.zeros(5000, np.float32)})
+    for _ in range(5):
+        state = loaded(state)
+    gc.collect()
+    held = device._pool.managed_bytes
+    for _ in range(50):
+        state = loaded(state)
+    assert device._pool.managed_bytes == held
+
+
+def test_an_input_that_is_an_output_is_returned_canonical(device):
+    """A NaN with any payload comes back as the canonical one."""
+    program = Program((Node(Op.INPUT, F32, (2,)),), (("x", 0),), (("y", 0),))
+    given = np.array([0xFFC12345, 0x3F800000], np.uint32).view(np.float32)
+    result = device.load(program)({"x": given})["y"].numpy()
+    assert result.view(np.uint32).tolist() == [0x7FC00000, 0x3F800000]
+
+
+def test_a_program_is_compiled_once(device):
+    """Loading the same digest again gives the same kernels."""
+    assert device.load(doubling((7,))) is device.load(doubling((7,)))
+
+
+def test_a_program_too_large_is_refused_with_the_figures(device):
+    """Nothing is allocated; the message has the need and the limit."""
+    too_many = device.info.memory_bytes // 4
+    with pytest.raises(DeviceError, match=str(device.info.memory_bytes)) as caught:
+        device.load(doubling((too_many,)))
+    assert str(too_many * 4 * 2) in str(caught.value)
+
+
+def test_a_buffer_of_another_backend_is_refused(device):
+    """The message says what to pass instead."""
+    foreign = ReferenceBackend().upload(np.zeros(64, np.float32))
+    with pytest.raises(UsageError, match=r"\.numpy\(\)"):
+        device.load(doubling())({"x": foreign})
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, r"missing \['x'\]"),
+        ({"x": np.zeros(64, np.float32), "y": np.zeros(1, np.float32)}, r"unknown \['y'\]"),
+        ({"x": np.zeros(63, np.float32)}, r"FLOAT32 \(63,\)"),
+        ({"x": np.zeros(64, np.int32)}, "INT32"),
+        ({"x": np.zeros(64, np.float64)}, "float64"),
+    ],
+)
+def test_wrong_inputs_are_refused(device, inputs, message):
+    """Names, shapes and dtypes are the program's or nothing runs."""
+    with pytest.raises(UsageError, match=message):
+        device.load(doubling())(inputs)
+
+
+def test_devices_are_listed_and_selected():
+    """By index, by a part of the name, by nothing; the unknown is named with what there is."""
+    devices = list_devices()
+    assert [d.index for d in devices] == list(range(len(devices)))
+    chosen = open_backend("0")
+    assert open_backend(devices[0].name[:6]) is chosen
+    assert open_backend("reference").name == "reference"
+    with pytest.raises(DeviceError, match="no OpenCL device matches 'abacus'"):
+        open_backend("abacus")
+
+
+def test_a_device_with_wrong_bits_is_refused(monkeypatch):
+    """Fast mathematics gives other NaNs: the error names an op, its inputs and both bits."""
+    variants = [opencl._Variant(("-w", "-cl-fast-relaxed-math"))]
+    monkeypatch.setattr(opencl, "_variants", lambda device: variants)
+    monkeypatch.setattr(opencl, "_opened", {})
+    with pytest.raises(DeviceError, match=r"ADD FLOAT32\(0x\w+, 0x\w+\): expected 0x7fc00000"):
+        opencl.open_device(0)
+
+
+def test_a_kernel_that_does_not_build_is_a_device_error(device):
+    """A driver's failure never leaves as an exception of the driver."""
+    with pytest.raises(DeviceError, match="building"):
+        device.build("kernel void broken(")
+
+
+def source(*buffers: int) -> KernelSource:
+    """A kernel that touches some nodes."""
+    return KernelSource("", buffers, (1,), (1,))
+
+
+def test_planned_memory_is_shared_by_lifetime():
+    """A slot is used again after the last reader, and never while a reader is to come."""
+    nodes = [Node(Op.INPUT, F32, (4,))]
+    nodes += [Node(Op.ADD, F32, (size,), ()) for size in (4, 8, 4, 4)]
+    program = Program(tuple(nodes), (), ())
+    sources = [source(1, 0), source(2, 1), source(3, 2), source(4, 3, 1)]
+    slots, sizes = opencl.plan_memory(program, sources, {0, 4})
+    assert slots[1] not in (slots[2], slots[3])
+    assert slots[2] != slots[3]
+    sources = [source(1, 0), source(2, 1), source(3, 2), source(4, 3)]
+    slots, sizes = opencl.plan_memory(program, sources, {0, 4})
+    assert slots[3] == slots[1]
+    assert sorted(sizes) == [16, 32]
