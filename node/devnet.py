@@ -26,7 +26,7 @@ from node.files import PRIVATE, make_private_folder, write_new
 from node.home import Home
 from node.identity import create_seed, load_seed, peer_id_bytes
 from node.network_file import NetworkFile, save_network
-from node.processes import stop_group
+from node.swarm import stop_group
 from node.wallet import Signer, store_wallet
 
 CHAIN_ID = 31337

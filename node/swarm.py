@@ -1,7 +1,8 @@
-"""Several node daemons on this machine, each in a process of its own: for demonstrations and tests.
+"""Child processes that never outlive their reason, and several node daemons as such children.
 
-Every daemon leads a process group, so that stopping it stops its compute worker too, and Ctrl-C
-in a terminal reaches only us. `Swarm.stop` leaves no process behind, whatever state they are in.
+Each child leads a process group of its own, so that one signal reaches what it started too, and so
+that Ctrl-C in a terminal reaches only us: we stop the children in order and wait for them. The
+compute worker of a daemon leads a group too, and ends by itself when its daemon does.
 """
 
 import os
@@ -9,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -19,13 +21,99 @@ from node.home import Home
 from node.status import NodeStatus
 
 START_TIMEOUT_S = 150.0
-STOP_TIMEOUT_S = 10.0
-POLL_S = 0.1
+STOP_TIMEOUT_S = 15.0
+"""How long a child may take to end by itself after SIGTERM; a daemon drains in that time."""
+POLL_S = 0.05
+LOG_TAIL_BYTES = 2_048
 LOG_TAIL_LINES = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One supervised process and the file that its output goes to."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.poll() is None
+
+    def last_words(self) -> str:
+        """The last lines that it wrote, for a message about its end."""
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - LOG_TAIL_BYTES))
+            text = file.read().decode(errors="replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return " / ".join(lines[-LOG_TAIL_LINES:]) or "it said nothing"
+
+
+class Processes:
+    """A set of children; leaving the context, or `stop`, ends all of them."""
+
+    def __init__(self) -> None:
+        self.children: list[Child] = []
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        *,
+        folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Child:
+        """Start `command` in `folder` with its output appended to `log`.
+
+        `environment` comes on top of ours.
+        """
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**os.environ, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        child = Child(name, process, log)
+        self.children.append(child)
+        return child
+
+    def ended(self) -> list[Child]:
+        """The children that are no longer running; each is reported once."""
+        gone = [child for child in self.children if not child.running]
+        self.children = [child for child in self.children if child not in gone]
+        return gone
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """End all children: SIGTERM to their groups, SIGKILL to what is left after `timeout_s`."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for child in self.children:
+                _signal_group(child.process, number)
+            _wait(self.children, timeout_s)
+        self.children = []
+
+    def __enter__(self) -> "Processes":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
 class Swarm:
-    """Daemons of `homes`, started by `launcher` (a command that takes the arguments of `ainur`)."""
+    """The daemons of `homes`, each in a process of its own; leaving the context ends them.
+
+    `launcher` is a command that takes the arguments of `ainur`, `folder` where it is run.
+    """
 
     def __init__(
         self, homes: Sequence[Home], launcher: Sequence[str] = (), folder: Path | None = None
@@ -33,42 +121,38 @@ class Swarm:
         self.homes = list(homes)
         self._launcher = list(launcher) or [sys.executable, "-m", "node.cli.main"]
         self._folder = folder
-        self._processes: dict[Path, subprocess.Popen[bytes]] = {}
+        self._processes = Processes()
+        self._nodes: dict[Path, Child] = {}
 
-    def start(self, home: Home) -> None:
+    def start(self, home: Home, environment: Mapping[str, str] | None = None) -> Child:
         """Start one daemon without waiting for it; its output goes to logs/node.log."""
-        home.logs.mkdir(mode=0o700, exist_ok=True)
-        with (home.logs / "node.log").open("ab") as log:
-            self._processes[home.path] = subprocess.Popen(
-                [*self._launcher, "node", "start", "--home", str(home.path)],
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        home.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        child = self._processes.start(
+            home.path.name,
+            [*self._launcher, "node", "start", "--home", str(home.path)],
+            home.logs / "node.log",
+            folder=self._folder,
+            environment=environment,
+        )
+        self._nodes[home.path] = child
+        return child
 
     def kill(self, home: Home) -> None:
         """Kill one daemon at once, as a power cut would (its worker ends by itself)."""
-        process = self._processes.pop(home.path)
-        process.kill()
-        process.wait()
+        self._nodes[home.path].process.kill()
+        self._nodes[home.path].process.wait()
+        self._forget(home)
 
-    def wait_until_up(self, peers: int = 0, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Wait until every daemon answers and has so many peers; NodeError if one cannot."""
-        give_up = time.monotonic() + timeout_s
-        waiting = list(self.homes)
-        while waiting:
-            home = waiting[0]
-            status = self.status(home)
-            if status is not None and status.peers >= peers:
-                waiting.pop(0)
-                continue
-            if self._processes[home.path].poll() is not None:
-                raise NodeError(f"The node of {home.path} ended: {self._last_words(home)}")
-            if time.monotonic() > give_up:
-                raise NodeError(f"The node of {home.path} is not up: {self._last_words(home)}")
-            time.sleep(POLL_S)
+    def drain(self, home: Home, timeout_s: float = START_TIMEOUT_S) -> int:
+        """Ask one daemon to end by SIGTERM and wait for it; its exit code."""
+        child = self._nodes[home.path]
+        child.process.terminate()
+        try:
+            code = child.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise NodeError(f"{child.name} has not ended: {child.last_words()}") from None
+        self._forget(home)
+        return code
 
     def status(self, home: Home) -> NodeStatus | None:
         """What the daemon of a home says, or None if it does not answer."""
@@ -77,18 +161,34 @@ class Swarm:
         except NodeNotRunning:
             return None
 
+    def wait_until_up(self, peers: int = 0, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Wait until every started daemon answers and has so many peers; NodeError if one can't."""
+        give_up = time.monotonic() + timeout_s
+        waiting = [home for home in self.homes if home.path in self._nodes]
+        while waiting:
+            child = self._nodes[waiting[0].path]
+            status = self.status(waiting[0])
+            if status is not None and status.pid == child.process.pid and status.peers >= peers:
+                waiting.pop(0)
+                continue
+            if not child.running:
+                raise NodeError(f"The node {child.name} ended: {child.last_words()}")
+            if time.monotonic() > give_up:
+                raise NodeError(f"The node {child.name} is not up: {child.last_words()}")
+            time.sleep(POLL_S)
+
+    def ended(self) -> list[Child]:
+        """The daemons that ended by themselves; each is reported once."""
+        return self._processes.ended()
+
     def stop(self) -> None:
         """Drain all daemons; kill those that do not end in time, with all that they started."""
-        for process in self._processes.values():
-            process.terminate()
-        give_up = time.monotonic() + STOP_TIMEOUT_S
-        for process in self._processes.values():
-            try:
-                process.wait(max(0.0, give_up - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        self._processes.clear()
+        self._processes.stop()
+        self._nodes.clear()
+
+    def _forget(self, home: Home) -> None:
+        gone = self._nodes.pop(home.path)
+        self._processes.children.remove(gone)
 
     def __enter__(self) -> "Swarm":
         return self
@@ -101,7 +201,26 @@ class Swarm:
     ) -> None:
         self.stop()
 
-    def _last_words(self, home: Home) -> str:
-        log = home.logs / "node.log"
-        lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-        return " / ".join(lines[-LOG_TAIL_LINES:]) or "it said nothing"
+
+def stop_group(process: subprocess.Popen[bytes], timeout_s: float = STOP_TIMEOUT_S) -> None:
+    """End one process and its group, politely first."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        _signal_group(process, number)
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    # Also when the leader has ended: what it started may be left, in the same group.
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _wait(children: Sequence[Child], timeout_s: float) -> None:
+    give_up = time.monotonic() + timeout_s
+    while any(child.running for child in children) and time.monotonic() < give_up:
+        time.sleep(POLL_S)

@@ -22,7 +22,7 @@ from node.network_file import NetworkFile, save_network
 
 if TYPE_CHECKING:
     from node.devnet import Devnet
-    from node.processes import Processes
+    from node.swarm import Swarm
 
 HOMES_MAX = 64
 _WATCH_S = 0.2
@@ -48,16 +48,16 @@ def command(
     the tokens and votes.
     """
     from node.devnet import Devnet
-    from node.processes import Processes
+    from node.swarm import Swarm
 
     with _stoppable(), _folder(folder) as root, Devnet(port=port) as devnet:
         made = _make_homes(devnet, root, homes, bond)
-        with Processes() as processes:
+        with Swarm(made) as swarm:
             if nodes:
                 for home in made:
-                    processes.start_node(home.path)
+                    swarm.start(home)
             _announce(devnet, root, made, as_json)
-            _watch(devnet, processes)
+            _watch(devnet, swarm)
 
 
 def _make_homes(devnet: "Devnet", root: Path, count: int, bond: int) -> list[Home]:
@@ -105,11 +105,11 @@ def _announce(devnet: "Devnet", root: Path, homes: list[Home], as_json: bool) ->
     note("running until Ctrl-C")
 
 
-def _watch(devnet: "Devnet", processes: "Processes") -> None:
+def _watch(devnet: "Devnet", swarm: "Swarm") -> None:
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             devnet.require_running()
-            for child in processes.ended():
+            for child in swarm.ended():
                 note(f"{child.name} ended ({child.process.returncode}): {child.last_words()}")
             time.sleep(_WATCH_S)
 

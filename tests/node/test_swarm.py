@@ -1,4 +1,4 @@
-"""node/processes.py: children end when they should, and take what they started with them."""
+"""node/swarm.py: children end when they should, and take what they started with them."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from node.processes import Processes
+from node.swarm import Processes
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
