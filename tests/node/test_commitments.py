@@ -1,0 +1,47 @@
+"""Commitments: what an account can open after a restart, and nobody else before."""
+
+from pathlib import Path
+
+from node.commitments import Commitments, Roots
+from node.ids import UnitId, commitment
+from node.journal import Journal
+
+ACCOUNT, OTHER = "0x" + "11" * 20, "0x" + "22" * 20
+UNIT, ROOTS = UnitId(b"u" * 32), Roots(b"r" * 32, b"t" * 32)
+
+
+def test_a_commitment_opens_with_its_salt(tmp_path: Path) -> None:
+    """It is the formula of the chain over the kept roots and the derived salt."""
+    with Journal(tmp_path / "journal") as journal:
+        mine = Commitments(journal, ACCOUNT, b"k" * 32)
+        made = mine.commit("worker", UNIT, ROOTS)
+        assert made == commitment(UNIT, ACCOUNT, ROOTS.unit_root, mine.salt("worker", UNIT))
+
+
+def test_roots_and_salts_survive_a_restart(tmp_path: Path) -> None:
+    """Nothing but the key and the journal is needed."""
+    with Journal(tmp_path / "journal") as journal:
+        before = Commitments(journal, ACCOUNT, b"k" * 32)
+        before.commit("auditor", UNIT, ROOTS)
+        salt = before.salt("auditor", UNIT)
+    with Journal(tmp_path / "journal") as journal:
+        after = Commitments(journal, ACCOUNT, b"k" * 32)
+        assert after.roots(UNIT) == ROOTS
+        assert after.salt("auditor", UNIT) == salt
+        after.forget(UNIT)
+        assert after.roots(UNIT) is None
+
+
+def test_salts_differ_by_key_unit_and_role(tmp_path: Path) -> None:
+    """A salt that was shown tells nothing about another."""
+    with Journal(tmp_path / "journal") as journal:
+        one, two = (Commitments(journal, ACCOUNT, key * 32) for key in (b"k", b"l"))
+        salts = {
+            one.salt("worker", UNIT),
+            one.salt("auditor", UNIT),
+            one.salt("juror", UNIT),
+            one.salt("worker", UnitId(b"v" * 32)),
+            two.salt("worker", UNIT),
+        }
+    assert len(salts) == 5
+    assert all(len(salt) == 32 for salt in salts)

@@ -1,0 +1,183 @@
+"""The fold of the chain's events: jobs, units, accounts."""
+
+from typing import TypeVar
+
+from node.chain import events as e
+from node.chain.events import Place
+from node.chain.types import Claim, JobTerms, PassReason
+from node.ids import JobId, unit_id
+from node.ledger import JobState, Ledger, UnitState
+from scheduler.terms import UnitRef
+
+T = TypeVar("T")
+JOB, OTHER = JobId(b"j" * 32), JobId(b"k" * 32)
+SUBMITTER, HOLDER, WORKER, AUDITOR = (f"0x{digit * 40}" for digit in "1234")
+TERMS = JobTerms(b"m" * 32, 100, b"b" * 32, rounds=2, slots=2, unit_wei=10, deadline=1000)
+
+
+class Chain:
+    """Hands out places in order and folds what happens."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self._index = 0
+
+    def happen(self, kind: type[e.Event], *values: object) -> None:
+        self._index += 1
+        self.ledger.apply(kind(Place(7, self._index, b""), *values))
+
+
+def committed(slots: tuple[int, ...] = (0, 1), attempt: int = 0) -> Chain:
+    """A funded job whose open round has these slots on chain."""
+    chain = Chain()
+    chain.happen(e.JobFunded, JOB, SUBMITTER, TERMS, 5, 66)
+    chain.happen(e.LeaseTaken, JOB, HOLDER, 50)
+    claims = tuple(Claim(s, attempt, WORKER, b"r" * 32, b"c" * 32, b"s" * 65) for s in slots)
+    chain.happen(e.RoundCommitted, JOB, 0, 0, b"x" * 32, 9, claims)
+    return chain
+
+
+def name(slot: int, attempt: int = 0, round: int = 0) -> bytes:
+    return unit_id(JOB, round, slot, attempt)
+
+
+def test_a_funded_job_is_known_with_its_terms() -> None:
+    """Manifest, money, deadline and place come from the event."""
+    chain = Chain()
+    chain.happen(e.JobFunded, JOB, SUBMITTER, TERMS, 5, 66)
+    job = chain.ledger.jobs[JOB]
+    assert (job.manifest.root, job.manifest.size) == ((b"b" * 32).hex(), 100)
+    assert (job.rounds, job.slots, job.unit_wei, job.audit_wei, job.deposited_wei) == (
+        2, 2, 10, 5, 66,
+    )  # fmt: skip
+    assert job.state is JobState.FUNDED
+    assert job.open_round == 0
+
+
+def test_a_units_way_through_an_audit() -> None:
+    """Committed, drawn, audit committed, opened, verified; deadlines follow."""
+    chain = committed()
+    unit = chain.ledger.units[name(0)]
+    assert (unit.state, unit.worker, unit.coordinator) == (UnitState.COMMITTED, WORKER, HOLDER)
+    chain.happen(e.UnitDrawn, name(0), AUDITOR, JOB, 0, 0, 0, WORKER, 100)
+    assert (unit.state, unit.auditor, unit.deadline_s) == (UnitState.DRAWN, AUDITOR, 100)
+    chain.happen(e.AuditCommitted, name(0), AUDITOR, 120)
+    assert (unit.state, unit.deadline_s) == (UnitState.AUDIT_COMMITTED, 120)
+    chain.happen(e.UnitOpened, name(0), b"o" * 32, 130)
+    assert unit.unit_root == b"o" * 32
+    chain.happen(e.AuditRevealed, name(0), AUDITOR, b"o" * 32)
+    chain.happen(e.UnitVerified, name(0), JOB, 140)
+    assert (unit.state, unit.deadline_s) == (UnitState.VERIFIED, 140)
+
+
+def test_only_passed_and_verified_units_are_accepted() -> None:
+    """A slot counts once its unit is settled for good."""
+    chain = committed()
+    job = chain.ledger.jobs[JOB]
+    assert job.accepted(0) == {}
+    chain.happen(e.UnitPassed, name(0), JOB, PassReason.NOT_DRAWN, 90)
+    chain.happen(e.UnitDrawn, name(1), AUDITOR, JOB, 0, 1, 0, WORKER, 100)
+    assert set(job.accepted(0)) == {0}
+    chain.happen(e.UnitDisputed, name(0), JOB, AUDITOR)
+    assert job.accepted(0) == {}
+
+
+def test_a_fault_is_counted_and_the_slot_has_a_next_attempt() -> None:
+    """The faulted unit stays beside its replacement."""
+    chain = committed()
+    chain.happen(e.UnitDisputed, name(0), JOB, AUDITOR)
+    chain.happen(e.Slashed, WORKER, 75, 45, 30)
+    chain.happen(e.UnitFaulted, name(0), JOB, WORKER, 75)
+    claim = Claim(0, 1, HOLDER, b"r" * 32, b"c" * 32, b"s" * 65)
+    chain.happen(e.RoundCommitted, JOB, 0, 1, b"x" * 32, 12, (claim,))
+    chain.happen(e.UnitPassed, name(0, 1), JOB, PassReason.NOT_DRAWN, 90)
+    ledger = chain.ledger
+    assert ledger.tally(WORKER).faults == 1
+    assert ledger.tally(WORKER).slashed_wei == ledger.slashed_wei == 75
+    assert ledger.jobs[JOB].accepted(0)[0].key == UnitRef(0, 0, 1)
+    assert ledger.jobs[JOB].batches == {(0, 0): 9, (0, 1): 12}
+
+
+def test_a_dispute_collects_its_jurors_and_votes() -> None:
+    """Who sits, who committed, who revealed, and until when."""
+    chain = committed()
+    chain.happen(e.UnitDisputed, name(0), JOB, AUDITOR)
+    chain.happen(e.DisputeOpened, name(0), 20)
+    chain.happen(e.JurorsDrawn, name(0), (HOLDER, AUDITOR), 200, 230)
+    chain.happen(e.VoteCommitted, name(0), AUDITOR)
+    chain.happen(e.VotingClosed, name(0), 225)
+    chain.happen(e.VoteRevealed, name(0), AUDITOR, b"o" * 32)
+    unit = chain.ledger.units[name(0)]
+    assert unit.dispute_draw_block == 20
+    assert unit.jurors == (HOLDER, AUDITOR)
+    assert unit.votes_committed == unit.votes_revealed == {AUDITOR}
+    assert unit.vote_reveal_deadline_s == 225
+
+
+def finish_round(chain: Chain, round: int) -> None:
+    for slot in (0, 1):
+        chain.happen(e.UnitPassed, name(slot, 0, round), JOB, PassReason.NOT_DRAWN, 90)
+    chain.happen(e.RoundRewards, JOB, round, (WORKER, WORKER), (10, 10))
+    chain.happen(e.RoundFinalized, JOB, round, bytes([round]) * 32, b"p" * 32, 77, b"w" * 32, 20)
+
+
+def test_a_finalised_round_opens_the_next_and_pays() -> None:
+    """Checkpoint, blob, rewards and counts; units of earlier rounds are forgotten."""
+    chain = committed()
+    finish_round(chain, 0)
+    job = chain.ledger.jobs[JOB]
+    assert job.open_round == 1
+    assert (job.finalized[0].checkpoint, job.finalized[0].blob.size) == (bytes(32), 77)
+    assert chain.ledger.tally(WORKER).earned_wei == 20
+    assert chain.ledger.tally(WORKER).units == 2
+    claims = tuple(Claim(s, 0, WORKER, b"r" * 32, b"c" * 32, b"s" * 65) for s in (0, 1))
+    chain.happen(e.RoundCommitted, JOB, 1, 0, b"x" * 32, 30, claims)
+    finish_round(chain, 1)
+    assert name(0) not in chain.ledger.units
+    assert name(0, 0, 1) in chain.ledger.units
+
+
+def test_a_jobs_end_and_its_money() -> None:
+    """Completed, paid, fees, refunded, settled: what was deposited is accounted for."""
+    chain = committed()
+    chain.happen(e.RoundPaid, JOB, 0, 30, 3)
+    chain.happen(e.JobCompleted, JOB)
+    job = chain.ledger.jobs[JOB]
+    assert job.is_over
+    assert not job.settled
+    chain.happen(e.JobSettled, JOB)
+    chain.happen(e.JobRefunded, JOB, SUBMITTER, 33)
+    assert (job.state, job.settled) == (JobState.COMPLETED, True)
+    assert job.deposited_wei == job.paid_wei + job.fees_wei + job.refunded_wei
+
+
+def test_a_job_that_is_settled_without_an_end_has_expired() -> None:
+    """Only a deadline ends a funded job that way."""
+    chain = committed()
+    chain.happen(e.JobSettled, JOB)
+    assert chain.ledger.jobs[JOB].state is JobState.EXPIRED
+
+
+def test_bonds_activity_and_identity() -> None:
+    """The vault's events make an account's standing."""
+    chain = Chain()
+    chain.happen(e.Bonded, WORKER, 150, 150)
+    chain.happen(e.ActiveChanged, WORKER, True)
+    chain.happen(e.PeerIdChanged, WORKER, b"peer")
+    chain.happen(e.Slashed, WORKER, 75, 45, 30)
+    chain.happen(e.ActiveChanged, WORKER, False)
+    tally = chain.ledger.tally(WORKER)
+    assert (tally.bond_wei, tally.active, tally.peer_id) == (75, False, b"peer")
+    assert not chain.ledger.is_active(WORKER)
+    assert not chain.ledger.is_active("0xnobody")
+
+
+def test_the_log_has_every_event_of_the_job_and_no_other() -> None:
+    """It is what a coordinator replays."""
+    chain = committed()
+    before = len(chain.ledger.jobs[JOB].log)
+    chain.happen(e.UnitPassed, name(0), JOB, PassReason.NOT_DRAWN, 90)
+    chain.happen(e.Bonded, WORKER, 1, 1)
+    chain.happen(e.JobFunded, OTHER, SUBMITTER, TERMS, 5, 66)
+    assert len(chain.ledger.jobs[JOB].log) == before + 1
+    assert len(chain.ledger.jobs[OTHER].log) == 1
