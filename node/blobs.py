@@ -318,7 +318,8 @@ class PartialBlob:
         self._store = store
         self._hashes = hashes
         self._file = file
-        self._missing = {i for i in range(ref.chunk_count) if not self._verifies(i)}
+        self._missing = set(range(ref.chunk_count))
+        self._missing.difference_update(i for i in self._written() if self._verifies(i))
 
     def missing(self) -> list[int]:
         """The indices of the chunks that are not here yet, in order."""
@@ -353,7 +354,19 @@ class PartialBlob:
         self.close()
 
     def _verifies(self, index: int) -> bool:
-        return leaf_hash(_pread(self._file, self.ref, index)) == self._hashes[index]
+        data = _pread(self._file, self.ref, index)
+        return leaf_hash(data) == self._hashes[index]
+
+    def _written(self) -> Iterator[int]:
+        """The chunks of which anything was ever written: a fresh file is one hole."""
+        position, descriptor = 0, self._file.fileno()
+        while position < self.ref.size:
+            try:
+                position = os.lseek(descriptor, position, os.SEEK_DATA)
+            except OSError:
+                return
+            yield position // BLOB_CHUNK_BYTES
+            position = (position // BLOB_CHUNK_BYTES + 1) * BLOB_CHUNK_BYTES
 
 
 def _pread(file: BinaryIO, ref: BlobRef, index: int) -> bytes:

@@ -181,10 +181,11 @@ class Channel:
                     self._inbox_bytes += len(payload) + FRAME_OVERHEAD_BYTES
                 self._arrived.unpark_all()
                 if decoder.fault is not None:
-                    self._finish(decoder.fault)
-                    return
+                    raise decoder.fault
                 while self._inbox_bytes > INBOX_BYTES and not self._closing:
                     await self._drained.park()
+        except PeerFault as fault:
+            self._finish(fault)
         except StreamBroken as error:
             self._finish(ChannelClosed(f"the stream to peer {self.peer_id} broke: {error}"))
             self._reading.cancel()

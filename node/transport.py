@@ -38,7 +38,7 @@ from typing import Any, cast
 
 import trio
 from libp2p import new_host
-from libp2p.abc import INetStream, IRawConnection, ISecureConn
+from libp2p.abc import IMuxedConn, INetStream, IRawConnection, ISecureConn
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
@@ -60,6 +60,7 @@ from multiaddr import Multiaddr  # type: ignore[import-untyped]
 from node.addresses import check_port_free, dialable, parse, reachable
 from node.channel import ByteStream, Channel, StreamBroken
 from node.errors import BadInput, ChannelClosed, NodeError, PeerFault, PeerUnreachable
+from node.identity import peer_id_decode
 
 __all__ = ["Channel", "ChannelClosed", "Handler", "Limits", "Transport"]
 
@@ -70,12 +71,15 @@ Handler = Callable[[Channel], Awaitable[None]]
 READ_BYTES = 64 * 1024
 WINDOW_BYTES_MAX = 1 << 20
 STREAM_BUFFER_BYTES_MAX = WINDOW_BYTES_MAX + 2 * yamux.DEFAULT_WINDOW_SIZE
-CONNECTION_BUFFER_BYTES_MAX = 16 << 20
+CONNECTION_BUFFER_BYTES_MAX = 32 << 20
 STREAMS_PER_CONNECTION_MAX = 384
 ADDRESSES_DIALLED_MAX = 16
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 20, 5, 4
 HANG_UP_S = 1.0
 _UNLIMITED = 1_000_000
+
+# Peers can make the library log at will; what matters is reported here.
+logging.getLogger("libp2p").setLevel(logging.CRITICAL)
 
 # The window grows to this instead of 16 MiB, and no frame announced may be larger.
 yamux.MAX_WINDOW_SIZE = WINDOW_BYTES_MAX
@@ -203,17 +207,19 @@ class Transport:
         failure: BaseException | None = None
         try:
             async with self._host.run([]):
-                async with trio.open_nursery() as nursery:
-                    self._nursery = nursery
-                    try:
-                        await self._start_listening()
-                        yield
-                    except BaseException as error:
-                        failure = error
-                        raise
-                    finally:
-                        nursery.cancel_scope.cancel()
-                await self._hang_up()
+                try:
+                    async with trio.open_nursery() as nursery:
+                        self._nursery = nursery
+                        try:
+                            await self._start_listening()
+                            yield
+                        except BaseException as error:
+                            failure = error
+                            raise
+                        finally:
+                            nursery.cancel_scope.cancel()
+                finally:
+                    await self._hang_up()
         except BaseExceptionGroup as group:
             if failure is not None and _only(group) is failure:
                 raise failure from None
@@ -227,8 +233,11 @@ class Transport:
                 raise BadInput(f"This node cannot listen on {address}.", "Choose another address.")
 
     async def _hang_up(self) -> None:
+        """Close listeners and connections; left to itself the library keeps both."""
         with _shielded(HANG_UP_S):
             async with trio.open_nursery() as nursery:
+                for listener in self._swarm.listeners.values():
+                    nursery.start_soon(listener.close)
                 for connection in self._swarm.get_connections():
                     nursery.start_soon(connection.close)
 
@@ -239,8 +248,8 @@ class Transport:
 
     def _check_peer(self, peer_id: str) -> ID:
         try:
-            target = ID.from_string(peer_id)
-        except ValueError:
+            target = ID(peer_id_decode(peer_id))
+        except BadInput:
             raise PeerUnreachable(f"{peer_id!r} is not a peer id.") from None
         if peer_id == self.peer_id:
             raise PeerUnreachable(f"Peer {peer_id} is this node itself.")
@@ -345,6 +354,8 @@ class Transport:
     async def _run_channel(self, channel: Channel) -> None:
         try:
             await channel.run()
+        except Exception:
+            log.exception("the channel to peer %s failed", channel.peer_id)
         finally:
             _count_down(self._channels, channel.peer_id)
 
@@ -379,9 +390,9 @@ class Transport:
     async def _handle(self, channel: Channel, handler: Handler) -> None:
         try:
             async with channel:
-                await handler(channel)
-        except ChannelClosed as end:
-            log.debug("%s ended early: %s", channel.protocol, end)
+                # The end of the peer's side is how a handler usually ends: close, do not reset.
+                with contextlib.suppress(ChannelClosed):
+                    await handler(channel)
         except PeerFault as fault:
             log.info("peer %s broke %s: %s", channel.peer_id, channel.protocol, fault)
             self.on_fault(channel.peer_id, str(fault))
@@ -563,12 +574,17 @@ class _BoundedBuffers(dict[int, bytearray]):
         return sum(map(len, self.values()))
 
 
-class _SafeYamux(yamux.Yamux):
-    """Yamux with bounded receive buffers (weakness 6)."""
+def _bound_buffers(swarm: Swarm) -> None:
+    """Give every new connection bounded receive buffers, before its first frame is read."""
+    upgrade = swarm.upgrader.upgrade_connection
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.stream_buffers = _BoundedBuffers()
+    async def upgrade_bounded(session: ISecureConn, peer_id: ID) -> IMuxedConn:
+        connection = await upgrade(session, peer_id)
+        assert isinstance(connection, yamux.Yamux)
+        connection.stream_buffers = _BoundedBuffers()
+        return connection
+
+    vars(swarm.upgrader)["upgrade_connection"] = upgrade_bounded
 
 
 def _make_host(
@@ -581,7 +597,7 @@ def _make_host(
         new_host(
             key_pair=keys,
             sec_opt={NOISE_ID: noise},
-            muxer_opt={TProtocol(yamux.PROTOCOL_ID): _SafeYamux},
+            muxer_opt={TProtocol(yamux.PROTOCOL_ID): yamux.Yamux},
             connection_config=ConnectionConfig(
                 min_connections=0,
                 low_watermark=0,
@@ -597,8 +613,20 @@ def _make_host(
         ),
     )
     host.remove_stream_handler(ID_PUSH)
-    vars(host)["_schedule_identify"] = lambda *_args, **_kwargs: None
+    vars(host)["_schedule_identify"] = _do_nothing
+    # A low watermark of zero does not stop it: it aims at the middle of the two watermarks.
+    swarm = cast(Swarm, host.get_network())
+    vars(swarm.auto_connector)["maybe_connect"] = _await_nothing
+    _bound_buffers(swarm)
     return host
+
+
+def _do_nothing(*_args: object, **_kwargs: object) -> None:
+    """In place of a method of the library that must not run."""
+
+
+async def _await_nothing(*_args: object, **_kwargs: object) -> None:
+    """In place of an asynchronous one."""
 
 
 def _make_resource_manager(limits: Limits) -> ResourceManager:
