@@ -17,6 +17,9 @@ from node.bundle import Job, State
 from scheduler.contract import METRIC
 from scheduler.windows import window
 
+METRIC_STEPS_MAX = 256
+"""Metrics of at most so many steps wait on the device; reading each at once would stall it."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedJob:
@@ -72,6 +75,7 @@ def run_unit(loaded: LoadedJob, checkpoint: State, round: int, slot: int) -> Uni
             buffers.append(outputs[METRIC + name])
         if step + 1 in traced:
             roots.append(state_root({name: buffer.numpy() for name, buffer in state.items()}))
+        if step + 1 in traced or (step + 1) % METRIC_STEPS_MAX == 0:
             _read_metrics(history, metrics, step + 1)
     result = _result(loaded, start, state)
     result |= {METRIC + name: values for name, values in metrics.items()}

@@ -36,6 +36,7 @@ class Quote:
     total_flops: int
     total_flops_max: int
     peak_bytes: int
+    memory_bytes: int
     blob_bytes: int
     result_bytes: int
     checkpoint_bytes: int
@@ -56,7 +57,7 @@ def quote(
     """Price a job: audits pay `audit_pay_bps` of a unit, the protocol takes its fee of everything.
 
     `total_flops` counts what is paid for once; `total_flops_max` adds an audit of every unit.
-    `blob_bytes` is what a peer fetches before it can work.
+    `blob_bytes` is what a peer fetches before it can work, `memory_bytes` what it must give.
     """
     units, unit_wei = manifest.units, manifest.unit_wei
     unit_flops = costs.unit_flops(manifest.steps)
@@ -74,6 +75,7 @@ def quote(
         total_flops=total_flops,
         total_flops_max=total_flops + units * unit_flops,
         peak_bytes=costs.peak_bytes,
+        memory_bytes=manifest.memory_bytes,
         blob_bytes=len(manifest.to_bytes()) + sum(ref.size for ref in manifest.blobs()),
         result_bytes=manifest.result_bytes,
         checkpoint_bytes=manifest.checkpoint_bytes,

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from engine import state as tensors
 from engine.backend import Backend, open_backend
 from engine.commitment import state_root
-from engine.errors import DeviceError, EngineError
+from engine.errors import DeviceError
 from engine.program import TensorType
 from node.blobs import BlobMissing, BlobStore
 from node.bundle import State, decode_state, load_job, read_manifest
@@ -53,6 +53,7 @@ from node.execution import LoadedJob, UnitOutput, build, combine, evaluate, run_
 from node.memory import limit_memory
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
+from scheduler.windows import window
 
 JOBS_KEPT = 2
 """Jobs whose kernels and data stay loaded."""
@@ -90,8 +91,6 @@ class Worker:
             return _failed("memory", error)
         except DeviceError as error:
             return _failed("device", error)
-        except (EngineError, ValueError) as error:
-            return _failed("input", error)
         except BlobMissing as error:
             return _failed("missing", error)
         except (NodeError, OSError) as error:
@@ -116,6 +115,10 @@ class Worker:
 
     def _unit(self, request: ComputeUnit, loaded: LoadedJob) -> UnitDone:
         started = time.perf_counter()
+        try:
+            window(loaded.job.manifest, request.round, request.slot, 0)
+        except ValueError as error:
+            raise PeerFault(f"The job has no such unit: {error}") from error
         checkpoint = self._read_checkpoint(request.checkpoint, loaded, request.manifest)
         output = self.unit(request.kind, loaded, checkpoint, request.round, request.slot)
         return UnitDone(
@@ -129,8 +132,10 @@ class Worker:
 
     def _combine(self, request: CombineRound, loaded: LoadedJob) -> CombineDone:
         started = time.perf_counter()
+        slots, expected = loaded.job.manifest.slots, loaded.job.contract.result
+        if len(request.results) != slots:
+            raise PeerFault(f"There are {len(request.results)} results for {slots} slots.")
         checkpoint = self._read_checkpoint(request.checkpoint, loaded, request.manifest)
-        expected = loaded.job.contract.result
         results = [
             self._read(f"result of slot {slot}", ref, expected)
             for slot, ref in enumerate(request.results)
@@ -160,9 +165,7 @@ class Worker:
         return loaded
 
     def _check_fits(self, manifest: Manifest) -> None:
-        """Tensors on the device, and the data on the host as file and as arrays."""
-        data = sum(ref.size for ref in (manifest.state, manifest.train, manifest.test))
-        needed = manifest.peak_bytes + 2 * data
+        needed = manifest.memory_bytes
         if needed > self._memory_bytes:
             raise TooLarge(
                 f"The job {manifest.name} needs {needed} bytes of memory, "

@@ -19,6 +19,9 @@ Types = Mapping[str, TensorType]
 
 INDEX_NAMES = ("round", "slot", "step")
 METRIC = "metric."
+METRICS_MAX = 32
+"""Metrics of a step or of the evaluation: every one travels in messages and stays in journals."""
+
 PROBLEMS_MAX = 8
 NAME_SHOWN_MAX = 80
 
@@ -126,6 +129,7 @@ def _step_problems(step: Program, sizes: Sizes, contract: Contract, train: Types
     given = step.input_types
     inputs |= {name: kind for name, kind in indices.items() if name in given}
     yield from _same("program step, input", inputs, given)
+    yield from _metric_problems("step", contract.metrics)
     outputs = _prefixed("state.", contract.unit_state) | _metrics(contract.metrics)
     yield from _same("program step, output", outputs, step.output_types)
 
@@ -163,8 +167,14 @@ def _evaluate_problems(evaluate: Program, contract: Contract, test: Types) -> It
     yield from _same("program evaluate, input", inputs | _prefixed("test.", test), given)
     if not contract.evaluation:
         yield "program evaluate has no output metric.N"
+    yield from _metric_problems("evaluate", contract.evaluation)
     outputs = _metrics(contract.evaluation)
     yield from _same("program evaluate, output", outputs, evaluate.output_types)
+
+
+def _metric_problems(program: str, metrics: tuple[str, ...]) -> Iterator[str]:
+    if len(metrics) > METRICS_MAX:
+        yield f"program {program} has {len(metrics)} metrics, may have {METRICS_MAX}"
 
 
 def _same(what: str, expected: dict[str, TensorType], actual: Types) -> Iterator[str]:

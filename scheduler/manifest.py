@@ -145,6 +145,16 @@ class Manifest(BaseModel):
         """What one verified unit earns its worker: its FLOPs at the job's price, rounded up."""
         return -(-self.unit_flops * self.price_wei_per_gflop // GFLOP)
 
+    @property
+    def memory_bytes(self) -> int:
+        """The memory that a node must give to take part in any role.
+
+        Tensors of the largest Program, and files and arrays of data, results and checkpoint.
+        """
+        data = self.state.size + self.train.size + self.test.size
+        made = self.slots * self.result_bytes + self.checkpoint_bytes
+        return self.peak_bytes + 2 * (data + made)
+
     def trace_steps(self) -> tuple[int, ...]:
         """The step counts after which the trace takes a state root: K, 2K, ..., and H."""
         steps = range(self.trace_every, self.steps + 1, self.trace_every)

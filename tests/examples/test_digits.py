@@ -51,6 +51,10 @@ def test_budget_covers_the_job(digits: Bundle) -> None:
     price = quote(digits.manifest, digits.job.costs, audit_pay_bps=10_000, protocol_fee_bps=1000)
     check_budget(digits.spec, price)
     assert price.peak_bytes < 1 << 20
+    figures = (
+        f"One unit is {price.unit_flops / 1e6:.1f} MFLOP, the job {price.total_flops / 1e9:.2f} G"
+    )
+    assert figures in Path("examples/digits/README.md").read_text()
 
 
 def test_split_holds_out_a_fifth_of_all_digits() -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from engine.backend import Backend, list_devices, open_backend
 from engine.commitment import merkle_root, state_root
+from node import execution
 from node.bundle import Bundle
 from node.execution import LoadedJob, UnitOutput, build, combine, evaluate, run_unit
 from scheduler.windows import window
@@ -161,3 +162,14 @@ def test_device_and_reference_give_the_same_roots(
         )
         assert evaluate(loaded, following) == evaluate(other, following)
         state = following
+
+
+def test_metrics_arrive_however_rarely_they_are_read(
+    loaded: LoadedJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading every step, every third, or at the end gives the same result."""
+    roots = set()
+    for count in (1, 3, 100):
+        monkeypatch.setattr(execution, "METRIC_STEPS_MAX", count)
+        roots.add(run_unit(loaded, loaded.job.state, 0, 2).result_root)
+    assert len(roots) == 1

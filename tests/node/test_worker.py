@@ -172,9 +172,7 @@ def test_job_over_the_memory_limit_is_refused_with_both_figures(
     tiny: Bundle, tmp_path: Path
 ) -> None:
     """Before anything is loaded; exactly enough is enough."""
-    manifest = tiny.manifest
-    sizes = manifest.state.size + manifest.train.size + manifest.test.size
-    needed = manifest.peak_bytes + 2 * sizes
+    needed = tiny.manifest.memory_bytes
     desk = Desk(tiny, tmp_path, needed - 1)
     message = failed(desk.unit(0), "memory")
     assert f"needs {needed} bytes" in message

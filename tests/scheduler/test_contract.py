@@ -8,7 +8,16 @@ import pytest
 from engine.dtypes import DType
 from engine.ops import Op
 from engine.program import Node, Program, TensorType
-from scheduler.contract import PROBLEMS_MAX, Contract, Programs, Sizes, Types, agree, match
+from scheduler.contract import (
+    METRICS_MAX,
+    PROBLEMS_MAX,
+    Contract,
+    Programs,
+    Sizes,
+    Types,
+    agree,
+    match,
+)
 from scheduler.errors import ManifestError
 
 F32, I32, U8 = DType.FLOAT32, DType.INT32, DType.UINT8
@@ -198,6 +207,25 @@ def test_batch_larger_than_the_data_is_refused() -> None:
     """There would be no whole window."""
     with pytest.raises(ManifestError, match="larger than the 10 rows"):
         check(sizes=replace(SIZES, batch_rows=11))
+
+
+@pytest.mark.parametrize(("count", "fits"), [(METRICS_MAX, True), (METRICS_MAX + 1, False)])
+def test_metrics_are_bounded(count: int, fits: bool) -> None:
+    """They travel in messages; a job with thousands would break those."""
+    metrics = {f"metric.{i}": C for i in range(count)}
+    many = replace(
+        GOOD,
+        step=program(STEP_IN, {**without(STEP_OUT, "metric.loss"), **metrics}),
+        combine=program(without(COMBINE_IN, "slot1.metric.loss"), COMBINE_OUT),
+        evaluate=program(EVALUATE_IN, metrics),
+    )
+    if fits:
+        assert len(check(many).metrics) == count
+        return
+    with pytest.raises(ManifestError) as caught:
+        check(many)
+    for name in ("step", "evaluate"):
+        assert f"program {name} has {count} metrics, may have {METRICS_MAX}" in str(caught.value)
 
 
 def test_problems_are_listed_together_and_bounded() -> None:

@@ -65,6 +65,11 @@ def test_unit_price_rounds_up() -> None:
     assert Manifest.parse(canonical(price_wei_per_gflop=0)).unit_wei == 0
 
 
+def test_memory_covers_tensors_files_and_arrays() -> None:
+    """100 for the largest Program; twice 77 + 20 + 30 of data, four results of 88, a checkpoint."""
+    assert Manifest.parse(canonical()).memory_bytes == 100 + 2 * (77 + 20 + 30 + 4 * 88 + 77)
+
+
 @pytest.mark.parametrize(
     ("steps", "every", "expected"),
     [(20, 8, (8, 16, 20)), (20, 5, (5, 10, 15, 20)), (1, 1, (1,)), (7, 7, (7,))],
