@@ -1,0 +1,65 @@
+"""The chain's events as the coordinator's facts."""
+
+from node.chain import events as e
+from node.chain.events import Event, Place
+from node.chain.types import Claim, PassReason
+from node.chain_facts import FactReader
+from node.ids import JobId, unit_id
+from scheduler import events as facts
+from scheduler.terms import Position, UnitRef
+
+JOB, WORKER, AUDITOR = JobId(b"j" * 32), "0x" + "3" * 40, "0x" + "4" * 40
+CLAIM = Claim(1, 0, WORKER, b"r" * 32, b"c" * 32, b"s" * 65)
+UNIT, NAME = UnitRef(0, 1, 0), unit_id(JOB, 0, 1, 0)
+PLACE, AT = Place(7, 3, b""), Position(7, 3)
+
+COMMITTED = e.RoundCommitted(PLACE, JOB, 0, 0, b"x" * 32, 9, (CLAIM,))
+
+EACH: list[tuple[Event, facts.ChainEvent | None]] = [
+    (
+        e.UnitDrawn(PLACE, NAME, AUDITOR, JOB, 0, 1, 0, WORKER, 100),
+        facts.UnitDrawn(AT, UNIT, AUDITOR, 100_000),
+    ),
+    (e.AuditCommitted(PLACE, NAME, AUDITOR, 110), facts.AuditAdvanced(AT, UNIT, 110_000)),
+    (e.UnitOpened(PLACE, NAME, b"o" * 32, 120), facts.AuditAdvanced(AT, UNIT, 120_000)),
+    (e.UnitPassed(PLACE, NAME, JOB, PassReason.NOT_DRAWN, 9), facts.UnitPassed(AT, UNIT, 9_000)),
+    (e.UnitVerified(PLACE, NAME, JOB, 8), facts.UnitVerified(AT, UNIT, 8_000)),
+    (e.UnitDisputed(PLACE, NAME, JOB, AUDITOR), facts.UnitDisputed(AT, UNIT)),
+    (e.UnitFaulted(PLACE, NAME, JOB, WORKER, 5), facts.UnitFaulted(AT, UNIT, WORKER)),
+    (e.UnitVoided(PLACE, NAME, JOB), facts.UnitVoided(AT, UNIT)),
+    (e.JobCancelled(PLACE, JOB), facts.JobCancelled(AT)),
+    (
+        e.RoundFinalized(PLACE, JOB, 0, b"p" * 32, b"b" * 32, 5, b"w" * 32, 1),
+        facts.RoundFinalizedOnChain(AT, 0, b"p" * 32),
+    ),
+    (e.AuditRevealed(PLACE, NAME, AUDITOR, b"o" * 32), None),
+    (e.LeaseRenewed(PLACE, JOB, WORKER, 50), None),
+]
+
+
+def test_a_committed_round_names_its_claims() -> None:
+    """Slot, attempt, worker, root, commitment and signature arrive unchanged."""
+    fact = FactReader(JOB).read(COMMITTED)
+    assert isinstance(fact, facts.RoundCommittedOnChain)
+    (claim,) = fact.claims
+    assert (fact.at, fact.round, fact.batch) == (AT, 0, 0)
+    assert (claim.slot, claim.attempt, claim.worker) == (1, 0, WORKER)
+    assert (claim.result_root, claim.commitment, claim.signature) == (
+        CLAIM.result_root,
+        CLAIM.commitment,
+        CLAIM.signature,
+    )
+
+
+def test_every_event_becomes_its_fact_with_times_in_milliseconds() -> None:
+    """Units are named by round, slot and attempt; deadlines lose no unit."""
+    reader = FactReader(JOB)
+    reader.read(COMMITTED)
+    for event, fact in EACH:
+        assert reader.read(event) == fact
+
+
+def test_a_unit_that_was_never_committed_is_no_fact() -> None:
+    """Events of units that the log does not know are left out."""
+    reader = FactReader(JOB)
+    assert all(reader.read(event) is None for event, fact in EACH if hasattr(event, "unit_id"))

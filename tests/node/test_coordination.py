@@ -1,0 +1,202 @@
+"""The shell around the state machine: receipts after records, restarts, honest answers."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from node.chain import AsyncChain
+from node.chain import events as e
+from node.chain.events import Place
+from node.chain.types import JobTerms
+from node.chain_watch import ChainWatch
+from node.claim_signature import ClaimDomain
+from node.coordination import Coordination, results_key
+from node.coordination_tasks import Tasks
+from node.errors import PeerFault
+from node.ids import JobId, commitment, unit_id
+from node.journal import Journal
+from node.messages import (
+    AcceptedResult,
+    AskRound,
+    CommitUnit,
+    JobHeld,
+    PullUnit,
+    Receipt,
+    Refused,
+    RoundResults,
+    UnitAssigned,
+    UnitDeclined,
+)
+from node.wallet import Signer, recover
+from scheduler.blob_ref import BlobRef
+from scheduler.codec import decode
+from scheduler.events import UnitCommitted
+from scheduler.manifest import Manifest, ProgramRefs
+
+JOB = JobId(b"j" * 32)
+BLOB = BlobRef(root="cd" * 32, size=7)
+DOMAIN = ClaimDomain(1, "0x" + "11" * 20)
+WORKER, COORDINATOR = Signer.random(), Signer.random()
+MANIFEST = Manifest(
+    name="tiny", rounds=2, slots=2, steps=1, trace_every=1, batch_rows=1, rows=2,
+    unit_timeout_s=60, deadline_s=600, price_wei_per_gflop=1,
+    programs=ProgramRefs(step=BLOB, result=BLOB, combine=BLOB, evaluate=BLOB),
+    state=BLOB, train=BLOB, test=BLOB, unit_flops=1, combine_flops=1, evaluate_flops=1,
+    peak_bytes=100, result_bytes=7, checkpoint_bytes=7,
+)  # fmt: skip
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "journal") as opened:
+        yield opened
+
+
+def watch() -> ChainWatch:
+    """A ledger with one funded job whose lease is ours; it is never run."""
+    watching = ChainWatch(cast(AsyncChain, None), 0, 1.0)
+    terms = JobTerms(b"m" * 32, 100, b"b" * 32, rounds=2, slots=2, unit_wei=10, deadline=10**6)
+    ledger = watching.ledger
+    ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, "0x" + "1" * 40, terms, 5, 66))
+    ledger.apply(e.LeaseTaken(Place(1, 1, b""), JOB, COORDINATOR.address, 10**6))
+    ledger.apply(e.ActiveChanged(Place(1, 2, b""), WORKER.address, True))
+    ledger.head_time_s = 100
+    return watching
+
+
+def coordination(journal: Journal, watching: ChainWatch | None = None) -> Coordination:
+    """A coordination that is not run: nothing but answers happens."""
+    watching = watching or watch()
+    return Coordination(
+        watching.ledger.jobs[JOB],
+        MANIFEST,
+        COORDINATOR,
+        "coordinator",
+        watching,
+        journal,
+        DOMAIN,
+        cast(Tasks, None),
+        b"i" * 32,
+        {"worker": WORKER.address}.get,
+        lambda: ("worker",),
+    )
+
+
+def commit(assigned: UnitAssigned, signer: Signer = WORKER) -> CommitUnit:
+    unit = assigned.unit
+    name = unit_id(JOB, unit.round, unit.slot, unit.attempt)
+    made = commitment(name, signer.address, b"o" * 32, b"s" * 32)
+    return CommitUnit(
+        job_id=JOB.hex(),
+        unit=unit,
+        result_root=(b"r" * 32).hex(),
+        blob=BLOB,
+        commitment=made.hex(),
+        signature=DOMAIN.sign(signer, name, b"r" * 32, made).hex(),
+    )
+
+
+def pull(of: Coordination, peer: str = "worker", memory_bytes: int = 1000) -> object:
+    return of.answer(peer, PullUnit(job_id=JOB.hex(), memory_bytes=memory_bytes))
+
+
+def test_a_known_peer_gets_a_unit_and_a_receipt(journal: Journal) -> None:
+    """The receipt is the coordinator's signature over exactly what was committed."""
+    of = coordination(journal)
+    assigned = pull(of)
+    assert isinstance(assigned, UnitAssigned)
+    assert assigned.checkpoint_root == (b"i" * 32).hex()
+    made = commit(assigned)
+    receipt = of.answer("worker", made)
+    assert isinstance(receipt, Receipt)
+    text = (
+        f"ainur receipt v0 {JOB.hex()} {made.unit.round} {made.unit.slot} {made.unit.attempt} "
+        f"{made.result_root} {made.commitment}"
+    )
+    assert recover(text, bytes.fromhex(receipt.signature)) == COORDINATOR.address
+
+
+def test_what_has_a_receipt_is_in_the_journal(journal: Journal) -> None:
+    """A second coordination over the same journal knows the commit and repeats the receipt."""
+    watching = watch()
+    of = coordination(journal, watching)
+    made = commit(cast(UnitAssigned, pull(of)))
+    assert isinstance(of.answer("worker", made), Receipt)
+    records = [decode(record.body).event for record in journal.read(f"coordination/{JOB.hex()}")]
+    assert any(isinstance(event, UnitCommitted) for event in records)
+    after = coordination(journal, watching)
+    assert after.state.slots[made.unit.slot].filling is not None
+    assert isinstance(after.answer("worker", made), Receipt)
+
+
+def test_a_claim_signed_by_another_is_a_fault(journal: Journal) -> None:
+    """Nobody is bound without consent, and nothing is remembered of the attempt."""
+    of = coordination(journal)
+    assigned = cast(UnitAssigned, pull(of))
+    with pytest.raises(PeerFault, match="not signed by"):
+        of.answer("worker", commit(assigned, Signer.random()))
+    assert of.state.slots[assigned.unit.slot].filling is None
+
+
+def test_a_stranger_gets_nothing(journal: Journal) -> None:
+    """A peer whose wallet is unknown is told to say hello."""
+    of = coordination(journal)
+    assert isinstance(pull(of, "stranger"), Refused)
+    assigned = cast(UnitAssigned, pull(of))
+    assert isinstance(of.answer("stranger", commit(assigned)), Refused)
+
+
+def test_a_wallet_without_a_bond_gets_no_work(journal: Journal) -> None:
+    """The answer says why."""
+    watching = watch()
+    watching.ledger.apply(e.ActiveChanged(Place(1, 3, b""), WORKER.address, False))
+    answer = pull(coordination(journal, watching))
+    assert isinstance(answer, UnitDeclined)
+    assert "bond" in answer.reason
+
+
+def test_too_little_memory_is_declined_with_the_reason(journal: Journal) -> None:
+    """The manifest's peak is what a worker must have."""
+    answer = pull(coordination(journal), memory_bytes=99)
+    assert isinstance(answer, UnitDeclined)
+    assert "memory" in answer.reason
+
+
+def test_a_message_out_of_place_is_a_fault(journal: Journal) -> None:
+    """Only requests to a coordinator are answered."""
+    with pytest.raises(PeerFault, match="JobHeld"):
+        coordination(journal).answer("worker", JobHeld(job_id=JOB.hex(), wallet=WORKER.address))
+
+
+def test_the_results_of_a_round_are_told_if_they_are_known(journal: Journal) -> None:
+    """Peers check a checkpoint against them."""
+    of = coordination(journal)
+    ask = AskRound(job_id=JOB.hex(), round=0)
+    assert isinstance(of.answer("worker", ask), Refused)
+    result = AcceptedResult(slot=0, result_root="ab" * 32, blob=BLOB)
+    journal.set(results_key(JOB, 0), json.dumps([result.model_dump_json()]).encode())
+    assert of.answer("worker", ask) == RoundResults(round=0, results=(result,))
+
+
+def test_progress_is_a_document_with_a_reason(journal: Journal) -> None:
+    """Whoever asks learns how far the job is and what it waits for."""
+    of = coordination(journal)
+    document = json.loads(of.progress().document)
+    assert (document["round"], document["rounds"]) == (0, 2)
+    assert document["waiting"] == of.waiting() != ""
+
+
+def test_a_journal_behind_the_chain_is_begun_anew(journal: Journal) -> None:
+    """Another node went on: the coordination starts at the open round's anchored checkpoint."""
+    watching = watch()
+    coordination(journal, watching)
+    blob_root = b"q" * 32
+    watching.ledger.apply(
+        e.RoundFinalized(Place(2, 0, b""), JOB, 0, b"p" * 32, blob_root, 9, b"w" * 32, 1)
+    )
+    of = coordination(journal, watching)
+    assert (of.state.round, of.state.checkpoint) == (1, b"p" * 32)
+    assert of.state.blob == BlobRef(root=blob_root.hex(), size=9)
