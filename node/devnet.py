@@ -58,6 +58,7 @@ class Devnet:
     """
 
     def __init__(self, preset: Preset = DEVNET, *, port: int = 0, log: Path | None = None) -> None:
+        # An interruption in between is harmless: the chain's process watches this one.
         self._process, self._log = _start(port, log)
         try:
             self.endpoint = _wait_for_endpoint(self._process, self._log)

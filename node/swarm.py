@@ -5,6 +5,7 @@ that Ctrl-C in a terminal reaches only us: we stop the children in order and wai
 compute worker of a daemon leads a group too, and ends by itself when its daemon does.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from types import TracebackType
 from node.api_client import ApiClient
 from node.errors import NodeError, NodeNotRunning
 from node.home import Home
+from node.interrupts import postponed_interrupts
 from node.status import NodeStatus
 
 START_TIMEOUT_S = 150.0
@@ -69,7 +71,8 @@ class Processes:
 
         `environment` comes on top of ours.
         """
-        with log.open("ab") as output:
+        # An interruption between the start and its record would leave a child behind.
+        with log.open("ab") as output, postponed_interrupts():
             process = subprocess.Popen(
                 command,
                 cwd=folder,
@@ -79,8 +82,8 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        child = Child(name, process, log)
-        self.children.append(child)
+            child = Child(name, process, log)
+            self.children.append(child)
         return child
 
     def ended(self) -> list[Child]:
@@ -91,11 +94,13 @@ class Processes:
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """End all children: SIGTERM to their groups, SIGKILL to what is left after `timeout_s`."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for child in self.children:
-                _signal_group(child.process, number)
-            _wait(self.children, timeout_s)
-        self.children = []
+        # The second Ctrl-C of an impatient person must not cut the cleaning short.
+        with postponed_interrupts():
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                for child in self.children:
+                    _signal_group(child.process, number)
+                _wait(self.children, timeout_s)
+            self.children = []
 
     def __enter__(self) -> "Processes":
         return self
@@ -204,12 +209,11 @@ class Swarm:
 
 def stop_group(process: subprocess.Popen[bytes], timeout_s: float = STOP_TIMEOUT_S) -> None:
     """End one process and its group, politely first."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        _signal_group(process, number)
-        try:
-            process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            continue
+    with postponed_interrupts():
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            _signal_group(process, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout_s)
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -95,7 +95,7 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         return _leave_broken_pipe()
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the funnel
+    except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:  # noqa: BLE001 - the funnel
         if os.environ.get(DEBUG_VARIABLE):
             traceback.print_exception(error)
         return _report(describe(error))

@@ -39,7 +39,7 @@ def emit_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, empty:
     table = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for line in texts:
         table.add_row(*line)
-    Console().print(table, markup=False)
+    Console(markup=False, emoji=False, highlight=False).print(table)
 
 
 def emit_fields(fields: Mapping[str, Cell]) -> None:

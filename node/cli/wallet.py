@@ -104,7 +104,7 @@ def balance(name: str | None, home: Home, as_json: bool) -> None:
         {
             "wallet": wallet.name,
             "address": wallet.address,
-            "gas money": ain(native).replace("AIN", "ETH"),
+            "gas money": ain(native).removesuffix(" AIN"),
             "tokens": ain(tokens),
             "bonded": ain(bond),
             "votes": ain(votes),

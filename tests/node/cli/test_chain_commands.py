@@ -1,0 +1,260 @@
+"""`ainur stake`, `gov`, `rewards` and `wallet balance` through the entry point, on a real chain."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.chain.types import Parameter
+from node.deployment import AIN
+from node.devnet import PASSWORD, Devnet
+from node.home import Home
+from node.identity import load_seed, peer_id_from_key
+from node.network_file import load_network, save_network
+from node.wallet import find_wallet, store_wallet, unlock
+
+Ainur = Callable[..., Any]
+
+
+@pytest.fixture
+def home(devnet: Devnet, tmp_path: Path) -> Home:
+    return devnet.home(tmp_path / "node", tokens_wei=1_000 * AIN)
+
+
+@pytest.fixture
+def treasury(devnet: Devnet, tmp_path: Path) -> Home:
+    return devnet.treasury_home(tmp_path / "treasury")
+
+
+def account(home: Home) -> str:
+    return find_wallet(home.wallets, "default").address
+
+
+def test_stake_from_add_to_withdraw(ainur: Ainur, devnet: Devnet, home: Home) -> None:
+    """A bond's whole life: too little, enough, asked back, kept, asked back, paid out."""
+    few = ainur("stake", "add", "40", "--home", home.path)
+    assert (few.code, few.out) == (0, "")
+    assert "not active yet: a node needs 100 AIN" in few.err
+    more = ainur("stake", "add", "160AIN", "--home", home.path)
+    assert "bonded 160 AIN; the bond of" in more.err
+    assert "is now 200 AIN" in more.err
+    shown = ainur("stake", "show", "--json", "--home", home.path).json
+    assert shown["bond_wei"] == 200 * AIN
+    assert shown["active"] is True
+    assert shown["peer_id"] == peer_id_from_key(load_seed(home.peer_key))
+    assert shown["available_at"] is None
+
+    asked = ainur("stake", "remove", "150", "--home", home.path)
+    assert asked.code == 0
+    assert "no longer active" in asked.err
+    kept = ainur("stake", "remove", "--cancel", "--home", home.path)
+    assert kept.code == 0
+    ainur("stake", "remove", "--all", "--home", home.path)
+    early = ainur("stake", "remove", "--withdraw", "--home", home.path)
+    assert early.code == 2
+    assert "200 AIN can be withdrawn from" in early.err
+    with devnet.chain() as chain:
+        devnet.travel(chain.parameters.get(Parameter.UNBOND_DELAY_S))
+    paid = ainur("stake", "remove", "--withdraw", "--home", home.path)
+    assert paid.code == 0
+    assert "withdrew 200 AIN" in paid.err
+    table = ainur("stake", "show", "--home", home.path).out.splitlines()
+    assert "bond\t0 AIN" in table
+    assert "active\tno" in table
+
+
+def test_stake_mistakes_are_explained(ainur: Ainur, home: Home) -> None:
+    """Too much, nothing, contradictions: no transaction, a reason, a remedy."""
+    too_much = ainur("stake", "add", "1000.1", "--home", home.path)
+    assert too_much.code == 5
+    assert "holds 1,000 AIN, less than the 1,000.1 AIN" in too_much.err
+    assert ainur("stake", "add", "0", "--home", home.path).code == 2
+    assert ainur("stake", "remove", "1", "--all", "--home", home.path).code == 2
+    assert ainur("stake", "remove", "--home", home.path).code == 2
+    nothing = ainur("stake", "remove", "1", "--home", home.path)
+    assert (nothing.code, "0 AIN is bonded" in nothing.err) == (5, True)
+    none_pending = ainur("stake", "remove", "--withdraw", "--home", home.path)
+    assert (none_pending.code, "Nothing is being withdrawn" in none_pending.err) == (2, True)
+    refused = ainur("stake", "remove", "--cancel", "--home", home.path)
+    assert (refused.code, "NothingPending" in refused.err) == (9, True)
+
+
+def test_wrong_password_is_exit_6(ainur: Ainur, home: Home, tmp_path: Path) -> None:
+    """Nothing is sent."""
+    wrong = tmp_path / "wrong"
+    wrong.write_text("wrong\n")
+    outcome = ainur("stake", "add", "1", "--home", home.path, "--password-file", wrong)
+    assert (outcome.code, outcome.out) == (6, "")
+    assert "does not open" in outcome.err
+
+
+def test_unreachable_chain_is_exit_4(
+    ainur: Ainur, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line with the endpoint and what to do."""
+    monkeypatch.setattr("node.chain.rpc.BACKOFF_S", 0.0)
+    network = load_network(home.network)
+    save_network(home.network, network.with_endpoints("http://127.0.0.1:9"))
+    outcome = ainur("stake", "show", "--home", home.path)
+    assert (outcome.code, outcome.out) == (4, "")
+    (line,) = outcome.err.splitlines()
+    assert "http://127.0.0.1:9: no connection" in line
+    assert "rpc_endpoints" in line
+
+
+def test_configured_endpoint_wins_over_network_file(
+    ainur: Ainur, devnet: Devnet, home: Home
+) -> None:
+    """A person's own endpoint is used."""
+    network = load_network(home.network)
+    save_network(home.network, network.with_endpoints("http://127.0.0.1:9"))
+    ainur("config", "set", "rpc_endpoints", devnet.endpoint, "--home", home.path)
+    assert ainur("stake", "show", "--home", home.path).code == 0
+
+
+def test_home_without_network_says_so(ainur: Ainur, home: Home) -> None:
+    """`ainur init --network FILE` is the remedy."""
+    home.network.unlink()
+    outcome = ainur("stake", "show", "--home", home.path)
+    assert (outcome.code, "ainur init --network FILE" in outcome.err) == (2, True)
+
+
+def test_wallet_balance(ainur: Ainur, home: Home) -> None:
+    """Gas money, tokens, bond, votes."""
+    document = ainur("wallet", "balance", "--json", "--home", home.path).json
+    assert document["token_wei"] == 1_000 * AIN
+    assert document["native_wei"] == 100 * AIN
+    assert (document["bond_wei"], document["votes_wei"]) == (0, 0)
+    assert "tokens\t1,000 AIN" in ainur("wallet", "balance", "--home", home.path).out.splitlines()
+
+
+def test_governance_from_delegation_to_execution(
+    ainur: Ainur, devnet: Devnet, home: Home, treasury: Home
+) -> None:
+    """The treasury changes a parameter; every step out of order is explained."""
+
+    def gov(*arguments: object, home: Home = treasury) -> Any:
+        return ainur("gov", *arguments, "--home", home.path)
+
+    with devnet.chain() as chain:
+        before = chain.parameters.get(Parameter.PROBATION_UNITS)
+        delay, period = chain.governor.voting_delay_s(), chain.governor.voting_period_s()
+    wanted = before + 1
+    propose = ("propose", "set", "probationUnits", wanted, "--description", f"Be strict: {wanted}")
+
+    powerless = gov(*propose, home=home)
+    assert powerless.code == 5
+    assert "ainur gov delegate" in powerless.err
+    assert "now votes with" in gov("delegate").err
+    devnet.travel(1)
+    proposed = gov(*propose)
+    assert proposed.code == 0, proposed.err
+    proposal = proposed.out.strip()
+    assert proposal.startswith("0x")
+    assert len(proposal) == 66
+
+    early = gov("vote", proposal[:12], "for")
+    assert (early.code, "is pending, not active. Voting begins in" in early.err) == (2, True)
+    devnet.travel(delay + 1)
+    stranger = gov("vote", proposal, "for", home=home)
+    assert (stranger.code, "had no voting power" in stranger.err) == (5, True)
+    voted = gov("vote", proposal[:12], "for", "--reason", "because")
+    assert voted.code == 0
+    assert "voted for with" in voted.err
+    twice = gov("vote", proposal, "against")
+    assert (twice.code, "has voted" in twice.err) == (2, True)
+    unfinished = gov("queue", proposal)
+    assert (unfinished.code, "is active, not succeeded. Voting ends in" in unfinished.err) == (
+        2,
+        True,
+    )
+
+    devnet.travel(period + 1)
+    unqueued = gov("execute", proposal)
+    assert (unqueued.code, "Queue it first" in unqueued.err) == (2, True)
+    assert gov("queue", proposal).code == 0
+    impatient = gov("execute", proposal)
+    assert (impatient.code, "The timelock holds" in impatient.err) == (2, True)
+    devnet.travel(60)
+    executed = gov("execute", proposal, home=home)
+    assert executed.code == 0, executed.err
+    assert f"executed: set probationUnits to {wanted}" in executed.err
+
+    shown = gov("show", proposal, "--json").json
+    assert shown["state"] == "executed"
+    assert shown["actions"] == [f"set probationUnits to {wanted}"]
+    assert shown["for_wei"] > 0
+    listed = gov("list", "--json").json
+    assert [p for p in listed if p["id"] == proposal] == [shown]
+    assert f"{proposal[:18]}\texecuted\tset probationUnits to {wanted}" in gov("list").out
+    assert "state\texecuted" in gov("show", proposal).out.splitlines()
+    rules = gov("show", "--json").json
+    assert rules["parameters"]["probationUnits"] == {"value": wanted, "min": 1, "max": 10_000}
+    assert f"probationUnits\t{wanted}\t1\t10000" in gov("show").out.splitlines()
+
+
+def test_governance_refuses_nonsense_before_sending(ainur: Ainur, treasury: Home) -> None:
+    """Unknown names, values out of bounds or in conflict, unknown proposals."""
+
+    def propose(name: str, value: str) -> Any:
+        options = ("--description", "x", "--home", treasury.path)
+        return ainur("gov", "propose", "set", name, value, *options)
+
+    unknown = propose("auditFlor", "1")
+    assert (unknown.code, "auditFloorBps" in unknown.err) == (2, True)
+    outside = propose("committeeSize", "99")
+    assert (outside.code, "must be 3 to 15" in outside.err) == (2, True)
+    conflict = propose("unbondDelayS", "1")
+    assert (conflict.code, "UnbondDelayTooShort" in conflict.err) == (2, True)
+    text = propose("leaseS", "soon")
+    assert (text.code, "whole number" in text.err) == (2, True)
+    missing = ainur("gov", "show", "0x123456", "--home", treasury.path)
+    assert (missing.code, "No proposal has the id" in missing.err) == (2, True)
+
+
+def test_delegation_to_others_and_power(ainur: Ainur, home: Home, treasury: Home) -> None:
+    """Votes move, tokens stay; a mistyped address is refused."""
+    other = account(treasury)
+    assert ainur("gov", "delegate", other, "--home", home.path).code == 0
+    power = ainur("gov", "power", "--json", "--home", home.path).json
+    assert (power["token_wei"], power["votes_wei"]) == (1_000 * AIN, 0)
+    assert power["delegate"] == other
+    wrong = ainur("gov", "delegate", other[:-1], "--home", home.path)
+    assert (wrong.code, "not an address" in wrong.err) == (2, True)
+
+
+def test_rewards_show_and_claim(
+    ainur: Ainur,
+    home: Home,
+    make_node: Callable[..., Any],
+    fund_job: Callable[..., Any],
+    finish_round: Callable[..., None],
+) -> None:
+    """What a worker earned is shown, claimed once, and shown as claimed."""
+    submitter, coordinator, worker = make_node(bond_wei=0), make_node(), make_node()
+    job_id = fund_job(submitter, slots=2, unit_wei=4 * AIN)
+    finish_round(job_id, coordinator, worker, round=0, slots=2)
+    store_wallet(home.wallets, "worker", worker.signer, PASSWORD, devnet=True)
+    ainur("config", "set", "wallet", "worker", "--home", home.path)
+
+    before = ainur("rewards", "show", "--json", "--home", home.path).json
+    assert (before["claimable_wei"], before["claimed_wei"]) == (8 * AIN, 0)
+    assert all(leaf["job_id"] == f"0x{job_id.hex()}" for leaf in before["rewards"])
+    claimed = ainur("rewards", "claim", "--json", "--home", home.path).json
+    assert claimed["claimed_wei"] == 8 * AIN
+    assert len(claimed["transactions"]) == 1
+    again = ainur("rewards", "claim", "--home", home.path)
+    assert (again.code, "nothing to claim" in again.err) == (0, True)
+    after = ainur("rewards", "show", "--home", home.path)
+    assert after.out.splitlines()[0] == "job\tround\tamount\tclaimed"
+    assert after.out.splitlines()[-1].endswith("\tyes")
+    assert "claimed 8 AIN, claimable 0 AIN" in after.err
+
+
+def test_rewards_of_a_newcomer(ainur: Ainur, home: Home) -> None:
+    """No rewards: said on stderr, not an error; nothing is sent."""
+    shown = ainur("rewards", "show", "--home", home.path)
+    assert (shown.code, shown.out) == (0, "")
+    assert "no rewards yet" in shown.err
+    assert unlock(find_wallet(home.wallets, "default"), PASSWORD).address == account(home)

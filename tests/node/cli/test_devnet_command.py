@@ -1,0 +1,72 @@
+"""`ainur devnet` as a process: it announces, serves, and leaves nothing behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.chain import Chain
+from node.network_file import load_network
+from node.wallet import find_wallet
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_devnet_runs_until_it_is_interrupted(tmp_path: Path, number: signal.Signals) -> None:
+    """Homes are funded, bonded and know the first as bootstrap; the chain goes with the command."""
+    folder = tmp_path / "net"
+    # A runner may have told its children to ignore ^C.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from node.cli.main import main; main()"
+    )
+    command = [sys.executable, "-c", program, "devnet", "--homes", "2", "--json"]
+    process = subprocess.Popen(
+        [*command, "--folder", str(folder), "--bond", "150"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    document = json.loads(process.stdout.readline())
+    network = load_network(Path(document["network"]))
+    (bootstrap,) = network.bootstrap
+    assert bootstrap.startswith("/ip4/127.0.0.1/tcp/")
+    assert [Path(home).name for home in document["homes"]] == ["node1", "node2"]
+    with Chain(network) as chain:
+        for home in document["homes"]:
+            assert load_network(Path(home) / "network.json") == network
+            account = find_wallet(Path(home) / "wallets", "default").address
+            assert chain.vault.bond_of(account) == 150 * 10**18
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert err == "running until Ctrl-C\n"
+    assert no_chain_at(network.rpc_endpoints[0])
+    assert (folder / "treasury" / "peer.key").exists()
+
+
+def no_chain_at(endpoint: str) -> bool:
+    import socket
+
+    port = int(endpoint.rsplit(":", 1)[1])
+    give_up = time.monotonic() + 10
+    while time.monotonic() < give_up:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return True
+    return False
+
+
+def test_devnet_refuses_a_used_folder(ainur: Callable[..., Any], tmp_path: Path) -> None:
+    """Homes of an earlier chain are not mixed with new ones; nothing is started."""
+    (tmp_path / "file").touch()
+    outcome = ainur("devnet", "--folder", tmp_path)
+    assert (outcome.code, "is not empty" in outcome.err) == (2, True)
+    assert os.listdir(tmp_path) == ["file"]
