@@ -146,19 +146,20 @@ class Journal:
 
         May be nested: the outermost counts. Do not await inside.
         """
-        if self._depth == 0:
+        outermost = self._depth == 0
+        if outermost:
             self._execute("BEGIN IMMEDIATE", ())
         self._depth += 1
         try:
             yield
+            if outermost:
+                self._execute("COMMIT", ())
         except BaseException:
-            self._depth -= 1
-            if self._depth == 0:
+            if outermost and self._database.in_transaction:
                 self._database.rollback()
             raise
-        self._depth -= 1
-        if self._depth == 0:
-            self._execute("COMMIT", ())
+        finally:
+            self._depth -= 1
 
     def close(self) -> None:
         """Let go of the file and its lock. Harmless when repeated."""
