@@ -1,0 +1,267 @@
+"""Real daemons in processes of their own, on a real chain that all tests of this folder share.
+
+A test asks for `network(n)`: n bonded homes, their daemons, and a submitter. When it ends, however
+it ends, the daemons are stopped, no process of it may be left, its jobs are cancelled and its nodes
+leave the chain's list of active ones, so that no later draw falls on somebody who is gone.
+"""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.backend import open_backend
+from engine.commitment import state_root
+from examples.digits.__main__ import Settings, write
+from node.api_client import ApiClient
+from node.bundle import assemble
+from node.chain import Chain
+from node.chain.types import Parameter
+from node.chain_jobs import LedgerReader
+from node.cli.devnet import free_port
+from node.cli.main import run
+from node.config import set_value
+from node.deployment import AIN, DEVNET
+from node.devnet import PASSWORD, Devnet
+from node.errors import NodeNotRunning
+from node.home import Home
+from node.identity import load_seed, peer_id_from_key
+from node.ids import JobId
+from node.ledger import JobView, Ledger
+from node.network_file import save_network
+from node.replay import replay
+from node.swarm import Swarm
+from node.wallet import Signer, find_wallet, unlock
+
+ROOT = Path(__file__).parents[2]
+SMALL = Settings(rounds=3, slots=4, steps=5, trace_every=2)
+BOND_WEI = 150 * AIN
+PATIENCE_S = 240.0
+"""How long a condition may take to come true on a busy machine. Nothing is measured by it."""
+LOOK_S = 0.1
+
+PATIENT = replace(
+    DEVNET,
+    parameters={
+        **DEVNET.parameters,
+        # A node that is killed and started again on a busy machine still opens in time.
+        Parameter.AUDIT_WINDOW_S: 90,
+        Parameter.OPEN_WINDOW_S: 90,
+        Parameter.UNBOND_DELAY_S: 2_000,
+    },
+)
+
+
+@pytest.fixture(scope="session")
+def devnet() -> Iterator[Devnet]:
+    """The chain that the tests of this folder share."""
+    with Devnet(PATIENT) as running:
+        yield running
+
+
+@dataclass(frozen=True)
+class Job:
+    """The small digits job: its file, and the digest that a replay in this process gives."""
+
+    file: Path
+    digest: bytes
+
+
+@pytest.fixture(scope="session")
+def small_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """The job that most tests train, replayed once."""
+    file = write(tmp_path_factory.mktemp("job"), SMALL)
+    return Job(file, state_root(replay(assemble(file).job, open_backend()).state))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one command line did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Network:
+    """Homes, their daemons, and a submitter, on a chain; what they do is read from the chain."""
+
+    devnet: Devnet
+    folder: Path
+    homes: list[Home]
+    submitter: Home
+    swarm: Swarm
+    chain: Chain
+    reader: LedgerReader
+    environments: dict[Path, Mapping[str, str]] = field(default_factory=dict)
+
+    # --- Nodes
+
+    def start(self, *homes: Home) -> None:
+        """Start daemons and wait until they answer and know each other."""
+        for home in homes or self.homes:
+            self.launch(home)
+        self.swarm.wait_until_up(peers=len(homes or self.homes) - 1, timeout_s=PATIENCE_S)
+
+    def launch(self, home: Home) -> None:
+        """Start a daemon without waiting."""
+        self.swarm.start(home, self.environments.get(home.path))
+
+    def address(self, home: Home) -> str:
+        return find_wallet(home.wallets, "default").address
+
+    def signer(self, home: Home) -> Signer:
+        return unlock(find_wallet(home.wallets, "default"), PASSWORD)
+
+    def home_of(self, wallet: str) -> Home:
+        return next(home for home in self.homes if self.address(home) == wallet)
+
+    def document(self, home: Home, job_id: bytes) -> dict[str, Any] | None:
+        """The progress of a job as its coordinator tells it, None from anybody else."""
+        try:
+            return ApiClient(home.api).job(job_id.hex())
+        except NodeNotRunning:
+            return None
+
+    # --- Commands
+
+    def ainur(self, home: Home, *arguments: object) -> Outcome:
+        """Run a command line through its entry point, as the owner of a home."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = run([*map(str, arguments), "--home", str(home.path)])
+        return Outcome(code, out.getvalue(), err.getvalue())
+
+    def submit(self, file: Path) -> bytes:
+        """Submit a job; its id."""
+        outcome = self.ainur(self.submitter, "job", "submit", file, "--json")
+        assert outcome.code == 0, outcome.err
+        return bytes.fromhex(outcome.json["job_id"].removeprefix("0x"))
+
+    # --- The chain
+
+    def ledger(self) -> Ledger:
+        return self.reader.update()
+
+    def job(self, job_id: bytes) -> JobView:
+        """The job now; its money adds up whenever one looks."""
+        while True:
+            head = self.chain.head()
+            job = self.ledger().jobs[job_id]
+            record = self.chain.escrow.job(JobId(job_id))
+            held = self.chain.escrow.held_of(JobId(job_id))
+            if self.chain.head() == head:
+                break
+        assert record.deposited == record.paid + record.fees + record.refunded + held
+        seen = (job.deposited_wei, job.paid_wei, job.fees_wei, job.refunded_wei)
+        assert seen == (record.deposited, record.paid, record.fees, record.refunded)
+        return job
+
+    def wait(self, what: str, condition: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any:
+        """Look until the condition is true; its value. Fails with what the daemons said last."""
+        give_up = time.monotonic() + timeout_s
+        while not (value := condition()):
+            if time.monotonic() > give_up:
+                pytest.fail(f"{what}: not within {timeout_s:g} s\n{self.last_words()}")
+            time.sleep(LOOK_S)
+        return value
+
+    def wait_for_end(self, job_id: bytes) -> JobView:
+        """The job when it is over and its books are closed."""
+        self.wait("the job is settled", lambda: self.job(job_id).settled)
+        return self.job(job_id)
+
+    def holder(self, job_id: bytes) -> Home:
+        """The home of the job's coordinator, as soon as there is one."""
+        self.wait("somebody takes the lease", lambda: self.job(job_id).holder)
+        return self.home_of(self.job(job_id).holder)
+
+    def last_words(self) -> str:
+        """The ends of all logs, for a failure."""
+        parts = []
+        for home in self.homes:
+            log = home.logs / "node.log"
+            lines = log.read_text(errors="replace").splitlines()[-12:] if log.exists() else []
+            parts += [f"--- {home.path.name} {self.address(home)}", *lines]
+        return "\n".join(parts)
+
+
+@pytest.fixture
+def network(tmp_path: Path, devnet: Devnet) -> Iterator[Callable[..., Network]]:
+    """Make a network of so many nodes, started unless `start=False`."""
+    with contextlib.ExitStack() as stack:
+
+        def make(count: int, *, start: bool = True, on: Devnet | None = None) -> Network:
+            made = _make(on or devnet, tmp_path, count, stack)
+            if start:
+                made.start()
+            return made
+
+        yield make
+
+
+def _make(devnet: Devnet, folder: Path, count: int, stack: contextlib.ExitStack) -> Network:
+    homes = [devnet.home(folder / f"node-{i}", bond_wei=BOND_WEI) for i in range(count)]
+    submitter = devnet.home(folder / "submitter")
+    port = free_port()
+    set_value(homes[0].config, "listen_port", str(port))
+    peer_id = peer_id_from_key(load_seed(homes[0].peer_key))
+    named = devnet.network.with_bootstrap(f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer_id}")
+    for home in (*homes, submitter):
+        save_network(home.network, named)
+    chain = stack.enter_context(devnet.chain())
+    stack.callback(_leave_chain, devnet, homes, submitter)
+    stack.callback(_check_no_process, folder)
+    swarm = stack.enter_context(Swarm(homes, folder=ROOT))
+    return Network(devnet, folder, homes, submitter, swarm, chain, LedgerReader(chain))
+
+
+def _leave_chain(devnet: Devnet, homes: Sequence[Home], submitter: Home) -> None:
+    """Cancel what is open and make the nodes inactive: later tests use the same chain."""
+    for home in (*homes, submitter):
+        signer = unlock(find_wallet(home.wallets, "default"), PASSWORD)
+        with devnet.chain(signer) as chain:
+            if chain.vault.is_active(signer.address):
+                bond = chain.vault.bond_of(signer.address)
+                chain.send(chain.vault.request_unbond(bond))
+            if home is submitter:
+                for job in LedgerReader(chain).update().jobs.values():
+                    if job.submitter == signer.address and not job.is_over:
+                        chain.send(chain.escrow.cancel(JobId(job.job_id)))
+
+
+def processes_of(folder: Path) -> dict[int, str]:
+    """The processes whose command line names the folder, by id."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if str(folder) in words:
+                found[int(entry.name)] = words
+    return found
+
+
+def _check_no_process(folder: Path) -> None:
+    """Fail if anything that a test started is still there, and end it."""
+    give_up = time.monotonic() + 20
+    while (left := processes_of(folder)) and time.monotonic() < give_up:
+        time.sleep(LOOK_S)
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert not left, f"processes were left behind: {left}"
