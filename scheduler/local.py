@@ -35,11 +35,12 @@ from scheduler.state import (
     Slot,
     SlotStatus,
     State,
+    find_peer,
     find_worker,
     with_slot,
     with_worker,
 )
-from scheduler.terms import UnitRef
+from scheduler.terms import PeerId, UnitRef
 from scheduler.transitions import move
 
 
@@ -123,11 +124,19 @@ def _refused(state: State, event: ResultRefused, now_ms: int) -> State:
         return state
     if (slot.filling.blob, slot.filling.peer) != (event.blob, event.peer):
         return state
+    malformed = event.fault is ResultFault.MALFORMED
     if move(slot, event) is SlotStatus.OPEN:
-        malformed = event.fault is ResultFault.MALFORMED
+        if not malformed and _away(state, event.peer):
+            # It may come back with its result; the fetch's time limit decides.
+            return state
         return without_result(state, slot, now_ms, malformed)
     filling = replace(slot.filling, blob=None, peer=None)
     return with_slot(state, replace(slot, filling=filling))
+
+
+def _away(state: State, peer: PeerId) -> bool:
+    row = find_peer(state, peer)
+    return row is not None and row.vanished_ms is not None
 
 
 def without_result(state: State, slot: Slot, now_ms: int, malformed: bool) -> State:

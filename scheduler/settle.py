@@ -53,7 +53,7 @@ def _without_overdue(state: State, slot: Slot, now_ms: int) -> State:
         return _lapsed(state, slot, now_ms)
     if slot.status is SlotStatus.RECEIPTED and now_ms >= slot.due_ms:
         return without_result(state, slot, now_ms, malformed=False)
-    if slot.status is SlotStatus.DRAWN and not slot.overdue and now_ms >= slot.due_ms:
+    if slot.status is SlotStatus.DRAWN and now_ms >= slot.due_ms:
         return with_slot(state, replace(slot, overdue=True))
     return state
 

@@ -387,6 +387,27 @@ def test_result_that_does_not_come_in_time_opens_the_slot() -> None:
     assert machine.slot().status is SlotStatus.OPEN
 
 
+def test_result_of_an_absent_peer_is_waited_for() -> None:
+    """After a restart nobody is connected yet: a receipt is not given up for that."""
+    machine = Machine()
+    unit = machine.receipted("a")
+    machine.feed(PeerVanished(peer("a")))
+    before = machine.state
+    machine.feed(ResultRefused(unit, blob("a", unit), peer("a"), ResultFault.UNAVAILABLE))
+    assert machine.state is before
+    machine.feed(Tick(), machine.state.terms.policy.fetch_timeout_ms)
+    assert machine.slot().status is SlotStatus.OPEN
+
+
+def test_malformed_result_of_an_absent_peer_is_refused() -> None:
+    """It is here, and it is wrong."""
+    machine = Machine()
+    unit = machine.receipted("a")
+    machine.feed(PeerVanished(peer("a")))
+    machine.feed(ResultRefused(unit, blob("a", unit), peer("a"), ResultFault.MALFORMED))
+    assert machine.slot().status is SlotStatus.OPEN
+
+
 @pytest.mark.parametrize("status", [SlotStatus.RECEIPTED, SlotStatus.STORED])
 def test_claim_without_bond_is_dropped(status: SlotStatus) -> None:
     """The chain would refuse the whole batch for it."""
