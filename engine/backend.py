@@ -5,6 +5,7 @@ backend is always there; OpenCL is imported only when a device is asked for, so 
 engine needs no driver.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -78,6 +79,7 @@ class DeviceInfo:
 
 def list_devices() -> list[DeviceInfo]:
     """Every device of every OpenCL platform, in the order of the drivers; empty without any."""
+    _keep_pyopencl_off_disk()
     from engine import opencl
 
     return opencl.list_devices()
@@ -97,6 +99,11 @@ def open_backend(selector: str = "") -> Backend:
     from engine import opencl
 
     return opencl.open_device(_choose(list_devices(), selector).index)
+
+
+def _keep_pyopencl_off_disk() -> None:
+    """Drivers cache what they compile; pyopencl's own caches only make processes wait in line."""
+    os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
 
 
 def _choose(devices: list[DeviceInfo], selector: str) -> DeviceInfo:

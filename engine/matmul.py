@@ -22,6 +22,9 @@ GPU_TILE = 16
 TILES = {(4, 3): 1.0, (6, 2): 0.9, (8, 1): 0.6}
 """(rows, vectors) of register tiles that fit 16 vector registers, and their relative speed."""
 
+SCATTERED_STORE = 32
+"""What it costs to store a result across rows, in steps of k."""
+
 WORK_PER_ITEM = 1 << 17
 
 PRELUDE = f"""\
@@ -58,7 +61,7 @@ def dot(context: Context) -> KernelSource:
         return _dot_by_group(context, left, right)
     straight = _best_tile(left.index.extent, right.index.extent)
     swapped = _best_tile(right.index.extent, left.index.extent)
-    if swapped[0] < straight[0]:
+    if swapped[0] * (1 + SCATTERED_STORE / left.k.extent) < straight[0]:
         return _dot_by_panel(context, right, left, swapped[1])
     return _dot_by_panel(context, left, right, straight[1])
 

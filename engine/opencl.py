@@ -5,6 +5,7 @@ rebinds its inputs and outputs and enqueues. The queue runs in order, so memory 
 been enqueued can be handed out again at once. What a driver raises leaves here as a DeviceError.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -162,7 +163,9 @@ class OpenCLBackend:
 
     def build(self, source: str) -> cl.Program:
         """Compile kernels."""
-        with _device_errors(f"{self.name}: building"):
+        with _device_errors(f"{self.name}: building"), warnings.catch_warnings():
+            # Some drivers have something to say about every program.
+            warnings.simplefilter("ignore", cl.CompilerWarning)
             program: cl.Program = cl.Program(self.context, self._prelude + source)
             program.build(self._options)
             return program
