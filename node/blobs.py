@@ -16,6 +16,7 @@ used. All calls block: trio code runs the large ones in a thread.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -29,6 +30,7 @@ from node.errors import NodeError, PeerFault
 from node.files import write_atomic
 from scheduler.blob_ref import BlobRef
 
+FOLDERS = ("blobs", "leaves", "partial", "tmp")
 QUOTA_BYTES_DEFAULT = 50 << 30
 DISK_RESERVE_BYTES = 64 << 20
 HASH_BYTES = 32
@@ -61,7 +63,7 @@ class BlobStore:
     def __init__(self, path: Path | str, quota_bytes: int | None = None) -> None:
         self._path = Path(path)
         self._recent: dict[BlobRef, list[bytes]] = {}
-        for name in ("blobs", "leaves", "partial", "tmp"):
+        for name in FOLDERS:
             (self._path / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         if quota_bytes is not None:
             write_atomic(self._path / "quota", str(quota_bytes).encode())
@@ -202,11 +204,16 @@ class BlobStore:
         return freed
 
     def _files(self) -> Iterator[tuple[Path, int]]:
-        for folder in ("blobs", "leaves", "partial", "tmp"):
-            for path in (self._path / folder).rglob("*"):
-                with contextlib.suppress(FileNotFoundError):
-                    if path.is_file():
-                        yield path, path.stat().st_size
+        """Every file that counts, with its size. Files may come and go meanwhile."""
+        folders = [self._path / name for name in FOLDERS]
+        while folders:
+            with contextlib.suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(Path(entry.path))
+                        continue
+                    with contextlib.suppress(FileNotFoundError):
+                        yield Path(entry.path), entry.stat(follow_symlinks=False).st_size
 
     def _blob(self, ref: BlobRef) -> Path:
         return self._path / "blobs" / ref.root[:2] / _name(ref)
@@ -254,7 +261,8 @@ class BlobStore:
                 stack.callback(path.unlink, missing_ok=True)
                 fcntl.flock(file, fcntl.LOCK_EX)
                 file.truncate(size)
-            yield file
+            with _full_disk_explained():
+                yield file
 
     def _publish(self, ref: BlobRef, leaves: list[bytes], file: BinaryIO, path: Path) -> None:
         """Give a written file its name, after its bytes are on the disk."""
@@ -332,7 +340,8 @@ class PartialBlob:
         if len(data) != self.ref.chunk_bytes(index) or leaf_hash(data) != self._hashes[index]:
             raise PeerFault(f"{len(data)} bytes are not chunk {index} of blob {self.ref.root}")
         if index in self._missing:
-            os.pwrite(self._file.fileno(), data, index * BLOB_CHUNK_BYTES)
+            with _full_disk_explained():
+                os.pwrite(self._file.fileno(), data, index * BLOB_CHUNK_BYTES)
             self._missing.discard(index)
 
     def finish(self) -> BlobRef:
@@ -388,6 +397,16 @@ def proves(ref: BlobRef, leaves: Sequence[bytes]) -> bool:
 
 def _split(data: bytes) -> list[bytes]:
     return [data[i : i + HASH_BYTES] for i in range(0, len(data), HASH_BYTES)]
+
+
+@contextlib.contextmanager
+def _full_disk_explained() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StoreFull("The disk is full.", "Free some space.") from error
 
 
 def _is_locked(path: Path) -> bool:
