@@ -289,6 +289,55 @@ contract WorkLedgerDisputesTest is Stage {
         same(status(unitId), UnitStatus.Voided, "void");
     }
 
+    /// @notice A tie of an even jury is no majority.
+    function test_resolve_tieOfFour_voids() public {
+        setParameter(Parameter.CommitteeSize, 4);
+        UnitId unitId = disputed();
+        address[] memory jurors = seat(unitId);
+        for (uint256 i = 0; i < 4; ++i) {
+            vote(unitId, jurors[i], i < 2 ? TRUTH : LIE);
+        }
+        for (uint256 i = 0; i < 4; ++i) {
+            revealVote(unitId, jurors[i], i < 2 ? TRUTH : LIE);
+        }
+        committee.resolve(unitId);
+        same(status(unitId), UnitStatus.Voided, "void");
+    }
+
+    /// @notice The last second of a phase still belongs to it.
+    function test_committee_deadlines_areExact() public {
+        UnitId unitId = disputed();
+        address[] memory jurors = seat(unitId);
+        VM.warp(committee.dispute(unitId).commitDeadline);
+        vote(unitId, jurors[0], TRUTH);
+        vote(unitId, jurors[1], TRUTH);
+        VM.warp(uint256(committee.dispute(unitId).commitDeadline) + 1);
+        expectPhase(unitId, DisputePhase.Revealing);
+        VM.prank(jurors[2]);
+        committee.commitVote(unitId, keccak256("v"));
+        VM.warp(committee.dispute(unitId).revealDeadline);
+        revealVote(unitId, jurors[0], TRUTH);
+        VM.warp(uint256(committee.dispute(unitId).revealDeadline) + 1);
+        expectPhase(unitId, DisputePhase.Resolvable);
+        VM.prank(jurors[1]);
+        committee.revealVote(unitId, keccak256("r"), 0);
+        committee.resolve(unitId);
+        same(status(unitId), UnitStatus.Voided, "one vote is too few");
+    }
+
+    /// @notice Any fault, also an auditor's, ends the trust that was earned.
+    function test_fault_resetsCleanUnits() public {
+        UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
+        audit(unitId, TRUTH, TRUTH);
+        net.pass(31);
+        finalize(jobId, 0);
+        same(ledger.cleanUnits(node(1)), 1, "earned");
+        unitId = drawn(jobId, 1, 0, node(1), LIE);
+        audit(unitId, LIE, TRUTH);
+        decide(unitId, TRUTH, TRUTH, TRUTH);
+        same(ledger.cleanUnits(node(1)), 0, "lost");
+    }
+
     function disputed() private returns (UnitId unitId) {
         unitId = drawn(jobId, 0, 0, node(1), LIE);
         audit(unitId, LIE, TRUTH);

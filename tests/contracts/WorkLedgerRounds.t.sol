@@ -231,6 +231,33 @@ contract WorkLedgerRoundsTest is Stage {
         same(escrow.heldOf(jobId), 0, "nothing held");
     }
 
+    /// @notice A round of 64 slots, all drawn and all audited, fits the gas of a transaction at every step (EIP-7825;
+    /// calldata, at most 0.5M more, is left 1M).
+    function test_largestRound_everyStep_fitsATransaction() public {
+        uint256 max = 16_777_216 - 1_000_000;
+        jobId = openJob(1, 64);
+        Claim[] memory claims = new Claim[](64);
+        for (uint32 slot = 0; slot < 64; ++slot) {
+            claims[slot] = net.claimOf(jobId, 0, slot, node(slot % 6), TRUTH);
+        }
+        VM.prank(coordinator);
+        uint256 gas = gasleft();
+        ledger.commitRound(jobId, 0, claims);
+        check(gas - gasleft() < max, "commitRound");
+        net.pass(24);
+        gas = gasleft();
+        ledger.captureDraw(jobId, 0, 0);
+        check(gas - gasleft() < max, "captureDraw");
+        for (uint32 slot = 0; slot < 64; ++slot) {
+            audit(ledger.slotUnit(jobId, 0, slot), TRUTH, TRUTH);
+        }
+        net.pass(31);
+        VM.prank(coordinator);
+        gas = gasleft();
+        ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1);
+        check(gas - gasleft() < max, "finalizeRound");
+    }
+
     function refuse(address caller, uint32 round, Claim[] memory claims, bytes memory reason) private {
         VM.prank(caller);
         VM.expectRevert(reason);
