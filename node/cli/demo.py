@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from node.cli.output import ain, note
+from node.cli.stoppable import stoppable
 from node.errors import BadInput
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def command(out: Path | None, as_json: bool) -> None:
         note(f"[{time.monotonic() - started:5.1f} s] {text}")
 
     demo.say = say
-    report = demo.run()
+    with stoppable():
+        report = demo.run()
     click.echo(_summary(report), err=as_json)
     if as_json:
         document = {name: getattr(report, name) for name in RESULT_FIELDS}

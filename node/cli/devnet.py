@@ -1,19 +1,18 @@
 """`ainur devnet`: a local chain with contracts, funded homes and, if asked for, their daemons."""
 
 import contextlib
-import signal
 import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 from node.cli.options import AMOUNT, json_option
 from node.cli.output import emit_fields, emit_json, note
+from node.cli.stoppable import stoppable
 from node.config import set_value
 from node.errors import BadInput, NodeError
 from node.home import Home
@@ -50,7 +49,7 @@ def command(
     from node.devnet import Devnet
     from node.swarm import Swarm
 
-    with _stoppable(), _folder(folder) as root, Devnet(port=port) as devnet:
+    with stoppable(), _folder(folder) as root, Devnet(port=port) as devnet:
         made = _make_homes(devnet, root, homes, bond)
         with Swarm(made) as swarm:
             if nodes:
@@ -127,17 +126,3 @@ def _folder(chosen: Path | None) -> Iterator[Path]:
     except OSError as error:
         raise NodeError(f"{chosen} cannot be made: {error.strerror}.") from None
     yield chosen.absolute()
-
-
-@contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM end us as Ctrl-C does, so that nothing stays behind."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
