@@ -6,6 +6,7 @@ Another process that uses the same account may take a nonce first; then the tran
 again with the next.
 """
 
+import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ GAS_MAX = 16_777_216
 GAS_EXTRA = 30_000
 _NONCE_ATTEMPTS = 4
 _TIP_WEI = 10**9
+_TIP_SPREAD_WEI = 10**6
 _NONCE_TAKEN = ("nonce too low", "replacement transaction underpriced", "nonce has already")
 _KNOWN = ("already known", "known transaction", "already imported")
 _POOR = ("insufficient funds", "doesn't have enough funds", "does not have enough funds")
@@ -48,6 +50,9 @@ class Sender:
         self._chain_id = chain_id
         self._lock = threading.Lock()
         self._nonce: int | None = None
+        # A tip of its own tells this sender's transactions from those of another program that
+        # signs the same call with the same key and nonce: equal hashes are its own.
+        self._tip_wei = _TIP_WEI + secrets.randbelow(_TIP_SPREAD_WEI)
 
     @property
     def address(self) -> str:
@@ -121,8 +126,8 @@ class Sender:
             "chainId": self._chain_id,
             "nonce": nonce,
             "gas": gas,
-            "maxPriorityFeePerGas": _TIP_WEI,
-            "maxFeePerGas": 2 * base + _TIP_WEI,
+            "maxPriorityFeePerGas": self._tip_wei,
+            "maxFeePerGas": 2 * base + self._tip_wei,
             "value": transaction.value_wei,
             "data": "0x" + transaction.data.hex(),
         }

@@ -57,17 +57,19 @@ def test_time_travel_moves_the_clock(devnet: Devnet) -> None:
 
 def test_close_leaves_no_process() -> None:
     """The whole group is gone when close returns."""
-    with Devnet() as running:
-        leader = running._process.pid
-        assert group_exists(leader)
-    wait_until_gone(leader)
+    process, log = module._start(0, None)
+    module._wait_for_endpoint(process, log)
+    assert group_exists(process.pid)
+    module._stop(process, log)
+    wait_until_gone(process.pid)
 
 
 def test_chain_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     """kill -9 of whoever started it leaves no chain behind."""
     code = (
-        "import time; from node.devnet import Devnet; d = Devnet();"
-        "print(d._process.pid, flush=True); time.sleep(600)"
+        "import time; from node.devnet import _start, _wait_for_endpoint;"
+        "process, log = _start(0, None); _wait_for_endpoint(process, log);"
+        "print(process.pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=project_folder(), text=True

@@ -17,8 +17,10 @@ from node.network_file import load_network
 from node.wallet import find_wallet
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_devnet_runs_until_it_is_interrupted(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "homes"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
+def test_devnet_runs_until_it_is_interrupted(
+    tmp_path: Path, number: signal.Signals, homes: int
+) -> None:
     """Homes are funded, bonded and know the first as bootstrap; the chain goes with the command."""
     folder = tmp_path / "net"
     # A runner may have told its children to ignore ^C.
@@ -26,7 +28,7 @@ def test_devnet_runs_until_it_is_interrupted(tmp_path: Path, number: signal.Sign
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from node.cli.main import main; main()"
     )
-    command = [sys.executable, "-c", program, "devnet", "--homes", "2", "--json"]
+    command = [sys.executable, "-c", program, "devnet", "--homes", str(homes), "--json"]
     process = subprocess.Popen(
         [*command, "--folder", str(folder), "--bond", "150"],
         stdout=subprocess.PIPE,
@@ -38,7 +40,7 @@ def test_devnet_runs_until_it_is_interrupted(tmp_path: Path, number: signal.Sign
     network = load_network(Path(document["network"]))
     (bootstrap,) = network.bootstrap
     assert bootstrap.startswith("/ip4/127.0.0.1/tcp/")
-    assert [Path(home).name for home in document["homes"]] == ["node1", "node2"]
+    assert [Path(home).name for home in document["homes"]] == ["node1", "node2"][:homes]
     with Chain(network) as chain:
         for home in document["homes"]:
             assert load_network(Path(home) / "network.json") == network
