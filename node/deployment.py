@@ -18,6 +18,7 @@ from node.chain.handle import Handle, Transaction
 from node.chain.rpc import Rpc
 from node.chain.sender import Sender
 from node.chain.types import ZERO_ADDRESS, ZERO_HASH, Parameter, to_abi
+from node.errors import NodeError
 from node.network_file import NetworkFile, parse_network
 from node.wallet import Signer
 
@@ -187,6 +188,7 @@ def _build(site: _Site, deployer: str, treasury: str, preset: Preset) -> dict[st
     site.call(timelock, "grantRole", keccak(text="CANCELLER_ROLE"), governor.address)
     # Last, because nobody can undo it: from here on the timelock alone administers itself.
     site.call(timelock, "renounceRole", ZERO_HASH, deployer)
+    _require_wired(deployer, timelock, parameters, vault, escrow, ledger, committee, rewards)
     handles = {
         "token": token,
         "parameters": parameters,
@@ -199,3 +201,32 @@ def _build(site: _Site, deployer: str, treasury: str, preset: Preset) -> dict[st
         "timelock": timelock,
     }
     return {field: handle.address for field, handle in handles.items()}
+
+
+def _require_wired(
+    deployer: str,
+    timelock: Handle,
+    parameters: Handle,
+    vault: Handle,
+    escrow: Handle,
+    ledger: Handle,
+    committee: Handle,
+    rewards: Handle,
+) -> None:
+    """NodeError unless every seat is where it belongs: a wrong one cannot be corrected later."""
+    seats = (
+        (vault, "ledger", ledger.address),
+        (escrow, "ledger", ledger.address),
+        (escrow, "distributor", rewards.address),
+        (ledger, "referee", committee.address),
+        (parameters, "owner", timelock.address),
+    )
+    for contract, seat, expected in seats:
+        holder = contract.value(seat)
+        if holder != expected:
+            raise NodeError(
+                f"The {seat} of {contract.name} is {holder} instead of {expected}.", "Deploy anew."
+            )
+    for role in (ZERO_HASH, keccak(text="PROPOSER_ROLE"), keccak(text="CANCELLER_ROLE")):
+        if timelock.value("hasRole", role, deployer):
+            raise NodeError(f"The deployer {deployer} kept a role in the timelock.", "Deploy anew.")
