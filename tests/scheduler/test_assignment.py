@@ -449,3 +449,15 @@ def test_one_wallet_with_two_peers_holds_units_as_one() -> None:
         )
     )
     assert machine.issued(AcceptCommit)
+
+
+def test_second_units_time_counts_from_the_first_units_commit() -> None:
+    """While it waited for its turn nobody worked on it."""
+    machine = Machine(slots=2)
+    machine.join("a")
+    machine.request("a")
+    machine.request("a", machine.held("a"))
+    first, second = machine.unit(0), machine.unit(1)
+    machine.feed(commit("a", first), 4_000)
+    machine.feed(commit("a", second), 3_000)
+    assert machine.state.samples_ms == (4_000, 3_000)
