@@ -2,7 +2,9 @@
 
 A funded job that nobody coordinates is open to every bonded node that holds it. So that not all
 of them try at once, nodes are ranked by a hash of job and wallet, and each waits a little longer
-than the one before it. The same rule takes over a job whose coordinator's lease has run out.
+than the one before it. The same rule takes over a job whose coordinator's lease has run out. A
+lease is renewed by every step of a round and, because a round may take longer, whenever half of it
+is over.
 """
 
 import hashlib
@@ -12,6 +14,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from node.chain import AsyncChain, Reverted
+from node.chain.types import Parameter
 from node.chain_watch import ChainWatch
 from node.coordination import Coordination
 from node.errors import NodeError
@@ -44,6 +47,8 @@ class Leases:
         self._jobs, self._begin = jobs, begin
         self._free_since: dict[bytes, float] = {}
         self._retry_at: dict[bytes, float] = {}
+        self._begin_at: dict[bytes, float] = {}
+        self._renew_at_s: dict[bytes, tuple[int, int]] = {}
         self._draining = False
 
     def drain(self) -> None:
@@ -56,13 +61,39 @@ class Leases:
             while True:
                 for job in self._jobs.workable():
                     if job.job_id not in self.active and self._is_ours(job):
-                        coordination = await self._begin(job)
-                        self.active[job.job_id] = coordination
-                        nursery.start_soon(self._coordinate, job, coordination)
-                    elif self._should_take(job):
+                        await self._resume(nursery, job)
+                    elif self._should_take(job) or await self._should_renew(job):
                         await self._take(job)
                 await self._settle_jobs()
                 await self._watch.changed(LOOK_S)
+
+    async def _resume(self, nursery: trio.Nursery, job: JobView) -> None:
+        if trio.current_time() < self._begin_at.get(job.job_id, 0.0):
+            return
+        try:
+            coordination = await self._begin(job)
+        except NodeError as error:
+            log.warning("job %s cannot be coordinated yet: %s", job.job_id.hex()[:12], error)
+            self._begin_at[job.job_id] = trio.current_time() + RETRY_S
+            return
+        self.active[job.job_id] = coordination
+        nursery.start_soon(self._coordinate, job, coordination)
+
+    async def _should_renew(self, job: JobView) -> bool:
+        """Whether half of our lease is over, as the chain's parameters measure it now."""
+        early = trio.current_time() < self._retry_at.get(job.job_id, 0.0)
+        if job.job_id not in self.active or not self._is_ours(job) or early:
+            return False
+        expires_s, renew_at_s = self._renew_at_s.get(job.job_id, (0, 0))
+        if expires_s != job.lease_expires_s:
+            try:
+                lease_s = await self._chain.read(self._chain.sync.parameters.get, Parameter.LEASE_S)
+            except NodeError as error:
+                log.info("the length of a lease is unknown: %s", error)
+                return False
+            expires_s, renew_at_s = job.lease_expires_s, job.lease_expires_s - lease_s // 2
+            self._renew_at_s[job.job_id] = expires_s, renew_at_s
+        return self._watch.chain_time_s() >= renew_at_s
 
     async def _settle_jobs(self) -> None:
         """Close the books of jobs that are over: whoever coordinated one last refunds the rest."""
@@ -124,7 +155,7 @@ class Leases:
         self._retry_at[job.job_id] = trio.current_time() + RETRY_S
         try:
             await self._chain.send(self._chain.sync.ledger.take_lease(JobId(job.job_id)))
-            log.info("took the lease of job %s", job.job_id.hex()[:12])
+            log.info("took or renewed the lease of job %s", job.job_id.hex()[:12])
         except Reverted as error:
             log.info("the lease of job %s was not given: %s", job.job_id.hex()[:12], error)
         except NodeError as error:
