@@ -64,7 +64,7 @@ class JobKeeper:
         now_s = self._watch.chain_time_s()
         jobs = [job for job in self._watch.ledger.jobs.values() if job.job_id in self.held]
         jobs.sort(key=lambda job: job.funded_at)
-        return [job for job in jobs if not job.is_over and now_s < job.deadline_s]
+        return [job for job in jobs if job.accepts_work(now_s)]
 
     async def hold(self, job: JobView, sources: Sequence[str]) -> Manifest:
         """Fetch and check the job unless it is held. NodeError says what stands in the way."""
@@ -114,11 +114,7 @@ class JobKeeper:
     def _wanted(self) -> list[JobView]:
         now_s = self._watch.chain_time_s()
         jobs = self._watch.ledger.jobs.values()
-        return [
-            job
-            for job in jobs
-            if job.job_id not in self.held and not job.is_over and now_s < job.deadline_s
-        ]
+        return [job for job in jobs if job.job_id not in self.held and job.accepts_work(now_s)]
 
     async def _funded(self, job_id: bytes) -> JobView | None:
         with trio.move_on_after(OFFER_WAIT_S):

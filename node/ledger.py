@@ -110,8 +110,18 @@ class JobView:
 
     @property
     def is_over(self) -> bool:
-        """Whether no round of it can be worked on any more."""
+        """Whether no new round of it can be started any more, apart from its deadline."""
         return self.state is not JobState.FUNDED
+
+    def accepts_work(self, now_s: int) -> bool:
+        """Whether a round may be worked on: a new one, or one that was started in time.
+
+        The chain knows better when the time for a started round is over: then it refuses.
+        """
+        if self.settled or self.state is JobState.COMPLETED:
+            return False
+        started = any(round == self.open_round for round, _ in self.batches)
+        return started or (not self.is_over and now_s < self.deadline_s)
 
     def accepted(self, round: int) -> dict[int, UnitView]:
         """The passed or verified unit of each slot of a round, as far as there is one."""
