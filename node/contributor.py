@@ -72,19 +72,21 @@ class Contributor:
         self._memory_bytes, self._commitments = memory_bytes, commitments
         self._domain, self._ask = domain, ask
         self._draining = False
+        self._resting = trio.CancelScope()
         self._pause_until: dict[bytes, float] = {}
         self._pauses: dict[bytes, float] = {}
 
     def drain(self) -> None:
         """Take no further unit; the one under way is finished and committed."""
         self._draining = True
+        self._resting.cancel()
 
     async def run(self) -> None:
         """Work until drained."""
         while not self._draining:
             job = self._next_job()
             if job is None:
-                await self._watch.changed(IDLE_S)
+                await self._rest(IDLE_S)
                 continue
             try:
                 await self._work_on(job)
@@ -125,7 +127,7 @@ class Contributor:
             self.counts.activity = f"waiting: {answer.reason}"
             pause_s = min(answer.retry_after_ms / 1000, RETRY_MAX_S)
             self._pause_until[job.job_id] = trio.current_time() + pause_s
-            await self._watch.changed(pause_s)
+            await self._rest(pause_s)
             return
         assigned = expect(answer, UnitAssigned)
         unit = UnitRef(assigned.unit.round, assigned.unit.slot, assigned.unit.attempt)
@@ -167,7 +169,7 @@ class Contributor:
     async def _commit(self, job: JobView, commit: CommitUnit) -> None:
         """Offer the commit until there is a receipt or a refusal, or the round is over."""
         pause_s = RETRY_FIRST_S
-        while job.open_round == commit.unit.round and not job.is_over:
+        while job.open_round == commit.unit.round and not job.settled:
             try:
                 answer = await self._ask(job, commit)
             except PeerUnreachable as error:
@@ -182,6 +184,12 @@ class Contributor:
             expect(answer, Receipt)
             self.counts.units += 1
             return
+
+    async def _rest(self, pause_s: float) -> None:
+        """Wait for news, for so long or until drained."""
+        with trio.CancelScope() as self._resting:
+            if not self._draining:
+                await self._watch.changed(pause_s)
 
     def _pause(self, job: JobView) -> None:
         pause_s = min(self._pauses.get(job.job_id, RETRY_FIRST_S / 2) * 2, RETRY_MAX_S)
