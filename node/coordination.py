@@ -71,6 +71,7 @@ from scheduler.terms import JobTerms, PeerId, UnitRef, Wallet
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
+STRANGER = "say hello first: this node does not know your wallet"
 RETRY_FIRST_S, RETRY_MAX_S = 0.2, 5.0
 
 WalletOf = Callable[[str], str | None]
@@ -80,6 +81,23 @@ Connected = Callable[[], Iterable[str]]
 def results_key(job_id: bytes, round: int) -> str:
     """Where the journal keeps which results made the checkpoint after a round."""
     return f"results/{job_id.hex()}/{round}"
+
+
+def remember_results(
+    journal: Journal, job_id: bytes, round: int, results: Iterable[AcceptedResult]
+) -> None:
+    """Keep which results made the checkpoint after a round, for whoever asks."""
+    data = json.dumps([result.model_dump_json() for result in results]).encode()
+    journal.set(results_key(job_id, round), data)
+
+
+def answer_round(journal: Journal, message: AskRound) -> Message:
+    """Which results made the checkpoint after a round, if this node knows."""
+    data = journal.get(results_key(bytes.fromhex(message.job_id), message.round))
+    if data is None:
+        return Refused(reason=f"the results of round {message.round} are not known here")
+    results = tuple(AcceptedResult.model_validate_json(item) for item in json.loads(data))
+    return RoundResults(round=message.round, results=results)
 
 
 class Coordination:
@@ -141,7 +159,7 @@ class Coordination:
             case CommitUnit():
                 return self._answer_commit(peer_id, message)
             case AskRound():
-                return self._answer_round(message)
+                return answer_round(self._journal, message)
             case AskJob():
                 return self.progress()
             case _:
@@ -158,7 +176,7 @@ class Coordination:
 
     def _answer_pull(self, peer_id: str, message: PullUnit) -> Message:
         if not self._greet(peer_id):
-            return Refused(reason="say hello first: this node does not know your wallet")
+            return Refused(reason=STRANGER)
         holding = tuple(_unit(key) for key in message.holding)
         request = UnitRequested(PeerId(peer_id), message.memory_bytes, holding)
         for reply in self._feed(request):
@@ -180,7 +198,11 @@ class Coordination:
     def _answer_commit(self, peer_id: str, message: CommitUnit) -> Message:
         wallet = self._greet(peer_id)
         if not wallet:
-            return Refused(reason="say hello first: this node does not know your wallet")
+            return Refused(reason=STRANGER)
+        if message.blob.size != self.manifest.result_bytes:
+            raise PeerFault(
+                f"a result of {message.blob.size} bytes; {self.manifest.result_bytes} are due"
+            )
         unit = _unit(message.unit)
         result_root = bytes.fromhex(message.result_root)
         commitment = bytes.fromhex(message.commitment)
@@ -206,13 +228,6 @@ class Coordination:
             f"{message.result_root} {message.commitment}"
         )
         return Receipt(unit=unit, signature=self._signer.sign_text(text).hex())
-
-    def _answer_round(self, message: AskRound) -> Message:
-        data = self._journal.get(results_key(self.job.job_id, message.round))
-        if data is None:
-            return Refused(reason=f"the results of round {message.round} are not known here")
-        results = tuple(AcceptedResult.model_validate_json(item) for item in json.loads(data))
-        return RoundResults(round=message.round, results=results)
 
     def _greet(self, peer_id: str) -> str:
         """Tell the machine of a peer that asks; its wallet, empty if it is not known."""
@@ -347,8 +362,7 @@ class Coordination:
             AcceptedResult(slot=r.slot, result_root=r.result_root.hex(), blob=r.blob)
             for r in command.results
         ]
-        data = json.dumps([result.model_dump_json() for result in results]).encode()
-        self._journal.set(results_key(self.job.job_id, command.round), data)
+        remember_results(self._journal, self.job.job_id, command.round, results)
 
 
 def _unit(key: UnitKey) -> UnitRef:

@@ -46,8 +46,6 @@ from scheduler.terms import UnitRef
 
 log = logging.getLogger(__name__)
 
-FETCH_TIMEOUT_S = 45.0
-
 
 class Tasks:
     """What every coordination of this node carries its commands out with."""

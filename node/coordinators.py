@@ -3,7 +3,8 @@ coordinates.
 
 The chain names the holder of a job's lease, the peer book its addresses. One persistent stream
 per coordinator carries the requests, one at a time; it is dropped on any failure and opened anew.
-For our own jobs there is no stream: the same answers are given directly.
+For our own jobs there is no stream: the same answers are given directly. Which results made a
+finished round anybody may know who checked it, so that this outlives a coordinator.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,11 +13,13 @@ import trio
 
 from node import rpc
 from node.chain_watch import ChainWatch
-from node.coordination import Coordination
+from node.coordination import STRANGER, Coordination, answer_round
 from node.errors import PeerFault, PeerUnreachable
 from node.identity import peer_id_text
+from node.journal import Journal
 from node.ledger import JobView
 from node.messages import (
+    JOB_PROTOCOL,
     WORK_PROTOCOL,
     AskJob,
     AskRound,
@@ -25,12 +28,14 @@ from node.messages import (
     PullUnit,
     Refused,
     RoundResults,
-    expect,
 )
 from node.peers import PeerBook
 from node.transport import Channel, Transport
 
 ANSWER_S = 30.0
+NOT_HERE = "this node does not coordinate the job"
+NOT_YET = (NOT_HERE, STRANGER)
+"""Refusals of a coordinator that is just starting: it is there again in a moment."""
 
 
 class Coordinators:
@@ -42,8 +47,10 @@ class Coordinators:
         watch: ChainWatch,
         book: PeerBook,
         own: Mapping[bytes, Coordination],
+        journal: Journal,
     ) -> None:
         self._transport, self._watch, self._book, self._own = transport, watch, book, own
+        self._journal = journal
         self._channels: dict[str, Channel] = {}
         self._locks: dict[str, trio.Lock] = {}
 
@@ -69,11 +76,23 @@ class Coordinators:
                     del self._channels[peer_id]
                     with trio.CancelScope(shield=True), trio.move_on_after(1):
                         await channel.aclose()
+        if isinstance(answer, Refused) and answer.reason in NOT_YET:
+            raise PeerUnreachable(f"the coordinator is just starting: {answer.reason}")
         return answer
 
     async def ask_round(self, job: JobView, message: AskRound) -> RoundResults:
-        """Which results made a round's checkpoint, as the coordinator says."""
-        return expect(await self.ask(job, message), RoundResults)
+        """Which results made a round's checkpoint, as anybody says; PeerUnreachable if nobody."""
+        problems = []
+        for peer_id in self.sources(job):
+            try:
+                addresses = self._book.addresses_of(peer_id)
+                async with await self._transport.open(peer_id, JOB_PROTOCOL, addresses) as channel:
+                    return await rpc.ask(channel, message, RoundResults, ANSWER_S)
+            except (PeerUnreachable, PeerFault) as error:
+                problems.append(f"{peer_id}: {error}")
+        raise PeerUnreachable(
+            f"nobody tells the results of round {message.round}: {'; '.join(problems) or 'alone'}"
+        )
 
     def peer_of(self, job: JobView) -> str:
         """The peer id of the job's coordinator; PeerUnreachable if there is none or it is us."""
@@ -95,10 +114,12 @@ class Coordinators:
         return [first, *(peer_id for peer_id in connected if peer_id != first)]
 
     async def answer(self, peer_id: str, message: Message) -> Message:
-        """Serve the work and job protocols for the jobs that this node coordinates."""
+        """Serve the work and job protocols: as a coordinator, or as one who checked a round."""
         if not isinstance(message, PullUnit | CommitUnit | AskRound | AskJob):
             raise PeerFault(f"{type(message).__name__} is no request to a coordinator")
         own = self._own.get(bytes.fromhex(message.job_id))
+        if own is None and isinstance(message, AskRound):
+            return answer_round(self._journal, message)
         if own is None:
-            return Refused(reason="this node does not coordinate the job")
+            return Refused(reason=NOT_HERE)
         return own.answer(peer_id, message)

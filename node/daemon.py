@@ -36,7 +36,7 @@ from node.commitments import Commitments
 from node.compute import Compute
 from node.config import Config
 from node.contributor import Contributor
-from node.coordination import Coordination
+from node.coordination import Coordination, remember_results
 from node.coordination_tasks import Tasks
 from node.coordinators import Coordinators
 from node.discovery import Discovery, Pace
@@ -105,6 +105,8 @@ class Daemon:
         self._store = BlobStore(home.store, config.storage_bytes_max)
         chain = stack.enter_context(Chain(network, self._signer, poll_s=config.chain_poll_s / 2))
         self._chain = AsyncChain(chain)
+        # An endpoint that is wrong is told at once; one that goes away later is waited for.
+        await self._chain.head()
         self._watch = ChainWatch(self._chain, network.deployment_block, config.chain_poll_s)
         memory_bytes = config.memory_bytes_max or DEFAULT_MEMORY_BYTES
         self._compute = await stack.enter_async_context(
@@ -161,7 +163,7 @@ class Daemon:
         )
         self._leases = Leases(wallet, self._watch, self._chain, self._jobs, self._begin)
         self._coordinators = Coordinators(
-            self._transport, self._watch, self._book, self._leases.active
+            self._transport, self._watch, self._book, self._leases.active, self._journal
         )
         self._recompute = Recompute(
             self._compute,
@@ -169,6 +171,7 @@ class Daemon:
             self._fetch,
             self._coordinators.sources,
             self._coordinators.ask_round,
+            lambda job, round, results: remember_results(self._journal, job.job_id, round, results),
         )
         self._tasks = Tasks(
             self._watch,

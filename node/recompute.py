@@ -3,19 +3,23 @@
 The computation is the same for all three; only the label differs. Before the first unit of a
 round the checkpoint is fetched and checked: its state root must be the one on chain and, for our
 own work, it must follow from the accepted results of the round before (docs/spec/protocol.md,
-section 4, step 9), so that a coordinator cannot slip in another model.
+section 4, step 9), so that a coordinator cannot slip in another model. Where nobody has a
+checkpoint or its results any more, the round that led there is computed anew: bits do not depend on
+who computes.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import trio
 
 from node.blobs import BlobStore
 from node.compute import Compute
 from node.compute_messages import UnitDone
-from node.errors import PeerFault
+from node.errors import NodeError, PeerFault, PeerUnreachable
 from node.jobs import Fetch
-from node.ledger import JobView
-from node.messages import AskRound, RoundResults
+from node.ledger import JobView, UnitView
+from node.messages import AcceptedResult, AskRound, RoundResults
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
 from scheduler.terms import UnitRef
@@ -24,6 +28,11 @@ log = logging.getLogger(__name__)
 
 AskRoundResults = Callable[[JobView, AskRound], Awaitable[RoundResults]]
 Sources = Callable[[JobView], Sequence[str]]
+Remember = Callable[[JobView, int, Sequence[AcceptedResult]], None]
+"""Keep which results made the checkpoint after a round, for others who want to check it."""
+
+LOST_S = 15.0
+"""How long what made a checkpoint is looked for before the round is computed anew."""
 
 
 class Recompute:
@@ -36,11 +45,13 @@ class Recompute:
         fetch: Fetch,
         sources: Sources,
         ask_round: AskRoundResults,
+        remember: Remember,
     ) -> None:
-        self._compute, self._store = compute, store
+        self._compute, self._store, self._remember = compute, store, remember
         self._fetch, self._sources, self._ask_round = fetch, sources, ask_round
         self._checked: dict[tuple[bytes, int], BlobRef] = {}
         self._followed: set[tuple[bytes, int]] = set()
+        self._missed_at: dict[tuple[bytes, int], float] = {}
 
     async def run(
         self, job: JobView, manifest: Manifest, unit: UnitRef, *, audit: bool
@@ -48,15 +59,8 @@ class Recompute:
         """Compute a unit from the anchored checkpoint of its round."""
         checkpoint = await self.checkpoint(job, manifest, unit.round)
         if not audit:
-            await self._follows(job, unit.round - 1)
-        return await self._compute.run_unit(
-            job.manifest,
-            checkpoint,
-            unit.round,
-            unit.slot,
-            audit=audit,
-            timeout_s=float(manifest.unit_timeout_s),
-        )
+            await self._follows(job, manifest, unit.round - 1)
+        return await self._unit(job, manifest, checkpoint, unit.round, unit.slot, audit=audit)
 
     def trust(self, job: JobView, round: int) -> None:
         """The checkpoint after `round` was combined here: it needs no check."""
@@ -72,7 +76,15 @@ class Recompute:
         anchored = job.finalized.get(round - 1)
         if anchored is None:
             raise PeerFault(f"round {round} was asked for, but round {round - 1} is not final")
-        await self._fetch(anchored.blob, self._sources(job))
+        if anchored.blob.size != manifest.checkpoint_bytes:
+            raise PeerFault(
+                f"the checkpoint blob of round {round - 1} has {anchored.blob.size} bytes, "
+                f"must have {manifest.checkpoint_bytes}"
+            )
+        try:
+            await self._fetch(anchored.blob, self._sources(job))
+        except PeerUnreachable as error:
+            return await self._rebuilt(job, manifest, round - 1, error)
         root = await self._compute.check_checkpoint(job.manifest, anchored.blob)
         if root != anchored.checkpoint:
             raise PeerFault(
@@ -82,7 +94,26 @@ class Recompute:
         self._checked[job.job_id, round] = anchored.blob
         return anchored.blob
 
-    async def _follows(self, job: JobView, round: int) -> None:
+    async def _unit(
+        self,
+        job: JobView,
+        manifest: Manifest,
+        checkpoint: BlobRef,
+        round: int,
+        slot: int,
+        *,
+        audit: bool,
+    ) -> UnitDone:
+        return await self._compute.run_unit(
+            job.manifest,
+            checkpoint,
+            round,
+            slot,
+            audit=audit,
+            timeout_s=float(manifest.unit_timeout_s),
+        )
+
+    async def _follows(self, job: JobView, manifest: Manifest, round: int) -> None:
         """Check that the checkpoint after `round` is the combination of its accepted results."""
         if round < 0 or (job.job_id, round) in self._followed:
             return
@@ -90,18 +121,38 @@ class Recompute:
         if len(units) < job.slots:
             # The chain's units of that round are forgotten here: the round is long final.
             return
+        try:
+            results = await self._results(job, manifest, round, units)
+        except (PeerUnreachable, PeerFault) as error:
+            await self._rebuilt(job, manifest, round, error)
+            return
+        before = await self.checkpoint(job, manifest, round)
+        await self._combined(job, round, before, [result.blob for result in results])
+        self._remember(job, round, results)
+
+    async def _results(
+        self, job: JobView, manifest: Manifest, round: int, units: Mapping[int, UnitView]
+    ) -> Sequence[AcceptedResult]:
+        """The results of a finished round, stored here and checked against their claims."""
         answer = await self._ask_round(job, AskRound(job_id=job.job_id.hex(), round=round))
         if [result.slot for result in answer.results] != list(range(job.slots)):
             raise PeerFault(f"the results of round {round} are not one per slot")
         for result in answer.results:
             if bytes.fromhex(result.result_root) != units[result.slot].result_root:
                 raise PeerFault(f"slot {result.slot} of round {round} names another result")
+            if result.blob.size != manifest.result_bytes:
+                raise PeerFault(f"the result blob of slot {result.slot} is {result.blob.size} long")
             await self._fetch(result.blob, self._sources(job))
             root = await self._compute.check_result(job.manifest, result.blob)
             if root != units[result.slot].result_root:
                 raise PeerFault(f"the result blob of slot {result.slot} is not the claimed one")
-        before = await self.checkpoint(job, self._manifest(job), round)
-        done = await self._compute.combine(job.manifest, before, [r.blob for r in answer.results])
+        return answer.results
+
+    async def _combined(
+        self, job: JobView, round: int, before: BlobRef, results: Sequence[BlobRef]
+    ) -> BlobRef:
+        """The anchored checkpoint after `round`, made of its results; PeerFault if it is not."""
+        done = await self._compute.combine(job.manifest, before, results)
         anchored = job.finalized[round].checkpoint
         if done.root != anchored:
             raise PeerFault(
@@ -109,6 +160,20 @@ class Recompute:
                 f"which give {done.root.hex()}"
             )
         self._followed.add((job.job_id, round))
+        self._checked[job.job_id, round + 1] = done.checkpoint
+        return done.checkpoint
 
-    def _manifest(self, job: JobView) -> Manifest:
-        return Manifest.parse(self._store.read(job.manifest))
+    async def _rebuilt(
+        self, job: JobView, manifest: Manifest, round: int, missing: NodeError
+    ) -> BlobRef:
+        """The checkpoint after `round`, computed anew once it was `missing` for long enough."""
+        now = trio.current_time()
+        if now - self._missed_at.setdefault((job.job_id, round), now) < LOST_S:
+            raise missing
+        log.warning("round %d of job %s is computed anew: %s", round, job.job_id.hex(), missing)
+        before = await self.checkpoint(job, manifest, round)
+        results = [
+            (await self._unit(job, manifest, before, round, slot, audit=True)).result
+            for slot in range(job.slots)
+        ]
+        return await self._combined(job, round, before, results)
