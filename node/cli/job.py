@@ -98,8 +98,7 @@ def submit(
         signing_chain(home, wallet, password_file) as chain,
         _temporary_store(bundle) as store,
     ):
-        job_id = _fund_once(chain, bundle, again=again)
-        held = _offer(home, chain, store, job_id, bundle, holders)
+        job_id, held = _place(home, chain, store, bundle, again=again, holders=holders)
     if as_json:
         emit_json({"job_id": job_id, "held_by": held, "cost_wei_max": quoted.total_wei_max})
         return
@@ -168,7 +167,11 @@ def watch(job: str, timeout: float | None, home: Home, as_json: bool) -> None:
 @home_option
 @signer_options
 def cancel(job: str, home: Home, wallet: str | None, password_file: Path | None) -> None:
-    """Cancel a JOB of yours. What was not earned is refunded; a round under way may finish."""
+    """Cancel a JOB of yours. What was not earned is refunded; a round under way may finish.
+
+    Once more for a job that is over but not settled, because its coordinator is gone: what is left
+    comes back as soon as the chain allows.
+    """
     from node.chain.events import JobRefunded
     from node.chain_jobs import LedgerReader, find_job
 
@@ -176,11 +179,12 @@ def cancel(job: str, home: Home, wallet: str | None, password_file: Path | None)
         view = find_job(LedgerReader(chain).update(), job)
         if view.submitter != chain.address:
             raise BadInput(f"The job belongs to {view.submitter}, not to {chain.address}.")
-        if view.is_over:
+        if view.settled:
             raise BadInput(f"The job is over: {view.state}.")
-        receipt = chain.send(chain.escrow.cancel(_id(view)))
+        call = chain.escrow.settle if view.is_over else chain.escrow.cancel
+        receipt = chain.send(call(_id(view)))
         refunds = [e.amount for e in receipt.events if isinstance(e, JobRefunded)]
-        note(f"cancelled; {ain(sum(refunds))} came back at once")
+        note(f"{'settled' if view.is_over else 'cancelled'}; {ain(sum(refunds))} came back at once")
         held = chain.escrow.held_of(_id(view))
         if held:
             note(f"{ain(held)} stay for the round under way and come back when it is settled")
@@ -277,10 +281,19 @@ def _fund_once(chain: "Chain", bundle: "Bundle", *, again: bool) -> bytes:
     return funded.job_id
 
 
-def _offer(
-    home: Home, chain: "Chain", store: "BlobStore", job_id: bytes, bundle: "Bundle", holders: int
-) -> list[str]:
-    """Offer the job until enough peers hold it; the wallets of those that do."""
+def _place(
+    home: Home,
+    chain: "Chain",
+    store: "BlobStore",
+    bundle: "Bundle",
+    *,
+    again: bool,
+    holders: int,
+) -> tuple[bytes, list[str]]:
+    """Find peers, fund the job, offer it until enough hold it; its id and their wallets.
+
+    Nothing is paid while no peer answers.
+    """
     import trio
 
     from node.client import open_client
@@ -293,11 +306,12 @@ def _offer(
         wallets.append(wallet)
         note(f"held by {wallet} ({peer_id})")
 
-    async def offer() -> None:
+    async def place() -> bytes:
         async with open_client(open_network(home), store) as client:
             wanted = holders or HOLDERS_WANTED
             peers = await client.find_peers(max(wanted, HOLDERS_WANTED))
-            enough = min(wanted, len(peers)) if not holders else holders
+            job_id = await trio.to_thread.run_sync(lambda: _fund_once(chain, bundle, again=again))
+            enough = holders if holders else min(wanted, len(peers))
             await client.offer(
                 job_id,
                 bundle.manifest.ref(),
@@ -312,9 +326,9 @@ def _offer(
                     + "; ".join(problems),
                     "Run the same command again: it is not paid twice. Or `ainur job cancel` it.",
                 )
+            return job_id
 
-    trio.run(offer)
-    return wallets
+    return trio.run(place), wallets
 
 
 def _download(home: Home, view: "JobView", number: int, out: Path) -> bytes:
