@@ -7,12 +7,15 @@ from random import Random
 import numpy as np
 import pytest
 
-from engine import opencl
+from engine import TensorType, gradient, opencl, trace
 from engine.backend import list_devices, open_backend
 from engine.dtypes import DType
 from engine.errors import DeviceError, UsageError
+from engine.functional import cross_entropy, relu
 from engine.kernels import KernelSource, Target
+from engine.nn import Linear
 from engine.ops import Op
+from engine.optim import AdamW
 from engine.program import Node, Program
 from engine.reference import ReferenceBackend
 from engine.validate import validate
@@ -233,3 +236,39 @@ def test_planned_memory_is_shared_by_lifetime():
     slots, sizes = opencl.plan_memory(program, sources, {0, 4})
     assert slots[3] == slots[1]
     assert sorted(sizes) == [16, 32]
+
+
+def test_twenty_training_steps_have_the_bits_of_the_reference(device):
+    """State that goes round on either backend ends as the same parameters and moments."""
+    rng = np.random.default_rng(5)
+    first, second = Linear(64, 32, rng=rng), Linear(32, 10, rng=rng)
+    layers = {"a": first, "b": second}
+    parameters = {f"{n}.{k}": t for n, m in layers.items() for k, t in m.state_dict().items()}
+    start = parameters | AdamW().init(parameters)
+
+    def step(i):
+        current = {name: i[name] for name in parameters}
+        hidden = relu(i["x"] @ current["a.weight"].transpose() + current["a.bias"])
+        logits = hidden @ current["b.weight"].transpose() + current["b.bias"]
+        loss = cross_entropy(logits, i["y"])
+        gradients = dict(zip(current, gradient(loss, *current.values()), strict=True))
+        new, moments = AdamW(lr=1e-2).step(current, gradients, {n: i[n] for n in start})
+        return new | moments | {"loss": loss}
+
+    types = {name: TensorType(t.dtype, t.shape) for name, t in start.items()}
+    types |= {"x": TensorType(F32, (48, 64)), "y": TensorType(DType.INT32, (48,))}
+    program = trace(step, types)
+    x = rng.standard_normal((20, 48, 64)).astype(np.float32)
+    y = rng.integers(0, 10, (20, 48)).astype(np.int32)
+    ends = []
+    for backend in (ReferenceBackend(), device):
+        loaded = backend.load(program)
+        state = {name: backend.upload(t.numpy()) for name, t in start.items()}
+        losses = []
+        for at in range(20):
+            outputs = loaded(state | {"x": x[at], "y": y[at]})
+            losses.append(float(outputs.pop("loss").numpy()))
+            state = outputs
+        assert losses[-1] < losses[0]
+        ends.append({name: buffer.numpy().tobytes() for name, buffer in state.items()})
+    assert ends[0] == ends[1]
