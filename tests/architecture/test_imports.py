@@ -80,8 +80,8 @@ def test_third_party_imports_are_declared() -> None:
     """Whatever the product imports is a dependency in pyproject.toml."""
     declared = {
         "numpy", "pyopencl", "pydantic", "libp2p", "web3", "trio", "click", "rich", "safetensors",
-        "starlette", "hypercorn", "multiaddr", "nacl", "eth_keys", "eth_account", "eth_abi", "eth_utils",
-        "eth_typing", "requests",
+        "starlette", "hypercorn", "multiaddr", "nacl", "eth_keys", "eth_account", "eth_abi",
+        "eth_utils", "eth_typing", "requests",
     }  # fmt: skip
     allowed = declared | set(sys.stdlib_module_names) | set(PACKAGES)
     for package in PACKAGES:
