@@ -8,6 +8,7 @@ in as inputs and go out as outputs. Initial values are drawn from a generator th
 from collections.abc import Iterator, Mapping
 from copy import copy
 from math import sqrt
+from typing import Self
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Module:
         for name, tensor in own.items():
             tensor.assign(state[name])
 
-    def with_parameters(self, state: Mapping[str, Tensor], prefix: str = "") -> "Module":
+    def with_parameters(self, state: Mapping[str, Tensor], prefix: str = "") -> Self:
         """A copy of the layer that holds the tensors of `state` instead of its own."""
         new = copy(self)
         for name, part in vars(self).items():

@@ -37,9 +37,14 @@ _ORDER = {dtype: place for place, dtype in enumerate(_CODES)}
 
 def encode(state: Mapping[str, Array]) -> bytes:
     """The canonical safetensors bytes of named arrays."""
-    types = {name: _type_of(name, array) for name, array in state.items()}
+    types = types_of(state)
     data = (np.asarray(state[name], order="C").tobytes() for name, _ in _ordered(types))
     return b"".join([_header(types), *data])
+
+
+def types_of(state: Mapping[str, Array]) -> dict[str, TensorType]:
+    """The types of named arrays; UsageError for a dtype that the engine does not have."""
+    return {name: _type_of(name, array) for name, array in state.items()}
 
 
 def encoded_bytes(types: Mapping[str, TensorType]) -> int:
@@ -84,7 +89,8 @@ def _type_of(name: str, array: Array) -> TensorType:
         return TensorType(from_numpy(array.dtype), tuple(array.shape))
     except KeyError:
         raise UsageError(
-            f"tensor {name!r} has dtype {array.dtype}, which is not one here"
+            f"tensor {name!r} has dtype {array.dtype}; cast it to one of "
+            + ", ".join(dtype.name.lower() for dtype in _CODES)
         ) from None
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from engine import state as tensors
-from examples.digits.model import Sizes, first_round_state, programs
+from engine.diloco import Sizes, first_state, programs
+from examples.digits.model import recipe
 
 SHUFFLE_SEED, PARAMETER_SEED = 0, 0
 HELD_OUT = 5
@@ -71,10 +72,11 @@ def write(folder: Path, settings: Settings) -> Path:
     """Write the job's files; the path of its job file."""
     folder.mkdir(parents=True, exist_ok=True)
     train, test = split()
-    sizes = Sizes(settings.slots, settings.steps, settings.batch, len(test["label"]))
-    for name, program in programs(sizes).items():
+    how = recipe(PARAMETER_SEED)
+    sizes = Sizes(settings.slots, settings.steps, settings.batch)
+    for name, program in programs(how, sizes, train, test).items():
         (folder / f"{name}.program").write_bytes(program.to_bytes())
-    state = {name: tensor.numpy() for name, tensor in first_round_state(PARAMETER_SEED).items()}
+    state = {name: tensor.numpy() for name, tensor in first_state(how).items()}
     for name, content in (("state", state), ("train", train), ("test", test)):
         (folder / f"{name}.safetensors").write_bytes(tensors.encode(content))
     job = folder / "job.toml"
