@@ -1,6 +1,5 @@
 """`ainur doctor`: check whether this machine and this home can take part."""
 
-import sys
 import time
 
 import click
@@ -32,4 +31,4 @@ def command(home: Home, as_json: bool) -> None:
     failed = [f for f in findings if f.level is Level.FAIL]
     if failed:
         note(f"{len(failed)} checks failed")
-        sys.exit(failed[0].exit_code)
+        click.get_current_context().exit(failed[0].exit_code)

@@ -1,0 +1,73 @@
+"""`ainur doctor`: what keeps a machine from taking part, with the remedy and an exit code."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from node.config import set_value
+from node.deployment import AIN
+from node.devnet import Devnet
+from node.network_file import save_network
+
+
+def levels(outcome: Any) -> dict[str, str]:
+    return {finding["check"]: finding["level"] for finding in outcome.json}
+
+
+def test_without_a_home_it_says_so(ainur: Callable[..., Any], tmp_path: Path) -> None:
+    """The device is checked first: it needs no home."""
+    outcome = ainur("doctor", "--home", tmp_path / "none", "--json")
+    assert outcome.code == 2
+    assert levels(outcome) == {"device 0": "ok", "bits": "ok", "home": "fail"}
+    assert "ainur init" in outcome.json[-1]["remedy"]
+
+
+def test_a_bonded_home_can_take_part(
+    ainur: Callable[..., Any], devnet: Devnet, tmp_path: Path
+) -> None:
+    """Everything is well but that no peer runs, which keeps nobody from starting."""
+    home = devnet.home(tmp_path / "home", bond_wei=200 * AIN)
+    outcome = ainur("doctor", "--home", home.path, "--json")
+    # Nobody runs this node: on a chain that tests share it must not be drawn as an auditor.
+    assert ainur("stake", "remove", "--all", "--home", home.path).code == 0
+    found = levels(outcome)
+    assert outcome.code == 0, outcome.out
+    assert found.pop("peers") == "warn"
+    assert found.pop("disk") in ("ok", "warn")
+    assert found.pop("clock", "warn") == "warn"
+    assert set(found) == {"device 0", "bits", "home", "wallet", "network", "chain", "bond"}
+    assert set(found.values()) == {"ok"}
+
+
+def test_a_missing_bond_is_a_warning_with_the_remedy(
+    ainur: Callable[..., Any], devnet: Devnet, tmp_path: Path
+) -> None:
+    """A node may start before it is bonded."""
+    home = devnet.home(tmp_path / "home")
+    outcome = ainur("doctor", "--home", home.path, "--json")
+    (bond,) = [f for f in outcome.json if f["check"] == "bond"]
+    assert outcome.code == 0
+    assert bond["level"] == "warn"
+    assert "ainur stake add" in bond["remedy"]
+
+
+def test_an_unknown_device_and_a_dead_chain_fail_with_their_codes(
+    ainur: Callable[..., Any], devnet: Devnet, tmp_path: Path
+) -> None:
+    """The first failure gives the exit code; the others are listed too."""
+    home = devnet.home(tmp_path / "home")
+    save_network(home.network, devnet.network.with_endpoints("http://127.0.0.1:9"))
+    outcome = ainur("doctor", "--home", home.path, "--json")
+    assert outcome.code == 4
+    assert levels(outcome)["chain"] == "fail"
+    set_value(home.config, "device", "no such device")
+    outcome = ainur("doctor", "--home", home.path, "--json")
+    assert outcome.code == 3
+    assert levels(outcome)["bits"] == levels(outcome)["chain"] == "fail"
+
+
+def test_people_get_a_table(ainur: Callable[..., Any], tmp_path: Path) -> None:
+    """Data on stdout, the count of failures on stderr."""
+    outcome = ainur("doctor", "--home", tmp_path / "none")
+    assert outcome.out.splitlines()[0].startswith("check\t")
+    assert outcome.err == "1 checks failed\n"
