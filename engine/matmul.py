@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from engine.addressing import Address, Variable, affine
-from engine.kernels import Context, KernelSource, flat, share
+from engine.emit import Context, KernelSource, flat, share
 from engine.schedule import dot_operand, dot_variables
 
 BLOCK = 256

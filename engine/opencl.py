@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from engine.arithmetic import canonical_input
 from engine.backend import Buffer, DeviceInfo, checked_inputs
 from engine.dtypes import DType, from_numpy
+from engine.emit import KernelSource, Target
 from engine.errors import DeviceError, UsageError
-from engine.expressions import PRELUDE, SOFTWARE_PRELUDE
-from engine.kernels import KernelSource, Target, generate
+from engine.kernels import generate
 from engine.matmul import PRELUDE as MATMUL_PRELUDE
+from engine.prelude import PRELUDE, SOFTWARE_PRELUDE
 from engine.program import Program
 from engine.schedule import schedule
 from engine.vectors import check_device

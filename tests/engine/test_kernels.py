@@ -5,7 +5,8 @@ import re
 import pytest
 
 from engine.dtypes import DType
-from engine.kernels import Target, generate
+from engine.emit import Target
+from engine.kernels import generate
 from engine.ops import Op
 from engine.program import Node, Program
 from engine.schedule import schedule

@@ -10,9 +10,9 @@ import pytest
 from engine import TensorType, gradient, opencl, trace
 from engine.backend import list_devices, open_backend
 from engine.dtypes import DType
+from engine.emit import KernelSource, Target
 from engine.errors import DeviceError, UsageError
 from engine.functional import cross_entropy, relu
-from engine.kernels import KernelSource, Target
 from engine.nn import Linear
 from engine.ops import Op
 from engine.optim import AdamW

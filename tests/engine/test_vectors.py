@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from engine import opencl
-from engine.expressions import PRELUDE
 from engine.ops import Op
+from engine.prelude import PRELUDE
 from engine.reference import HostBuffer, ReferenceBackend
 from engine.validate import validate
 from engine.vectors import check_device, load, program_of
