@@ -137,14 +137,16 @@ def checked_inputs(
         missing = sorted(types.keys() - inputs.keys())
         unknown = sorted(inputs.keys() - types.keys())
         raise UsageError(f"inputs do not match the program: missing {missing}, unknown {unknown}")
-    for name, value in inputs.items():
+    # A numpy scalar is not an array, but means one without axes.
+    given = {n: v if hasattr(v, "numpy") else np.asarray(v) for n, v in inputs.items()}
+    for name, value in given.items():
         dtype = _dtype_of(name, value)
         if (dtype, tuple(value.shape)) != types[name]:
             raise UsageError(
                 f"input {name!r} is {dtype.name} {tuple(value.shape)}, "
                 f"the program takes {types[name].dtype.name} {types[name].shape}"
             )
-    return dict(inputs)
+    return given
 
 
 def _dtype_of(name: str, value: "Buffer | Array") -> DType:

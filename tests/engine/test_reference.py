@@ -162,6 +162,13 @@ def test_inputs_must_match_the_program():
         reference.ReferenceBackend().load(program)({"x": np.zeros(3, np.float32)})
 
 
+def test_a_numpy_scalar_is_an_array_without_axes():
+    """Picking an element of an array is enough to pass a scalar input."""
+    program = Program((Node(Op.INPUT, F32, ()),), (("x", 0),), (("x", 0),))
+    result = reference.ReferenceBackend().load(program)({"x": np.arange(3, dtype=np.float32)[2]})
+    assert result["x"].numpy() == 2.0
+
+
 def test_the_default_backend_is_the_reference_until_set():
     """And again after it is unset."""
     chosen = reference.ReferenceBackend("mine")
