@@ -34,8 +34,9 @@ Tensors = Mapping[str, Tensor]
 Arrays = Mapping[str, Array]
 Model = TypeVar("Model", bound=Module)
 
-RESERVED = ("m.", "v.", "momentum.", "bias1", "bias2")
-"""How the optimizers' own tensors are named; no parameter may be named so."""
+RESERVED = ("m.", "v.", "momentum.")
+RESERVED_WHOLE = ("bias1", "bias2")
+"""How the names of the optimizers' own tensors begin, or are; no parameter may be named so."""
 
 NUMBER_MAX = 1e30
 """A movement of at least this norm, and one that is not a number, counts for nothing."""
@@ -94,11 +95,11 @@ def first_state(recipe: Recipe[Model]) -> dict[str, Tensor]:
     Raises UsageError for a parameter whose name the optimizers need for themselves.
     """
     parameters = recipe.model.state_dict()
-    taken = [name for name in parameters if name.startswith(RESERVED)]
+    taken = [n for n in parameters if n.startswith(RESERVED) or n in RESERVED_WHOLE]
     if taken:
         raise UsageError(
-            f"the model has a parameter {taken[0]!r}; rename the attribute: names may not start "
-            f"with {', '.join(RESERVED)}"
+            f"the model has a parameter {taken[0]!r}; rename the attribute: no name may start "
+            f"with {', '.join(RESERVED)} or be {' or '.join(RESERVED_WHOLE)}"
         )
     moments = _inner_rule(recipe, 0.0).init(parameters)
     momentum = _outer_rule(recipe).init(parameters)
