@@ -561,6 +561,31 @@ def test_claims_of_a_predecessor_are_adopted_and_recovered() -> None:
     assert machine.issued(Combine)
 
 
+def test_claim_on_the_chain_displaces_another_that_was_stored_here() -> None:
+    """The predecessor's last transaction was faster than our reading of the chain."""
+    machine = Machine()
+    unit = machine.stored("a")
+    claim = Claim(0, 0, wallet("b"), root("b", unit), b"b", b"signed")
+    machine.feed(RoundCommittedOnChain(machine.at(), 0, 0, (claim,)))
+    assert machine.commands == (
+        RecoverResult(unit, wallet("b"), root("b", unit)),
+        CaptureDraw(0, 0),
+    )
+
+
+@pytest.mark.parametrize("attempt", [0, 2])
+def test_chain_event_about_another_attempt_is_illegal(attempt: int) -> None:
+    """Even where the slot's status would admit it."""
+    machine = Machine()
+    machine.committed("a", "b")
+    machine.disputed(0)
+    machine.feed(UnitVoided(machine.at(), machine.unit(0)))
+    machine.stored("a")
+    machine.claim_on_chain()
+    with pytest.raises(IllegalEvent, match="attempt 1"):
+        machine.feed(UnitPassed(machine.at(), UnitRef(0, 0, attempt), 0))
+
+
 def test_failed_recovery_leaves_the_claim_and_looks_elsewhere() -> None:
     """What stands on the chain is not ours to drop."""
     machine = Machine(slots=1)
@@ -654,6 +679,16 @@ def test_restart_gives_peers_the_time_that_the_node_was_away() -> None:
     machine.join("b")
     machine.feed(Tick(), machine.state.terms.policy.reconnect_grace_ms)
     assert machine.held("b")
+
+
+def test_restart_takes_every_peer_for_vanished() -> None:
+    """One that does not come back within the grace loses its unit."""
+    machine = Machine()
+    machine.assign("a")
+    machine.feed(NodeRestarted(), after_ms=1_000)
+    assert all(row.vanished_ms == machine.now_ms for row in machine.state.peers)
+    machine.feed(Tick(), machine.state.terms.policy.reconnect_grace_ms)
+    assert not machine.held("a")
 
 
 def test_handle_never_repeats_what_already_stands() -> None:

@@ -63,6 +63,7 @@ class Odds:
     worker_silent: float = 0.0
     void: float = 0.0
     frivolous: float = 0.0
+    watched: float = 1.0
 
 
 class Ledger:
@@ -231,7 +232,7 @@ class Ledger:
         unit.deadline_ms = self.loop.now_ms + CHALLENGE_MS
         self._emit(unit, "passed", lambda at: UnitPassed(at, unit.ref, unit.deadline_ms))
         frivolous = self.loop.random.random() < self._odds().frivolous
-        watched = self._odds().drawn == 1.0 and not self.honest(unit)
+        watched = not self.honest(unit) and self.loop.random.random() < self._odds().watched
         if watched or frivolous:
             delay_ms = self.loop.random.randrange(CHALLENGE_MS)
             self.loop.after(delay_ms, lambda: self._challenge(unit))

@@ -44,7 +44,8 @@ def scenario(seed: int) -> Scenario:
         outage_ms=random.choice((1_000, 5_000, 60_000, 60_000)),
         hosts=random.choice((1, 2, 2)),
         odds=Odds(
-            drawn=random.choice((1.0, 1.0, 0.4)),
+            drawn=random.choice((1.0, 0.4, 0.0)),
+            watched=random.choice((1.0, 1.0, 0.5)),
             auditor_silent=random.choice((0.0, 0.3)),
             auditor_lies=random.choice((0.0, 0.2)),
             worker_silent=random.choice((0.0, 0.1)),
@@ -77,7 +78,7 @@ def test_job_under_faults_completes_with_checkpoint_of_honest_results(seed: int)
     assert world.outcome is Outcome.COMPLETED, f"stuck after {world.loop.elapsed_ms} ms"
     check_journals(world)
     assert len(world.ledger.checkpoints) == which.rounds + 1
-    if which.odds.drawn == 1.0:
+    if which.odds.watched == 1.0:
         assert world.ledger.checkpoints[-1] == truth.fault_free(which.rounds, which.slots)
 
 
@@ -111,6 +112,8 @@ def test_run_is_replayable_from_its_seed(seed: int) -> None:
 def test_undrawn_lie_reaches_the_checkpoint() -> None:
     """The check above can fail: without audits a liar's results are combined."""
     liars = (Traits(lies=1.0),) * 2
-    world = run(Scenario(seed=1, rounds=1, slots=4, workers=liars, odds=Odds(drawn=0.0)))
+    world = run(
+        Scenario(seed=1, rounds=1, slots=4, workers=liars, odds=Odds(drawn=0.0, watched=0.0))
+    )
     assert world.outcome is Outcome.COMPLETED
     assert world.ledger.checkpoints[-1] != truth.fault_free(1, 4)

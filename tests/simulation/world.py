@@ -78,7 +78,8 @@ class World:
     # --- Chance ---
 
     def _odds(self) -> Odds:
-        return self.scenario.odds if self.faulty else Odds(drawn=self.scenario.odds.drawn)
+        odds = self.scenario.odds
+        return odds if self.faulty else Odds(drawn=odds.drawn, watched=odds.watched)
 
     def lost(self) -> bool:
         return self.faulty and self.loop.random.random() < self.scenario.loss
