@@ -169,7 +169,7 @@ class Swarm:
     def wait_until_up(self, peers: int = 0, timeout_s: float = START_TIMEOUT_S) -> None:
         """Wait until every started daemon answers and has so many peers; NodeError if one can't."""
         give_up = time.monotonic() + timeout_s
-        waiting = [home for home in self.homes if home.path in self._nodes]
+        waiting = self.running()
         while waiting:
             child = self._nodes[waiting[0].path]
             status = self.status(waiting[0])
@@ -181,6 +181,10 @@ class Swarm:
             if time.monotonic() > give_up:
                 raise NodeError(f"The node {child.name} is not up: {child.last_words()}")
             time.sleep(POLL_S)
+
+    def running(self) -> list[Home]:
+        """The homes whose daemons were started and neither killed nor drained."""
+        return [home for home in self.homes if home.path in self._nodes]
 
     def ended(self) -> list[Child]:
         """The daemons that ended by themselves; each is reported once."""

@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from examples.digits.__main__ import Settings, write
 from node.api_client import ApiClient
 from node.bundle import assemble
 from node.chain import Chain
+from node.chain import events as on_chain
 from node.chain.types import Parameter
 from node.chain_jobs import LedgerReader
 from node.cli.devnet import free_port
@@ -34,9 +35,9 @@ from node.devnet import PASSWORD, Devnet
 from node.errors import NodeNotRunning
 from node.home import Home
 from node.identity import load_seed, peer_id_from_key
-from node.ids import JobId
+from node.ids import JobId, unit_id
 from node.ledger import JobView, Ledger
-from node.network_file import save_network
+from node.network_file import NetworkFile, save_network
 from node.replay import replay
 from node.swarm import Swarm
 from node.wallet import Signer, find_wallet, unlock
@@ -101,24 +102,67 @@ class Network:
 
     devnet: Devnet
     folder: Path
-    homes: list[Home]
     submitter: Home
     swarm: Swarm
     chain: Chain
     reader: LedgerReader
+    network: NetworkFile
+    homes: list[Home] = field(default_factory=list)
     environments: dict[Path, Mapping[str, str]] = field(default_factory=dict)
+    """What each node's environment has on top of ours."""
+    _started_at: float = field(default_factory=time.monotonic)
+
+    def say(self, text: str) -> None:
+        """Tell when something happened; pytest shows it if the test fails."""
+        print(f"[{time.monotonic() - self._started_at:6.1f} s] {text}", flush=True)
 
     # --- Nodes
 
     def start(self, *homes: Home) -> None:
-        """Start daemons and wait until they answer and know each other."""
+        """Start daemons and wait until all that were started answer and know each other."""
         for home in homes or self.homes:
             self.launch(home)
-        self.swarm.wait_until_up(peers=len(homes or self.homes) - 1, timeout_s=PATIENCE_S)
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
+        """Wait until every daemon that was started knows every other."""
+        peers = len(self.swarm.running()) - 1
+        self.swarm.wait_until_up(peers=peers, timeout_s=PATIENCE_S)
+        self.say(f"{peers + 1} nodes are up")
+
+    def add(self, count: int) -> list[Home]:
+        """Make so many more bonded homes."""
+        made = []
+        for _ in range(count):
+            path = self.folder / f"node-{len(self.homes)}"
+            home = self.devnet.home(path, bond_wei=BOND_WEI)
+            if not self.homes:
+                self._be_bootstrap(home)
+            save_network(home.network, self.network)
+            self.homes.append(home)
+            made.append(home)
+        return made
+
+    def _be_bootstrap(self, home: Home) -> None:
+        port = free_port()
+        set_value(home.config, "listen_port", str(port))
+        peer_id = peer_id_from_key(load_seed(home.peer_key))
+        self.network = self.devnet.network.with_bootstrap(
+            f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer_id}"
+        )
+        save_network(self.submitter.network, self.network)
 
     def launch(self, home: Home) -> None:
         """Start a daemon without waiting."""
         self.swarm.start(home, self.environments.get(home.path))
+
+    def retire(self, home: Home) -> None:
+        """Take a node off the chain's list of active ones."""
+        signer = self.signer(home)
+        with self.devnet.chain(signer) as chain:
+            if chain.vault.is_active(signer.address):
+                bond = chain.vault.bond_of(signer.address)
+                chain.send(chain.vault.request_unbond(bond))
 
     def address(self, home: Home) -> str:
         return find_wallet(home.wallets, "default").address
@@ -147,8 +191,9 @@ class Network:
 
     def submit(self, file: Path) -> bytes:
         """Submit a job; its id."""
-        outcome = self.ainur(self.submitter, "job", "submit", file, "--json")
+        outcome = self.ainur(self.submitter, "job", "submit", file, "--again", "--json")
         assert outcome.code == 0, outcome.err
+        self.say("the job is submitted")
         return bytes.fromhex(outcome.json["job_id"].removeprefix("0x"))
 
     # --- The chain
@@ -182,7 +227,34 @@ class Network:
     def wait_for_end(self, job_id: bytes) -> JobView:
         """The job when it is over and its books are closed."""
         self.wait("the job is settled", lambda: self.job(job_id).settled)
-        return self.job(job_id)
+        job = self.job(job_id)
+        self.say(f"the job is {job.state}")
+        return job
+
+    def check_payment(self, job: JobView) -> None:
+        """Every round was paid once: each slot's unit, and each audit that agreed, once."""
+        finalized = [event for event in job.log if isinstance(event, on_chain.RoundFinalized)]
+        assert [event.round for event in finalized] == list(range(job.open_round))
+        paid = {event.round: event.total_wei for event in finalized}
+        for round, total_wei in paid.items():
+            verified = {
+                event.unit_id
+                for event in job.log
+                if isinstance(event, on_chain.UnitVerified)
+                and event.unit_id in self.units_of(job, round)
+            }
+            assert total_wei == job.slots * job.unit_wei + len(verified) * job.audit_wei
+        assert job.paid_wei == sum(paid.values())
+
+    @staticmethod
+    def units_of(job: JobView, round: int) -> set[bytes]:
+        """The ids of all units that were committed for a round."""
+        return {
+            unit_id(JobId(job.job_id), round, claim.slot, claim.attempt)
+            for event in job.log
+            if isinstance(event, on_chain.RoundCommitted) and event.round == round
+            for claim in event.claims
+        }
 
     def holder(self, job_id: bytes) -> Home:
         """The home of the job's coordinator, as soon as there is one."""
@@ -204,8 +276,8 @@ def network(tmp_path: Path, devnet: Devnet) -> Iterator[Callable[..., Network]]:
     """Make a network of so many nodes, started unless `start=False`."""
     with contextlib.ExitStack() as stack:
 
-        def make(count: int, *, start: bool = True, on: Devnet | None = None) -> Network:
-            made = _make(on or devnet, tmp_path, count, stack)
+        def make(count: int, *, start: bool = True) -> Network:
+            made = _make(devnet, tmp_path, count, stack)
             if start:
                 made.start()
             return made
@@ -214,33 +286,29 @@ def network(tmp_path: Path, devnet: Devnet) -> Iterator[Callable[..., Network]]:
 
 
 def _make(devnet: Devnet, folder: Path, count: int, stack: contextlib.ExitStack) -> Network:
-    homes = [devnet.home(folder / f"node-{i}", bond_wei=BOND_WEI) for i in range(count)]
     submitter = devnet.home(folder / "submitter")
-    port = free_port()
-    set_value(homes[0].config, "listen_port", str(port))
-    peer_id = peer_id_from_key(load_seed(homes[0].peer_key))
-    named = devnet.network.with_bootstrap(f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer_id}")
-    for home in (*homes, submitter):
-        save_network(home.network, named)
     chain = stack.enter_context(devnet.chain())
-    stack.callback(_leave_chain, devnet, homes, submitter)
+    # What was pushed last is done first: stop, look for leftovers, leave the chain.
+    swarm = Swarm([], folder=ROOT)
+    made = Network(
+        devnet, folder, submitter, swarm, chain, LedgerReader(chain), devnet.network, swarm.homes
+    )
+    stack.callback(_leave_chain, made)
     stack.callback(_check_no_process, folder)
-    swarm = stack.enter_context(Swarm(homes, folder=ROOT))
-    return Network(devnet, folder, homes, submitter, swarm, chain, LedgerReader(chain))
+    stack.enter_context(swarm)
+    made.add(count)
+    return made
 
 
-def _leave_chain(devnet: Devnet, homes: Sequence[Home], submitter: Home) -> None:
+def _leave_chain(network: Network) -> None:
     """Cancel what is open and make the nodes inactive: later tests use the same chain."""
-    for home in (*homes, submitter):
-        signer = unlock(find_wallet(home.wallets, "default"), PASSWORD)
-        with devnet.chain(signer) as chain:
-            if chain.vault.is_active(signer.address):
-                bond = chain.vault.bond_of(signer.address)
-                chain.send(chain.vault.request_unbond(bond))
-            if home is submitter:
-                for job in LedgerReader(chain).update().jobs.values():
-                    if job.submitter == signer.address and not job.is_over:
-                        chain.send(chain.escrow.cancel(JobId(job.job_id)))
+    for home in network.homes:
+        network.retire(home)
+    signer = network.signer(network.submitter)
+    with network.devnet.chain(signer) as chain:
+        for job in network.ledger().jobs.values():
+            if job.submitter == signer.address and not job.is_over:
+                chain.send(chain.escrow.cancel(JobId(job.job_id)))
 
 
 def processes_of(folder: Path) -> dict[int, str]:
