@@ -12,9 +12,10 @@ import {UnitId} from "./types/Identifiers.sol";
 import {Parameter} from "./types/Parameter.sol";
 
 /// @title A drawn, bonded committee as referee
-/// @notice INVARIANT: every opened dispute ends in exactly one verdict. Each phase ends by the clock, and anyone may
-/// call the next step. Limits, stated: a majority of dishonest seats decides wrongly, and where a root is public
-/// before the votes (after a failed audit) a lazy juror may copy one. A refereed game on chain will take this seat.
+/// @notice INVARIANT: every opened dispute ends in exactly one verdict. Each phase ends by the
+/// clock, and anyone may call the next step. Limits, stated: a majority of dishonest seats decides
+/// wrongly, and where a root is public before the votes (after a failed audit) a lazy juror may
+/// copy one. A refereed game on chain will take this seat.
 contract AuditCommittee is IAuditCommittee {
     struct Record {
         address worker;
@@ -69,7 +70,9 @@ contract AuditCommittee is IAuditCommittee {
         if (jurors.length < seats) return _decide(unitId, record, 0, new address[](0), seats);
         record.jurors = jurors;
         record.commitDeadline = uint64(block.timestamp + parameters.get(Parameter.AuditWindowS));
-        record.revealDeadline = uint64(record.commitDeadline + parameters.get(Parameter.OpenWindowS));
+        record.revealDeadline = uint64(
+            record.commitDeadline + parameters.get(Parameter.OpenWindowS)
+        );
         emit JurorsDrawn(unitId, jurors, record.commitDeadline, record.revealDeadline);
     }
 
@@ -95,7 +98,8 @@ contract AuditCommittee is IAuditCommittee {
         Record storage record = _inPhase(unitId, DisputePhase.Revealing);
         if (unitRoot == 0) revert ZeroValue(unitId);
         bytes32 commitment = record.commitments[msg.sender];
-        if (commitment == 0 || record.votes[msg.sender] != 0) revert NothingToReveal(unitId, msg.sender);
+        if (commitment == 0 || record.votes[msg.sender] != 0)
+            revert NothingToReveal(unitId, msg.sender);
         if (Hashes.commitment(unitId, msg.sender, unitRoot, salt) != commitment) {
             revert WrongReveal(unitId, msg.sender);
         }
@@ -143,9 +147,13 @@ contract AuditCommittee is IAuditCommittee {
         emit DisputeOpened(unitId, record.drawBlock);
     }
 
-    function _decide(UnitId unitId, Record storage record, bytes32 root, address[] memory upheldBy, uint256 seats)
-        private
-    {
+    function _decide(
+        UnitId unitId,
+        Record storage record,
+        bytes32 root,
+        address[] memory upheldBy,
+        uint256 seats
+    ) private {
         // INVARIANT: one verdict per dispute.
         record.resolved = true;
         record.verdict = root;
@@ -154,14 +162,19 @@ contract AuditCommittee is IAuditCommittee {
     }
 
     /// @dev The accuser is a party: it gets a seat only where seats would stay empty without it.
-    function _drawJurors(UnitId unitId, Record storage record, bytes32 blockHash, uint256 seats)
-        private
-        view
-        returns (address[] memory jurors)
-    {
+    function _drawJurors(
+        UnitId unitId,
+        Record storage record,
+        bytes32 blockHash,
+        uint256 seats
+    ) private view returns (address[] memory jurors) {
         bytes32 seed = keccak256(abi.encode(blockHash, unitId, "jurors"));
         address[] memory excluded = new address[](3);
-        (excluded[0], excluded[1], excluded[2]) = (record.worker, record.coordinator, record.accuser);
+        (excluded[0], excluded[1], excluded[2]) = (
+            record.worker,
+            record.coordinator,
+            record.accuser
+        );
         jurors = vault.drawMany(seed, excluded, record.drawBlock, seats);
         if (jurors.length < seats) {
             excluded[2] = record.worker;
@@ -169,7 +182,10 @@ contract AuditCommittee is IAuditCommittee {
         }
     }
 
-    function _inPhase(UnitId unitId, DisputePhase expected) private view returns (Record storage record) {
+    function _inPhase(
+        UnitId unitId,
+        DisputePhase expected
+    ) private view returns (Record storage record) {
         record = _records[unitId];
         DisputePhase phase = _phase(unitId, record);
         if (phase != expected) revert WrongPhase(unitId, phase);
@@ -180,7 +196,8 @@ contract AuditCommittee is IAuditCommittee {
         if (record.drawBlock == 0) return DisputePhase.None;
         if (record.resolved) return DisputePhase.Resolved;
         if (record.commitDeadline == 0) return DisputePhase.Drawing;
-        bool votingOver = block.timestamp > record.commitDeadline || record.committed == record.jurors.length;
+        bool votingOver =
+            block.timestamp > record.commitDeadline || record.committed == record.jurors.length;
         if (!votingOver) return DisputePhase.Voting;
         if (block.timestamp > record.revealDeadline) return DisputePhase.Resolvable;
         // Nothing to wait for: every vote is public, and so is the worker's root.
@@ -209,11 +226,11 @@ contract AuditCommittee is IAuditCommittee {
         }
     }
 
-    function _votersFor(Record storage record, bytes32 root, uint256 votes)
-        private
-        view
-        returns (address[] memory voters)
-    {
+    function _votersFor(
+        Record storage record,
+        bytes32 root,
+        uint256 votes
+    ) private view returns (address[] memory voters) {
         voters = new address[](votes);
         uint256 found = 0;
         for (uint256 i = 0; i < record.jurors.length; ++i) {

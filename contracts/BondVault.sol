@@ -9,8 +9,9 @@ import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
 import {BPS, Parameter} from "./types/Parameter.sol";
 
 /// @title Bonds of nodes
-/// @notice INVARIANT: the vault's tokens are at least the sum of all bonds. Tokens leave for their owner, or, by order
-/// of the ledger, to those who proved a fault and to the fire. Nobody can pause an exit, no vote reaches the bonds.
+/// @notice INVARIANT: the vault's tokens are at least the sum of all bonds. Tokens leave for their
+/// owner, or, by order of the ledger, to those who proved a fault and to the fire. Nobody can pause
+/// an exit, no vote reaches the bonds.
 contract BondVault is IBondVault {
     using SafeERC20 for ComputeToken;
 
@@ -25,8 +26,9 @@ contract BondVault is IBondVault {
     /// @dev A libp2p identity is a multihash of 34 to 42 bytes; text forms stay below 64.
     uint256 private constant PEER_ID_BYTES_MAX = 64;
 
-    /// @dev Uniform tries before a scan, and the scan's length: bounds on a draw's gas. Where fewer than half of the
-    /// list are excluded, 16 tries miss with probability below 2^-16, and a list of up to 64 is then searched whole.
+    /// @dev Uniform tries before a scan, and the scan's length: bounds on a draw's gas. Where fewer
+    /// than half of the list are excluded, 16 tries miss with probability below 2^-16, and a list
+    /// of up to 64 is then searched whole.
     uint256 private constant DRAW_TRIES = 16;
     uint256 private constant DRAW_SCAN = 64;
 
@@ -100,7 +102,8 @@ contract BondVault is IBondVault {
         Account storage account = _accounts[msg.sender];
         uint256 amount = account.pending;
         if (amount == 0) revert NothingPending(msg.sender);
-        if (block.timestamp < account.availableAt) revert NotYetAvailable(msg.sender, account.availableAt);
+        if (block.timestamp < account.availableAt)
+            revert NotYetAvailable(msg.sender, account.availableAt);
         account.pending = 0;
         account.availableAt = 0;
         account.bond -= amount;
@@ -114,7 +117,11 @@ contract BondVault is IBondVault {
     }
 
     /// @inheritdoc IBondVault
-    function slash(address account, uint256 amount, address[] calldata bountyTo) external returns (uint256 slashed) {
+    function slash(
+        address account,
+        uint256 amount,
+        address[] calldata bountyTo
+    ) external returns (uint256 slashed) {
         if (msg.sender != ledger) revert NotLedger(msg.sender);
         Account storage entry = _accounts[account];
         slashed = amount < entry.bond ? amount : entry.bond;
@@ -123,7 +130,9 @@ contract BondVault is IBondVault {
         if (entry.pending > entry.bond) entry.pending = entry.bond;
         _place(account);
         uint256 share =
-            bountyTo.length == 0 ? 0 : slashed * parameters.get(Parameter.BountyBps) / BPS / bountyTo.length;
+            bountyTo.length == 0
+                ? 0
+                : (slashed * parameters.get(Parameter.BountyBps)) / BPS / bountyTo.length;
         uint256 bounty = share * bountyTo.length;
         // INVARIANT: slashed = burned + bounty.
         emit Slashed(account, slashed, slashed - bounty, bounty);
@@ -164,16 +173,21 @@ contract BondVault is IBondVault {
     }
 
     /// @inheritdoc IBondVault
-    function draw(bytes32 seed, address[] calldata excluded, uint256 drawBlock) external view returns (address) {
+    function draw(
+        bytes32 seed,
+        address[] calldata excluded,
+        uint256 drawBlock
+    ) external view returns (address) {
         return _draw(seed, excluded, drawBlock, parameters.get(Parameter.MinBondWei));
     }
 
     /// @inheritdoc IBondVault
-    function drawMany(bytes32 seed, address[] calldata excluded, uint256 drawBlock, uint256 count)
-        external
-        view
-        returns (address[] memory drawn)
-    {
+    function drawMany(
+        bytes32 seed,
+        address[] calldata excluded,
+        uint256 drawBlock,
+        uint256 count
+    ) external view returns (address[] memory drawn) {
         uint256 minBond = parameters.get(Parameter.MinBondWei);
         address[] memory taken = new address[](excluded.length + count);
         for (uint256 i = 0; i < excluded.length; ++i) {
@@ -223,11 +237,12 @@ contract BondVault is IBondVault {
         return entry.bond - entry.pending >= minBond;
     }
 
-    function _draw(bytes32 seed, address[] memory excluded, uint256 drawBlock, uint256 minBond)
-        private
-        view
-        returns (address)
-    {
+    function _draw(
+        bytes32 seed,
+        address[] memory excluded,
+        uint256 drawBlock,
+        uint256 minBond
+    ) private view returns (address) {
         uint256 count = _active.length;
         if (count == 0) return address(0);
         for (uint256 i = 0; i < DRAW_TRIES; ++i) {
@@ -242,11 +257,12 @@ contract BondVault is IBondVault {
         return address(0);
     }
 
-    function _isEligible(address candidate, address[] memory excluded, uint256 drawBlock, uint256 minBond)
-        private
-        view
-        returns (bool)
-    {
+    function _isEligible(
+        address candidate,
+        address[] memory excluded,
+        uint256 drawBlock,
+        uint256 minBond
+    ) private view returns (bool) {
         for (uint256 i = 0; i < excluded.length; ++i) {
             if (excluded[i] == candidate) return false;
         }
@@ -254,7 +270,10 @@ contract BondVault is IBondVault {
         return _accounts[candidate].activeSince < drawBlock && _isActive(candidate, minBond);
     }
 
-    function _head(address[] memory items, uint256 count) private pure returns (address[] memory head) {
+    function _head(
+        address[] memory items,
+        uint256 count
+    ) private pure returns (address[] memory head) {
         head = new address[](count);
         for (uint256 i = 0; i < count; ++i) {
             head[i] = items[i];

@@ -9,12 +9,16 @@ import {Nonces} from "@openzeppelin/contracts/utils/Nonces.sol";
 import {Time} from "@openzeppelin/contracts/utils/types/Time.sol";
 
 /// @title The network's token: pays for work, is bonded, votes
-/// @notice The whole supply is minted once, to the treasury. It only shrinks: fees and most of what is slashed are
-/// burned. Votes count by the clock, not by block numbers, so that voting periods mean the same on every chain.
+/// @notice The whole supply is minted once, to the treasury. It only shrinks: fees and most of what
+/// is slashed are burned. Votes count by the clock, not by block numbers, so that voting periods
+/// mean the same on every chain.
 contract ComputeToken is ERC20, ERC20Burnable, ERC20Permit, ERC20Votes {
     /// @param treasury Receives the supply.
     /// @param initialSupply In wei (18 decimals).
-    constructor(address treasury, uint256 initialSupply) ERC20("Ainur Compute", "AIN") ERC20Permit("Ainur Compute") {
+    constructor(
+        address treasury,
+        uint256 initialSupply
+    ) ERC20("Ainur Compute", "AIN") ERC20Permit("Ainur Compute") {
         // INVARIANT: the only mint; totalSupply never exceeds initialSupply.
         _mint(treasury, initialSupply);
     }

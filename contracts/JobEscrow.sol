@@ -12,10 +12,11 @@ import {Job, JobStatus, JobTerms, MAX_JOB_S, MAX_ROUNDS, MAX_SLOTS} from "./type
 import {BPS, Parameter} from "./types/Parameter.sol";
 
 /// @title What submitters deposit for their jobs
-/// @notice INVARIANT: for every job deposited = paid + refunded + fees + held, and the escrow's tokens are the sum of
-/// what is held. Money leaves in three ways only: a finalised round to the distributor, its fee to the fire, the rest
-/// to the submitter.
-/// @dev The greatest deposit is below 2^128 (price) * 2^26 (units) * 2 (audits) * 2 (fee): no sum can overflow.
+/// @notice INVARIANT: for every job deposited = paid + refunded + fees + held, and the escrow's
+/// tokens are the sum of what is held. Money leaves in three ways only: a finalised round to the
+/// distributor, its fee to the fire, the rest to the submitter.
+/// @dev The greatest deposit is below 2^128 (price) * 2^26 (units) * 2 (audits) * 2 (fee): no sum
+/// can overflow.
 contract JobEscrow is IJobEscrow {
     using SafeERC20 for ComputeToken;
 
@@ -68,7 +69,9 @@ contract JobEscrow is IJobEscrow {
         _requireValid(terms);
         (uint128 auditWei, uint16 feeBps) = _rates(terms.unitWei);
         uint256 depositWei = _withFee(_roundWei(terms, auditWei) * terms.rounds, feeBps);
-        jobId = JobId.wrap(keccak256(abi.encode(block.chainid, address(this), msg.sender, _jobIds.length)));
+        jobId = JobId.wrap(
+            keccak256(abi.encode(block.chainid, address(this), msg.sender, _jobIds.length))
+        );
         _jobIds.push(jobId);
         Record storage record = _records[jobId];
         record.submitter = msg.sender;
@@ -151,7 +154,9 @@ contract JobEscrow is IJobEscrow {
     }
 
     /// @inheritdoc IJobEscrow
-    function workTerms(JobId jobId) external view returns (uint32 slots, uint128 unitWei, uint128 auditWei) {
+    function workTerms(
+        JobId jobId
+    ) external view returns (uint32 slots, uint128 unitWei, uint128 auditWei) {
         Record storage record = _known(jobId);
         return (record.terms.slots, record.terms.unitWei, record.auditWei);
     }
@@ -215,7 +220,8 @@ contract JobEscrow is IJobEscrow {
         return record.cancelledAt != 0 ? 0 : record.terms.deadline;
     }
 
-    /// @dev A round that was started before the job ended has time for every audit, one challenge and one verdict.
+    /// @dev A round that was started before the job ended has time for every audit, one challenge
+    /// and one verdict.
     function _endOfStartedRound(Record storage record) private view returns (uint256) {
         uint256 cancelledAt = record.cancelledAt;
         uint256 deadline = record.terms.deadline;
@@ -225,7 +231,7 @@ contract JobEscrow is IJobEscrow {
 
     function _rates(uint128 unitWei) private view returns (uint128 auditWei, uint16 feeBps) {
         // Both fit: AuditPayBps <= BPS and ProtocolFeeBps <= BPS / 5 by NetworkParameters' bounds.
-        auditWei = uint128(uint256(unitWei) * parameters.get(Parameter.AuditPayBps) / BPS);
+        auditWei = uint128((uint256(unitWei) * parameters.get(Parameter.AuditPayBps)) / BPS);
         feeBps = uint16(parameters.get(Parameter.ProtocolFeeBps));
     }
 
@@ -233,7 +239,8 @@ contract JobEscrow is IJobEscrow {
         if (terms.manifestDigest == 0 || terms.manifestRoot == 0 || terms.manifestSize == 0) {
             revert BadManifest(terms.manifestDigest, terms.manifestRoot, terms.manifestSize);
         }
-        if (terms.rounds == 0 || terms.rounds > MAX_ROUNDS) revert BadRounds(terms.rounds, MAX_ROUNDS);
+        if (terms.rounds == 0 || terms.rounds > MAX_ROUNDS)
+            revert BadRounds(terms.rounds, MAX_ROUNDS);
         if (terms.slots == 0 || terms.slots > MAX_SLOTS) revert BadSlots(terms.slots, MAX_SLOTS);
         if (terms.unitWei == 0) revert BadPrice(terms.unitWei);
         uint256 latest = block.timestamp + MAX_JOB_S;
@@ -247,10 +254,10 @@ contract JobEscrow is IJobEscrow {
         return uint256(terms.slots) * (uint256(terms.unitWei) + auditWei);
     }
 
-    /// @dev Rounds the fee down. INVARIANT: the fees of all rounds never exceed the fee of the whole, for
-    /// floor(a) + floor(b) <= floor(a + b).
+    /// @dev Rounds the fee down. INVARIANT: the fees of all rounds never exceed the fee of the
+    /// whole, for floor(a) + floor(b) <= floor(a + b).
     function _withFee(uint256 amount, uint16 feeBps) private pure returns (uint256) {
-        return amount + amount * feeBps / BPS;
+        return amount + (amount * feeBps) / BPS;
     }
 
     function _held(Record storage record) private view returns (uint256) {

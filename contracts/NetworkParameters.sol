@@ -7,8 +7,9 @@ import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
 import {BPS, MAX_REDRAWS, PARAMETER_COUNT, Parameter} from "./types/Parameter.sol";
 
 /// @title The DAO's knobs, each within hard bounds
-/// @notice The bounds are code, not storage: no vote can set a fee above a fifth, a bounty above a half (a node that
-/// slashes itself through a second account still loses a half), or a committee that one account can be.
+/// @notice The bounds are code, not storage: no vote can set a fee above a fifth, a bounty above a
+/// half (a node that slashes itself through a second account still loses a half), or a committee
+/// that one account can be.
 contract NetworkParameters is INetworkParameters, Ownable {
     mapping(Parameter parameter => uint256 value) private _values;
 
@@ -47,8 +48,8 @@ contract NetworkParameters is INetworkParameters, Ownable {
     function exposureS() public view returns (uint256) {
         uint256 auditS = _values[Parameter.AuditWindowS];
         uint256 openS = _values[Parameter.OpenWindowS];
-        // Every auditor may commit late, let the worker open late and never reveal; then a challenge at the last moment;
-        // then a jury that uses all its time.
+        // Every auditor may commit late, let the worker open late and never reveal; then a
+        // challenge at the last moment; then a jury that uses all its time.
         uint256 audits = (1 + MAX_REDRAWS) * (auditS + 2 * openS);
         return audits + _values[Parameter.ChallengeWindowS] + auditS + openS;
     }
@@ -83,7 +84,8 @@ contract NetworkParameters is INetworkParameters, Ownable {
     function _requireExposureCovered() private view {
         uint256 delay = _values[Parameter.UnbondDelayS];
         uint256 exposure = exposureS();
-        // INVARIANT: a bond that starts to leave when a unit is captured is still there at the unit's last verdict.
+        // INVARIANT: a bond that starts to leave when a unit is captured is still there at the
+        // unit's last verdict.
         if (delay < exposure) revert UnbondDelayTooShort(delay, exposure);
     }
 }

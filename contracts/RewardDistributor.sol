@@ -13,8 +13,8 @@ import {JobId} from "./types/Identifiers.sol";
 import {MAX_CLAIMS_PER_CALL, RewardClaim} from "./types/Reward.sol";
 
 /// @title Pays rewards that a finalised round proves
-/// @notice INVARIANT: for every round at most totalWei leaves, which the escrow sent here when the round was
-/// finalised. The only root it trusts is the one that the ledger built on chain.
+/// @notice INVARIANT: for every round at most totalWei leaves, which the escrow sent here when the
+/// round was finalised. The only root it trusts is the one that the ledger built on chain.
 contract RewardDistributor is IRewardDistributor {
     using BitMaps for BitMaps.BitMap;
     using SafeERC20 for ComputeToken;
@@ -49,7 +49,13 @@ contract RewardDistributor is IRewardDistributor {
         if (root == 0) revert NotFinalized(item.jobId, item.round);
         BitMaps.BitMap storage claimed = _claimed[item.jobId][item.round];
         if (claimed.get(item.index)) revert AlreadyClaimed(item.jobId, item.round, item.index);
-        bytes32 leaf = Hashes.rewardLeaf(item.jobId, item.round, item.index, item.account, item.amount);
+        bytes32 leaf = Hashes.rewardLeaf(
+            item.jobId,
+            item.round,
+            item.index,
+            item.account,
+            item.amount
+        );
         if (!MerkleProof.verifyCalldata(item.proof, root, leaf)) {
             revert BadProof(item.jobId, item.round, item.index);
         }

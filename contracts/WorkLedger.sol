@@ -9,11 +9,15 @@ import {LedgerAudits} from "./ledger/LedgerAudits.sol";
 import {LedgerState} from "./ledger/LedgerState.sol";
 
 /// @title Leases, rounds, audits and their outcome
-/// @notice Put together from ledger/: LedgerState (storage, views) <- LedgerOutcomes (final statuses) <- LedgerRounds
-/// (lease, commit, finalise) and LedgerDisputes (challenge, verdict) <- LedgerAudits (draw, commit, open, reveal).
-/// It calls only the network's own contracts, none of which calls back except the referee through onVerdict.
+/// @notice Put together from ledger/: LedgerState (storage, views) <- LedgerOutcomes (final
+/// statuses) <- LedgerRounds (lease, commit, finalise) and LedgerDisputes (challenge, verdict) <-
+/// LedgerAudits (draw, commit, open, reveal). It calls only the network's own contracts, none of
+/// which calls back except the referee through onVerdict.
 contract WorkLedger is LedgerAudits {
-    constructor(ComputeToken token_, INetworkParameters parameters_, IBondVault vault_, IJobEscrow escrow_)
-        LedgerState(token_, parameters_, vault_, escrow_)
-    {}
+    constructor(
+        ComputeToken token_,
+        INetworkParameters parameters_,
+        IBondVault vault_,
+        IJobEscrow escrow_
+    ) LedgerState(token_, parameters_, vault_, escrow_) {}
 }

@@ -6,13 +6,20 @@ import {UnitId} from "../types/Identifiers.sol";
 import {IReferee} from "./IReferee.sol";
 
 /// @title A drawn, bonded committee as referee
-/// @notice Jurors recompute the unit, commit, then reveal. More than half of the seats must agree, else the unit is void.
+/// @notice Jurors recompute the unit, commit, then reveal. More than half of the seats must agree,
+/// else the unit is void.
 interface IAuditCommittee is IReferee {
-    /// @notice A dispute waits for its jury; the hash of `drawBlock` draws it. Again if nobody drew in time.
+    /// @notice A dispute waits for its jury; the hash of `drawBlock` draws it. Again if nobody drew
+    /// in time.
     event DisputeOpened(UnitId indexed unitId, uint256 drawBlock);
 
     /// @notice The jury sits.
-    event JurorsDrawn(UnitId indexed unitId, address[] jurors, uint64 commitDeadline, uint64 revealDeadline);
+    event JurorsDrawn(
+        UnitId indexed unitId,
+        address[] jurors,
+        uint64 commitDeadline,
+        uint64 revealDeadline
+    );
 
     /// @notice A juror committed.
     event VoteCommitted(UnitId indexed unitId, address indexed juror);
@@ -53,18 +60,19 @@ interface IAuditCommittee is IReferee {
     /// @notice Root and salt do not fit the commitment.
     error WrongReveal(UnitId unitId, address juror);
 
-    /// @notice Draws the jury once the draw block is over. Anyone. Too few eligible nodes: void at once. More than 256
-    /// blocks late: a new draw block is set.
+    /// @notice Draws the jury once the draw block is over. Anyone. Too few eligible nodes: void at
+    /// once. More than 256 blocks late: a new draw block is set.
     function draw(UnitId unitId) external;
 
     /// @notice A juror's commitment: keccak256(abi.encode(unitId, juror, unitRoot, salt)).
     function commitVote(UnitId unitId, bytes32 commitment) external;
 
-    /// @notice Opens the caller's commitment, once all jurors have committed or the time to do so is over.
+    /// @notice Opens the caller's commitment, once all jurors have committed or the time to do so
+    /// is over.
     function revealVote(UnitId unitId, bytes32 unitRoot, bytes32 salt) external;
 
-    /// @notice Counts and tells the ledger. Anyone, once all committed votes are revealed and the worker has opened, or
-    /// the time to do so is over.
+    /// @notice Counts and tells the ledger. Anyone, once all committed votes are revealed and the
+    /// worker has opened, or the time to do so is over.
     function resolve(UnitId unitId) external;
 
     /// @notice All about a dispute.

@@ -2,14 +2,20 @@
 pragma solidity 0.8.37;
 
 /// @title Bonds of nodes
-/// @notice A node is active while its bond, less what it is withdrawing, is at least MinBondWei. Exits cannot be paused;
-/// what is being withdrawn stays slashable until it is gone.
+/// @notice A node is active while its bond, less what it is withdrawing, is at least MinBondWei.
+/// Exits cannot be paused; what is being withdrawn stays slashable until it is gone.
 interface IBondVault {
     /// @notice Tokens were added to an account's bond.
     event Bonded(address indexed account, uint256 amount, uint256 bond);
 
-    /// @notice An account asked for `amount` more; `pending` in all may be withdrawn from `availableAt` on.
-    event UnbondRequested(address indexed account, uint256 amount, uint256 pending, uint64 availableAt);
+    /// @notice An account asked for `amount` more; `pending` in all may be withdrawn from
+    /// `availableAt` on.
+    event UnbondRequested(
+        address indexed account,
+        uint256 amount,
+        uint256 pending,
+        uint64 availableAt
+    );
 
     /// @notice An account called its withdrawal off.
     event UnbondCancelled(address indexed account, uint256 amount);
@@ -53,8 +59,8 @@ interface IBondVault {
     /// @notice The seat was given already, or to nobody.
     error BadBinding(address ledger);
 
-    /// @notice Adds `amount` to the caller's bond (the vault must be approved) and sets its libp2p identity; an empty
-    /// `peerId` keeps the one on record.
+    /// @notice Adds `amount` to the caller's bond (the vault must be approved) and sets its libp2p
+    /// identity; an empty `peerId` keeps the one on record.
     function bond(uint256 amount, bytes calldata peerId) external;
 
     /// @notice Changes the caller's libp2p identity.
@@ -72,10 +78,14 @@ interface IBondVault {
     /// @notice Brings an account's place on the list into line with the current MinBondWei. Anyone.
     function refresh(address account) external;
 
-    /// @notice Takes up to `amount` of an account's bond. BountyBps of it is shared equally by `bountyTo`, the rest is
-    /// burned. Only the ledger.
+    /// @notice Takes up to `amount` of an account's bond. BountyBps of it is shared equally by
+    /// `bountyTo`, the rest is burned. Only the ledger.
     /// @return slashed What was taken.
-    function slash(address account, uint256 amount, address[] calldata bountyTo) external returns (uint256 slashed);
+    function slash(
+        address account,
+        uint256 amount,
+        address[] calldata bountyTo
+    ) external returns (uint256 slashed);
 
     /// @notice Gives the slashing seat to the ledger. Only the deployer, once.
     function bind(address ledger) external;
@@ -89,7 +99,8 @@ interface IBondVault {
     /// @notice Whether the account may work, audit, judge and coordinate now.
     function isActive(address account) external view returns (bool);
 
-    /// @notice The length of the list of active accounts. After a change of MinBondWei, `refresh` trims it.
+    /// @notice The length of the list of active accounts. After a change of MinBondWei, `refresh`
+    /// trims it.
     function activeCount() external view returns (uint256);
 
     /// @notice An account on the list; the order changes.
@@ -100,12 +111,20 @@ interface IBondVault {
 
     /// @notice One eligible account, drawn uniformly by `seed`; 0 if there is none.
     /// @param excluded Accounts that are not eligible.
-    /// @param drawBlock Whose hash is the seed: only accounts that came onto the list in an earlier block are eligible.
-    function draw(bytes32 seed, address[] calldata excluded, uint256 drawBlock) external view returns (address);
+    /// @param drawBlock Whose hash is the seed: only accounts that came onto the list in an earlier
+    /// block are eligible.
+    function draw(
+        bytes32 seed,
+        address[] calldata excluded,
+        uint256 drawBlock
+    ) external view returns (address);
 
-    /// @notice Up to `count` different eligible accounts, drawn by `seed`; fewer only if there are not as many.
-    function drawMany(bytes32 seed, address[] calldata excluded, uint256 drawBlock, uint256 count)
-        external
-        view
-        returns (address[] memory drawn);
+    /// @notice Up to `count` different eligible accounts, drawn by `seed`; fewer only if there are
+    /// not as many.
+    function drawMany(
+        bytes32 seed,
+        address[] calldata excluded,
+        uint256 drawBlock,
+        uint256 count
+    ) external view returns (address[] memory drawn);
 }

@@ -9,7 +9,11 @@ import {Job, JobTerms} from "../types/Job.sol";
 interface IJobEscrow {
     /// @notice A job was funded.
     event JobFunded(
-        JobId indexed jobId, address indexed submitter, JobTerms terms, uint128 auditWei, uint256 deposited
+        JobId indexed jobId,
+        address indexed submitter,
+        JobTerms terms,
+        uint128 auditWei,
+        uint256 deposited
     );
 
     /// @notice The submitter cancelled; no round starts any more.
@@ -78,17 +82,20 @@ interface IJobEscrow {
     /// @notice Deposits quote(terms) (the escrow must be approved) and opens the job.
     function fund(JobTerms calldata terms) external returns (JobId jobId);
 
-    /// @notice Stops the job. Refunds at once what cannot be earned any more: all but the price of a started round.
+    /// @notice Stops the job. Refunds at once what cannot be earned any more: all but the price of
+    /// a started round.
     function cancel(JobId jobId) external;
 
-    /// @notice Closes the job and refunds the rest: after completion, or when a started round cannot be earned any more.
-    /// Anyone.
+    /// @notice Closes the job and refunds the rest: after completion, or when a started round
+    /// cannot be earned any more. Anyone.
     function settle(JobId jobId) external;
 
-    /// @notice Moves a finalised round's rewards to the distributor and burns the fee. Only the ledger.
+    /// @notice Moves a finalised round's rewards to the distributor and burns the fee. Only the
+    /// ledger.
     function payRound(JobId jobId, uint32 round, uint256 amount) external;
 
-    /// @notice Gives the paying seat to the ledger and names the distributor. Only the deployer, once.
+    /// @notice Gives the paying seat to the ledger and names the distributor. Only the deployer,
+    /// once.
     function bind(address ledger, address distributor) external;
 
     /// @notice What fund(terms) will take.
@@ -98,7 +105,9 @@ interface IJobEscrow {
     function jobs(JobId jobId) external view returns (Job memory);
 
     /// @notice A round's slots, the price of a unit and the pay of a matching audit.
-    function workTerms(JobId jobId) external view returns (uint32 slots, uint128 unitWei, uint128 auditWei);
+    function workTerms(
+        JobId jobId
+    ) external view returns (uint32 slots, uint128 unitWei, uint128 auditWei);
 
     /// @notice What is still held for a job.
     function heldOf(JobId jobId) external view returns (uint256);

@@ -12,7 +12,8 @@ interface INetworkParameters {
     /// @notice The value lies outside the parameter's hard bounds.
     error OutOfBounds(Parameter parameter, uint256 value, uint256 min, uint256 max);
 
-    /// @notice A bond could be withdrawn before a fault can be proved: raise UnbondDelayS or shorten the windows first.
+    /// @notice A bond could be withdrawn before a fault can be proved: raise UnbondDelayS or
+    /// shorten the windows first.
     error UnbondDelayTooShort(uint256 unbondDelayS, uint256 exposureS);
 
     /// @notice The constructor got a wrong number of values.
@@ -30,6 +31,7 @@ interface INetworkParameters {
     /// @notice The least and the greatest value that a parameter may ever have.
     function bounds(Parameter parameter) external pure returns (uint256 min, uint256 max);
 
-    /// @notice The longest time, in seconds, from the capture of a unit's draw to its last verdict.
+    /// @notice The longest time, in seconds, from the capture of a unit's draw to its last verdict, if
+    /// the steps that anyone may take are taken at once.
     function exposureS() external view returns (uint256);
 }

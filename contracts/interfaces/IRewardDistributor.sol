@@ -7,7 +7,13 @@ import {RewardClaim} from "../types/Reward.sol";
 /// @title Pays rewards that a finalised round proves
 interface IRewardDistributor {
     /// @notice A reward was paid to its account.
-    event Claimed(JobId indexed jobId, uint32 indexed round, uint256 index, address indexed account, uint256 amount);
+    event Claimed(
+        JobId indexed jobId,
+        uint32 indexed round,
+        uint256 index,
+        address indexed account,
+        uint256 amount
+    );
 
     /// @notice None, or more than `max` claims in one call.
     error BadClaimCount(uint256 count, uint256 max);

@@ -6,7 +6,8 @@ import {Batch, Claim, FinalizedRound, PassReason, Unit, UnitStatus} from "../typ
 import {IRefereeCallback} from "./IReferee.sol";
 
 /// @title Leases, rounds, audits and their outcome
-/// @notice No unit can stay in a waiting state: every wait has a deadline after which anyone may move the unit on.
+/// @notice No unit can stay in a waiting state: every wait has a deadline after which anyone may
+/// move the unit on.
 interface IWorkLedger is IRefereeCallback {
     /// @notice A node became the coordinator of a job.
     event LeaseTaken(JobId indexed jobId, address indexed holder, uint64 expiresAt);
@@ -14,13 +15,26 @@ interface IWorkLedger is IRefereeCallback {
     /// @notice A call of the coordinator extended its lease.
     event LeaseRenewed(JobId indexed jobId, address indexed holder, uint64 expiresAt);
 
-    /// @notice Results of open slots are committed. The hash of `drawBlock` decides who is audited by whom.
+    /// @notice Results of open slots are committed. The hash of `drawBlock` decides who is audited
+    /// by whom.
     event RoundCommitted(
-        JobId indexed jobId, uint32 indexed round, uint32 batch, bytes32 claimsRoot, uint256 drawBlock, Claim[] claims
+        JobId indexed jobId,
+        uint32 indexed round,
+        uint32 batch,
+        bytes32 claimsRoot,
+        uint256 drawBlock,
+        Claim[] claims
     );
 
-    /// @notice The draw is fixed. `late`: nobody captured it within 256 blocks, so every unit is drawn.
-    event DrawCaptured(JobId indexed jobId, uint32 indexed round, uint32 batch, bytes32 seed, bool late);
+    /// @notice The draw is fixed. `late`: nobody captured it within 256 blocks, so every unit is
+    /// drawn.
+    event DrawCaptured(
+        JobId indexed jobId,
+        uint32 indexed round,
+        uint32 batch,
+        bytes32 seed,
+        bool late
+    );
 
     /// @notice A unit has a (new) auditor, who must commit by `deadline`.
     event UnitDrawn(
@@ -35,25 +49,38 @@ interface IWorkLedger is IRefereeCallback {
     );
 
     /// @notice A unit counts without an audit; challenges until `deadline`.
-    event UnitPassed(UnitId indexed unitId, JobId indexed jobId, PassReason reason, uint64 deadline);
+    event UnitPassed(
+        UnitId indexed unitId,
+        JobId indexed jobId,
+        PassReason reason,
+        uint64 deadline
+    );
 
-    /// @notice The auditor committed; by `deadline` the worker must open or, if it has, the auditor reveal.
+    /// @notice The auditor committed; by `deadline` the worker must open or, if it has, the auditor
+    /// reveal.
     event AuditCommitted(UnitId indexed unitId, address indexed auditor, uint64 deadline);
 
-    /// @notice The worker's unit root is public; by `deadline` the auditor must reveal (0 while disputed).
+    /// @notice The worker's unit root is public; by `deadline` the auditor must reveal (0 while
+    /// disputed).
     event UnitOpened(UnitId indexed unitId, bytes32 unitRoot, uint64 deadline);
 
     /// @notice The auditor's unit root is public.
     event AuditRevealed(UnitId indexed unitId, address indexed auditor, bytes32 unitRoot);
 
-    /// @notice An audit (challenges until `deadline`) or a verdict (`deadline` 0) agrees with the worker.
+    /// @notice An audit (challenges until `deadline`) or a verdict (`deadline` 0) agrees with the
+    /// worker.
     event UnitVerified(UnitId indexed unitId, JobId indexed jobId, uint64 deadline);
 
     /// @notice The referee decides; `by` is the auditor or the challenger.
     event UnitDisputed(UnitId indexed unitId, JobId indexed jobId, address indexed by);
 
     /// @notice The worker was wrong or did not open; its slot is open again.
-    event UnitFaulted(UnitId indexed unitId, JobId indexed jobId, address indexed worker, uint256 slashedWei);
+    event UnitFaulted(
+        UnitId indexed unitId,
+        JobId indexed jobId,
+        address indexed worker,
+        uint256 slashedWei
+    );
 
     /// @notice The auditor revealed another root than the verdict's.
     event AuditorFaulted(UnitId indexed unitId, address indexed auditor, uint256 slashedWei);
@@ -66,7 +93,11 @@ interface IWorkLedger is IRefereeCallback {
 
     /// @notice A deposit left the ledger. deposit = returned + bounty + burned.
     event ChallengeClosed(
-        UnitId indexed unitId, address indexed challenger, uint256 returnedWei, uint256 bountyWei, uint256 burnedWei
+        UnitId indexed unitId,
+        address indexed challenger,
+        uint256 returnedWei,
+        uint256 bountyWei,
+        uint256 burnedWei
     );
 
     /// @notice A round is final: its checkpoint stands and its rewards can be claimed.
@@ -81,7 +112,12 @@ interface IWorkLedger is IRefereeCallback {
     );
 
     /// @notice The reward leaves of a finalised round, by index.
-    event RoundRewards(JobId indexed jobId, uint32 indexed round, address[] accounts, uint256[] amounts);
+    event RoundRewards(
+        JobId indexed jobId,
+        uint32 indexed round,
+        address[] accounts,
+        uint256[] amounts
+    );
 
     /// @notice The referee's seat was given away, once and for ever.
     event RefereeBound(address indexed referee);
@@ -173,7 +209,8 @@ interface IWorkLedger is IRefereeCallback {
     /// @notice The seat was given already, or to nobody.
     error BadBinding(address referee);
 
-    /// @notice Takes a free lease, or renews one's own. Only active nodes; only while the job takes work.
+    /// @notice Takes a free lease, or renews one's own. Only active nodes; only while the job takes
+    /// work.
     function takeLease(JobId jobId) external;
 
     /// @notice Puts results of open slots of the open round on chain. Only the lease holder.
@@ -185,22 +222,38 @@ interface IWorkLedger is IRefereeCallback {
     /// @notice The drawn auditor's commitments to the unit roots that it computed.
     function commitAudits(UnitId[] calldata unitIds, bytes32[] calldata commitments) external;
 
-    /// @notice Opens workers' commitments. Anyone who knows them; only once the audit is committed or the unit disputed.
-    function openUnits(UnitId[] calldata unitIds, bytes32[] calldata traceRoots, bytes32[] calldata salts) external;
+    /// @notice Opens workers' commitments. Anyone who knows them; only once the audit is committed
+    /// or the unit disputed.
+    function openUnits(
+        UnitId[] calldata unitIds,
+        bytes32[] calldata traceRoots,
+        bytes32[] calldata salts
+    ) external;
 
-    /// @notice Opens auditors' commitments, after the worker has opened. Anyone who knows them. Equal roots verify the
-    /// unit, unequal roots open a dispute.
-    function revealAudits(UnitId[] calldata unitIds, bytes32[] calldata unitRoots, bytes32[] calldata salts) external;
+    /// @notice Opens auditors' commitments, after the worker has opened. Anyone who knows them.
+    /// Equal roots verify the unit, unequal roots open a dispute.
+    function revealAudits(
+        UnitId[] calldata unitIds,
+        bytes32[] calldata unitRoots,
+        bytes32[] calldata salts
+    ) external;
 
-    /// @notice Moves a unit on whose wait is over: an overdue auditor is replaced, an overdue worker is at fault. Anyone.
+    /// @notice Moves a unit on whose wait is over: an overdue auditor is replaced, an overdue
+    /// worker is at fault. Anyone.
     function expire(UnitId unitId) external;
 
-    /// @notice Disputes a passed or verified unit, for a deposit (the ledger must be approved). Any active node.
+    /// @notice Disputes a passed or verified unit, for a deposit (the ledger must be approved). Any
+    /// active node.
     function challenge(UnitId unitId) external;
 
-    /// @notice Ends a round all of whose units are passed or verified and beyond challenge. Only the lease holder.
+    /// @notice Ends a round all of whose units are passed or verified and beyond challenge. Only
+    /// the lease holder.
     function finalizeRound(
-        JobId jobId, uint32 round, bytes32 checkpoint, bytes32 checkpointBlobRoot, uint64 checkpointSize
+        JobId jobId,
+        uint32 round,
+        bytes32 checkpoint,
+        bytes32 checkpointBlobRoot,
+        uint64 checkpointSize
     ) external;
 
     /// @notice Gives the referee's seat away. Only the deployer, once.
@@ -237,5 +290,9 @@ interface IWorkLedger is IRefereeCallback {
     function finalized(JobId jobId, uint32 round) external view returns (FinalizedRound memory);
 
     /// @notice What a worker signs so that a coordinator may commit its claim (EIP-712).
-    function claimDigest(UnitId unitId, bytes32 resultRoot, bytes32 commitment) external view returns (bytes32);
+    function claimDigest(
+        UnitId unitId,
+        bytes32 resultRoot,
+        bytes32 commitment
+    ) external view returns (bytes32);
 }

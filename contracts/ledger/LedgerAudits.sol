@@ -20,7 +20,8 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         if (block.number <= entry.drawBlock) revert DrawTooEarly(entry.drawBlock, block.number);
         bytes32 seed = blockhash(entry.drawBlock);
         bool late = seed == 0;
-        // A draw that nobody captured spares nobody, so waiting for its hash to be forgotten gains nothing.
+        // A draw that nobody captured spares nobody, so waiting for its hash to be forgotten gains
+        // nothing.
         if (late) seed = blockhash(block.number - 1);
         entry.captured = true;
         entry.seed = seed;
@@ -29,10 +30,11 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         uint256 floorBps = parameters.get(Parameter.AuditFloorBps);
         for (uint32 slot = 0; slot < MAX_SLOTS; ++slot) {
             if (entry.slotsBitmap & (uint64(1) << slot) == 0) continue;
-            // A committed unit leaves its slot only after its draw: the present attempt is this batch's.
+            // A committed unit leaves its slot only after its draw: the present attempt is this
+            // batch's.
             _drawUnit(slotUnit(jobId, round, slot), entry, probation, floorBps);
         }
-        (address holder,) = leaseOf(jobId);
+        (address holder, ) = leaseOf(jobId);
         if (holder == msg.sender) _renewLease(jobId);
     }
 
@@ -44,7 +46,8 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         uint64 deadline = _after(Parameter.OpenWindowS);
         for (uint256 i = 0; i < unitIds.length; ++i) {
             Unit storage entry = _waiting(unitIds[i], UnitStatus.Drawn);
-            if (entry.auditor != msg.sender) revert NotAuditor(unitIds[i], msg.sender, entry.auditor);
+            if (entry.auditor != msg.sender)
+                revert NotAuditor(unitIds[i], msg.sender, entry.auditor);
             if (commitments[i] == 0) revert ZeroValue();
             entry.auditCommitment = commitments[i];
             entry.status = UnitStatus.AuditCommitted;
@@ -54,7 +57,11 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
     }
 
     /// @inheritdoc IWorkLedger
-    function openUnits(UnitId[] calldata unitIds, bytes32[] calldata traceRoots, bytes32[] calldata salts) external {
+    function openUnits(
+        UnitId[] calldata unitIds,
+        bytes32[] calldata traceRoots,
+        bytes32[] calldata salts
+    ) external {
         _requireCount(unitIds.length, MAX_UNITS_PER_CALL);
         _requireSameLength(unitIds.length, traceRoots.length);
         _requireSameLength(unitIds.length, salts.length);
@@ -65,9 +72,11 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
     }
 
     /// @inheritdoc IWorkLedger
-    function revealAudits(UnitId[] calldata unitIds, bytes32[] calldata unitRoots, bytes32[] calldata salts)
-        external
-    {
+    function revealAudits(
+        UnitId[] calldata unitIds,
+        bytes32[] calldata unitRoots,
+        bytes32[] calldata salts
+    ) external {
         _requireCount(unitIds.length, MAX_UNITS_PER_CALL);
         _requireSameLength(unitIds.length, unitRoots.length);
         _requireSameLength(unitIds.length, salts.length);
@@ -80,7 +89,8 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
     function expire(UnitId unitId) external {
         Unit storage entry = _units[unitId];
         UnitStatus status = entry.status;
-        if (status != UnitStatus.Drawn && status != UnitStatus.AuditCommitted) revert WrongStatus(unitId, status);
+        if (status != UnitStatus.Drawn && status != UnitStatus.AuditCommitted)
+            revert WrongStatus(unitId, status);
         if (block.timestamp <= entry.deadline) revert DeadlineNotPassed(unitId, entry.deadline);
         if (status == UnitStatus.AuditCommitted && entry.unitRoot == 0) {
             // No bounty: silence proves nothing, and nobody should earn by cutting a worker off.
@@ -90,7 +100,12 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         }
     }
 
-    function _drawUnit(UnitId unitId, Batch storage from, uint256 probation, uint256 floorBps) private {
+    function _drawUnit(
+        UnitId unitId,
+        Batch storage from,
+        uint256 probation,
+        uint256 floorBps
+    ) private {
         Unit storage entry = _units[unitId];
         if (!Lottery.isDrawn(from.seed, unitId, _cleanUnits[entry.worker], probation, floorBps)) {
             return _pass(unitId, entry, PassReason.NotDrawn);
@@ -122,7 +137,14 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         entry.status = UnitStatus.Drawn;
         entry.deadline = _after(Parameter.AuditWindowS);
         emit UnitDrawn(
-            unitId, auditor, entry.jobId, entry.round, entry.slot, entry.attempt, entry.worker, entry.deadline
+            unitId,
+            auditor,
+            entry.jobId,
+            entry.round,
+            entry.slot,
+            entry.attempt,
+            entry.worker,
+            entry.deadline
         );
     }
 
@@ -132,7 +154,8 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         if (!disputed) _waiting(unitId, UnitStatus.AuditCommitted);
         if (entry.unitRoot != 0) revert AlreadyOpened(unitId);
         bytes32 root = Hashes.unitRoot(entry.resultRoot, traceRoot);
-        if (Hashes.commitment(unitId, entry.worker, root, salt) != entry.commitment) revert WrongReveal(unitId);
+        if (Hashes.commitment(unitId, entry.worker, root, salt) != entry.commitment)
+            revert WrongReveal(unitId);
         entry.unitRoot = root;
         if (!disputed) entry.deadline = deadline;
         emit UnitOpened(unitId, root, disputed ? 0 : deadline);
@@ -140,11 +163,13 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
 
     function _reveal(UnitId unitId, bytes32 root, bytes32 salt) private {
         Unit storage entry = _waiting(unitId, UnitStatus.AuditCommitted);
-        // INVARIANT: an auditor's root is public only after the worker's, so neither can follow the other.
+        // INVARIANT: an auditor's root is public only after the worker's, so neither can follow the
+        // other.
         if (entry.unitRoot == 0) revert NotOpened(unitId);
         if (root == 0) revert ZeroValue();
         address auditor = entry.auditor;
-        if (Hashes.commitment(unitId, auditor, root, salt) != entry.auditCommitment) revert WrongReveal(unitId);
+        if (Hashes.commitment(unitId, auditor, root, salt) != entry.auditCommitment)
+            revert WrongReveal(unitId);
         entry.auditRoot = root;
         emit AuditRevealed(unitId, auditor, root);
         if (root == entry.unitRoot) {
@@ -161,17 +186,24 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         if (block.timestamp > entry.deadline) revert DeadlinePassed(unitId, entry.deadline);
     }
 
-    /// @dev An active node that is neither the worker nor the coordinator nor among `others`; 0 if there is none.
-    function _eligible(UnitId unitId, Unit storage entry, Batch storage from, address[] memory others)
-        private
-        view
-        returns (address)
-    {
+    /// @dev An active node that is neither the worker nor the coordinator nor among `others`; 0 if
+    /// there is none.
+    function _eligible(
+        UnitId unitId,
+        Unit storage entry,
+        Batch storage from,
+        address[] memory others
+    ) private view returns (address) {
         address[] memory excluded = new address[](2 + others.length);
         (excluded[0], excluded[1]) = (entry.worker, from.coordinator);
         for (uint256 i = 0; i < others.length; ++i) {
             excluded[2 + i] = others[i];
         }
-        return vault.draw(Lottery.auditorSeed(from.seed, unitId, entry.redraws), excluded, from.drawBlock);
+        return
+            vault.draw(
+                Lottery.auditorSeed(from.seed, unitId, entry.redraws),
+                excluded,
+                from.drawBlock
+            );
     }
 }

@@ -20,7 +20,8 @@ abstract contract LedgerDisputes is LedgerOutcomes {
     function challenge(UnitId unitId) external {
         Unit storage entry = _units[unitId];
         UnitStatus status = entry.status;
-        if (status != UnitStatus.Passed && status != UnitStatus.Verified) revert WrongStatus(unitId, status);
+        if (status != UnitStatus.Passed && status != UnitStatus.Verified)
+            revert WrongStatus(unitId, status);
         if (block.timestamp > entry.deadline) revert DeadlinePassed(unitId, entry.deadline);
         if (!vault.isActive(msg.sender)) revert NotActive(msg.sender);
         if (entry.worker == msg.sender) revert OwnUnit(unitId, msg.sender);
@@ -56,11 +57,13 @@ abstract contract LedgerDisputes is LedgerOutcomes {
         else _returnDeposit(unitId, entry);
     }
 
-    /// @dev Puts a unit before the referee. A worker that has not opened it must do so; see `silent` above.
+    /// @dev Puts a unit before the referee. A worker that has not opened it must do so; see
+    /// `silent` above.
     function _dispute(UnitId unitId, Unit storage entry, address accuser) internal {
         entry.status = UnitStatus.Disputed;
-        entry.deadline =
-            uint64(_after(Parameter.AuditWindowS) + parameters.get(Parameter.OpenWindowS));
+        entry.deadline = uint64(
+            _after(Parameter.AuditWindowS) + parameters.get(Parameter.OpenWindowS)
+        );
         emit UnitDisputed(unitId, entry.jobId, accuser);
         address coordinator = _batches[entry.jobId][entry.round][entry.batch].coordinator;
         referee.open(unitId, entry.worker, coordinator, accuser);
@@ -81,11 +84,17 @@ abstract contract LedgerDisputes is LedgerOutcomes {
     }
 
     /// @dev The challenger was wrong: the jurors who said so share the bounty, the rest is burned.
-    function _forfeitDeposit(UnitId unitId, Unit storage entry, address[] calldata upheldBy) private {
+    function _forfeitDeposit(
+        UnitId unitId,
+        Unit storage entry,
+        address[] calldata upheldBy
+    ) private {
         (address challenger, uint256 depositWei) = _takeDeposit(entry);
         if (challenger == address(0)) return;
         uint256 share =
-            upheldBy.length == 0 ? 0 : depositWei * parameters.get(Parameter.BountyBps) / BPS / upheldBy.length;
+            upheldBy.length == 0
+                ? 0
+                : (depositWei * parameters.get(Parameter.BountyBps)) / BPS / upheldBy.length;
         uint256 bounty = share * upheldBy.length;
         emit ChallengeClosed(unitId, challenger, 0, bounty, depositWei - bounty);
         token.burn(depositWei - bounty);
@@ -95,12 +104,15 @@ abstract contract LedgerDisputes is LedgerOutcomes {
     }
 
     /// @dev INVARIANT: a deposit leaves once. The challenger stays on record.
-    function _takeDeposit(Unit storage entry) private returns (address challenger, uint256 depositWei) {
+    function _takeDeposit(
+        Unit storage entry
+    ) private returns (address challenger, uint256 depositWei) {
         (challenger, depositWei) = (entry.challenger, entry.depositWei);
         entry.depositWei = 0;
     }
 
-    /// @dev A jury of fewer than CommitteeSize would only void the unit: that must not be had for a returned deposit.
+    /// @dev A jury of fewer than CommitteeSize would only void the unit: that must not be had for a
+    /// returned deposit.
     function _requireJurors(Unit storage entry) private view {
         address coordinator = _batches[entry.jobId][entry.round][entry.batch].coordinator;
         uint256 eligible = vault.activeCount();
@@ -110,13 +122,13 @@ abstract contract LedgerDisputes is LedgerOutcomes {
         if (eligible < seats) revert TooFewJurors(eligible, seats);
     }
 
-    /// @dev Who shares the bounty of a wrong worker: the jurors of the verdict, and the accuser unless it was wrong
-    /// too or sat on the jury.
-    function _provers(Unit storage entry, bytes32 root, address[] calldata upheldBy)
-        private
-        view
-        returns (address[] memory provers)
-    {
+    /// @dev Who shares the bounty of a wrong worker: the jurors of the verdict, and the accuser
+    /// unless it was wrong too or sat on the jury.
+    function _provers(
+        Unit storage entry,
+        bytes32 root,
+        address[] calldata upheldBy
+    ) private view returns (address[] memory provers) {
         address accuser = entry.challenger;
         if (accuser == address(0) && entry.auditRoot == root) accuser = entry.auditor;
         bool listed = accuser == address(0);

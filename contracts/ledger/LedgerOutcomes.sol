@@ -24,7 +24,8 @@ abstract contract LedgerOutcomes is LedgerState {
         emit UnitVerified(unitId, entry.jobId, entry.deadline);
     }
 
-    /// @dev A verdict agreed. INVARIANT: a unit has at most one dispute, for with deadline 0 no challenge is in time.
+    /// @dev A verdict agreed. INVARIANT: a unit has at most one dispute, for with deadline 0 no
+    /// challenge is in time.
     function _uphold(UnitId unitId, Unit storage entry) internal {
         entry.status = UnitStatus.Verified;
         entry.deadline = 0;
@@ -48,11 +49,12 @@ abstract contract LedgerOutcomes is LedgerState {
     }
 
     function _slash(address account, address[] memory bountyTo) internal returns (uint256) {
-        uint256 amount = vault.bondOf(account) * parameters.get(Parameter.SlashBps) / BPS;
+        uint256 amount = (vault.bondOf(account) * parameters.get(Parameter.SlashBps)) / BPS;
         return vault.slash(account, amount, bountyTo);
     }
 
-    /// @dev INVARIANT: of all units of a slot only that of the greatest attempt is not Faulted or Voided.
+    /// @dev INVARIANT: of all units of a slot only that of the greatest attempt is not Faulted or
+    /// Voided.
     function _reopenSlot(Unit storage entry) private {
         entry.deadline = 0;
         ++_attempts[entry.jobId][entry.round][entry.slot];

@@ -38,12 +38,18 @@ abstract contract LedgerRounds is LedgerOutcomes {
         _requireHolder(jobId);
         _requireOpenRound(jobId, round);
         if (!escrow.acceptsWork(jobId, roundStarted(jobId))) revert JobNotOpen(jobId);
-        (uint32 slots,,) = escrow.workTerms(jobId);
+        (uint32 slots, , ) = escrow.workTerms(jobId);
         _requireCount(claims.length, slots);
         Batch[] storage batches = _batches[jobId][round];
         uint256 index = batches.length;
         if (index > type(uint16).max) revert TooManyBatches(jobId, round);
-        (bytes32 claimsRoot, uint64 bitmap) = _storeClaims(jobId, round, uint16(index), slots, claims);
+        (bytes32 claimsRoot, uint64 bitmap) = _storeClaims(
+            jobId,
+            round,
+            uint16(index),
+            slots,
+            claims
+        );
         // INVARIANT: the seed is a block hash that nobody knows at the commitment.
         uint64 drawBlock = uint64(block.number + 1);
         batches.push(
@@ -85,11 +91,18 @@ abstract contract LedgerRounds is LedgerOutcomes {
             totalWei: rewards.totalWei
         });
         emit RoundFinalized(
-            jobId, round, checkpoint, checkpointBlobRoot, checkpointSize, rewardsRoot, rewards.totalWei
+            jobId,
+            round,
+            checkpoint,
+            checkpointBlobRoot,
+            checkpointSize,
+            rewardsRoot,
+            rewards.totalWei
         );
         emit RoundRewards(jobId, round, rewards.accounts, rewards.amounts);
         _renewLease(jobId);
-        // INVARIANT: what the distributor may be asked for, it has received: totalWei is the sum of the leaves.
+        // INVARIANT: what the distributor may be asked for, it has received: totalWei is the sum of
+        // the leaves.
         escrow.payRound(jobId, round, rewards.totalWei);
     }
 
@@ -99,10 +112,13 @@ abstract contract LedgerRounds is LedgerOutcomes {
         emit LeaseRenewed(jobId, msg.sender, expiresAt);
     }
 
-    function _storeClaims(JobId jobId, uint32 round, uint16 index, uint32 slots, Claim[] calldata claims)
-        private
-        returns (bytes32 claimsRoot, uint64 bitmap)
-    {
+    function _storeClaims(
+        JobId jobId,
+        uint32 round,
+        uint16 index,
+        uint32 slots,
+        Claim[] calldata claims
+    ) private returns (bytes32 claimsRoot, uint64 bitmap) {
         bytes32[] memory leaves = new bytes32[](claims.length);
         for (uint256 i = 0; i < claims.length; ++i) {
             Claim calldata claim = claims[i];
@@ -114,10 +130,12 @@ abstract contract LedgerRounds is LedgerOutcomes {
         claimsRoot = Hashes.treeRoot(leaves);
     }
 
-    function _storeClaim(JobId jobId, uint32 round, uint16 index, Claim calldata claim)
-        private
-        returns (UnitId unitId)
-    {
+    function _storeClaim(
+        JobId jobId,
+        uint32 round,
+        uint16 index,
+        Claim calldata claim
+    ) private returns (UnitId unitId) {
         uint32 attempt = _attempts[jobId][round][claim.slot];
         if (claim.attempt != attempt) revert WrongAttempt(claim.slot, claim.attempt, attempt);
         unitId = Hashes.unitId(jobId, round, claim.slot, attempt);
@@ -141,8 +159,12 @@ abstract contract LedgerRounds is LedgerOutcomes {
         entry.commitment = claim.commitment;
     }
 
-    /// @dev Every slot's worker earns the unit's price, every auditor that agreed the audit's; one leaf per account.
-    function _collectRewards(JobId jobId, uint32 round) private view returns (Rewards memory rewards) {
+    /// @dev Every slot's worker earns the unit's price, every auditor that agreed the audit's; one
+    /// leaf per account.
+    function _collectRewards(
+        JobId jobId,
+        uint32 round
+    ) private view returns (Rewards memory rewards) {
         (uint32 slots, uint128 unitWei, uint128 auditWei) = escrow.workTerms(jobId);
         rewards.accounts = new address[](2 * uint256(slots));
         rewards.amounts = new uint256[](2 * uint256(slots));
@@ -162,11 +184,12 @@ abstract contract LedgerRounds is LedgerOutcomes {
     function _requireFinal(UnitId unitId, Unit storage entry) private view {
         UnitStatus status = entry.status;
         bool done = status == UnitStatus.Passed || status == UnitStatus.Verified;
-        if (!done || block.timestamp <= entry.deadline) revert SlotNotFinal(unitId, status, entry.deadline);
+        if (!done || block.timestamp <= entry.deadline)
+            revert SlotNotFinal(unitId, status, entry.deadline);
     }
 
     function _requireHolder(JobId jobId) private view {
-        (address holder,) = leaseOf(jobId);
+        (address holder, ) = leaseOf(jobId);
         if (holder != msg.sender) revert NotLeaseHolder(jobId, msg.sender, holder);
     }
 
@@ -186,7 +209,9 @@ abstract contract LedgerRounds is LedgerOutcomes {
         rewards.totalWei += amount;
     }
 
-    function _trim(Rewards memory rewards) private pure returns (address[] memory accounts, uint256[] memory amounts) {
+    function _trim(
+        Rewards memory rewards
+    ) private pure returns (address[] memory accounts, uint256[] memory amounts) {
         accounts = new address[](rewards.count);
         amounts = new uint256[](rewards.count);
         for (uint256 i = 0; i < rewards.count; ++i) {
@@ -194,7 +219,11 @@ abstract contract LedgerRounds is LedgerOutcomes {
         }
     }
 
-    function _rewardsRoot(JobId jobId, uint32 round, Rewards memory rewards) private pure returns (bytes32) {
+    function _rewardsRoot(
+        JobId jobId,
+        uint32 round,
+        Rewards memory rewards
+    ) private pure returns (bytes32) {
         bytes32[] memory leaves = new bytes32[](rewards.count);
         for (uint256 i = 0; i < rewards.count; ++i) {
             leaves[i] = Hashes.rewardLeaf(jobId, round, i, rewards.accounts[i], rewards.amounts[i]);

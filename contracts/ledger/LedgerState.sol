@@ -22,8 +22,9 @@ abstract contract LedgerState is IWorkLedger, EIP712 {
         uint32 openRound;
     }
 
-    bytes32 internal constant CLAIM_TYPEHASH =
-        keccak256("Claim(bytes32 unitId,bytes32 resultRoot,bytes32 commitment)");
+    bytes32 internal constant CLAIM_TYPEHASH = keccak256(
+        "Claim(bytes32 unitId,bytes32 resultRoot,bytes32 commitment)"
+    );
 
     ComputeToken public immutable token;
     INetworkParameters public immutable parameters;
@@ -37,16 +38,20 @@ abstract contract LedgerState is IWorkLedger, EIP712 {
     mapping(JobId jobId => JobState) internal _jobs;
     mapping(JobId jobId => mapping(uint32 round => Batch[])) internal _batches;
     /// @dev A slot is open while the unit of its present attempt has status None.
-    mapping(JobId jobId => mapping(uint32 round => mapping(uint32 slot => uint32 attempt))) internal _attempts;
+    mapping(JobId jobId => mapping(uint32 round => mapping(uint32 slot => uint32 attempt)))
+        internal _attempts;
     mapping(JobId jobId => mapping(uint32 round => FinalizedRound)) internal _finalized;
     mapping(UnitId unitId => Unit) internal _units;
     /// @dev Auditors of a unit that missed a deadline; at most MAX_REDRAWS + 1.
     mapping(UnitId unitId => address[]) internal _overdueAuditors;
     mapping(address worker => uint256 units) internal _cleanUnits;
 
-    constructor(ComputeToken token_, INetworkParameters parameters_, IBondVault vault_, IJobEscrow escrow_)
-        EIP712("Ainur WorkLedger", "0")
-    {
+    constructor(
+        ComputeToken token_,
+        INetworkParameters parameters_,
+        IBondVault vault_,
+        IJobEscrow escrow_
+    ) EIP712("Ainur WorkLedger", "0") {
         token = token_;
         parameters = parameters_;
         vault = vault_;
@@ -117,11 +122,20 @@ abstract contract LedgerState is IWorkLedger, EIP712 {
     }
 
     /// @inheritdoc IWorkLedger
-    function claimDigest(UnitId unitId, bytes32 resultRoot, bytes32 commitment) public view returns (bytes32) {
-        return _hashTypedDataV4(keccak256(abi.encode(CLAIM_TYPEHASH, unitId, resultRoot, commitment)));
+    function claimDigest(
+        UnitId unitId,
+        bytes32 resultRoot,
+        bytes32 commitment
+    ) public view returns (bytes32) {
+        return
+            _hashTypedDataV4(keccak256(abi.encode(CLAIM_TYPEHASH, unitId, resultRoot, commitment)));
     }
 
-    function _batchAt(JobId jobId, uint32 round, uint32 index) internal view returns (Batch storage) {
+    function _batchAt(
+        JobId jobId,
+        uint32 round,
+        uint32 index
+    ) internal view returns (Batch storage) {
         Batch[] storage batches = _batches[jobId][round];
         if (index >= batches.length) revert UnknownBatch(jobId, round, index);
         return batches[index];

@@ -3,15 +3,26 @@ pragma solidity 0.8.37;
 
 import {JobId, UnitId} from "../types/Identifiers.sol";
 
-/// @title The hashes of docs/spec/protocol.md, section 2, and the leaves of the trees built on chain
+/// @title The hashes of docs/spec/protocol.md, section 2, and the leaves of the trees built on
+/// chain
 library Hashes {
     /// @notice The id of one attempt at one slot.
-    function unitId(JobId jobId, uint32 round, uint32 slot, uint32 attempt) internal pure returns (UnitId) {
+    function unitId(
+        JobId jobId,
+        uint32 round,
+        uint32 slot,
+        uint32 attempt
+    ) internal pure returns (UnitId) {
         return UnitId.wrap(keccak256(abi.encode(jobId, round, slot, attempt)));
     }
 
     /// @notice A worker's, auditor's or juror's commitment to a unit root.
-    function commitment(UnitId id, address account, bytes32 root, bytes32 salt) internal pure returns (bytes32) {
+    function commitment(
+        UnitId id,
+        address account,
+        bytes32 root,
+        bytes32 salt
+    ) internal pure returns (bytes32) {
         return keccak256(abi.encode(id, account, root, salt));
     }
 
@@ -21,25 +32,29 @@ library Hashes {
     }
 
     /// @notice One claim of a batch. Hashed twice, so that no inner node can pass for a leaf.
-    function claimLeaf(UnitId id, address worker, bytes32 resultRoot, bytes32 commitment_)
-        internal
-        pure
-        returns (bytes32)
-    {
+    function claimLeaf(
+        UnitId id,
+        address worker,
+        bytes32 resultRoot,
+        bytes32 commitment_
+    ) internal pure returns (bytes32) {
         return keccak256(bytes.concat(keccak256(abi.encode(id, worker, resultRoot, commitment_))));
     }
 
     /// @notice One reward of a finalised round. Hashed twice, likewise.
-    function rewardLeaf(JobId jobId, uint32 round, uint256 index, address account, uint256 amount)
-        internal
-        pure
-        returns (bytes32)
-    {
+    function rewardLeaf(
+        JobId jobId,
+        uint32 round,
+        uint256 index,
+        address account,
+        uint256 amount
+    ) internal pure returns (bytes32) {
         return keccak256(bytes.concat(keccak256(abi.encode(jobId, round, index, account, amount))));
     }
 
-    /// @notice The root over leaves, in order: pairs are sorted before hashing (OpenZeppelin's MerkleProof verifies
-    /// it), an odd last node moves up unchanged. Overwrites `nodes`; needs at least one.
+    /// @notice The root over leaves, in order: pairs are sorted before hashing (OpenZeppelin's
+    /// MerkleProof verifies it), an odd last node moves up unchanged. Overwrites `nodes`; needs at
+    /// least one.
     function treeRoot(bytes32[] memory nodes) internal pure returns (bytes32) {
         for (uint256 width = nodes.length; width > 1; width = (width + 1) / 2) {
             for (uint256 i = 0; i < width / 2; ++i) {

@@ -4,7 +4,8 @@ pragma solidity 0.8.37;
 /// @notice A funded job. Made by JobEscrow; 0 is no job.
 type JobId is bytes32;
 
-/// @notice One attempt at one slot of one round of a job: keccak256(abi.encode(jobId, round, slot, attempt)).
+/// @notice One attempt at one slot of one round of a job: keccak256(abi.encode(jobId, round, slot,
+/// attempt)).
 type UnitId is bytes32;
 
 using {jobIdEquals as ==, jobIdDiffers as !=} for JobId global;

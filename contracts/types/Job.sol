@@ -10,7 +10,8 @@ uint256 constant MAX_ROUNDS = 1_000_000;
 /// @dev Seconds from funding to the latest deadline.
 uint256 constant MAX_JOB_S = 366 days;
 
-/// @notice What a submitter offers. The manifest is a blob that peers hold; the chain knows its digest and address.
+/// @notice What a submitter offers. The manifest is a blob that peers hold; the chain knows its
+/// digest and address.
 struct JobTerms {
     bytes32 manifestDigest; // sha256 of the manifest's bytes
     uint64 manifestSize; // its bytes

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-/// @notice What the DAO may tune, in the order of the constructor's array. `Bps` counts ten-thousandths, `S` seconds.
+/// @notice What the DAO may tune, in the order of the constructor's array. `Bps` counts
+/// ten-thousandths, `S` seconds.
 enum Parameter {
     MinBondWei, // a node is active while its bond less what it is withdrawing is at least this
     AuditFloorBps, // the least probability of an audit after probation
     ProbationUnits, // a worker's first units since its last fault: all audited
     SlashBps, // part of the bond that one fault costs
-    BountyBps, // part of a slashed amount that goes to those who proved the fault; the rest is burned
+    BountyBps, // part of a slash that goes to those who proved the fault; the rest is burned
     ProtocolFeeBps, // on top of what a round pays; burned
     AuditPayBps, // pay of a matching audit as a part of the unit's price
     UnbondDelayS, // from asking to unbond to withdrawing; never below exposureS()
-    AuditWindowS, // to recompute a unit and commit: an auditor after its draw, a juror after the jury's draw
+    AuditWindowS, // to recompute a unit and commit, for auditors and jurors, from their draw
     OpenWindowS, // to open or reveal: a worker, an auditor, a juror
     ChallengeWindowS, // a passed or verified unit may be challenged for so long
     ChallengeDepositWei, // lost by a challenger who is wrong

@@ -13,7 +13,7 @@ struct Claim {
     address worker;
     bytes32 resultRoot; // public from now on
     bytes32 commitment; // to the unit root, salted, bound to the unit and the worker
-    bytes signature; // the worker's EIP-712 signature of WorkLedger.claimDigest: nobody is bound without consent
+    bytes signature; // the worker's, over WorkLedger.claimDigest: nobody is bound unasked
 }
 
 /// @notice Where a unit stands. docs/spec/contracts.md has the table of transitions.

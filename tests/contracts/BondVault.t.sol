@@ -58,7 +58,9 @@ contract BondVaultTest is Stage {
         (, uint64 availableAt) = vault.pendingOf(alice);
         same(availableAt, VM.getBlockTimestamp() + 2_000, "delay");
         VM.warp(availableAt - 1);
-        VM.expectRevert(abi.encodeWithSelector(IBondVault.NotYetAvailable.selector, alice, availableAt));
+        VM.expectRevert(
+            abi.encodeWithSelector(IBondVault.NotYetAvailable.selector, alice, availableAt)
+        );
         vault.withdraw();
         VM.warp(availableAt);
         uint256 wealth = token.balanceOf(alice);
@@ -78,9 +80,14 @@ contract BondVaultTest is Stage {
         same(vault.activeCount(), 4, "on the list");
     }
 
-    /// @notice What is leaving can still be slashed, and slashed = burned + bounty, whatever the amounts.
-    function testFuzz_slash_anyAmount_conservesTokens(uint256 amount, uint256 pending, uint8 sharers) public {
-        pending = 1 + pending % net.BOND();
+    /// @notice What is leaving can still be slashed, and slashed = burned + bounty, whatever the
+    /// amounts.
+    function testFuzz_slash_anyAmount_conservesTokens(
+        uint256 amount,
+        uint256 pending,
+        uint8 sharers
+    ) public {
+        pending = 1 + (pending % net.BOND());
         amount = amount % (2 * net.BOND());
         VM.prank(alice);
         vault.requestUnbond(pending);
@@ -88,20 +95,26 @@ contract BondVaultTest is Stage {
         for (uint256 i = 0; i < to.length; ++i) {
             to[i] = address(uint160(0x1000 + i));
         }
-        (uint256 supply, uint256 bonded, uint256 held) =
-            (token.totalSupply(), vault.bondOf(alice), token.balanceOf(address(vault)));
+        (uint256 supply, uint256 bonded, uint256 held) = (
+            token.totalSupply(),
+            vault.bondOf(alice),
+            token.balanceOf(address(vault))
+        );
         VM.prank(address(ledger));
         uint256 slashed = vault.slash(alice, amount, to);
         same(slashed, amount < bonded ? amount : bonded, "taken");
         same(vault.bondOf(alice), bonded - slashed, "bond");
-        (uint256 left,) = vault.pendingOf(alice);
+        (uint256 left, ) = vault.pendingOf(alice);
         check(left <= vault.bondOf(alice), "pending is covered");
         uint256 bounty = 0;
         for (uint256 i = 0; i < to.length; ++i) {
             bounty += token.balanceOf(to[i]);
         }
-        check(bounty <= slashed * 4_000 / 10_000, "bounty is bounded");
-        check(to.length == 0 || bounty + to.length > slashed * 4_000 / 10_000, "and shared out but for dust");
+        check(bounty <= (slashed * 4_000) / 10_000, "bounty is bounded");
+        check(
+            to.length == 0 || bounty + to.length > (slashed * 4_000) / 10_000,
+            "and shared out but for dust"
+        );
         same(supply - token.totalSupply() + bounty, slashed, "slashed = burned + bounty");
         same(token.balanceOf(address(vault)), held - slashed, "left the vault");
     }
@@ -122,7 +135,11 @@ contract BondVaultTest is Stage {
         setParameter(Parameter.MinBondWei, net.BOND() + 1);
         check(!vault.isActive(alice), "inactive");
         same(vault.activeCount(), 4, "still listed");
-        same(vault.draw("seed", new address[](0), VM.getBlockNumber()), address(0), "but never drawn");
+        same(
+            vault.draw("seed", new address[](0), VM.getBlockNumber()),
+            address(0),
+            "but never drawn"
+        );
         vault.refresh(alice);
         same(vault.activeCount(), 3, "trimmed");
         setParameter(Parameter.MinBondWei, 1 ether);
@@ -134,7 +151,7 @@ contract BondVaultTest is Stage {
     function testFuzz_list_anyExits_staysConsistent(uint256 moves) public {
         for (uint256 i = 0; i < 32; ++i) {
             address account = node((moves >> (2 * i)) % 4);
-            (uint256 pending,) = vault.pendingOf(account);
+            (uint256 pending, ) = vault.pendingOf(account);
             VM.prank(account);
             if (pending == 0) vault.requestUnbond(950 ether);
             else vault.cancelUnbond();

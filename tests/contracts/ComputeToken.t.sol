@@ -11,8 +11,9 @@ import {VM} from "./helpers/Vm.sol";
 
 /// @notice Supply, clock, permit.
 contract ComputeTokenTest is Stage {
-    bytes32 private constant PERMIT_TYPEHASH =
-        keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
+    bytes32 private constant PERMIT_TYPEHASH = keccak256(
+        "Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"
+    );
 
     function setUp() public {
         stage(1);
@@ -20,7 +21,11 @@ contract ComputeTokenTest is Stage {
 
     /// @notice The name, and the supply that only shrinks.
     function test_token_burn_shrinksTheSupply() public {
-        same(keccak256(bytes(IERC20Metadata(address(token)).name())), keccak256("Ainur Compute"), "name");
+        same(
+            keccak256(bytes(IERC20Metadata(address(token)).name())),
+            keccak256("Ainur Compute"),
+            "name"
+        );
         same(keccak256(bytes(IERC20Metadata(address(token)).symbol())), keccak256("AIN"), "symbol");
         same(token.totalSupply(), net.SUPPLY(), "minted once");
         VM.prank(submitter);
@@ -32,7 +37,11 @@ contract ComputeTokenTest is Stage {
     function test_token_clock_isTheTimestamp() public {
         net.pass(1_234);
         same(IERC5805(address(token)).clock(), VM.getBlockTimestamp(), "clock");
-        same(keccak256(bytes(IERC5805(address(token)).CLOCK_MODE())), keccak256("mode=timestamp"), "mode");
+        same(
+            keccak256(bytes(IERC5805(address(token)).CLOCK_MODE())),
+            keccak256("mode=timestamp"),
+            "mode"
+        );
         VM.prank(submitter);
         IERC5805(address(token)).delegate(submitter);
         uint256 then = VM.getBlockTimestamp();
@@ -45,8 +54,10 @@ contract ComputeTokenTest is Stage {
         (address owner, uint256 deadline) = (node(0), VM.getBlockTimestamp() + 10);
         bytes32 content = keccak256(abi.encode(PERMIT_TYPEHASH, owner, submitter, 7, 0, deadline));
         bytes32 domain = IERC20Permit(address(token)).DOMAIN_SEPARATOR();
-        (uint8 v, bytes32 r, bytes32 s) =
-            VM.sign(net.keyOf(owner), keccak256(abi.encodePacked("\x19\x01", domain, content)));
+        (uint8 v, bytes32 r, bytes32 s) = VM.sign(
+            net.keyOf(owner),
+            keccak256(abi.encodePacked("\x19\x01", domain, content))
+        );
         IERC20Permit(address(token)).permit(owner, submitter, 7, deadline, v, r, s);
         same(token.allowance(owner, submitter), 7, "allowed");
         VM.expectRevert();

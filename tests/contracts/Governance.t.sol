@@ -33,9 +33,16 @@ contract GovernanceTest is Stage {
     function setUp() public {
         stage(0);
         address[] memory anyone = new address[](1);
-        timelock = net.deploy("TimelockController", abi.encode(60, new address[](0), anyone, address(net)));
-        governor = IGovernor(net.deploy("AinurGovernor", abi.encode(token, timelock, 10, 100, 1_000 ether, 4, 50)));
-        owned = INetworkParameters(net.deploy("NetworkParameters", abi.encode(timelock, net.defaults())));
+        timelock = net.deploy(
+            "TimelockController",
+            abi.encode(60, new address[](0), anyone, address(net))
+        );
+        governor = IGovernor(
+            net.deploy("AinurGovernor", abi.encode(token, timelock, 10, 100, 1_000 ether, 4, 50))
+        );
+        owned = INetworkParameters(
+            net.deploy("NetworkParameters", abi.encode(timelock, net.defaults()))
+        );
         IAccessControl control = IAccessControl(timelock);
         VM.startPrank(address(net));
         control.grantRole(keccak256("PROPOSER_ROLE"), address(governor));
@@ -49,7 +56,10 @@ contract GovernanceTest is Stage {
 
     /// @notice Delegate, propose, vote, queue, execute: the parameter has its new value.
     function test_proposal_accepted_changesTheParameter() public {
-        uint256 id = propose(address(owned), abi.encodeCall(INetworkParameters.set, (Parameter.AuditFloorBps, 700)));
+        uint256 id = propose(
+            address(owned),
+            abi.encodeCall(INetworkParameters.set, (Parameter.AuditFloorBps, 700))
+        );
         same(IStoredProposals(address(governor)).proposalCount(), 1, "stored");
         expectState(id, IGovernor.ProposalState.Pending);
         net.pass(11);
@@ -71,28 +81,43 @@ contract GovernanceTest is Stage {
 
     /// @notice No vote can lift a parameter over its hard bound.
     function test_proposal_outOfBounds_cannotExecute() public {
-        uint256 id = propose(address(owned), abi.encodeCall(INetworkParameters.set, (Parameter.BountyBps, 5_001)));
+        uint256 id = propose(
+            address(owned),
+            abi.encodeCall(INetworkParameters.set, (Parameter.BountyBps, 5_001))
+        );
         net.pass(11);
         cast(alice, id, FOR);
         net.pass(100);
         IStoredProposals(address(governor)).queue(id);
         net.pass(61);
         VM.expectRevert(
-            abi.encodeWithSelector(INetworkParameters.OutOfBounds.selector, Parameter.BountyBps, 5_001, 0, 5_000)
+            abi.encodeWithSelector(
+                INetworkParameters.OutOfBounds.selector,
+                Parameter.BountyBps,
+                5_001,
+                0,
+                5_000
+            )
         );
         IStoredProposals(address(governor)).execute(id);
     }
 
     /// @notice Without quorum, or with more votes against, nothing happens.
     function test_proposal_rejectedOrWithoutQuorum_isDefeated() public {
-        uint256 id = propose(address(owned), abi.encodeCall(INetworkParameters.set, (Parameter.LeaseS, 60)));
+        uint256 id = propose(
+            address(owned),
+            abi.encodeCall(INetworkParameters.set, (Parameter.LeaseS, 60))
+        );
         net.pass(11);
         cast(bob, id, FOR);
         net.pass(100);
         expectState(id, IGovernor.ProposalState.Defeated);
         VM.expectRevert();
         IStoredProposals(address(governor)).queue(id);
-        id = propose(address(owned), abi.encodeCall(INetworkParameters.set, (Parameter.LeaseS, 61)));
+        id = propose(
+            address(owned),
+            abi.encodeCall(INetworkParameters.set, (Parameter.LeaseS, 61))
+        );
         net.pass(11);
         cast(bob, id, FOR);
         cast(alice, id, AGAINST);
@@ -102,16 +127,23 @@ contract GovernanceTest is Stage {
 
     /// @notice A quorum reached at the last second leaves time to answer.
     function test_proposal_lateQuorum_extendsTheVote() public {
-        uint256 id = propose(address(owned), abi.encodeCall(INetworkParameters.set, (Parameter.LeaseS, 60)));
+        uint256 id = propose(
+            address(owned),
+            abi.encodeCall(INetworkParameters.set, (Parameter.LeaseS, 60))
+        );
         uint256 end = governor.proposalDeadline(id);
         VM.warp(end);
         cast(alice, id, FOR);
         same(governor.proposalDeadline(id), end + 50, "extended");
     }
 
-    /// @notice Votes bought after a proposal's snapshot count for nothing; tokens in the vault vote for nobody.
+    /// @notice Votes bought after a proposal's snapshot count for nothing; tokens in the vault vote
+    /// for nobody.
     function test_votes_afterTheSnapshot_doNotCount() public {
-        uint256 id = propose(address(owned), abi.encodeCall(INetworkParameters.set, (Parameter.LeaseS, 60)));
+        uint256 id = propose(
+            address(owned),
+            abi.encodeCall(INetworkParameters.set, (Parameter.LeaseS, 60))
+        );
         net.pass(11);
         VM.prank(alice);
         token.transfer(bob, 50_000_000 ether);
@@ -124,14 +156,17 @@ contract GovernanceTest is Stage {
         same(IVotes(address(token)).getVotes(address(vault)), 0, "for nobody");
     }
 
-    /// @notice After deployment nobody but the timelock itself has a role to give, and nobody but it sets parameters.
+    /// @notice After deployment nobody but the timelock itself has a role to give, and nobody but
+    /// it sets parameters.
     function test_roles_deployer_hasNone() public {
         AccessControl control = AccessControl(timelock);
         check(!control.hasRole(ADMIN_ROLE, address(net)), "no admin");
         check(control.hasRole(ADMIN_ROLE, timelock), "but the timelock");
         same(Ownable(address(owned)).owner(), timelock, "owner");
         VM.prank(address(net));
-        VM.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, address(net)));
+        VM.expectRevert(
+            abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, address(net))
+        );
         owned.set(Parameter.LeaseS, 60);
         VM.prank(alice);
         VM.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, alice));
@@ -140,12 +175,17 @@ contract GovernanceTest is Stage {
 
     /// @notice Who has too few votes proposes nothing.
     function test_propose_belowThreshold_isRefused() public {
-        (address[] memory targets, uint256[] memory values, bytes[] memory calls) =
-            call(address(owned), abi.encodeCall(INetworkParameters.set, (Parameter.LeaseS, 60)));
+        (address[] memory targets, uint256[] memory values, bytes[] memory calls) = call(
+            address(owned),
+            abi.encodeCall(INetworkParameters.set, (Parameter.LeaseS, 60))
+        );
         VM.prank(address(0xCAFE));
         VM.expectRevert(
             abi.encodeWithSelector(
-                IGovernor.GovernorInsufficientProposerVotes.selector, address(0xCAFE), 0, 1_000 ether
+                IGovernor.GovernorInsufficientProposerVotes.selector,
+                address(0xCAFE),
+                0,
+                1_000 ether
             )
         );
         governor.propose(targets, values, calls, "x");
@@ -158,12 +198,18 @@ contract GovernanceTest is Stage {
     }
 
     function propose(address target, bytes memory data) private returns (uint256) {
-        (address[] memory targets, uint256[] memory values, bytes[] memory calls) = call(target, data);
+        (address[] memory targets, uint256[] memory values, bytes[] memory calls) = call(
+            target,
+            data
+        );
         VM.prank(alice);
         return governor.propose(targets, values, calls, "a change");
     }
 
-    function call(address target, bytes memory data)
+    function call(
+        address target,
+        bytes memory data
+    )
         private
         pure
         returns (address[] memory targets, uint256[] memory values, bytes[] memory calls)

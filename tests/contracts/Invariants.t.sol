@@ -20,7 +20,10 @@ contract InvariantsTest is Assert {
         targets = new FuzzSelector[](1);
         targets[0].addr = address(players);
         targets[0].selectors = new bytes4[](2);
-        (targets[0].selectors[0], targets[0].selectors[1]) = (Players.move.selector, Players.work.selector);
+        (targets[0].selectors[0], targets[0].selectors[1]) = (
+            Players.move.selector,
+            Players.work.selector
+        );
     }
 
     struct FuzzSelector {
@@ -50,8 +53,8 @@ contract InvariantsTest is Assert {
     }
 }
 
-/// @notice The same players, replayable from one number: after any sequence everything can be brought to an end by
-/// calls that anyone may make, and no money stays behind.
+/// @notice The same players, replayable from one number: after any sequence everything can be
+/// brought to an end by calls that anyone may make, and no money stays behind.
 contract EndingsTest is Assert {
     uint256 private constant MOVES = 300;
 
@@ -62,10 +65,11 @@ contract EndingsTest is Assert {
 
     /// @notice A handful: auditors are drawn again, juries are short of nodes.
     function testFuzz_fewNodes_endsWithNothingHeld(uint256 seed) public {
-        play(new Players(1 + seed % 5), seed);
+        play(new Players(1 + (seed % 5)), seed);
     }
 
-    /// @notice The sequences are not idle: a fixed one funds, works, audits, disputes, finalises and pays.
+    /// @notice The sequences are not idle: a fixed one funds, works, audits, disputes, finalises
+    /// and pays.
     function test_sequence_fixedSeed_reachesEverything() public {
         uint256[24] memory done;
         for (uint256 seed = 1; seed <= 6; ++seed) {

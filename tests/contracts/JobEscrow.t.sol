@@ -14,9 +14,13 @@ contract JobEscrowTest is Stage {
     }
 
     /// @notice The deposit is the quote, and covers every round at its dearest.
-    function testFuzz_fund_anyTerms_depositCoversEveryRound(uint32 rounds, uint32 slots, uint128 unitWei) public {
-        JobTerms memory terms = net.terms(1 + rounds % 50, 1 + slots % 64);
-        terms.unitWei = 1 + unitWei % 100 ether;
+    function testFuzz_fund_anyTerms_depositCoversEveryRound(
+        uint32 rounds,
+        uint32 slots,
+        uint128 unitWei
+    ) public {
+        JobTerms memory terms = net.terms(1 + (rounds % 50), 1 + (slots % 64));
+        terms.unitWei = 1 + (unitWei % 100 ether);
         uint256 depositWei = escrow.quote(terms);
         VM.prank(submitter);
         JobId jobId = escrow.fund(terms);
@@ -47,7 +51,10 @@ contract JobEscrowTest is Stage {
     function test_fund_illegalTerms_areRefused() public {
         JobTerms memory terms = net.terms(1, 1);
         terms.manifestDigest = 0;
-        refuse(terms, abi.encodeWithSelector(IJobEscrow.BadManifest.selector, 0, terms.manifestRoot, 777));
+        refuse(
+            terms,
+            abi.encodeWithSelector(IJobEscrow.BadManifest.selector, 0, terms.manifestRoot, 777)
+        );
         terms = net.terms(0, 1);
         refuse(terms, abi.encodeWithSelector(IJobEscrow.BadRounds.selector, 0, 1_000_000));
         terms = net.terms(1_000_001, 1);
@@ -62,10 +69,19 @@ contract JobEscrowTest is Stage {
         uint256 time = VM.getBlockTimestamp();
         terms = net.terms(1, 1);
         terms.deadline = uint64(time);
-        refuse(terms, abi.encodeWithSelector(IJobEscrow.BadDeadline.selector, time, time, time + 366 days));
+        refuse(
+            terms,
+            abi.encodeWithSelector(IJobEscrow.BadDeadline.selector, time, time, time + 366 days)
+        );
         terms.deadline = uint64(time + 366 days + 1);
         refuse(
-            terms, abi.encodeWithSelector(IJobEscrow.BadDeadline.selector, terms.deadline, time, time + 366 days)
+            terms,
+            abi.encodeWithSelector(
+                IJobEscrow.BadDeadline.selector,
+                terms.deadline,
+                time,
+                time + 366 days
+            )
         );
     }
 
@@ -85,7 +101,9 @@ contract JobEscrowTest is Stage {
     function test_cancel_nothingStarted_refundsAll() public {
         uint256 wealth = token.balanceOf(submitter);
         JobId jobId = openJob(3, 2);
-        VM.expectRevert(abi.encodeWithSelector(IJobEscrow.NotSubmitter.selector, jobId, address(this)));
+        VM.expectRevert(
+            abi.encodeWithSelector(IJobEscrow.NotSubmitter.selector, jobId, address(this))
+        );
         escrow.cancel(jobId);
         VM.prank(submitter);
         escrow.cancel(jobId);
@@ -106,10 +124,12 @@ contract JobEscrowTest is Stage {
         escrow.cancel(jobId);
         Job memory job = escrow.jobs(jobId);
         uint256 roundWei = uint256(job.terms.unitWei) + job.auditWei;
-        same(escrow.heldOf(jobId), roundWei + roundWei * job.feeBps / 10_000, "kept");
+        same(escrow.heldOf(jobId), roundWei + (roundWei * job.feeBps) / 10_000, "kept");
         uint256 earliest = escrow.settleableAt(jobId);
         same(earliest, VM.getBlockTimestamp() + parameters.exposureS() + 400, "time to finish");
-        VM.expectRevert(abi.encodeWithSelector(IJobEscrow.NotYetSettleable.selector, jobId, earliest));
+        VM.expectRevert(
+            abi.encodeWithSelector(IJobEscrow.NotYetSettleable.selector, jobId, earliest)
+        );
         escrow.settle(jobId);
         audit(unitId, TRUTH, TRUTH);
         net.pass(31);
@@ -120,14 +140,17 @@ contract JobEscrowTest is Stage {
         same(token.balanceOf(address(escrow)), 0, "empty");
     }
 
-    /// @notice After the deadline, work that nobody finalised is refunded; nothing is locked for ever.
+    /// @notice After the deadline, work that nobody finalised is refunded; nothing is locked for
+    /// ever.
     function test_settle_openRoundNeverFinalised_refundsAll() public {
         uint256 wealth = token.balanceOf(submitter);
         JobId jobId = openJob(2, 1);
         drawn(jobId, 0, 0, node(1), TRUTH);
         uint256 earliest = escrow.settleableAt(jobId);
         VM.warp(earliest - 1);
-        VM.expectRevert(abi.encodeWithSelector(IJobEscrow.NotYetSettleable.selector, jobId, earliest));
+        VM.expectRevert(
+            abi.encodeWithSelector(IJobEscrow.NotYetSettleable.selector, jobId, earliest)
+        );
         escrow.settle(jobId);
         VM.warp(earliest);
         VM.prank(node(3));
@@ -142,7 +165,9 @@ contract JobEscrowTest is Stage {
     function test_settle_nothingStarted_closesAtTheDeadline() public {
         JobId jobId = openJob(2, 1);
         uint256 deadline = escrow.jobs(jobId).terms.deadline;
-        VM.expectRevert(abi.encodeWithSelector(IJobEscrow.NotYetSettleable.selector, jobId, deadline));
+        VM.expectRevert(
+            abi.encodeWithSelector(IJobEscrow.NotYetSettleable.selector, jobId, deadline)
+        );
         escrow.settle(jobId);
         VM.warp(deadline);
         check(escrow.jobs(jobId).status == JobStatus.Expired, "expired");
@@ -161,7 +186,12 @@ contract JobEscrowTest is Stage {
         VM.expectRevert(abi.encodeWithSelector(IJobEscrow.WrongRound.selector, jobId, 1, 0));
         escrow.payRound(jobId, 1, 1);
         VM.expectRevert(
-            abi.encodeWithSelector(IJobEscrow.PaymentTooHigh.selector, jobId, roundWei + 1, roundWei)
+            abi.encodeWithSelector(
+                IJobEscrow.PaymentTooHigh.selector,
+                jobId,
+                roundWei + 1,
+                roundWei
+            )
         );
         escrow.payRound(jobId, 0, roundWei + 1);
         VM.stopPrank();
@@ -172,7 +202,9 @@ contract JobEscrowTest is Stage {
         VM.expectRevert(abi.encodeWithSelector(IJobEscrow.NotDeployer.selector, address(this)));
         escrow.bind(address(1), address(2));
         VM.prank(address(net));
-        VM.expectRevert(abi.encodeWithSelector(IJobEscrow.BadBinding.selector, address(1), address(2)));
+        VM.expectRevert(
+            abi.encodeWithSelector(IJobEscrow.BadBinding.selector, address(1), address(2))
+        );
         escrow.bind(address(1), address(2));
     }
 

@@ -9,7 +9,8 @@ import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
 import {Stage} from "./helpers/Stage.sol";
 import {VM} from "./helpers/Vm.sol";
 
-/// @notice The lottery's odds, the hashes that Python computes too, and the tree that OpenZeppelin verifies.
+/// @notice The lottery's odds, the hashes that Python computes too, and the tree that OpenZeppelin
+/// verifies.
 contract LibrariesTest is Stage {
     string private constant VECTORS = "tests/vectors/contracts.json";
 
@@ -18,12 +19,18 @@ contract LibrariesTest is Stage {
     }
 
     /// @notice In probation everything is drawn.
-    function testFuzz_isDrawn_probation_always(bytes32 seed, UnitId unitId, uint256 clean, uint256 more) public pure {
+    function testFuzz_isDrawn_probation_always(
+        bytes32 seed,
+        UnitId unitId,
+        uint256 clean,
+        uint256 more
+    ) public pure {
         clean %= 1_000;
-        check(Lottery.isDrawn(seed, unitId, clean, clean + 1 + more % 1_000, 100), "drawn");
+        check(Lottery.isDrawn(seed, unitId, clean, clean + 1 + (more % 1_000), 100), "drawn");
     }
 
-    /// @notice With n clean units the odds are max(1/n, floor): 10,000 tickets each, five standard deviations.
+    /// @notice With n clean units the odds are max(1/n, floor): 10,000 tickets each, five standard
+    /// deviations.
     function test_isDrawn_afterProbation_hasTheOdds() public pure {
         expectOdds(10, 500, 1_000);
         expectOdds(20, 500, 500);
@@ -34,7 +41,8 @@ contract LibrariesTest is Stage {
         expectOdds(7, 10_000, 10_000);
     }
 
-    /// @notice Python computes the same hashes (tests/contracts/test_vectors.py reads the same file).
+    /// @notice Python computes the same hashes (tests/contracts/test_vectors.py reads the same
+    /// file).
     function test_hashes_vectors_match() public view {
         string memory json = VM.readFile(VECTORS);
         (bytes32 jobId, bytes32 result, bytes32 trace, bytes32 salt) = (
@@ -49,7 +57,9 @@ contract LibrariesTest is Stage {
         same(UnitId.unwrap(unitId), VM.parseJsonBytes32(json, ".unit_id"), "unit id");
         same(root, VM.parseJsonBytes32(json, ".unit_root"), "unit root");
         same(
-            Hashes.commitment(unitId, account, root, salt), VM.parseJsonBytes32(json, ".commitment"), "commitment"
+            Hashes.commitment(unitId, account, root, salt),
+            VM.parseJsonBytes32(json, ".commitment"),
+            "commitment"
         );
         bytes32[] memory leaves = new bytes32[](3);
         for (uint256 i = 0; i < 3; ++i) {
@@ -60,7 +70,7 @@ contract LibrariesTest is Stage {
 
     /// @notice Every leaf of a tree of any size is proved to OpenZeppelin's verifier.
     function testFuzz_treeRoot_anySize_isProvable(uint8 size, bytes32 seed) public view {
-        uint256 count = 1 + size % 130;
+        uint256 count = 1 + (size % 130);
         bytes32[] memory leaves = new bytes32[](count);
         for (uint256 i = 0; i < count; ++i) {
             leaves[i] = keccak256(abi.encode(seed, i));
@@ -74,10 +84,23 @@ contract LibrariesTest is Stage {
     function expectOdds(uint256 clean, uint256 floorBps, uint256 expectedBps) private pure {
         uint256 hits = 0;
         for (uint256 i = 0; i < 10_000; ++i) {
-            if (Lottery.isDrawn(keccak256(abi.encode(clean, i)), UnitId.wrap(bytes32(i)), clean, 1, floorBps)) ++hits;
+            if (
+                Lottery.isDrawn(
+                    keccak256(abi.encode(clean, i)),
+                    UnitId.wrap(bytes32(i)),
+                    clean,
+                    1,
+                    floorBps
+                )
+            ) ++hits;
         }
         // Five deviations of a binomial are below 5 * sqrt(10,000 p) and at most 250.
-        uint256 slack = expectedBps == 10_000 ? 0 : expectedBps < 600 ? 120 : 250;
+        uint256 slack =
+            expectedBps == 10_000
+                ? 0
+                : expectedBps < 600
+                    ? 120
+                    : 250;
         check(hits + slack >= expectedBps && hits <= expectedBps + slack, "odds");
     }
 }

@@ -30,7 +30,8 @@ contract NetworkParametersTest is Stage {
         same(uint256(type(Parameter).max) + 1, PARAMETER_COUNT, "count");
     }
 
-    /// @notice Whatever the owner tries, a value stays within its bounds and the exposure stays covered.
+    /// @notice Whatever the owner tries, a value stays within its bounds and the exposure stays
+    /// covered.
     function testFuzz_set_anyValue_staysInBounds(uint8 which, uint256 value) public {
         Parameter parameter = Parameter(which % PARAMETER_COUNT);
         (uint256 min, uint256 max) = parameters.bounds(parameter);
@@ -52,12 +53,24 @@ contract NetworkParametersTest is Stage {
             Parameter parameter = Parameter(i);
             (uint256 min, uint256 max) = parameters.bounds(parameter);
             VM.expectRevert(
-                abi.encodeWithSelector(INetworkParameters.OutOfBounds.selector, parameter, max + 1, min, max)
+                abi.encodeWithSelector(
+                    INetworkParameters.OutOfBounds.selector,
+                    parameter,
+                    max + 1,
+                    min,
+                    max
+                )
             );
             parameters.set(parameter, max + 1);
             if (min == 0) continue;
             VM.expectRevert(
-                abi.encodeWithSelector(INetworkParameters.OutOfBounds.selector, parameter, min - 1, min, max)
+                abi.encodeWithSelector(
+                    INetworkParameters.OutOfBounds.selector,
+                    parameter,
+                    min - 1,
+                    min,
+                    max
+                )
             );
             parameters.set(parameter, min - 1);
         }
@@ -68,12 +81,20 @@ contract NetworkParametersTest is Stage {
         uint256 exposure = parameters.exposureS();
         same(exposure, 4 * (100 + 2 * 50) + 30 + 100 + 50, "sum of the windows");
         VM.expectRevert(
-            abi.encodeWithSelector(INetworkParameters.UnbondDelayTooShort.selector, exposure - 1, exposure)
+            abi.encodeWithSelector(
+                INetworkParameters.UnbondDelayTooShort.selector,
+                exposure - 1,
+                exposure
+            )
         );
         parameters.set(Parameter.UnbondDelayS, exposure - 1);
         parameters.set(Parameter.UnbondDelayS, exposure);
         VM.expectRevert(
-            abi.encodeWithSelector(INetworkParameters.UnbondDelayTooShort.selector, exposure, exposure + 1)
+            abi.encodeWithSelector(
+                INetworkParameters.UnbondDelayTooShort.selector,
+                exposure,
+                exposure + 1
+            )
         );
         parameters.set(Parameter.ChallengeWindowS, 31);
     }
@@ -81,7 +102,9 @@ contract NetworkParametersTest is Stage {
     /// @notice Only the owner sets.
     function test_set_stranger_isRefused() public {
         VM.prank(submitter);
-        VM.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, submitter));
+        VM.expectRevert(
+            abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, submitter)
+        );
         parameters.set(Parameter.LeaseS, 60);
     }
 }

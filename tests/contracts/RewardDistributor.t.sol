@@ -41,12 +41,18 @@ contract RewardDistributorTest is Stage {
             check(distributor.isClaimed(jobId, 0, i), "marked");
         }
         same(token.balanceOf(address(distributor)), 0, "empty");
-        VM.expectRevert(abi.encodeWithSelector(IRewardDistributor.AlreadyClaimed.selector, jobId, 0, 0));
+        VM.expectRevert(
+            abi.encodeWithSelector(IRewardDistributor.AlreadyClaimed.selector, jobId, 0, 0)
+        );
         distributor.claim(claims);
     }
 
     /// @notice No other amount, account or index can be proved.
-    function testFuzz_claim_alteredLeaf_isRefused(uint256 amount, address account, uint8 index) public {
+    function testFuzz_claim_alteredLeaf_isRefused(
+        uint256 amount,
+        address account,
+        uint8 index
+    ) public {
         uint256 real = index % accounts.length;
         RewardClaim memory claim = proved(real);
         VM.assume(amount != claim.amount && account != claim.account);
@@ -57,7 +63,10 @@ contract RewardDistributorTest is Stage {
         refuse(claim, abi.encodeWithSelector(IRewardDistributor.BadProof.selector, jobId, 0, real));
         claim = proved(real);
         claim.index = real + 1_000;
-        refuse(claim, abi.encodeWithSelector(IRewardDistributor.BadProof.selector, jobId, 0, real + 1_000));
+        refuse(
+            claim,
+            abi.encodeWithSelector(IRewardDistributor.BadProof.selector, jobId, 0, real + 1_000)
+        );
         claim = proved(real);
         claim.round = 1;
         refuse(claim, abi.encodeWithSelector(IRewardDistributor.NotFinalized.selector, jobId, 1));
@@ -67,7 +76,9 @@ contract RewardDistributorTest is Stage {
     function test_claim_countOutOfBounds_isRefused() public {
         VM.expectRevert(abi.encodeWithSelector(IRewardDistributor.BadClaimCount.selector, 0, 256));
         distributor.claim(new RewardClaim[](0));
-        VM.expectRevert(abi.encodeWithSelector(IRewardDistributor.BadClaimCount.selector, 257, 256));
+        VM.expectRevert(
+            abi.encodeWithSelector(IRewardDistributor.BadClaimCount.selector, 257, 256)
+        );
         distributor.claim(new RewardClaim[](257));
     }
 

@@ -18,7 +18,10 @@ contract WorkLedgerAuditsTest is Stage {
     }
 
     /// @notice In probation every unit is drawn, and neither worker nor coordinator audits it.
-    function testFuzz_captureDraw_probation_drawsAnIndependentAuditor(uint8 blocks, uint8 worker) public {
+    function testFuzz_captureDraw_probation_drawsAnIndependentAuditor(
+        uint8 blocks,
+        uint8 worker
+    ) public {
         VM.roll(VM.getBlockNumber() + blocks);
         UnitId unitId = drawn(jobId, 0, 0, node(worker % 6), TRUTH);
         Unit memory unit = ledger.unit(unitId);
@@ -37,7 +40,10 @@ contract WorkLedgerAuditsTest is Stage {
         net.nextBlock();
         VM.expectEmit(address(ledger));
         emit IWorkLedger.UnitPassed(
-            unitId, jobId, PassReason.NobodyEligible, uint64(VM.getBlockTimestamp() + 30)
+            unitId,
+            jobId,
+            PassReason.NobodyEligible,
+            uint64(VM.getBlockTimestamp() + 30)
         );
         ledger.captureDraw(jobId, 0, 0);
         same(status(unitId), UnitStatus.Passed, "passed");
@@ -114,7 +120,9 @@ contract WorkLedgerAuditsTest is Stage {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         address auditor = ledger.unit(unitId).auditor;
         VM.startPrank(coordinator);
-        VM.expectRevert(abi.encodeWithSelector(IWorkLedger.NotAuditor.selector, unitId, coordinator, auditor));
+        VM.expectRevert(
+            abi.encodeWithSelector(IWorkLedger.NotAuditor.selector, unitId, coordinator, auditor)
+        );
         ledger.commitAudits(ids(unitId), words(keccak256("c")));
         VM.stopPrank();
         VM.startPrank(auditor);
@@ -182,24 +190,32 @@ contract WorkLedgerAuditsTest is Stage {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         uint64 deadline = ledger.unit(unitId).deadline;
         VM.warp(deadline);
-        VM.expectRevert(abi.encodeWithSelector(IWorkLedger.DeadlineNotPassed.selector, unitId, deadline));
+        VM.expectRevert(
+            abi.encodeWithSelector(IWorkLedger.DeadlineNotPassed.selector, unitId, deadline)
+        );
         ledger.expire(unitId);
         commitAudit(unitId, TRUTH);
         deadline = ledger.unit(unitId).deadline;
         VM.warp(uint256(deadline) + 1);
         (, bytes32 traceRoot) = net.roots(unitId, TRUTH);
         bytes32 salt = net.salt(unitId, node(1));
-        VM.expectRevert(abi.encodeWithSelector(IWorkLedger.DeadlinePassed.selector, unitId, deadline));
+        VM.expectRevert(
+            abi.encodeWithSelector(IWorkLedger.DeadlinePassed.selector, unitId, deadline)
+        );
         ledger.openUnits(ids(unitId), words(traceRoot), words(salt));
     }
 
-    /// @notice A worker that does not open is slashed; its slot is open again; nobody earns by its silence.
+    /// @notice A worker that does not open is slashed; its slot is open again; nobody earns by its
+    /// silence.
     function test_expire_workerSilent_faults() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         commitAudit(unitId, TRUTH);
         address auditor = ledger.unit(unitId).auditor;
-        (uint256 bond, uint256 wealth, uint256 supply) =
-            (vault.bondOf(node(1)), token.balanceOf(auditor), token.totalSupply());
+        (uint256 bond, uint256 wealth, uint256 supply) = (
+            vault.bondOf(node(1)),
+            token.balanceOf(auditor),
+            token.totalSupply()
+        );
         net.pass(51);
         ledger.expire(unitId);
         same(status(unitId), UnitStatus.Faulted, "faulted");
@@ -215,7 +231,8 @@ contract WorkLedgerAuditsTest is Stage {
         same(status(again), UnitStatus.Verified, "second attempt");
     }
 
-    /// @notice An overdue auditor is replaced by another, at most three times; then the unit passes.
+    /// @notice An overdue auditor is replaced by another, at most three times; then the unit
+    /// passes.
     function test_expire_auditorsSilent_areReplacedThenTheUnitPasses() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         address[4] memory seen;
@@ -246,7 +263,8 @@ contract WorkLedgerAuditsTest is Stage {
         same(status(unitId), UnitStatus.Verified, "verified");
     }
 
-    /// @notice An auditor that commits and does not reveal is replaced; the next one finishes the open unit.
+    /// @notice An auditor that commits and does not reveal is replaced; the next one finishes the
+    /// open unit.
     function test_expire_auditorDoesNotReveal_isReplaced() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         commitAudit(unitId, TRUTH);
@@ -259,7 +277,8 @@ contract WorkLedgerAuditsTest is Stage {
         same(status(unitId), UnitStatus.Verified, "verified");
     }
 
-    /// @dev Gives a worker `rounds` rounds with one verified unit each in both slots' worth of trust.
+    /// @dev Gives a worker `rounds` rounds with one verified unit each in both slots' worth of
+    /// trust.
     function trust(address worker, uint32 rounds) private {
         for (uint32 round = 0; round < rounds; ++round) {
             for (uint32 slot = 0; slot < 2; ++slot) {

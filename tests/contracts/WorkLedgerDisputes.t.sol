@@ -19,7 +19,8 @@ contract WorkLedgerDisputesTest is Stage {
         jobId = openJob(3, 1);
     }
 
-    /// @notice A lying worker is slashed; auditor and jurors that proved it share the bounty, the rest burns.
+    /// @notice A lying worker is slashed; auditor and jurors that proved it share the bounty, the
+    /// rest burns.
     function test_verdict_workerLied_slashesAndPaysProvers() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), LIE);
         audit(unitId, LIE, TRUTH);
@@ -28,18 +29,22 @@ contract WorkLedgerDisputesTest is Stage {
         uint256 wealth = token.balanceOf(auditor);
         address[] memory jurors = decide(unitId, TRUTH, TRUTH, TRUTH);
         uint256 slashed = bond / 2;
-        uint256 share = slashed * 4_000 / 10_000 / 4;
+        uint256 share = (slashed * 4_000) / 10_000 / 4;
         same(status(unitId), UnitStatus.Faulted, "faulted");
         same(vault.bondOf(node(1)), bond - slashed, "slashed");
         same(token.balanceOf(auditor), wealth + share, "auditor's share");
         same(token.totalSupply(), supply - slashed + 4 * share, "slashed = burned + bounty");
         for (uint256 i = 0; i < 3; ++i) {
-            check(jurors[i] != node(1) && jurors[i] != coordinator && jurors[i] != auditor, "independent");
+            check(
+                jurors[i] != node(1) && jurors[i] != coordinator && jurors[i] != auditor,
+                "independent"
+            );
         }
         same(ledger.attemptOf(jobId, 0, 0), 1, "open again");
     }
 
-    /// @notice A lying auditor is slashed, the honest worker's unit stands and cannot be disputed again.
+    /// @notice A lying auditor is slashed, the honest worker's unit stands and cannot be disputed
+    /// again.
     function test_verdict_auditorLied_upholdsTheWorker() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         audit(unitId, TRUTH, LIE);
@@ -54,7 +59,7 @@ contract WorkLedgerDisputesTest is Stage {
         ledger.challenge(unitId);
         VM.recordLogs();
         finalize(jobId, 0);
-        (address[] memory accounts,) = recordedRewards();
+        (address[] memory accounts, ) = recordedRewards();
         same(accounts.length, 1, "the lying auditor earns nothing");
     }
 
@@ -88,7 +93,8 @@ contract WorkLedgerDisputesTest is Stage {
         same(status(unitId), UnitStatus.Voided, "void");
     }
 
-    /// @notice Where seats would stay empty the auditor takes one: five nodes suffice for a jury of three.
+    /// @notice Where seats would stay empty the auditor takes one: five nodes suffice for a jury of
+    /// three.
     function test_draw_fiveNodes_seatsTheAuditor() public {
         stage(5);
         jobId = openJob(1, 1);
@@ -98,7 +104,7 @@ contract WorkLedgerDisputesTest is Stage {
         uint256 wealth = token.balanceOf(auditor);
         decide(unitId, TRUTH, TRUTH, TRUTH);
         same(status(unitId), UnitStatus.Faulted, "faulted");
-        uint256 share = net.BOND() / 2 * 4_000 / 10_000 / 3;
+        uint256 share = ((net.BOND() / 2) * 4_000) / 10_000 / 3;
         same(token.balanceOf(auditor), wealth + share, "one share, not two");
     }
 
@@ -116,7 +122,7 @@ contract WorkLedgerDisputesTest is Stage {
         same(status(unitId), UnitStatus.Faulted, "faulted");
         same(vault.bondOf(accomplice), net.BOND() / 2, "who verified the lie is slashed too");
         same(token.balanceOf(address(ledger)), 0, "deposit gone");
-        uint256 share = net.BOND() / 2 * 4_000 / 10_000 / 4;
+        uint256 share = ((net.BOND() / 2) * 4_000) / 10_000 / 4;
         same(token.balanceOf(challenger), wealth + 2 * share, "share of two slashes");
     }
 
@@ -131,7 +137,7 @@ contract WorkLedgerDisputesTest is Stage {
         decide(unitId, TRUTH, TRUTH, TRUTH);
         same(status(unitId), UnitStatus.Verified, "stands");
         same(token.balanceOf(challenger), wealth - 10 ether - 1, "lost");
-        uint256 share = (10 ether + 1) * uint256(4_000) / 10_000 / 3;
+        uint256 share = ((10 ether + 1) * uint256(4_000)) / 10_000 / 3;
         same(token.totalSupply(), supply - (10 ether + 1 - 3 * share), "burned");
         same(token.balanceOf(address(ledger)), 0, "nothing left behind");
         finalize(jobId, 0);
@@ -150,7 +156,11 @@ contract WorkLedgerDisputesTest is Stage {
             revealVote(unitId, jurors[i], TRUTH);
         }
         VM.expectRevert(
-            abi.encodeWithSelector(IAuditCommittee.WrongPhase.selector, unitId, DisputePhase.Revealing)
+            abi.encodeWithSelector(
+                IAuditCommittee.WrongPhase.selector,
+                unitId,
+                DisputePhase.Revealing
+            )
         );
         committee.resolve(unitId);
         net.pass(51);
@@ -158,7 +168,8 @@ contract WorkLedgerDisputesTest is Stage {
         same(status(unitId), UnitStatus.Faulted, "faulted");
     }
 
-    /// @notice Jury and worker both silent: the worker had all the time and is at fault, the deposit goes back.
+    /// @notice Jury and worker both silent: the worker had all the time and is at fault, the
+    /// deposit goes back.
     function test_challenge_everybodySilent_faultsTheWorker() public {
         UnitId unitId = unaudited();
         uint256 wealth = token.balanceOf(node(7));
@@ -191,16 +202,52 @@ contract WorkLedgerDisputesTest is Stage {
     /// @notice Who may challenge what, and until when.
     function test_challenge_illegalNeighbours_areRefused() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
-        refuse(node(2), unitId, abi.encodeWithSelector(IWorkLedger.WrongStatus.selector, unitId, UnitStatus.Drawn));
+        refuse(
+            node(2),
+            unitId,
+            abi.encodeWithSelector(IWorkLedger.WrongStatus.selector, unitId, UnitStatus.Drawn)
+        );
         audit(unitId, TRUTH, TRUTH);
-        refuse(node(1), unitId, abi.encodeWithSelector(IWorkLedger.OwnUnit.selector, unitId, node(1)));
-        refuse(submitter, unitId, abi.encodeWithSelector(IWorkLedger.NotActive.selector, submitter));
+        refuse(
+            node(1),
+            unitId,
+            abi.encodeWithSelector(IWorkLedger.OwnUnit.selector, unitId, node(1))
+        );
+        refuse(
+            submitter,
+            unitId,
+            abi.encodeWithSelector(IWorkLedger.NotActive.selector, submitter)
+        );
         setParameter(Parameter.CommitteeSize, 7);
         refuse(node(2), unitId, abi.encodeWithSelector(IWorkLedger.TooFewJurors.selector, 6, 7));
         setParameter(Parameter.CommitteeSize, 3);
         uint64 deadline = ledger.unit(unitId).deadline;
         net.pass(31);
-        refuse(node(2), unitId, abi.encodeWithSelector(IWorkLedger.DeadlinePassed.selector, unitId, deadline));
+        refuse(
+            node(2),
+            unitId,
+            abi.encodeWithSelector(IWorkLedger.DeadlinePassed.selector, unitId, deadline)
+        );
+    }
+
+    /// @notice In the last second of its window a unit can be challenged, and so its round not finalised.
+    function test_challenge_lastSecond_isBeforeTheEndOfTheRound() public {
+        UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
+        audit(unitId, TRUTH, TRUTH);
+        uint64 deadline = ledger.unit(unitId).deadline;
+        VM.warp(deadline);
+        VM.prank(coordinator);
+        VM.expectRevert(
+            abi.encodeWithSelector(
+                IWorkLedger.SlotNotFinal.selector,
+                unitId,
+                UnitStatus.Verified,
+                deadline
+            )
+        );
+        ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1);
+        VM.prank(node(2));
+        ledger.challenge(unitId);
     }
 
     /// @notice Only the referee gives verdicts, and only the ledger opens disputes.
@@ -222,13 +269,19 @@ contract WorkLedgerDisputesTest is Stage {
         expectPhase(unitId, DisputePhase.Drawing);
         committee.commitVote(unitId, keccak256("v"));
         VM.expectRevert(
-            abi.encodeWithSelector(IAuditCommittee.DrawTooEarly.selector, unitId, VM.getBlockNumber() + 1)
+            abi.encodeWithSelector(
+                IAuditCommittee.DrawTooEarly.selector,
+                unitId,
+                VM.getBlockNumber() + 1
+            )
         );
         committee.draw(unitId);
         address[] memory jurors = seat(unitId);
         expectPhase(unitId, DisputePhase.Voting);
         committee.draw(unitId);
-        VM.expectRevert(abi.encodeWithSelector(IAuditCommittee.NotJuror.selector, unitId, address(this)));
+        VM.expectRevert(
+            abi.encodeWithSelector(IAuditCommittee.NotJuror.selector, unitId, address(this))
+        );
         committee.commitVote(unitId, keccak256("v"));
         VM.startPrank(jurors[0]);
         VM.expectRevert(abi.encodeWithSelector(IAuditCommittee.ZeroValue.selector, unitId));
@@ -236,7 +289,9 @@ contract WorkLedgerDisputesTest is Stage {
         VM.stopPrank();
         vote(unitId, jurors[0], TRUTH);
         VM.startPrank(jurors[0]);
-        VM.expectRevert(abi.encodeWithSelector(IAuditCommittee.AlreadyCommitted.selector, unitId, jurors[0]));
+        VM.expectRevert(
+            abi.encodeWithSelector(IAuditCommittee.AlreadyCommitted.selector, unitId, jurors[0])
+        );
         committee.commitVote(unitId, keccak256("v"));
         expectPhase(unitId, DisputePhase.Voting);
         committee.revealVote(unitId, keccak256("r"), 0);
@@ -249,11 +304,15 @@ contract WorkLedgerDisputesTest is Stage {
         VM.prank(jurors[2]);
         committee.commitVote(unitId, keccak256("v"));
         VM.startPrank(jurors[2]);
-        VM.expectRevert(abi.encodeWithSelector(IAuditCommittee.NothingToReveal.selector, unitId, jurors[2]));
+        VM.expectRevert(
+            abi.encodeWithSelector(IAuditCommittee.NothingToReveal.selector, unitId, jurors[2])
+        );
         committee.revealVote(unitId, keccak256("r"), 0);
         VM.stopPrank();
         VM.startPrank(jurors[0]);
-        VM.expectRevert(abi.encodeWithSelector(IAuditCommittee.WrongReveal.selector, unitId, jurors[0]));
+        VM.expectRevert(
+            abi.encodeWithSelector(IAuditCommittee.WrongReveal.selector, unitId, jurors[0])
+        );
         committee.revealVote(unitId, keccak256("r"), 0);
         VM.stopPrank();
         revealVote(unitId, jurors[0], TRUTH);

@@ -33,11 +33,11 @@ contract WorkLedgerRoundsTest is Stage {
         (, uint64 renewed) = ledger.leaseOf(jobId);
         same(renewed, expiresAt + 100, "renewed");
         net.pass(400);
-        (holder,) = ledger.leaseOf(jobId);
+        (holder, ) = ledger.leaseOf(jobId);
         same(holder, address(0), "expired");
         VM.prank(node(1));
         ledger.takeLease(jobId);
-        (holder,) = ledger.leaseOf(jobId);
+        (holder, ) = ledger.leaseOf(jobId);
         same(holder, node(1), "next holder");
     }
 
@@ -45,7 +45,7 @@ contract WorkLedgerRoundsTest is Stage {
     function test_takeLease_holderUnbonds_isFreeAtOnce() public {
         VM.prank(coordinator);
         vault.requestUnbond(950 ether);
-        (address holder,) = ledger.leaseOf(jobId);
+        (address holder, ) = ledger.leaseOf(jobId);
         same(holder, address(0), "free");
         VM.prank(node(1));
         ledger.takeLease(jobId);
@@ -71,7 +71,7 @@ contract WorkLedgerRoundsTest is Stage {
     function test_commitRound_validClaim_storesTheUnit() public {
         UnitId unitId = commitOne(jobId, 0, 1, node(2), TRUTH);
         Unit memory unit = ledger.unit(unitId);
-        (bytes32 resultRoot,) = net.roots(unitId, TRUTH);
+        (bytes32 resultRoot, ) = net.roots(unitId, TRUTH);
         same(unit.worker, node(2), "worker");
         same(unit.slot, 1, "slot");
         same(unit.resultRoot, resultRoot, "result root");
@@ -88,30 +88,68 @@ contract WorkLedgerRoundsTest is Stage {
         Claim[] memory claims = new Claim[](1);
         claims[0] = net.claimOf(jobId, 0, 0, node(1), TRUTH);
 
-        refuse(node(1), 0, claims, abi.encodeWithSelector(IWorkLedger.NotLeaseHolder.selector, jobId, node(1), coordinator));
-        refuse(coordinator, 1, claims, abi.encodeWithSelector(IWorkLedger.WrongRound.selector, jobId, 1, 0));
-        refuse(coordinator, 0, new Claim[](0), abi.encodeWithSelector(IWorkLedger.BadCount.selector, 0, 2));
-        refuse(coordinator, 0, new Claim[](3), abi.encodeWithSelector(IWorkLedger.BadCount.selector, 3, 2));
+        refuse(
+            node(1),
+            0,
+            claims,
+            abi.encodeWithSelector(IWorkLedger.NotLeaseHolder.selector, jobId, node(1), coordinator)
+        );
+        refuse(
+            coordinator,
+            1,
+            claims,
+            abi.encodeWithSelector(IWorkLedger.WrongRound.selector, jobId, 1, 0)
+        );
+        refuse(
+            coordinator,
+            0,
+            new Claim[](0),
+            abi.encodeWithSelector(IWorkLedger.BadCount.selector, 0, 2)
+        );
+        refuse(
+            coordinator,
+            0,
+            new Claim[](3),
+            abi.encodeWithSelector(IWorkLedger.BadCount.selector, 3, 2)
+        );
 
         claims[0].slot = 2;
         refuse(coordinator, 0, claims, abi.encodeWithSelector(IWorkLedger.BadSlot.selector, 2, 2));
         claims[0].slot = 0;
         claims[0].attempt = 1;
-        refuse(coordinator, 0, claims, abi.encodeWithSelector(IWorkLedger.WrongAttempt.selector, 0, 1, 0));
+        refuse(
+            coordinator,
+            0,
+            claims,
+            abi.encodeWithSelector(IWorkLedger.WrongAttempt.selector, 0, 1, 0)
+        );
         claims[0].attempt = 0;
         (bytes32 kept, bytes32 zero) = (claims[0].resultRoot, bytes32(0));
         claims[0].resultRoot = zero;
         refuse(coordinator, 0, claims, abi.encodeWithSelector(IWorkLedger.ZeroValue.selector));
         claims[0].resultRoot = kept;
         claims[0].worker = submitter;
-        refuse(coordinator, 0, claims, abi.encodeWithSelector(IWorkLedger.NotActive.selector, submitter));
+        refuse(
+            coordinator,
+            0,
+            claims,
+            abi.encodeWithSelector(IWorkLedger.NotActive.selector, submitter)
+        );
         claims[0].worker = node(2);
-        refuse(coordinator, 0, claims, abi.encodeWithSelector(IWorkLedger.BadSignature.selector, unitId, node(2)));
+        refuse(
+            coordinator,
+            0,
+            claims,
+            abi.encodeWithSelector(IWorkLedger.BadSignature.selector, unitId, node(2))
+        );
 
         commitOne(jobId, 0, 0, node(1), TRUTH);
         claims[0].worker = node(1);
         refuse(
-            coordinator, 0, claims, abi.encodeWithSelector(IWorkLedger.SlotTaken.selector, unitId, UnitStatus.Committed)
+            coordinator,
+            0,
+            claims,
+            abi.encodeWithSelector(IWorkLedger.SlotTaken.selector, unitId, UnitStatus.Committed)
         );
     }
 
@@ -122,7 +160,12 @@ contract WorkLedgerRoundsTest is Stage {
         VM.assume(altered != claims[0].commitment && altered != 0);
         claims[0].commitment = altered;
         UnitId unitId = ledger.slotUnit(jobId, 0, 0);
-        refuse(coordinator, 0, claims, abi.encodeWithSelector(IWorkLedger.BadSignature.selector, unitId, node(1)));
+        refuse(
+            coordinator,
+            0,
+            claims,
+            abi.encodeWithSelector(IWorkLedger.BadSignature.selector, unitId, node(1))
+        );
     }
 
     /// @notice One slot twice in one call is refused.
@@ -132,7 +175,10 @@ contract WorkLedgerRoundsTest is Stage {
         claims[1] = claims[0];
         UnitId unitId = ledger.slotUnit(jobId, 0, 0);
         refuse(
-            coordinator, 0, claims, abi.encodeWithSelector(IWorkLedger.SlotTaken.selector, unitId, UnitStatus.Committed)
+            coordinator,
+            0,
+            claims,
+            abi.encodeWithSelector(IWorkLedger.SlotTaken.selector, unitId, UnitStatus.Committed)
         );
     }
 
@@ -153,10 +199,14 @@ contract WorkLedgerRoundsTest is Stage {
     function test_captureDraw_tooEarlyOrTwice_isRefused() public {
         commitOne(jobId, 0, 0, node(1), TRUTH);
         uint256 block0 = VM.getBlockNumber();
-        VM.expectRevert(abi.encodeWithSelector(IWorkLedger.DrawTooEarly.selector, block0 + 1, block0));
+        VM.expectRevert(
+            abi.encodeWithSelector(IWorkLedger.DrawTooEarly.selector, block0 + 1, block0)
+        );
         ledger.captureDraw(jobId, 0, 0);
         net.nextBlock();
-        VM.expectRevert(abi.encodeWithSelector(IWorkLedger.DrawTooEarly.selector, block0 + 1, block0 + 1));
+        VM.expectRevert(
+            abi.encodeWithSelector(IWorkLedger.DrawTooEarly.selector, block0 + 1, block0 + 1)
+        );
         ledger.captureDraw(jobId, 0, 0);
         net.nextBlock();
         ledger.captureDraw(jobId, 0, 0);
@@ -166,7 +216,8 @@ contract WorkLedgerRoundsTest is Stage {
         ledger.captureDraw(jobId, 0, 1);
     }
 
-    /// @notice A round ends only when every slot has a unit beyond challenge, and then pays exactly its leaves.
+    /// @notice A round ends only when every slot has a unit beyond challenge, and then pays exactly
+    /// its leaves.
     function test_finalizeRound_allVerified_paysWorkersAndAuditors() public {
         UnitId first = drawn(jobId, 0, 0, node(1), TRUTH);
         refuseFinal(first, UnitStatus.Drawn, ledger.unit(first).deadline);
@@ -195,7 +246,7 @@ contract WorkLedgerRoundsTest is Stage {
         same(round.totalWei, total, "total");
         same(token.balanceOf(address(distributor)), total, "moved");
         same(job.paid, total, "paid");
-        same(job.fees, total * job.feeBps / 10_000, "fee");
+        same(job.fees, (total * job.feeBps) / 10_000, "fee");
         same(ledger.openRound(jobId), 1, "next round");
         VM.prank(coordinator);
         VM.expectRevert(abi.encodeWithSelector(IWorkLedger.WrongRound.selector, jobId, 0, 1));
@@ -204,7 +255,12 @@ contract WorkLedgerRoundsTest is Stage {
 
     /// @notice Only the coordinator names the checkpoint, and it names one.
     function test_finalizeRound_strangerOrZeroCheckpoint_isRefused() public {
-        bytes memory reason = abi.encodeWithSelector(IWorkLedger.NotLeaseHolder.selector, jobId, submitter, coordinator);
+        bytes memory reason = abi.encodeWithSelector(
+            IWorkLedger.NotLeaseHolder.selector,
+            jobId,
+            submitter,
+            coordinator
+        );
         VM.prank(submitter);
         VM.expectRevert(reason);
         ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1);
@@ -231,8 +287,8 @@ contract WorkLedgerRoundsTest is Stage {
         same(escrow.heldOf(jobId), 0, "nothing held");
     }
 
-    /// @notice A round of 64 slots, all drawn and all audited, fits the gas of a transaction at every step (EIP-7825;
-    /// calldata, at most 0.5M more, is left 1M).
+    /// @notice A round of 64 slots, all drawn and all audited, fits the gas of a transaction at
+    /// every step (EIP-7825; calldata, at most 0.5M more, is left 1M).
     function test_largestRound_everyStep_fitsATransaction() public {
         uint256 max = 16_777_216 - 1_000_000;
         jobId = openJob(1, 64);
@@ -258,7 +314,12 @@ contract WorkLedgerRoundsTest is Stage {
         check(gas - gasleft() < max, "finalizeRound");
     }
 
-    function refuse(address caller, uint32 round, Claim[] memory claims, bytes memory reason) private {
+    function refuse(
+        address caller,
+        uint32 round,
+        Claim[] memory claims,
+        bytes memory reason
+    ) private {
         VM.prank(caller);
         VM.expectRevert(reason);
         ledger.commitRound(jobId, round, claims);
@@ -266,7 +327,9 @@ contract WorkLedgerRoundsTest is Stage {
 
     function refuseFinal(UnitId unitId, UnitStatus found, uint64 deadline) private {
         VM.prank(coordinator);
-        VM.expectRevert(abi.encodeWithSelector(IWorkLedger.SlotNotFinal.selector, unitId, found, deadline));
+        VM.expectRevert(
+            abi.encodeWithSelector(IWorkLedger.SlotNotFinal.selector, unitId, found, deadline)
+        );
         ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1);
     }
 }

@@ -35,6 +35,7 @@ def chain() -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
+            process.communicate(timeout=30)
 
 
 def wait_until_it_listens(process: "subprocess.Popen[str]") -> None:

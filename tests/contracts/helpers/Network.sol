@@ -17,8 +17,10 @@ import {RewardClaim} from "../../../contracts/types/Reward.sol";
 import {Claim} from "../../../contracts/types/Work.sol";
 import {VM} from "./Vm.sol";
 
-/// @notice All contracts, deployed and bound as docs/spec/contracts.md says, with nodes that know their keys.
-/// @dev What a worker found is a function of the unit and of a flavour: 0 is the truth, everything else a lie.
+/// @notice All contracts, deployed and bound as docs/spec/contracts.md says, with nodes that know
+/// their keys.
+/// @dev What a worker found is a function of the unit and of a flavour: 0 is the truth, everything
+/// else a lie.
 contract Network {
     uint256 public constant SUPPLY = 1_000_000_000 ether;
     uint256 public constant BOND = 1_000 ether;
@@ -44,7 +46,9 @@ contract Network {
         vault = IBondVault(deploy("BondVault", abi.encode(token, parameters)));
         escrow = IJobEscrow(deploy("JobEscrow", abi.encode(token, parameters)));
         ledger = IWorkLedger(deploy("WorkLedger", abi.encode(token, parameters, vault, escrow)));
-        committee = IAuditCommittee(deploy("AuditCommittee", abi.encode(parameters, vault, ledger)));
+        committee = IAuditCommittee(
+            deploy("AuditCommittee", abi.encode(parameters, vault, ledger))
+        );
         distributor = IRewardDistributor(deploy("RewardDistributor", abi.encode(token, ledger)));
         vault.bind(address(ledger));
         escrow.bind(address(ledger), address(distributor));
@@ -116,19 +120,23 @@ contract Network {
     }
 
     function terms(uint32 rounds, uint32 slots) public view returns (JobTerms memory) {
-        return JobTerms({
-            manifestDigest: keccak256("manifest"),
-            manifestSize: 777,
-            manifestRoot: keccak256("manifest root"),
-            rounds: rounds,
-            slots: slots,
-            unitWei: 3 ether + 7,
-            deadline: uint64(VM.getBlockTimestamp() + 10_000)
-        });
+        return
+            JobTerms({
+                manifestDigest: keccak256("manifest"),
+                manifestSize: 777,
+                manifestRoot: keccak256("manifest root"),
+                rounds: rounds,
+                slots: slots,
+                unitWei: 3 ether + 7,
+                deadline: uint64(VM.getBlockTimestamp() + 10_000)
+            });
     }
 
     /// @notice What a unit's program gives (flavour 0), or something else.
-    function roots(UnitId unitId, uint256 flavour) public pure returns (bytes32 resultRoot, bytes32 traceRoot) {
+    function roots(
+        UnitId unitId,
+        uint256 flavour
+    ) public pure returns (bytes32 resultRoot, bytes32 traceRoot) {
         resultRoot = keccak256(abi.encode("result", unitId, flavour));
         traceRoot = keccak256(abi.encode("trace", unitId, flavour));
     }
@@ -142,27 +150,34 @@ contract Network {
         return keccak256(abi.encode("salt", unitId, account));
     }
 
-    function commitment(UnitId unitId, address account, uint256 flavour) public pure returns (bytes32) {
+    function commitment(
+        UnitId unitId,
+        address account,
+        uint256 flavour
+    ) public pure returns (bytes32) {
         return Hashes.commitment(unitId, account, unitRoot(unitId, flavour), salt(unitId, account));
     }
 
     /// @notice A signed claim of a node for the present attempt of a slot.
-    function claimOf(JobId jobId, uint32 round, uint32 slot, address worker, uint256 flavour)
-        public
-        view
-        returns (Claim memory)
-    {
+    function claimOf(
+        JobId jobId,
+        uint32 round,
+        uint32 slot,
+        address worker,
+        uint256 flavour
+    ) public view returns (Claim memory) {
         UnitId unitId = ledger.slotUnit(jobId, round, slot);
-        (bytes32 resultRoot,) = roots(unitId, flavour);
+        (bytes32 resultRoot, ) = roots(unitId, flavour);
         bytes32 committed = commitment(unitId, worker, flavour);
-        return Claim({
-            slot: slot,
-            attempt: ledger.attemptOf(jobId, round, slot),
-            worker: worker,
-            resultRoot: resultRoot,
-            commitment: committed,
-            signature: signature(worker, ledger.claimDigest(unitId, resultRoot, committed))
-        });
+        return
+            Claim({
+                slot: slot,
+                attempt: ledger.attemptOf(jobId, round, slot),
+                worker: worker,
+                resultRoot: resultRoot,
+                commitment: committed,
+                signature: signature(worker, ledger.claimDigest(unitId, resultRoot, committed))
+            });
     }
 
     function signature(address account, bytes32 digest) public view returns (bytes memory) {
@@ -177,7 +192,8 @@ contract Network {
         revert("no node");
     }
 
-    /// @notice A reward leaf of a finalised round with its proof, rebuilt from RoundRewards' arrays.
+    /// @notice A reward leaf of a finalised round with its proof, rebuilt from RoundRewards'
+    /// arrays.
     function rewardClaim(
         JobId jobId,
         uint32 round,
@@ -189,25 +205,30 @@ contract Network {
         for (uint256 i = 0; i < accounts.length; ++i) {
             level[i] = Hashes.rewardLeaf(jobId, round, i, accounts[i], amounts[i]);
         }
-        return RewardClaim({
-            jobId: jobId,
-            round: round,
-            index: index,
-            account: accounts[index],
-            amount: amounts[index],
-            proof: proofOf(level, index)
-        });
+        return
+            RewardClaim({
+                jobId: jobId,
+                round: round,
+                index: index,
+                account: accounts[index],
+                amount: amounts[index],
+                proof: proofOf(level, index)
+            });
     }
 
     /// @notice Sibling hashes from leaf `index` upwards; an odd last node has none.
-    function proofOf(bytes32[] memory level, uint256 index) public pure returns (bytes32[] memory proof) {
+    function proofOf(
+        bytes32[] memory level,
+        uint256 index
+    ) public pure returns (bytes32[] memory proof) {
         proof = new bytes32[](16);
         uint256 depth = 0;
         while (level.length > 1) {
             if (index ^ 1 < level.length) proof[depth++] = level[index ^ 1];
             bytes32[] memory above = new bytes32[]((level.length + 1) / 2);
             for (uint256 i = 0; i < above.length; ++i) {
-                above[i] = 2 * i + 1 < level.length ? _pair(level[2 * i], level[2 * i + 1]) : level[2 * i];
+                above[i] =
+                    2 * i + 1 < level.length ? _pair(level[2 * i], level[2 * i + 1]) : level[2 * i];
             }
             (level, index) = (above, index / 2);
         }

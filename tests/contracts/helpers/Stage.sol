@@ -61,10 +61,13 @@ abstract contract Stage is Assert {
     }
 
     /// @notice One claim in one batch.
-    function commitOne(JobId jobId, uint32 round, uint32 slot, address worker, uint256 flavour)
-        internal
-        returns (UnitId unitId)
-    {
+    function commitOne(
+        JobId jobId,
+        uint32 round,
+        uint32 slot,
+        address worker,
+        uint256 flavour
+    ) internal returns (UnitId unitId) {
         Claim[] memory claims = new Claim[](1);
         claims[0] = net.claimOf(jobId, round, slot, worker, flavour);
         unitId = ledger.slotUnit(jobId, round, slot);
@@ -80,10 +83,13 @@ abstract contract Stage is Assert {
     }
 
     /// @notice Commits and captures: a unit in probation has an auditor now.
-    function drawn(JobId jobId, uint32 round, uint32 slot, address worker, uint256 flavour)
-        internal
-        returns (UnitId unitId)
-    {
+    function drawn(
+        JobId jobId,
+        uint32 round,
+        uint32 slot,
+        address worker,
+        uint256 flavour
+    ) internal returns (UnitId unitId) {
         unitId = commitOne(jobId, round, slot, worker, flavour);
         capture(jobId, round);
     }
@@ -97,7 +103,11 @@ abstract contract Stage is Assert {
 
     function open(UnitId unitId, uint256 flavour) internal {
         (, bytes32 traceRoot) = net.roots(unitId, flavour);
-        ledger.openUnits(ids(unitId), words(traceRoot), words(net.salt(unitId, ledger.unit(unitId).worker)));
+        ledger.openUnits(
+            ids(unitId),
+            words(traceRoot),
+            words(net.salt(unitId, ledger.unit(unitId).worker))
+        );
     }
 
     function reveal(UnitId unitId, uint256 flavour) internal {
@@ -133,7 +143,12 @@ abstract contract Stage is Assert {
     }
 
     /// @notice A jury of three decides.
-    function decide(UnitId unitId, uint256 first, uint256 second, uint256 third) internal returns (address[] memory) {
+    function decide(
+        UnitId unitId,
+        uint256 first,
+        uint256 second,
+        uint256 third
+    ) internal returns (address[] memory) {
         address[] memory jurors = seat(unitId);
         vote(unitId, jurors[0], first);
         vote(unitId, jurors[1], second);
@@ -147,7 +162,13 @@ abstract contract Stage is Assert {
 
     function finalize(JobId jobId, uint32 round) internal {
         VM.prank(coordinator);
-        ledger.finalizeRound(jobId, round, keccak256("checkpoint"), keccak256("checkpoint blob"), 99);
+        ledger.finalizeRound(
+            jobId,
+            round,
+            keccak256("checkpoint"),
+            keccak256("checkpoint blob"),
+            99
+        );
     }
 
     function status(UnitId unitId) internal view returns (UnitStatus) {
@@ -163,7 +184,10 @@ abstract contract Stage is Assert {
     }
 
     /// @notice The accounts and amounts of the latest RoundRewards among recorded events.
-    function recordedRewards() internal returns (address[] memory accounts, uint256[] memory amounts) {
+    function recordedRewards()
+        internal
+        returns (address[] memory accounts, uint256[] memory amounts)
+    {
         Log[] memory logs = VM.getRecordedLogs();
         for (uint256 i = 0; i < logs.length; ++i) {
             if (logs[i].topics[0] != IWorkLedger.RoundRewards.selector) continue;

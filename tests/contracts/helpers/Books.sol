@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IWorkLedger} from "../../../contracts/interfaces/IWorkLedger.sol";
+import {JobId, UnitId} from "../../../contracts/types/Identifiers.sol";
+import {Job} from "../../../contracts/types/Job.sol";
+import {RewardClaim} from "../../../contracts/types/Reward.sol";
+import {Batch, Unit, UnitStatus} from "../../../contracts/types/Work.sol";
+import {Stage} from "./Stage.sol";
+import {Log, VM} from "./Vm.sol";
+
+/// @notice What the players of a random sequence remember, and what must hold after every move.
+/// @dev The ghosts count money on their own, so that the checks do not believe the contracts' books.
+abstract contract Books is Stage {
+    uint256 internal constant MOVES = 24;
+
+    JobId[] public jobIds;
+    UnitId[] public unitIds;
+    mapping(UnitId => uint256) public flavourOf; // the worker's
+    mapping(UnitId => uint256) public auditFlavourOf; // its auditor's
+    mapping(UnitId => mapping(address => uint256)) public voteOf;
+    /// @dev Looked at first by moves that search for a unit.
+    UnitId internal _focus;
+    RewardClaim[] internal _rewards;
+    /// @notice Successful moves by kind: a sequence that does nothing proves nothing.
+    uint256[MOVES] public done;
+
+    uint256 public earnedWei; // sum of all reward leaves of finalised rounds
+    uint256 public claimedWei;
+
+    /// @notice paid + refunded + fees + held = deposited, and the tokens are there.
+    function checkEscrow() external view {
+        uint256 held = 0;
+        uint256 paid = 0;
+        for (uint256 i = 0; i < jobIds.length; ++i) {
+            Job memory job = escrow.jobs(jobIds[i]);
+            same(
+                job.paid + job.refunded + job.fees + escrow.heldOf(jobIds[i]),
+                job.deposited,
+                "conservation"
+            );
+            check(!job.settled || escrow.heldOf(jobIds[i]) == 0, "a closed job holds nothing");
+            held += escrow.heldOf(jobIds[i]);
+            paid += job.paid;
+        }
+        same(token.balanceOf(address(escrow)), held, "escrow's tokens");
+        same(paid, earnedWei, "paid for finalised rounds only");
+        same(token.balanceOf(address(distributor)), earnedWei - claimedWei, "distributor's tokens");
+    }
+
+    /// @notice The vault holds every bond, and the list holds every active account.
+    function checkVault() external view {
+        uint256 bonds = 0;
+        for (uint256 i = 0; i < net.nodeCount(); ++i) {
+            (uint256 pending, ) = vault.pendingOf(node(i));
+            check(pending <= vault.bondOf(node(i)), "pending is covered");
+            bonds += vault.bondOf(node(i));
+        }
+        same(token.balanceOf(address(vault)), bonds, "vault's tokens");
+        for (uint256 i = 0; i < vault.activeCount(); ++i) {
+            for (uint256 j = 0; j < i; ++j) {
+                check(vault.activeAt(i) != vault.activeAt(j), "listed once");
+            }
+        }
+    }
+
+    /// @notice Tokens are with people or in the books, and the supply only shrinks.
+    function checkSupply() external view {
+        uint256 sum =
+            token.balanceOf(address(net)) +
+                token.balanceOf(submitter) +
+                token.balanceOf(address(vault)) +
+                token.balanceOf(address(escrow)) +
+                token.balanceOf(address(ledger)) +
+                token.balanceOf(address(distributor));
+        for (uint256 i = 0; i < net.nodeCount(); ++i) {
+            sum += token.balanceOf(node(i));
+        }
+        same(sum, token.totalSupply(), "no token is anywhere else");
+        check(sum <= net.SUPPLY(), "never more");
+    }
+
+    /// @notice Every waiting unit has what it waits for; deposits are held for disputed units only.
+    function checkUnits() external view {
+        uint256 deposits = 0;
+        for (uint256 i = 0; i < unitIds.length; ++i) {
+            Unit memory unit = ledger.unit(unitIds[i]);
+            UnitStatus found = unit.status;
+            check(found != UnitStatus.None, "a committed unit never vanishes");
+            Batch memory batch = ledger.batch(unit.jobId, unit.round, unit.batch);
+            if (found == UnitStatus.Drawn || found == UnitStatus.AuditCommitted) {
+                check(unit.deadline != 0, "a deadline");
+                check(unit.auditor != address(0) && unit.auditor != unit.worker, "an auditor");
+                check(unit.auditor != batch.coordinator, "not the coordinator");
+            }
+            check((found == UnitStatus.Committed) == !batch.captured, "waits for its draw");
+            check(unit.redraws <= 3, "bounded");
+            check(
+                found == UnitStatus.Disputed || unit.depositWei == 0,
+                "deposits of disputed units only"
+            );
+            bool current = ledger.slotUnit(unit.jobId, unit.round, unit.slot) == unitIds[i];
+            check(
+                current == (found != UnitStatus.Faulted && found != UnitStatus.Voided),
+                "one unit per slot"
+            );
+            deposits += unit.depositWei;
+            if (found == UnitStatus.Disputed) _checkJury(unitIds[i], unit, batch.coordinator);
+        }
+        same(token.balanceOf(address(ledger)), deposits, "ledger's tokens");
+    }
+
+    /// @notice Nothing is left but with people.
+    function checkEmpty() external view {
+        same(token.balanceOf(address(escrow)), 0, "escrow");
+        same(token.balanceOf(address(vault)), 0, "vault");
+        same(token.balanceOf(address(ledger)), 0, "ledger");
+        same(token.balanceOf(address(distributor)), 0, "distributor");
+    }
+
+    function _checkJury(UnitId unitId, Unit memory unit, address coordinator_) private view {
+        address[] memory jurors = committee.dispute(unitId).jurors;
+        for (uint256 i = 0; i < jurors.length; ++i) {
+            check(jurors[i] != unit.worker && jurors[i] != coordinator_, "independent jury");
+            for (uint256 j = 0; j < i; ++j) {
+                check(jurors[i] != jurors[j], "one seat each");
+            }
+        }
+    }
+
+    function _claimLast() internal returns (bool) {
+        RewardClaim[] memory claims = new RewardClaim[](1);
+        claims[0] = _rewards[_rewards.length - 1];
+        _rewards.pop();
+        uint256 wealth = token.balanceOf(claims[0].account);
+        distributor.claim(claims);
+        claimedWei += claims[0].amount;
+        return token.balanceOf(claims[0].account) == wealth + claims[0].amount;
+    }
+
+    /// @dev Reads the events of the last move: the rewards to claim.
+    function _collect() internal {
+        Log[] memory logs = VM.getRecordedLogs();
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (
+                logs[i].emitter != address(ledger) ||
+                logs[i].topics[0] != IWorkLedger.RoundRewards.selector
+            ) continue;
+            (address[] memory accounts, uint256[] memory amounts) = abi.decode(
+                logs[i].data,
+                (address[], uint256[])
+            );
+            JobId jobId = JobId.wrap(logs[i].topics[1]);
+            uint32 round = uint32(uint256(logs[i].topics[2]));
+            for (uint256 j = 0; j < accounts.length; ++j) {
+                _rewards.push(net.rewardClaim(jobId, round, accounts, amounts, j));
+                earnedWei += amounts[j];
+            }
+        }
+    }
+
+    function _node(uint256 dice) internal view returns (address) {
+        return node(dice % net.nodeCount());
+    }
+
+    /// @dev A node that is withdrawing, or any.
+    function _leaving(uint256 dice) internal view returns (address) {
+        uint256 count = net.nodeCount();
+        for (uint256 i = 0; i < count; ++i) {
+            (uint256 pending, ) = vault.pendingOf(_node(addmod(dice, i, count)));
+            if (pending != 0) return _node(addmod(dice, i, count));
+        }
+        return _node(dice);
+    }
+
+    function _unitIn(UnitStatus wanted, uint256 dice) internal view returns (bool, UnitId) {
+        if (ledger.unit(_focus).status == wanted) return (true, _focus);
+        uint256 count = unitIds.length;
+        for (uint256 i = 0; i < count; ++i) {
+            UnitId unitId = unitIds[addmod(dice, i, count)];
+            if (ledger.unit(unitId).status == wanted) return (true, unitId);
+        }
+        return (false, UnitId.wrap(0));
+    }
+}

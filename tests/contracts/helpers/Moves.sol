@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Dispute, DisputePhase} from "../../../contracts/types/Dispute.sol";
+import {JobId, UnitId} from "../../../contracts/types/Identifiers.sol";
+import {JobTerms} from "../../../contracts/types/Job.sol";
+import {Parameter} from "../../../contracts/types/Parameter.sol";
+import {Claim, UnitStatus} from "../../../contracts/types/Work.sol";
+import {Books} from "./Books.sol";
+import {VM} from "./Vm.sol";
+
+/// @notice Every kind of move. Each picks a legal-looking step and tries it; the contracts may refuse.
+abstract contract Moves is Books {
+    function _try(uint256 kind, uint256 dice) internal returns (bool) {
+        if (kind == 0) return jobIds.length < 8 && _fund(dice);
+        if (kind == 1) return _cancel(dice);
+        if (kind == 2) return _lease(dice);
+        if (kind == 3) return _commit(dice);
+        if (kind == 4) return _capture(dice);
+        if (kind == 5) return _commitAudit(dice);
+        if (kind == 6) return _open(dice);
+        if (kind == 7) return _revealAudit(dice);
+        if (kind == 8) return _expire(dice);
+        if (kind == 9) return _finalize(dice);
+        if (kind == 10) return _challenge(dice);
+        if (kind == 11) return _vote(dice);
+        if (kind == 12) return _resolve(dice);
+        if (kind == 13) return _bond(dice);
+        if (kind == 14) return _unbond(dice);
+        if (kind == 15) return _cancelUnbond(dice);
+        if (kind == 16) return _withdraw(dice);
+        if (kind == 17) return _settle(dice);
+        if (kind == 18) return _rewards.length != 0 && _claimLast();
+        if (kind == 19) return _parameter(dice);
+        if (kind == 20) return dice % 4 == 0 && _wait(dice % 3_000);
+        if (kind == 21) return _wait(dice % 50);
+        if (kind == 22) return _wait(dice % 12);
+        return _refresh(dice);
+    }
+
+    function _fund(uint256 dice) private returns (bool) {
+        JobTerms memory terms = net.terms(
+            uint32(1 + (dice % 3)),
+            uint32(1 + ((dice >> 8) % 2) + ((dice >> 9) % 2))
+        );
+        VM.prank(submitter);
+        jobIds.push(escrow.fund(terms));
+        return true;
+    }
+
+    function _cancel(uint256 dice) private returns (bool) {
+        if (jobIds.length == 0 || dice % 2 != 0) return false;
+        JobId jobId = jobIds[(dice >> 8) % jobIds.length];
+        VM.prank(submitter);
+        try escrow.cancel(jobId) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _lease(uint256 dice) private returns (bool) {
+        if (jobIds.length == 0) return false;
+        JobId jobId = jobIds[dice % jobIds.length];
+        VM.prank(_node(dice >> 8));
+        try ledger.takeLease(jobId) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _commit(uint256 dice) private returns (bool) {
+        if (jobIds.length == 0) return false;
+        JobId jobId = jobIds[dice % jobIds.length];
+        (address holder, ) = ledger.leaseOf(jobId);
+        if (holder == address(0)) return false;
+        uint32 round = ledger.openRound(jobId);
+        (Claim[] memory claims, uint256[] memory flavours) = _claims(jobId, round, dice >> 8);
+        UnitId[] memory made = new UnitId[](claims.length);
+        for (uint256 i = 0; i < claims.length; ++i) {
+            made[i] = ledger.slotUnit(jobId, round, claims[i].slot);
+        }
+        VM.prank(holder);
+        try ledger.commitRound(jobId, round, claims) {
+            for (uint256 i = 0; i < claims.length; ++i) {
+                unitIds.push(made[i]);
+                flavourOf[made[i]] = flavours[i];
+            }
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    /// @dev Claims for some slots in a row by random nodes, a quarter of them lies.
+    function _claims(
+        JobId jobId,
+        uint32 round,
+        uint256 dice
+    ) private view returns (Claim[] memory claims, uint256[] memory flavours) {
+        (uint32 slots, , ) = escrow.workTerms(jobId);
+        claims = new Claim[](1 + (dice % slots));
+        flavours = new uint256[](claims.length);
+        for (uint256 i = 0; i < claims.length; ++i) {
+            flavours[i] = (dice >> (16 + i)) % 4 == 0 ? LIE : TRUTH;
+            uint32 slot = uint32((i + (dice >> 8)) % slots);
+            claims[i] = net.claimOf(jobId, round, slot, _node(dice >> (24 + 4 * i)), flavours[i]);
+        }
+    }
+
+    function _capture(uint256 dice) private returns (bool) {
+        if (jobIds.length == 0) return false;
+        JobId jobId = jobIds[dice % jobIds.length];
+        uint32 round = ledger.openRound(jobId);
+        uint32 batches = ledger.batchCount(jobId, round);
+        if (batches == 0) return false;
+        net.nextBlock();
+        if ((dice >> 8) % 16 == 0) VM.roll(VM.getBlockNumber() + 300);
+        try ledger.captureDraw(jobId, round, batches - 1) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _commitAudit(uint256 dice) private returns (bool) {
+        (bool found, UnitId unitId) = _unitIn(UnitStatus.Drawn, dice);
+        if (!found) return false;
+        address auditor = ledger.unit(unitId).auditor;
+        uint256 flavour = (dice >> 16) % 4;
+        flavour =
+            flavour == 0
+                ? 2
+                : flavour == 1
+                    ? flavourOf[unitId]
+                    : TRUTH;
+        bytes32 committed = net.commitment(unitId, auditor, flavour);
+        VM.prank(auditor);
+        try ledger.commitAudits(ids(unitId), words(committed)) {
+            auditFlavourOf[unitId] = flavour;
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _open(uint256 dice) private returns (bool) {
+        (bool found, UnitId unitId) = _unitIn(
+            dice % 4 == 0 ? UnitStatus.Disputed : UnitStatus.AuditCommitted,
+            dice >> 2
+        );
+        if (!found) return false;
+        (, bytes32 traceRoot) = net.roots(unitId, flavourOf[unitId]);
+        bytes32 salt = net.salt(unitId, ledger.unit(unitId).worker);
+        try ledger.openUnits(ids(unitId), words(traceRoot), words(salt)) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _revealAudit(uint256 dice) private returns (bool) {
+        (bool found, UnitId unitId) = _unitIn(UnitStatus.AuditCommitted, dice);
+        if (!found) return false;
+        bytes32 root = net.unitRoot(unitId, auditFlavourOf[unitId]);
+        bytes32 salt = net.salt(unitId, ledger.unit(unitId).auditor);
+        try ledger.revealAudits(ids(unitId), words(root), words(salt)) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _expire(uint256 dice) private returns (bool) {
+        (bool found, UnitId unitId) = _unitIn(
+            dice % 2 == 0 ? UnitStatus.Drawn : UnitStatus.AuditCommitted,
+            dice >> 1
+        );
+        if (!found) return false;
+        try ledger.expire(unitId) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _finalize(uint256 dice) private returns (bool) {
+        if (jobIds.length == 0) return false;
+        JobId jobId = jobIds[dice % jobIds.length];
+        (address holder, ) = ledger.leaseOf(jobId);
+        uint32 round = ledger.openRound(jobId);
+        VM.prank(holder);
+        try ledger.finalizeRound(jobId, round, keccak256("c"), keccak256("b"), 1) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _challenge(uint256 dice) private returns (bool) {
+        (bool found, UnitId unitId) = _unitIn(
+            dice % 4 == 0 ? UnitStatus.Passed : UnitStatus.Verified,
+            dice >> 2
+        );
+        if (!found) return false;
+        VM.prank(_node(dice >> 16));
+        try ledger.challenge(unitId) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    /// @dev Draws, commits or reveals, as the phase asks; some jurors lie, some are silent.
+    function _vote(uint256 dice) private returns (bool) {
+        (bool found, UnitId unitId) = _unitIn(UnitStatus.Disputed, dice);
+        if (!found) return false;
+        Dispute memory record = committee.dispute(unitId);
+        if (record.phase == DisputePhase.Drawing) {
+            net.pass(1);
+            net.nextBlock();
+            committee.draw(unitId);
+            return true;
+        }
+        address juror = record.jurors[(dice >> 16) % record.jurors.length];
+        if (record.phase == DisputePhase.Voting) return _commitVote(unitId, juror, dice >> 24);
+        if (record.phase != DisputePhase.Revealing) return false;
+        bytes32 root = net.unitRoot(unitId, voteOf[unitId][juror]);
+        bytes32 salt = net.salt(unitId, juror);
+        VM.prank(juror);
+        try committee.revealVote(unitId, root, salt) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _commitVote(UnitId unitId, address juror, uint256 dice) private returns (bool) {
+        uint256 flavour =
+            dice % 5 == 0
+                ? 2
+                : dice % 5 == 1
+                    ? flavourOf[unitId]
+                    : TRUTH;
+        bytes32 committed = net.commitment(unitId, juror, flavour);
+        VM.prank(juror);
+        try committee.commitVote(unitId, committed) {
+            voteOf[unitId][juror] = flavour;
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _resolve(uint256 dice) private returns (bool) {
+        (bool found, UnitId unitId) = _unitIn(UnitStatus.Disputed, dice);
+        if (!found) return false;
+        try committee.resolve(unitId) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _bond(uint256 dice) private returns (bool) {
+        address account = _node(dice);
+        uint256 amount = 1 + ((dice >> 8) % 200 ether);
+        if (token.balanceOf(account) < amount) return false;
+        VM.prank(account);
+        vault.bond(amount, "");
+        return true;
+    }
+
+    function _unbond(uint256 dice) private returns (bool) {
+        VM.prank(_node(dice >> 8));
+        try vault.requestUnbond(1 + ((dice >> 16) % 500 ether)) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _cancelUnbond(uint256 dice) private returns (bool) {
+        VM.prank(_leaving(dice));
+        try vault.cancelUnbond() {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _withdraw(uint256 dice) private returns (bool) {
+        if (dice % 4 == 0) net.pass(3_000);
+        VM.prank(_leaving(dice));
+        try vault.withdraw() {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _settle(uint256 dice) private returns (bool) {
+        for (uint256 i = 0; i < jobIds.length; ++i) {
+            try escrow.settle(jobIds[addmod(dice, i, jobIds.length)]) {
+                return true;
+            } catch {}
+        }
+        return false;
+    }
+
+    function _parameter(uint256 dice) private returns (bool) {
+        Parameter parameter = Parameter(dice % 14);
+        uint256 value = net.defaults()[dice % 14];
+        value = (value * (50 + ((dice >> 8) % 100))) / 100;
+        try parameters.set(parameter, value) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _refresh(uint256 dice) private returns (bool) {
+        vault.refresh(_node(dice));
+        return true;
+    }
+
+    function _wait(uint256 seconds_) private returns (bool) {
+        net.pass(seconds_);
+        return true;
+    }
+}
