@@ -180,6 +180,13 @@ def test_combine_bounds_what_one_lying_slot_can_do(lie):
     assert 0 <= told["round.bias2"] <= 1
 
 
+def test_combine_limits_second_moments_but_not_their_correction_to_the_recipes_number():
+    """`bias2` is 1 - beta2**t, whatever the size of the gradients."""
+    out = load("combine", second_moment_max=0.01)(combine_inputs(round_state(), slot_results()))
+    assert max(float(out[f"round.v.{name}"].max()) for name in PARAMETERS) == pytest.approx(0.01)
+    assert out["round.bias2"] == pytest.approx(0.2)
+
+
 def test_evaluate_measures_the_rounds_parameters():
     """On all test rows, with the names of the measure."""
     rng = np.random.default_rng(3)
