@@ -21,6 +21,8 @@ weakness that we reproduced:
 13. 0.0.0.0 is advertised: `addresses.reachable` replaces it by the machine's own;
 14. 100 partial reads lose a connection: `_ExactReader` reads a Noise packet in one call.
 
+Long, because one module alone may know the library and most of its guards must.
+
 Beyond these: listeners share a port silently (SO_REUSEPORT), so it is probed before; identify is
 answered but never asked, because it runs in tasks whose failure would end the process; a host that
 vanished is noticed by TCP keep-alive.
