@@ -122,7 +122,10 @@ class Contributor:
     async def _work_on(self, job: JobView) -> None:
         """One request for work, and the unit that it gives."""
         pull = PullUnit(job_id=job.job_id.hex(), memory_bytes=self._memory_bytes)
-        answer = await self._ask(job, pull)
+        with trio.CancelScope() as self._resting:
+            answer = await self._ask(job, pull)
+        if self._draining:
+            return
         if isinstance(answer, UnitDeclined):
             self.counts.activity = f"waiting: {answer.reason}"
             pause_s = min(answer.retry_after_ms / 1000, RETRY_MAX_S)
@@ -167,14 +170,19 @@ class Contributor:
         )
 
     async def _commit(self, job: JobView, commit: CommitUnit) -> None:
-        """Offer the commit until there is a receipt or a refusal, or the round is over."""
+        """Offer the commit until there is a receipt or a refusal, or the round is over.
+
+        A draining node does not wait for a coordinator that is gone: the unit is computed again.
+        """
         pause_s = RETRY_FIRST_S
         while job.open_round == commit.unit.round and not job.settled:
             try:
                 answer = await self._ask(job, commit)
             except PeerUnreachable as error:
                 log.info("the commit of unit %s waits: %s", commit.unit, error)
-                await trio.sleep(pause_s)
+                if self._draining:
+                    break
+                await self._rest(pause_s)
                 pause_s = min(pause_s * 2, RETRY_MAX_S)
                 continue
             if isinstance(answer, Refused):
@@ -184,6 +192,7 @@ class Contributor:
             expect(answer, Receipt)
             self.counts.units += 1
             return
+        self.counts.lost += 1
 
     async def _rest(self, pause_s: float) -> None:
         """Wait for news, for so long or until drained."""
