@@ -44,6 +44,7 @@ from node.wallet import Signer, find_wallet, unlock
 
 ROOT = Path(__file__).parents[2]
 SMALL = Settings(rounds=3, slots=4, steps=5, trace_every=2)
+WIDE = Settings(rounds=2, slots=12, steps=3, trace_every=2)
 BOND_WEI = 150 * AIN
 PATIENCE_S = 240.0
 """How long a condition may take to come true on a busy machine. Nothing is measured by it."""
@@ -79,7 +80,17 @@ class Job:
 @pytest.fixture(scope="session")
 def small_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     """The job that most tests train, replayed once."""
-    file = write(tmp_path_factory.mktemp("job"), SMALL)
+    return _job(tmp_path_factory.mktemp("small"), SMALL)
+
+
+@pytest.fixture(scope="session")
+def wide_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A job with so many slots that whoever computes a round cannot but cheat somewhere."""
+    return _job(tmp_path_factory.mktemp("wide"), WIDE)
+
+
+def _job(folder: Path, settings: Settings) -> Job:
+    file = write(folder, settings)
     return Job(file, state_root(replay(assemble(file).job, open_backend()).state))
 
 
