@@ -172,6 +172,7 @@ def test_overdue_audit_is_expired_once_per_deadline() -> None:
     machine.feed(Tick(), 10_000)
     assert machine.commands == ()
     machine.drawn(0, due_ms=1_000)
+    assert ExpireUnit(UnitRef(0, 0, 0)) not in pending(machine.state)
     machine.feed(AuditAdvanced(machine.at(), machine.unit(0), machine.now_ms + 5_000))
     machine.feed(Tick(), 4_999)
     assert machine.commands == ()
@@ -253,6 +254,26 @@ def test_fault_after_the_combination_discards_it() -> None:
     machine.passed(0)
     assert machine.only(Combine).generation == 1
     assert machine.only(Combine).results[0].worker == wallet("b")
+
+
+def test_next_round_counts_batches_and_generations_anew() -> None:
+    """A re-issued unit of one round leaves no trace in the next."""
+    machine = Machine()
+    machine.committed("a", "b")
+    machine.passed(1)
+    machine.disputed(0)
+    machine.feed(UnitVoided(machine.at(), machine.unit(0)))
+    machine.stored("a")
+    machine.claim_on_chain()
+    machine.passed(0)
+    machine.combined()
+    machine.feed(ChallengeWindowOver(0))
+    finalize(machine)
+    machine.committed("a", "b")
+    assert machine.issued(CaptureDraw) == [CaptureDraw(1, 0)]
+    machine.passed(0)
+    machine.passed(1)
+    assert machine.only(Combine).generation == 0
 
 
 def test_combination_may_finish_during_a_dispute() -> None:
