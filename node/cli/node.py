@@ -133,7 +133,16 @@ def _alive(home: Home, pid: int) -> bool:
         return False
     except PermissionError:
         pass
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether the process has ended and only waits for its parent to notice."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] == "Z"
 
 
 def _fields(found: NodeStatus) -> dict[str, str | int | float | bool | None]:
