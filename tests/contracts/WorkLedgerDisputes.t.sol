@@ -230,6 +230,17 @@ contract WorkLedgerDisputesTest is Stage {
         );
     }
 
+    /// @notice A coordinator that works takes one node from the jury's pool, not two.
+    function test_challenge_coordinatorsOwnUnit_countsItOnce() public {
+        stage(4);
+        jobId = openJob(1, 1);
+        UnitId unitId = drawn(jobId, 0, 0, coordinator, TRUTH);
+        audit(unitId, TRUTH, TRUTH);
+        VM.prank(node(1));
+        ledger.challenge(unitId);
+        same(decide(unitId, TRUTH, TRUTH, TRUTH).length, 3, "all others sit");
+    }
+
     /// @notice In the last second of its window a unit can be challenged, and so its round not finalised.
     function test_challenge_lastSecond_isBeforeTheEndOfTheRound() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
