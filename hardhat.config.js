@@ -5,8 +5,8 @@ import { defineConfig } from "hardhat/config";
 
 const require = createRequire(import.meta.url);
 
-// The compiler comes from the package `solc`, so a build needs no download. Both profiles name it: Hardhat would
-// otherwise look for a native compiler for the second.
+// The compiler comes from the package `solc`, so a build needs no download. Both profiles name it:
+// Hardhat would otherwise look for a native compiler for the second.
 const compiler = {
   version: "0.8.37",
   path: require.resolve("solc/soljson.js"),
@@ -19,8 +19,8 @@ const compiler = {
   },
 };
 
-// Tests deploy the contracts from their artifacts, so they are tested as they are shipped, and the tests themselves
-// need no optimizer: that saves most of the time of a build.
+// Tests deploy the contracts from their artifacts, so they are tested as they are shipped, and the
+// tests themselves need no optimizer: that saves most of the time of a build.
 const plain = { ...compiler, settings: { evmVersion: "prague" } };
 const tests = globSync("tests/contracts/**/*.sol", { cwd: import.meta.dirname });
 const overrides = Object.fromEntries(tests.map((path) => [path, plain]));
@@ -45,7 +45,8 @@ export default defineConfig({
     },
   },
   networks: {
-    // `hardhat node`: a transaction is mined at once, and time goes on without any, as on a public chain.
+    // `hardhat node`: a transaction is mined at once, and time goes on without any, as on a public
+    // chain.
     node: {
       type: "edr-simulated",
       chainType: "l1",
