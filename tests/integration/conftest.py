@@ -39,6 +39,7 @@ from node.ids import JobId, unit_id
 from node.ledger import JobView, Ledger
 from node.network_file import NetworkFile, save_network
 from node.replay import replay
+from node.status import NodeStatus
 from node.swarm import Swarm
 from node.wallet import Signer, find_wallet, unlock
 
@@ -184,6 +185,12 @@ class Network:
     def home_of(self, wallet: str) -> Home:
         return next(home for home in self.homes if self.address(home) == wallet)
 
+    def status(self, home: Home) -> NodeStatus:
+        """What a daemon that runs says of itself."""
+        status = self.swarm.status(home)
+        assert status is not None
+        return status
+
     def document(self, home: Home, job_id: bytes) -> dict[str, Any] | None:
         """The progress of a job as its coordinator tells it, None from anybody else."""
         try:
@@ -191,13 +198,21 @@ class Network:
         except NodeNotRunning:
             return None
 
+    def compute_workers(self, home: Home) -> dict[int, str]:
+        """The processes that compute for a home."""
+        return processes_of(home.store)
+
     # --- Commands
 
     def ainur(self, home: Home, *arguments: object) -> Outcome:
         """Run a command line through its entry point, as the owner of a home."""
+        return self.run(*arguments, "--home", home.path)
+
+    def run(self, *arguments: object) -> Outcome:
+        """Run a command line that needs no home."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = run([*map(str, arguments), "--home", str(home.path)])
+            code = run([*map(str, arguments)])
         return Outcome(code, out.getvalue(), err.getvalue())
 
     def submit(self, file: Path) -> bytes:
@@ -283,20 +298,20 @@ class Network:
 
 
 @pytest.fixture
-def network(tmp_path: Path, devnet: Devnet) -> Iterator[Callable[..., Network]]:
-    """Make a network of so many nodes, started unless `start=False`."""
+def network(tmp_path: Path, devnet: Devnet) -> Iterator[Callable[[int], Network]]:
+    """Make a network of so many nodes that know each other; more can be added."""
     with contextlib.ExitStack() as stack:
 
-        def make(count: int, *, start: bool = True) -> Network:
-            made = _make(devnet, tmp_path, count, stack)
-            if start:
-                made.start()
+        def make(count: int) -> Network:
+            made = _make(devnet, tmp_path, stack)
+            if count:
+                made.start(*made.add(count))
             return made
 
         yield make
 
 
-def _make(devnet: Devnet, folder: Path, count: int, stack: contextlib.ExitStack) -> Network:
+def _make(devnet: Devnet, folder: Path, stack: contextlib.ExitStack) -> Network:
     submitter = devnet.home(folder / "submitter")
     chain = stack.enter_context(devnet.chain())
     # What was pushed last is done first: stop, look for leftovers, leave the chain.
@@ -307,7 +322,6 @@ def _make(devnet: Devnet, folder: Path, count: int, stack: contextlib.ExitStack)
     stack.callback(_leave_chain, made)
     stack.callback(_check_no_process, folder)
     stack.enter_context(swarm)
-    made.add(count)
     return made
 
 
