@@ -27,10 +27,12 @@ bench: setup
 	$(BIN)/python -m benchmarks.engine
 
 artifacts: setup
+	$(BIN)/npx hardhat build --no-tests
 	$(BIN)/python scripts/export_artifacts.py
 
 format: setup
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+	$(BIN)/npx prettier --log-level warn --write contracts "tests/contracts/**/*.sol" hardhat.config.js
 
 lock: .tools/stamp
 	$(UV) pip compile pyproject.toml --group dev --extra pocl --universal --generate-hashes \

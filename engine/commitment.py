@@ -1,8 +1,9 @@
 """Digests of tensors, states and blobs: sha256 Merkle trees.
 
 One tree shape everywhere (RFC 6962, section 2.1: n leaves split at the largest power of two below
-n), with domain-separated leaves and nodes and the leaf count bound into the root, so that no prefix,
-suffix or inner node of one tree can pass for another. docs/spec/protocol.md, section 2, is normative.
+n), with domain-separated leaves and nodes and the leaf count bound into the root, so that no
+prefix, suffix or inner node of one tree can pass for another. docs/spec/protocol.md, section 2,
+is normative.
 """
 
 import hashlib

@@ -28,7 +28,7 @@ class LedgerReader:
 
 
 def find_job(ledger: Ledger, text: str) -> JobView:
-    """The job whose id is, or begins with, these hexadecimal digits; BadInput if there is not one."""
+    """The job whose id begins with these hexadecimal digits; BadInput unless there is one."""
     wanted = text.lower().removeprefix("0x")
     if not PREFIX_DIGITS_MIN <= len(wanted) <= JOB_ID_DIGITS or set(wanted) - set(
         "0123456789abcdef"
