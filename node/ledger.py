@@ -2,7 +2,7 @@
 
 Every daemon keeps one `Ledger`, rebuilt from the deployment block at each start, so nothing here
 needs to be stored. It is a pure function of the events; the loop that feeds it lives in
-`node/chain_watch.py`. Units of a finished job are forgotten. A view is a convenience for deciding
+`node/chain_watch.py`. Units of finished rounds are forgotten. A view is a convenience for deciding
 what to do next: the contracts check everything again.
 """
 
@@ -13,7 +13,7 @@ from enum import StrEnum
 from node.chain import events as on_chain
 from node.chain.events import Event
 from node.ids import unit_id
-from scheduler.blob_ref import BlobRef
+from scheduler.blob_ref import BLOB_BYTES_MAX, BlobRef
 from scheduler.terms import Position, UnitRef
 
 
@@ -241,7 +241,8 @@ class Ledger:
                 job.settled = True
                 if job.state is JobState.FUNDED:
                     job.state = JobState.EXPIRED
-                self._forget_units(job)
+                # Units of a round that was left open may still be drawn, opened and judged.
+                self._forget_units(job, before=job.open_round)
             case on_chain.JobRefunded():
                 job.refunded_wei += event.amount
             case on_chain.RoundPaid():
@@ -286,7 +287,7 @@ class Ledger:
             self.tally(unit.worker).units += 1
             if unit.audit_revealed:
                 self.tally(unit.auditor).audits += 1
-        blob = BlobRef(root=event.checkpoint_blob_root.hex(), size=event.checkpoint_size)
+        blob = _blob_ref(event.checkpoint_blob_root, event.checkpoint_size)
         job.finalized[event.round] = Finalized(event.checkpoint, blob, event.total_wei)
         # The round just finalised stays: peers check its checkpoint against its results.
         self._forget_units(job, before=event.round)
@@ -340,8 +341,8 @@ class Ledger:
             case on_chain.VoteRevealed():
                 unit.votes_revealed.add(event.juror)
 
-    def _forget_units(self, job: JobView, before: int | None = None) -> None:
-        for key in [k for k in job.units if before is None or k.round < before]:
+    def _forget_units(self, job: JobView, before: int) -> None:
+        for key in [k for k in job.units if k.round < before]:
             self.units.pop(job.units.pop(key).unit_id, None)
 
 
@@ -351,7 +352,7 @@ def _funded(event: on_chain.JobFunded) -> JobView:
         job_id=event.job_id,
         submitter=event.submitter,
         manifest_digest=terms.manifest_digest,
-        manifest=BlobRef(root=terms.manifest_root.hex(), size=terms.manifest_size),
+        manifest=_blob_ref(terms.manifest_root, terms.manifest_size),
         rounds=terms.rounds,
         slots=terms.slots,
         unit_wei=terms.unit_wei,
@@ -360,3 +361,10 @@ def _funded(event: on_chain.JobFunded) -> JobView:
         deposited_wei=event.deposited,
         funded_at=Position(event.place.block, event.place.index),
     )
+
+
+def _blob_ref(root: bytes, size: int) -> BlobRef:
+    """The address that an event names. Anyone may write any size there: one over the bound becomes
+    the bound, which no manifest and no checkpoint has, so that nobody finds such a blob.
+    """
+    return BlobRef(root=root.hex(), size=min(size, BLOB_BYTES_MAX))

@@ -1,5 +1,6 @@
 """The fold of the chain's events: jobs, units, accounts."""
 
+from dataclasses import replace
 from typing import TypeVar
 
 from node.chain import events as e
@@ -7,6 +8,7 @@ from node.chain.events import Place
 from node.chain.types import Claim, JobTerms, PassReason
 from node.ids import JobId, unit_id
 from node.ledger import JobState, Ledger, UnitState
+from scheduler.blob_ref import BLOB_BYTES_MAX
 from scheduler.terms import UnitRef
 
 T = TypeVar("T")
@@ -181,3 +183,23 @@ def test_the_log_has_every_event_of_the_job_and_no_other() -> None:
     chain.happen(e.JobFunded, OTHER, SUBMITTER, TERMS, 5, 66)
     assert len(chain.ledger.jobs[JOB].log) == before + 1
     assert len(chain.ledger.jobs[OTHER].log) == 1
+
+
+def test_sizes_beyond_any_blob_stop_nobody() -> None:
+    """The contracts take any uint64 as a size; whoever writes one must not end the daemons."""
+    chain = Chain()
+    huge = replace(TERMS, manifest_size=2**64 - 1)
+    chain.happen(e.JobFunded, JOB, SUBMITTER, huge, 5, 66)
+    chain.happen(e.RoundFinalized, JOB, 0, b"s" * 32, b"b" * 32, 2**64 - 1, b"w" * 32, 20)
+    job = chain.ledger.jobs[JOB]
+    assert job.manifest.size == job.finalized[0].blob.size == BLOB_BYTES_MAX
+
+
+def test_units_of_an_open_round_outlive_the_jobs_books() -> None:
+    """A worker can still be asked to open a unit of a settled job: it must know of it."""
+    chain = committed()
+    chain.happen(e.JobCancelled, JOB)
+    chain.happen(e.JobSettled, JOB)
+    chain.happen(e.UnitDrawn, name(0), AUDITOR, JOB, 0, 0, 0, WORKER, 100)
+    chain.happen(e.AuditCommitted, name(0), AUDITOR, 120)
+    assert chain.ledger.units[name(0)].state is UnitState.AUDIT_COMMITTED
