@@ -12,9 +12,9 @@ from typing import TypeVar
 import trio
 
 from node import messages
-from node.errors import NodeError, PeerFault, PeerUnreachable
+from node.channel import Channel
+from node.errors import ChannelClosed, NodeError, PeerFault, PeerUnreachable
 from node.messages import Message, Refused
-from node.transport import Channel, ChannelClosed
 
 log = logging.getLogger(__name__)
 
