@@ -17,6 +17,8 @@ _DOMAIN_TYPE = keccak(
 )
 _CLAIM_TYPE = keccak(text="Claim(bytes32 unitId,bytes32 resultRoot,bytes32 commitment)")
 _NAME, _VERSION = keccak(text="Ainur WorkLedger"), keccak(text="0")
+_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+"""Half of the order of secp256k1: of s and its negative only the lower one counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +43,13 @@ class ClaimDomain:
     def signer_of(
         self, unit: UnitId, result_root: bytes, commitment: bytes, signature: bytes
     ) -> str | None:
-        """Who signed the claim, or None if this is no signature."""
+        """Who signed the claim, or None if this is no signature that the contract takes.
+
+        The contract refuses the other forms of the same signature (a high s, a v of 0 or 1), and
+        with them every claim of the transaction.
+        """
+        if len(signature) != 65 or signature[64] not in (27, 28):
+            return None
+        if int.from_bytes(signature[32:64], "big") > _HALF_ORDER:
+            return None
         return recover_digest(self.digest(unit, result_root, commitment), signature)

@@ -207,6 +207,9 @@ class Coordination:
         result_root = bytes.fromhex(message.result_root)
         commitment = bytes.fromhex(message.commitment)
         signature = bytes.fromhex(message.signature)
+        if not any(commitment) or not any(result_root):
+            # The contract would refuse the whole round for it.
+            raise PeerFault(f"the claim to unit {unit} has a hash of zeros")
         name = unit_id(JobId(self.job.job_id), unit.round, unit.slot, unit.attempt)
         if self._domain.signer_of(name, result_root, commitment, signature) != wallet:
             raise PeerFault(f"the claim to unit {unit} is not signed by {wallet}")

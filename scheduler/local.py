@@ -162,6 +162,9 @@ def _commit_refused(state: State, event: CommitRefused, now_ms: int) -> State:
         stored = replace(slot, status=move(slot, event), due_ms=now_ms)
         blamed = slot.index in event.slots
         state = with_slot(state, emptied(slot) if blamed else stored)
+        if blamed and slot.filling is not None:
+            # Or it could give such a claim again and again, and the round would never be taken.
+            state = failed(state, slot.filling.wallet, now_ms, grave=True)
     return _paused(state, now_ms)
 
 

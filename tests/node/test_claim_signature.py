@@ -3,7 +3,7 @@
 from node.claim_signature import ClaimDomain
 from node.devnet import CHAIN_ID, Devnet
 from node.ids import UnitId
-from node.wallet import Signer
+from node.wallet import Signer, recover_digest
 
 UNIT, RESULT, COMMITMENT = UnitId(b"u" * 32), b"r" * 32, b"c" * 32
 
@@ -37,3 +37,20 @@ def test_what_is_no_signature_has_no_signer() -> None:
     domain = ClaimDomain(1, "0x" + "11" * 20)
     for junk in (b"", b"\x00" * 65, b"\xff" * 65, b"x" * 64, b"x" * 66):
         assert domain.signer_of(UNIT, RESULT, COMMITMENT, junk) is None
+
+
+def test_only_the_form_that_the_contract_takes_counts() -> None:
+    """A high s and other values of v have the same signer, and the contract refuses them."""
+    signer = Signer.random()
+    domain = ClaimDomain(1, "0x" + "11" * 20)
+    good = domain.sign(signer, UNIT, RESULT, COMMITMENT)
+    order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+    high_s = (order - int.from_bytes(good[32:64], "big")).to_bytes(32, "big")
+    forms = (
+        good[:32] + high_s + bytes([55 - good[64]]),
+        good[:64] + bytes([good[64] - 27]),
+        good[:64] + bytes([good[64] + 10]),
+    )
+    for form in forms:
+        assert recover_digest(domain.digest(UNIT, RESULT, COMMITMENT), form) == signer.address
+        assert domain.signer_of(UNIT, RESULT, COMMITMENT, form) is None

@@ -141,6 +141,22 @@ def test_a_claim_signed_by_another_is_a_fault(journal: Journal) -> None:
     assert of.state.slots[assigned.unit.slot].filling is None
 
 
+def test_a_commitment_of_zeros_is_a_fault(journal: Journal) -> None:
+    """The contract would refuse the whole round for it, again and again."""
+    coordinating = coordination(journal)
+    assigned = pull(coordinating)
+    assert isinstance(assigned, UnitAssigned)
+    unit, zeros = assigned.unit, bytes(32)
+    signature = DOMAIN.sign(
+        WORKER, unit_id(JOB, unit.round, unit.slot, unit.attempt), b"r" * 32, zeros
+    )
+    claim = commit(assigned).model_copy(
+        update={"commitment": zeros.hex(), "signature": signature.hex()}
+    )
+    with pytest.raises(PeerFault, match="zeros"):
+        coordinating.answer("worker", claim)
+
+
 def test_a_stranger_gets_nothing(journal: Journal) -> None:
     """A peer whose wallet is unknown is told to say hello."""
     of = coordination(journal)
