@@ -27,7 +27,7 @@ from typing import BinaryIO
 
 from engine.commitment import BLOB_CHUNK_BYTES, blob_chunk_hashes, leaf_hash, tree_root
 from node.errors import NodeError, PeerFault
-from node.files import write_atomic
+from node.files import sync_folder, write_atomic
 from scheduler.blob_ref import BlobRef
 
 FOLDERS = ("blobs", "leaves", "partial", "tmp")
@@ -91,20 +91,6 @@ class BlobStore:
             with self._temporary(ref.size) as file:
                 file.write(view)
                 self._publish(ref, leaves, file, Path(file.name))
-        return ref
-
-    def put_file(self, source: Path | str) -> BlobRef:
-        """Keep a copy of a file; durable on return. StoreFull if it does not fit."""
-        with open(source, "rb") as original:
-            size = os.fstat(original.fileno()).st_size
-            leaves: list[bytes] = []
-            with self._temporary(size) as file:
-                while (chunk := original.read(BLOB_CHUNK_BYTES)) or not leaves:
-                    leaves.append(leaf_hash(chunk))
-                    file.write(chunk)
-                ref = BlobRef(root=tree_root(leaves).hex(), size=file.tell())
-                if not self.has(ref):
-                    self._publish(ref, leaves, file, Path(file.name))
         return ref
 
     def has(self, ref: BlobRef) -> bool:
@@ -271,8 +257,8 @@ class BlobStore:
         target = self._blob(ref)
         target.parent.mkdir(mode=0o700, exist_ok=True)
         os.replace(path, target)
-        _sync_folder(target.parent)
-        _sync_folder(target.parent.parent)
+        sync_folder(target.parent)
+        sync_folder(target.parent.parent)
         self._write_leaves(ref, leaves)
 
     def _write_leaves(self, ref: BlobRef, leaves: list[bytes]) -> None:
@@ -419,11 +405,3 @@ def _is_locked(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,7 +13,6 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 import trio
@@ -111,12 +110,7 @@ class Compute:
             await self._ensure_worker()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._kill()
 
     async def load(self, manifest: BlobRef, *, timeout_s: float | None = None) -> Loaded:

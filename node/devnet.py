@@ -14,7 +14,6 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from node.chain.client import Block, Chain
@@ -135,12 +134,7 @@ class Devnet:
     def __enter__(self) -> "Devnet":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _deploy(self, preset: Preset) -> NetworkFile:

@@ -24,7 +24,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PUBLIC) -> None:
     except BaseException:
         _forget(temporary)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_new(path: Path, data: bytes, *, mode: int = PUBLIC) -> None:
@@ -35,7 +35,7 @@ def write_new(path: Path, data: bytes, *, mode: int = PUBLIC) -> None:
         os.link(temporary, path)
     finally:
         _forget(temporary)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def read_text(path: Path, what: str, *, remedy: str = "") -> str:
@@ -76,8 +76,10 @@ def _forget(path: Path) -> None:
         path.unlink()
 
 
-def _sync_folder(folder: Path) -> None:
-    # Without this a power cut may undo the rename, though never mix old and new bytes.
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed in a folder durable: else a power cut may undo it, though never mix
+    old and new bytes.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

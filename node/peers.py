@@ -28,7 +28,6 @@ from node.identity import peer_id_decode, peer_id_from_key
 PEERS_MAX = 1024
 BANS_MAX = 4096
 ADDRESSES_MAX = 8
-HELLO_BYTES_MAX = 8 * 1024
 STALE_MET_S = 14 * 86400.0
 STALE_HEARSAY_S = 86400.0
 BAN_POINTS = 100.0

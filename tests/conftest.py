@@ -135,7 +135,7 @@ def finish_round(devnet: Devnet) -> Callable[..., None]:
             root, secret = secrets.token_bytes(32), secrets.token_bytes(32)
             signature = domain.sign(worker.signer, unit, root, secret)
             claims.append(Claim(slot, 0, worker.address, root, secret, signature))
-        chain.send_unless(chain.ledger.take_lease(job_id))
+        chain.send(chain.ledger.take_lease(job_id))
         chain.send(chain.ledger.commit_round(job_id, round, claims))
         devnet.travel(1)
         chain.send(chain.ledger.capture_draw(job_id, round, 0))

@@ -9,7 +9,6 @@ From trio use AsyncChain, which runs these calls in threads.
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 from eth_abi.exceptions import DecodingError
@@ -19,7 +18,7 @@ from node.chain import contracts
 from node.chain.abi import interface
 from node.chain.events import EVENTS, Event, Place, build_event
 from node.chain.handle import Handle, Transaction, refusal
-from node.chain.rpc import Reverted, Rpc, RpcError
+from node.chain.rpc import Rpc, RpcError
 from node.chain.sender import Receipt, Sender
 from node.errors import BadInput, ChainUnreachable, NodeError
 from node.network_file import NetworkFile
@@ -126,18 +125,6 @@ class Chain:
             time.sleep(self.poll_s)
         return receipt
 
-    def send_unless(self, transaction: Transaction, *done: str) -> Receipt | None:
-        """Like send, but None if the contract refuses with one of the errors named in `done`.
-
-        For calls that anyone may make: someone else was faster, and that is fine.
-        """
-        try:
-            return self.send(transaction)
-        except Reverted as error:
-            if error.name in done:
-                return None
-            raise
-
     def submit(self, transaction: Transaction) -> bytes:
         """Sign and submit without waiting; returns the transaction's hash."""
         return self._require_sender().submit(transaction)
@@ -180,12 +167,7 @@ class Chain:
     def __enter__(self) -> "Chain":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _require_sender(self) -> Sender:

@@ -6,8 +6,6 @@ by `Chain.send` or `AsyncChain.send`; preparing it touches no network.
 
 from collections.abc import Sequence
 
-from eth_utils.crypto import keccak
-
 from node.chain.handle import Handle, Transaction
 from node.chain.types import (
     Batch,
@@ -119,9 +117,6 @@ class Vault(Contract):
     def bond(self, amount: int, peer_id: bytes) -> Transaction:
         return self._handle.write("bond", amount, peer_id)
 
-    def set_peer_id(self, peer_id: bytes) -> Transaction:
-        return self._handle.write("setPeerId", peer_id)
-
     def request_unbond(self, amount: int) -> Transaction:
         return self._handle.write("requestUnbond", amount)
 
@@ -188,9 +183,6 @@ class Ledger(Contract):
 
     def batch(self, job_id: JobId, round: int, index: int) -> Batch:
         return from_abi(Batch, self._handle.value("batch", job_id, round, index))
-
-    def attempt_of(self, job_id: JobId, round: int, slot: int) -> int:
-        return int(self._handle.value("attemptOf", job_id, round, slot))
 
     def slot_unit(self, job_id: JobId, round: int, slot: int) -> UnitId:
         return UnitId(self._handle.value("slotUnit", job_id, round, slot))
@@ -309,11 +301,6 @@ class Governor(Contract):
 
     def voting_period_s(self) -> int:
         return int(self._handle.value("votingPeriod"))
-
-    def hash_proposal(self, calls: Sequence[Transaction], description: str) -> int:
-        """The id that a proposal of these calls with this description has."""
-        digest = keccak(text=description)
-        return int(self._handle.value("hashProposal", *_proposal(calls), digest))
 
     def propose(self, calls: Sequence[Transaction], description: str) -> Transaction:
         return self._handle.write("propose", *_proposal(calls), description)

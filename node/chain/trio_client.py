@@ -9,7 +9,6 @@ import trio
 from node.chain.client import RECEIPT_TIMEOUT_S, Block, Chain, not_mined
 from node.chain.events import Event
 from node.chain.handle import Transaction
-from node.chain.rpc import Reverted
 from node.chain.sender import Receipt
 
 THREADS = 4
@@ -65,12 +64,3 @@ class AsyncChain:
                     return receipt
                 await trio.sleep(self.sync.poll_s)
         raise not_mined(transaction, digest, timeout_s)
-
-    async def send_unless(self, transaction: Transaction, *done: str) -> Receipt | None:
-        """Like send, but None if the contract refuses with one of the errors named in `done`."""
-        try:
-            return await self.send(transaction)
-        except Reverted as error:
-            if error.name in done:
-                return None
-            raise

@@ -54,16 +54,6 @@ def test_put_then_read(store: BlobStore, size: int) -> None:
     assert [(i, store.chunk(ref, i)) for i in range(ref.chunk_count)] == list(chunks(data))
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_put_file_is_put(store: BlobStore, tmp_path: Path, size: int) -> None:
-    """A file is kept under the address of its bytes."""
-    source = tmp_path / "source"
-    source.write_bytes(os.urandom(size))
-    ref = store.put_file(source)
-    assert ref == BlobRef.of(source.read_bytes())
-    assert store.read(ref) == source.read_bytes()
-
-
 def test_missing_blob_is_an_error(store: BlobStore) -> None:
     """Every way of asking says so; nothing is created."""
     ref = BlobRef.of(b"absent")
