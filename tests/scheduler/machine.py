@@ -15,6 +15,7 @@ from scheduler.events import (
     PeerAppeared,
     ResultStored,
     RoundCommittedOnChain,
+    RoundFinalizedOnChain,
     UnitCommitted,
     UnitDisputed,
     UnitDrawn,
@@ -196,6 +197,9 @@ class Machine:
 
     def combined(self, checkpoint: bytes = b"c" * 32) -> None:
         self.feed(CombineFinished(self.state.round, self.state.generation, checkpoint, BLOB))
+
+    def finalized(self, checkpoint: bytes = b"c" * 32) -> None:
+        self.feed(RoundFinalizedOnChain(self.at(), self.state.round, checkpoint))
 
     def bring(self, status: SlotStatus) -> None:
         """Bring slot 0 of a two-slot machine to this status."""

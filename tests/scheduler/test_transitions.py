@@ -70,6 +70,29 @@ LEGAL = [(status, kind) for status, kind in PAIRS if status in SLOT_MOVES[kind]]
 ILLEGAL = [(status, kind) for status, kind in PAIRS if status not in SLOT_MOVES[kind]]
 
 
+N, R, S, U, C, D, X, P, V = SlotStatus
+FROM_THE_CONTRACT: dict[type, dict[SlotStatus, SlotStatus]] = {
+    UnitCommitted: {N: R},
+    ResultStored: {R: S, C: C, D: D, X: X, P: P, V: V},
+    ResultRefused: {R: N, C: C, D: D, X: X, P: P, V: V},
+    CommitRefused: {U: S},
+    RoundCommittedOnChain: {N: C, R: C, S: C, U: C},
+    UnitDrawn: {C: D, D: D},
+    AuditAdvanced: {D: D, X: X},
+    UnitPassed: {C: P, D: P},
+    UnitVerified: {D: V, X: V},
+    UnitDisputed: {D: X, P: X, V: X},
+    UnitFaulted: {D: N, X: N},
+    UnitVoided: {X: N},
+}
+"""Written down a second time, from contracts/ledger, so that the table cannot vouch for itself."""
+
+
+def test_table_is_that_of_the_contract() -> None:
+    """No move more and none less."""
+    assert {kind: dict(moves) for kind, moves in SLOT_MOVES.items()} == FROM_THE_CONTRACT
+
+
 def machine_with(status: SlotStatus, kind: type) -> Machine:
     """Slot 0 at this status by peer a; slot 1 not ready for the chain until slot 0 is."""
     machine = Machine(slots=2)

@@ -44,16 +44,13 @@ from scheduler.events import (
     ResultFault,
     ResultRefused,
     ResultStored,
-    RoundCommittedOnChain,
     Tick,
-    UnitFaulted,
-    UnitVoided,
 )
-from scheduler.progress import progress
-from scheduler.state import DONE, ON_CHAIN, Slot, SlotStatus, State, invariants
+from scheduler.state import State
 from scheduler.terms import UnitRef, Wallet
 from tests.simulation import truth
 from tests.simulation.ledger import Revert
+from tests.simulation.promises import check_adopted, check_combine
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -162,7 +159,7 @@ class Host:
             return
         old, self.state = self.state, new
         if new is not old:
-            self._check(old, new, event)
+            check_adopted(self, old, new, event)
         self._carry_out(commands)
 
     def _append(self, record: bytes) -> bool:
@@ -179,35 +176,6 @@ class Host:
         else:
             self.journal.append(record)
         return self.alive
-
-    def _check(self, old: State, new: State, event: Event) -> None:
-        assert invariants(new) == []
-        progress(new, self.loop.now_ms)
-        for unit, claim in sorted(self.receipts.items()):
-            if unit.round != new.round or new.outcome is not None:
-                continue
-            before, after = old.slots[unit.slot], new.slots[unit.slot]
-            if claim == promise(before) and claim != promise(after):
-                reason = self._excuse(before, new, event)
-                assert reason, f"the receipted commit of {claim[0]} to {unit} was lost by {event}"
-                del self.receipts[unit]
-
-    def _excuse(self, before: Slot, new: State, event: Event) -> str:
-        """Why a receipted claim may leave its slot; empty if nothing explains it."""
-        assert before.filling is not None
-        worker = next(row for row in new.workers if row.wallet == before.filling.wallet)
-        if isinstance(event, UnitFaulted | UnitVoided):
-            return "a verdict"
-        if isinstance(event, RoundCommittedOnChain):
-            return "another claim is on the chain"
-        if before.status in ON_CHAIN:
-            return ""
-        if not worker.active or (isinstance(event, CommitRefused) and event.slots):
-            return "the chain refuses the claim"
-        if before.status is SlotStatus.RECEIPTED and isinstance(event, ResultRefused):
-            return "the result is missing or malformed"
-        overdue = before.status is SlotStatus.RECEIPTED and new.clock_ms >= before.due_ms
-        return "the result did not come" if overdue else ""
 
     # --- Commands ---
 
@@ -236,7 +204,7 @@ class Host:
             case ResolveDispute():
                 self._poke(lambda: self.ledger.resolve(command.unit))
             case Combine():
-                self._check_combine(command)
+                check_combine(self, command)
                 self._later(lambda: self._combine(command))
             case AwaitChallengeWindow():
                 wait_ms = command.until_ms - self.loop.now_ms
@@ -312,15 +280,6 @@ class Host:
         lost = revert.reason == "not lease holder" and not self.ledger.take_lease(self.wallet)
         self.feed(LeaseLost() if lost else event)
 
-    def _check_combine(self, command: Combine) -> None:
-        """Every slot once, in order, and no unit that is not settled as far as the node knows."""
-        assert self.state is not None
-        assert [result.slot for result in command.results] == list(range(self.ledger.slots))
-        for slot in self.state.slots:
-            ref = UnitRef(command.round, slot.index, slot.attempt)
-            assert self.ledger.status_at(ref, self.state.chain_at) in ("passed", "verified")
-            assert slot.status in DONE
-
     def _combine(self, command: Combine) -> None:
         if self.world.lost():
             self.feed(CombineFailed(command.round, command.generation, "the process died"))
@@ -332,12 +291,6 @@ class Host:
             command.round, command.generation, checkpoint, truth.ref_of(checkpoint), metrics
         )
         self.feed(event)
-
-
-def promise(slot: Slot) -> tuple[Wallet, bytes] | None:
-    """Whose claim fills the slot."""
-    filling = slot.filling
-    return (filling.wallet, filling.commitment) if filling is not None else None
 
 
 def ended_well(outcome: Outcome) -> bool:

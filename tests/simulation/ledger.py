@@ -227,6 +227,8 @@ class Ledger:
     def _verify(self, unit: Unit, until_ms: int) -> None:
         unit.deadline_ms = until_ms
         self._emit(unit, "verified", lambda at: UnitVerified(at, unit.ref, until_ms))
+        if until_ms and self.loop.random.random() < self._odds().frivolous:
+            self._challenge_within_window(unit)
 
     def _pass(self, unit: Unit) -> None:
         unit.deadline_ms = self.loop.now_ms + CHALLENGE_MS
@@ -234,11 +236,15 @@ class Ledger:
         frivolous = self.loop.random.random() < self._odds().frivolous
         watched = not self.honest(unit) and self.loop.random.random() < self._odds().watched
         if watched or frivolous:
-            delay_ms = self.loop.random.randrange(CHALLENGE_MS)
-            self.loop.after(delay_ms, lambda: self._challenge(unit))
+            self._challenge_within_window(unit)
+
+    def _challenge_within_window(self, unit: Unit) -> None:
+        delay_ms = self.loop.random.randrange(CHALLENGE_MS)
+        self.loop.after(delay_ms, lambda: self._challenge(unit))
 
     def _challenge(self, unit: Unit) -> None:
-        if unit.status == "passed" and self.loop.now_ms <= unit.deadline_ms:
+        in_time = self.loop.now_ms <= unit.deadline_ms
+        if unit.status in ("passed", "verified") and in_time:
             self._dispute(unit)
 
     def _dispute(self, unit: Unit) -> None:
