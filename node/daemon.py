@@ -210,8 +210,7 @@ class Daemon:
         nursery.start_soon(self._jobs.run, self._transport.connected)
         if "coordinate" in self._config.roles:
             nursery.start_soon(self._leases.run)
-        if "audit" in self._config.roles:
-            nursery.start_soon(self._duties.run)
+        nursery.start_soon(self._duties.run, "audit" in self._config.roles)
         if "work" in self._config.roles:
             nursery.start_soon(self._contributor.run)
         serving = trio.Event()

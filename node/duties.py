@@ -3,7 +3,8 @@
 Each duty is found by looking at the ledger, not by remembering events, so a node that was away
 takes up where it stands. Every step is idempotent: the contract refuses a second one, and what
 was sent is not sent again while the ledger has yet to show it. One task recomputes, another sends
-what needs no computing, so that a long audit never delays an opening that has a deadline.
+what needs no computing, so that a long audit never delays an opening that has a deadline. Units
+belong to jobs of strangers: what one of them makes impossible must not hold up another.
 """
 
 import logging
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 RETRY_S = 2.0
+AGAIN_S = 10.0
+"""When a recomputation that failed, or whose commitment was sent, is looked at again."""
+
 UNITS_PER_CALL = 32
 
 
@@ -70,16 +74,22 @@ class Duties:
         self._wallet, self._watch, self._chain = wallet, watch, chain
         self._jobs, self.recompute, self._commitments = jobs, recompute, commitments
         self._sent = _Sent()
+        self._recomputes = False
 
     @property
     def busy(self) -> bool:
         """Whether a recomputation is owed now; our own work waits for it."""
-        return bool(self._owed_audits() or self._owed_votes())
+        return self._recomputes and bool(self._owed_audits() or self._owed_votes())
 
-    async def run(self) -> None:
-        """Do what is owed, for ever."""
+    async def run(self, recomputes: bool = True) -> None:
+        """Do what is owed, for ever; without `recomputes` only what our own units owe.
+
+        A node that does not audit still has to open its units, or it is slashed.
+        """
+        self._recomputes = recomputes
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._loop, self._compute_step)
+            if recomputes:
+                nursery.start_soon(self._loop, self._compute_step)
             nursery.start_soon(self._loop, self._send_step)
 
     async def _loop(self, step: Callable[[], Awaitable[None]]) -> None:
@@ -102,15 +112,37 @@ class Duties:
             await self._vote(votes[0])
 
     def _owed_audits(self) -> list[UnitView]:
-        owed = self._mine(lambda u: u.state is UnitState.DRAWN and u.auditor == self._wallet)
-        return self._sent.fresh("audit", self._held(owed))[:UNITS_PER_CALL]
+        """Those of one job, the most urgent first: no other job delays their commitment."""
+        now_s = self._watch.chain_time_s()
+        owed = self._mine(
+            lambda u: (
+                u.state is UnitState.DRAWN and u.auditor == self._wallet and now_s <= u.deadline_s
+            )
+        )
+        fresh = sorted(self._sent.fresh("audit", self._held(owed)), key=lambda u: u.deadline_s)
+        return [unit for unit in fresh if unit.job_id == fresh[0].job_id][:UNITS_PER_CALL]
 
     async def _audit(self, units: list[UnitView]) -> None:
         """Recompute blind, then commit to all roots in one transaction."""
-        commitments = [await self._commit("auditor", unit) for unit in units]
-        self._sent.mark("audit", units, RETRY_S * 5)
-        await self._send(self._chain.sync.ledger.commit_audits(_ids(units), commitments))
-        self.counts.audits += len(units)
+        made: dict[bytes, bytes] = {}
+        failure: NodeError | None = None
+        for unit in units:
+            try:
+                made[unit.unit_id] = await self._commit("auditor", unit, unit.deadline_s)
+            except NodeError as error:
+                failure = error
+        done = [unit for unit in units if unit.unit_id in made]
+        self._sent.mark("audit", units, AGAIN_S)
+        if done:
+            await self._send_units(
+                lambda part: self._chain.sync.ledger.commit_audits(
+                    _ids(part), [made[unit.unit_id] for unit in part]
+                ),
+                done,
+            )
+        self.counts.audits += len(done)
+        if failure is not None:
+            raise failure
 
     def _owed_votes(self) -> list[UnitView]:
         now_s = self._watch.chain_time_s()
@@ -125,20 +157,28 @@ class Duties:
         return self._sent.fresh("vote", self._held(owed))
 
     async def _vote(self, unit: UnitView) -> None:
-        commitment = await self._commit("juror", unit)
-        self._sent.mark("vote", [unit], RETRY_S * 5)
+        try:
+            commitment = await self._commit("juror", unit, unit.vote_commit_deadline_s)
+        finally:
+            self._sent.mark("vote", [unit], AGAIN_S)
         await self._send(self._chain.sync.committee.commit_vote(UnitId(unit.unit_id), commitment))
         self.counts.verdicts += 1
 
-    async def _commit(self, role: Role, unit: UnitView) -> bytes:
-        """The commitment to the unit's roots, computed here unless they are known."""
+    async def _commit(self, role: Role, unit: UnitView, deadline_s: int) -> bytes:
+        """The commitment to the unit's roots, computed here unless they are known.
+
+        Given up at the deadline: no stranger's job keeps the device for longer than it can matter.
+        """
         unit_id = UnitId(unit.unit_id)
         roots = self._commitments.roots(unit_id)
         if roots is None:
             job = self._watch.ledger.jobs[unit.job_id]
             manifest = self._jobs.held[unit.job_id]
-            done = await self.recompute.run(job, manifest, unit.key, audit=True)
-            roots = Roots(done.result_root, done.trace_root)
+            with trio.move_on_after(max(0, deadline_s - self._watch.chain_time_s())):
+                done = await self.recompute.run(job, manifest, unit.key, audit=True)
+                roots = Roots(done.result_root, done.trace_root)
+        if roots is None:
+            raise NodeError(f"unit {unit.key} was not recomputed before its deadline")
         return self._commitments.commit(role, unit_id, roots)
 
     # --- Duties that only need sending
@@ -161,9 +201,14 @@ class Duties:
         if not units:
             return
         self._sent.mark("open", units, RETRY_S)
-        traces = [self._known(unit).trace_root for unit in units]
-        salts = [self._commitments.salt("worker", UnitId(u.unit_id)) for u in units]
-        await self._send(self._chain.sync.ledger.open_units(_ids(units), traces, salts))
+        await self._send_units(
+            lambda part: self._chain.sync.ledger.open_units(
+                _ids(part),
+                [self._known(unit).trace_root for unit in part],
+                [self._commitments.salt("worker", UnitId(unit.unit_id)) for unit in part],
+            ),
+            units,
+        )
 
     async def _reveal(self) -> None:
         """Reveal our audits of units that their workers have opened."""
@@ -178,9 +223,14 @@ class Duties:
         if not units:
             return
         self._sent.mark("reveal", units, RETRY_S)
-        roots = [self._known(unit).unit_root for unit in units]
-        salts = [self._commitments.salt("auditor", UnitId(u.unit_id)) for u in units]
-        await self._send(self._chain.sync.ledger.reveal_audits(_ids(units), roots, salts))
+        await self._send_units(
+            lambda part: self._chain.sync.ledger.reveal_audits(
+                _ids(part),
+                [self._known(unit).unit_root for unit in part],
+                [self._commitments.salt("auditor", UnitId(unit.unit_id)) for unit in part],
+            ),
+            units,
+        )
 
     async def _reveal_votes(self) -> None:
         """Reveal our votes once every juror has committed or the time for it is over."""
@@ -193,7 +243,7 @@ class Duties:
                 and (len(u.votes_committed) == len(u.jurors) or now_s > u.vote_commit_deadline_s)
             )
         )
-        for unit in self._sent.fresh("reveal vote", owed):
+        for unit in self._sent.fresh("reveal vote", [u for u in owed if self._roots(u)]):
             self._sent.mark("reveal vote", [unit], RETRY_S)
             unit_id = UnitId(unit.unit_id)
             salt = self._commitments.salt("juror", unit_id)
@@ -215,6 +265,17 @@ class Duties:
         roots = self._roots(unit)
         assert roots is not None, "committed without roots"
         return roots
+
+    async def _send_units(
+        self, make: Callable[[list[UnitView]], Transaction], units: list[UnitView]
+    ) -> None:
+        """Send one call for all; if it is refused, one for each that the others do not spoil."""
+        try:
+            await self._chain.send(make(units))
+        except Reverted as error:
+            log.info("the chain refused a duty: %s", error)
+            for unit in units if len(units) > 1 else ():
+                await self._send(make([unit]))
 
     async def _send(self, call: Transaction) -> None:
         try:

@@ -1,0 +1,178 @@
+"""Duties towards hostile jobs: what one unit makes impossible does not hold up another."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+import trio
+import trio.testing
+
+from node.chain import AsyncChain, Reverted
+from node.chain import events as e
+from node.chain.events import Place
+from node.chain.types import Claim, JobTerms
+from node.chain_watch import ChainWatch
+from node.commitments import Commitments, Roots
+from node.duties import AGAIN_S, Duties
+from node.errors import PeerUnreachable
+from node.ids import JobId, UnitId, unit_id
+from node.jobs import JobKeeper
+from node.journal import Journal
+from node.ledger import JobView
+from node.recompute import Recompute
+from scheduler.manifest import Manifest
+from scheduler.terms import UnitRef
+
+pytestmark = pytest.mark.trio
+
+HOSTILE, HONEST = JobId(b"h" * 32), JobId(b"j" * 32)
+US, OTHER = (f"0x{digit * 40}" for digit in "12")
+NOW_S, DEADLINE_S = 1000, 1060
+TERMS = JobTerms(b"m" * 32, 100, b"b" * 32, rounds=2, slots=2, unit_wei=10, deadline=10**6)
+
+Call = tuple[str, tuple[UnitId, ...]]
+
+
+@dataclass
+class Contract:
+    """Notes the calls that reach the chain; refuses those that touch a unit of `refused`."""
+
+    sent: list[Call] = field(default_factory=list)
+    refused: set[bytes] = field(default_factory=set)
+
+    def commit_audits(self, units: list[UnitId], _commitments: object) -> Call:
+        return ("commit", tuple(units))
+
+    def open_units(self, units: list[UnitId], _traces: object, _salts: object) -> Call:
+        return ("open", tuple(units))
+
+    async def send(self, call: Call) -> None:
+        if self.refused & set(call[1]):
+            raise Reverted(call[0], "DeadlinePassed", {})
+        self.sent.append(call)
+
+    @property
+    def sync(self) -> SimpleNamespace:
+        return SimpleNamespace(ledger=self)
+
+
+class Device:
+    """Computes units of the honest job at once; the hostile one's fail, or never end."""
+
+    hangs = False
+
+    async def run(self, job: JobView, _manifest: Manifest, _unit: UnitRef, *, audit: bool) -> Roots:
+        if job.job_id == HOSTILE:
+            if self.hangs:
+                await trio.sleep_forever()
+            raise PeerUnreachable("nobody has the checkpoint")
+        return Roots(b"r" * 32, b"t" * 32)
+
+
+class World:
+    """A node with duties in two jobs, one of them hostile."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.watch = ChainWatch(cast(AsyncChain, None), 0, 1.0)
+        self.contract, self.device = Contract(), Device()
+        self.commitments = Commitments(journal, US, b"s" * 32)
+        held = {job: cast(Manifest, None) for job in (HOSTILE, HONEST)}
+        self.duties = Duties(
+            US,
+            self.watch,
+            cast(AsyncChain, self.contract),
+            cast(JobKeeper, SimpleNamespace(held=held)),
+            cast(Recompute, self.device),
+            self.commitments,
+        )
+        self._index = 0
+        self.watch.ledger.head_time_s = NOW_S
+        self.happen(e.ActiveChanged, US, True)
+        for job in (HOSTILE, HONEST):
+            self.happen(e.JobFunded, job, OTHER, TERMS, 5, 66)
+            self.happen(e.LeaseTaken, job, OTHER, 10**6)
+
+    def happen(self, kind: type[e.Event], *values: object) -> None:
+        self._index += 1
+        self.watch.ledger.apply(kind(Place(7, self._index, b""), *values))
+
+    def commit(self, job: JobId, worker: str) -> UnitId:
+        claim = Claim(0, 0, worker, b"r" * 32, b"c" * 32, b"s" * 65)
+        self.happen(e.RoundCommitted, job, 0, 0, b"x" * 32, 9, (claim,))
+        return unit_id(job, 0, 0, 0)
+
+    def draw(self, job: JobId) -> UnitId:
+        unit = self.commit(job, OTHER)
+        self.happen(e.UnitDrawn, unit, US, job, 0, 0, 0, OTHER, DEADLINE_S)
+        return unit
+
+    def must_open(self, job: JobId) -> UnitId:
+        unit = self.commit(job, US)
+        self.commitments.commit("worker", unit, Roots(b"r" * 32, b"t" * 32))
+        self.happen(e.UnitDrawn, unit, OTHER, job, 0, 0, 0, US, DEADLINE_S)
+        self.happen(e.AuditCommitted, unit, OTHER, DEADLINE_S)
+        return unit
+
+    async def serve(self, seconds: float, recomputes: bool = True) -> None:
+        with trio.move_on_after(seconds):
+            await self.duties.run(recomputes)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with Journal(tmp_path / "journal") as journal:
+        yield World(journal)
+
+
+async def test_an_audit_that_cannot_be_done_holds_up_no_other(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The checkpoint of a hostile job is nowhere; the honest job's audit is committed."""
+    world.draw(HOSTILE)
+    unit = world.draw(HONEST)
+    await world.serve(AGAIN_S / 2)
+    assert ("commit", (unit,)) in world.contract.sent
+    assert not world.duties.busy  # our own work goes on meanwhile
+
+
+async def test_an_audit_ends_at_its_deadline(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A job that computes for ever has the device until its audit is overdue, no longer."""
+    world.device.hangs = True
+    world.draw(HOSTILE)
+    unit = world.draw(HONEST)
+    await world.serve(DEADLINE_S - NOW_S + AGAIN_S)
+    assert ("commit", (unit,)) in world.contract.sent
+
+
+async def test_an_overdue_audit_is_not_owed(world: World) -> None:
+    """The chain would refuse it."""
+    world.draw(HONEST)
+    world.watch.ledger.head_time_s = DEADLINE_S + 1
+    world.duties._recomputes = True
+    assert not world.duties.busy
+
+
+async def test_a_unit_that_cannot_be_opened_spoils_no_other(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """One call opens many; the chain refuses it for one, and a worker that is late is slashed."""
+    late, other = world.must_open(HOSTILE), world.must_open(HONEST)
+    world.contract.refused = {late}
+    await world.serve(1.0)
+    assert ("open", (other,)) in world.contract.sent
+
+
+async def test_a_node_that_does_not_audit_opens_its_units(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Without the role it recomputes nothing, and is not busy; its own units it still owes."""
+    world.draw(HOSTILE)
+    unit = world.must_open(HONEST)
+    await world.serve(1.0, recomputes=False)
+    assert world.contract.sent == [("open", (unit,))]
+    assert not world.duties.busy
