@@ -5,7 +5,8 @@ round the checkpoint is fetched and checked: its state root must be the one on c
 own work, it must follow from the accepted results of the round before (docs/spec/protocol.md,
 section 4, step 9), so that a coordinator cannot slip in another model. Where nobody has a
 checkpoint or its results any more, the round that led there is computed anew: bits do not depend on
-who computes.
+who computes. A checkpoint whose blob is not the anchored one counts as lost: whoever anchored it
+must not be able to stop the job.
 """
 
 import logging
@@ -18,7 +19,7 @@ from node.compute import Compute
 from node.compute_messages import UnitDone
 from node.errors import NodeError, PeerFault, PeerUnreachable
 from node.jobs import Fetch
-from node.ledger import JobView, UnitView
+from node.ledger import Finalized, JobView, UnitView
 from node.messages import AcceptedResult, AskRound, RoundResults
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
@@ -52,6 +53,7 @@ class Recompute:
         self._checked: dict[tuple[bytes, int], BlobRef] = {}
         self._followed: set[tuple[bytes, int]] = set()
         self._missed_at: dict[tuple[bytes, int], float] = {}
+        self._refuted: dict[tuple[bytes, int], str] = {}
 
     async def run(
         self, job: JobView, manifest: Manifest, unit: UnitRef, *, audit: bool
@@ -76,23 +78,28 @@ class Recompute:
         anchored = job.finalized.get(round - 1)
         if anchored is None:
             raise PeerFault(f"round {round} was asked for, but round {round - 1} is not final")
+        try:
+            await self._fetch_checkpoint(job, manifest, round - 1, anchored)
+        except (PeerUnreachable, PeerFault) as error:
+            return await self._rebuilt(job, manifest, round - 1, error)
+        self._checked[job.job_id, round] = anchored.blob
+        return anchored.blob
+
+    async def _fetch_checkpoint(
+        self, job: JobView, manifest: Manifest, round: int, anchored: Finalized
+    ) -> None:
         if anchored.blob.size != manifest.checkpoint_bytes:
             raise PeerFault(
-                f"the checkpoint blob of round {round - 1} has {anchored.blob.size} bytes, "
+                f"the checkpoint blob of round {round} has {anchored.blob.size} bytes, "
                 f"must have {manifest.checkpoint_bytes}"
             )
-        try:
-            await self._fetch(anchored.blob, self._sources(job))
-        except PeerUnreachable as error:
-            return await self._rebuilt(job, manifest, round - 1, error)
+        await self._fetch(anchored.blob, self._sources(job))
         root = await self._compute.check_checkpoint(job.manifest, anchored.blob)
         if root != anchored.checkpoint:
             raise PeerFault(
-                f"the checkpoint blob of round {round - 1} has root {root.hex()}, "
+                f"the checkpoint blob of round {round} has root {root.hex()}, "
                 f"the chain says {anchored.checkpoint.hex()}"
             )
-        self._checked[job.job_id, round] = anchored.blob
-        return anchored.blob
 
     async def _unit(
         self,
@@ -121,6 +128,7 @@ class Recompute:
         if len(units) < job.slots:
             # The chain's units of that round are forgotten here: the round is long final.
             return
+        self._check_not_refuted(job, round)
         try:
             results = await self._results(job, manifest, round, units)
         except (PeerUnreachable, PeerFault) as error:
@@ -155,18 +163,26 @@ class Recompute:
         done = await self._compute.combine(job.manifest, before, results)
         anchored = job.finalized[round].checkpoint
         if done.root != anchored:
-            raise PeerFault(
+            self._refuted[job.job_id, round] = (
                 f"checkpoint {anchored.hex()} of round {round} does not follow from its results, "
                 f"which give {done.root.hex()}"
             )
+            self._check_not_refuted(job, round)
         self._followed.add((job.job_id, round))
         self._checked[job.job_id, round + 1] = done.checkpoint
         return done.checkpoint
+
+    def _check_not_refuted(self, job: JobView, round: int) -> None:
+        """The chain does not change: what was found wrong once is not computed again."""
+        refuted = self._refuted.get((job.job_id, round))
+        if refuted is not None:
+            raise PeerFault(refuted)
 
     async def _rebuilt(
         self, job: JobView, manifest: Manifest, round: int, missing: NodeError
     ) -> BlobRef:
         """The checkpoint after `round`, computed anew once it was `missing` for long enough."""
+        self._check_not_refuted(job, round)
         now = trio.current_time()
         if now - self._missed_at.setdefault((job.job_id, round), now) < LOST_S:
             raise missing
