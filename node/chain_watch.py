@@ -6,6 +6,7 @@ says so in its status, but never stops for it.
 
 import logging
 import time
+from collections import deque
 
 import trio
 
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 BLOCKS_PER_LOOK_MAX = 2_000
 RETRY_S_MAX = 30.0
+CLOCK_BLOCKS = 32
+"""Blocks whose timestamps tell the chain's time."""
 
 
 class ChainWatch:
@@ -30,11 +33,16 @@ class ChainWatch:
         self._next_block = first_block
         self._poll_s = poll_s
         self._change = trio.Event()
-        self._seen_at = time.monotonic()
+        self._leads_ms: deque[int] = deque(maxlen=CLOCK_BLOCKS)
 
     def chain_time_ms(self) -> int:
-        """The chain's time now: the last block's timestamp, grown by what passed since."""
-        return self.ledger.head_time_s * 1000 + int((time.monotonic() - self._seen_at) * 1000)
+        """The chain's time now: a block's timestamp, grown by what passed since.
+
+        A timestamp is cut to whole seconds and seen late, so each block gives a time that is past;
+        the latest of the last few is the best.
+        """
+        lead_ms = max(self._leads_ms, default=0)
+        return _now_ms() + lead_ms if self._leads_ms else self.ledger.head_time_s * 1000
 
     def chain_time_s(self) -> int:
         """The same in whole seconds."""
@@ -76,9 +84,13 @@ class ChainWatch:
         for event in events:
             self.ledger.apply(event)
         self.ledger.head, self.ledger.head_time_s = last, head.timestamp
-        self._seen_at = time.monotonic()
+        self._leads_ms.append(head.timestamp * 1000 - _now_ms())
         self._next_block = last + 1
         if events:
             self._change.set()
             self._change = trio.Event()
         return last < head.number
+
+
+def _now_ms() -> int:
+    return int(time.monotonic() * 1000)

@@ -74,6 +74,7 @@ class Contributor:
         self._draining = False
         self._resting = trio.CancelScope()
         self._pause_until: dict[bytes, float] = {}
+        self._paused_in: dict[bytes, int] = {}
         self._pauses: dict[bytes, float] = {}
 
     def drain(self) -> None:
@@ -115,7 +116,12 @@ class Contributor:
             self.counts.activity = "waiting: no node holds the lease of any job"
             return None
         now = trio.current_time()
-        ready = [job for job in led if self._pause_until.get(job.job_id, 0.0) <= now]
+        ready = [
+            job
+            for job in led
+            if self._pause_until.get(job.job_id, 0.0) <= now
+            or self._paused_in.get(job.job_id, job.open_round) < job.open_round
+        ]
         # The job that was asked longest ago comes first, so that jobs share this node fairly.
         return min(ready, key=lambda j: self._pause_until.get(j.job_id, 0.0), default=None)
 
@@ -129,7 +135,7 @@ class Contributor:
         if isinstance(answer, UnitDeclined):
             self.counts.activity = f"waiting: {answer.reason}"
             pause_s = min(answer.retry_after_ms / 1000, RETRY_MAX_S)
-            self._pause_until[job.job_id] = trio.current_time() + pause_s
+            self._put_off(job, pause_s)
             await self._rest(pause_s)
             return
         assigned = expect(answer, UnitAssigned)
@@ -203,4 +209,9 @@ class Contributor:
     def _pause(self, job: JobView) -> None:
         pause_s = min(self._pauses.get(job.job_id, RETRY_FIRST_S / 2) * 2, RETRY_MAX_S)
         self._pauses[job.job_id] = pause_s
+        self._put_off(job, pause_s)
+
+    def _put_off(self, job: JobView, pause_s: float) -> None:
+        """Do not ask for so long, unless a new round is a reason to ask sooner, once."""
         self._pause_until[job.job_id] = trio.current_time() + pause_s
+        self._paused_in[job.job_id] = job.open_round

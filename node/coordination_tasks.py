@@ -191,7 +191,8 @@ class Tasks:
         )
 
     def _await_window(self, command: AwaitChallengeWindow) -> Event | None:
-        over = self._watch.chain_time_ms() > command.until_ms
+        # Blocks count whole seconds, and the contract wants the deadline's second to be over.
+        over = self._watch.chain_time_s() > command.until_ms // 1000
         return ChallengeWindowOver(command.round) if over else None
 
     async def _finalize(self, job: JobView, command: FinalizeRound) -> Event | None:
