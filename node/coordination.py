@@ -10,7 +10,7 @@ stands is carried out again.
 import json
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import trio
 
@@ -251,18 +251,31 @@ class Coordination:
         if records:
             replayed = coordinator.replay(records)
             if replayed.torn:
-                log.warning("the last record of %s was torn and is dropped", self._stream)
+                self._drop_last(records)
             if replayed.state.outcome is None and replayed.state.round >= self.job.open_round:
-                state, _ = coordinator.handle(
-                    replayed.state, NodeRestarted(), self._watch.chain_time_ms()
-                )
-                return state
+                return self._resumed(replayed.state)
             # Somebody else went on from where we stopped: begin anew at the open round.
             self._journal.drop(self._stream)
         started = self._started()
         now_ms = self._watch.chain_time_ms()
         self._journal.append(self._stream, encode(Entry(now_ms, 0, started)))
         return coordinator.start(started, now_ms)[0]
+
+    def _resumed(self, before: State) -> State:
+        """The state that goes on after a restart, which is an event like any other."""
+        now_ms = self._watch.chain_time_ms()
+        state, _ = coordinator.handle(before, NodeRestarted(), now_ms)
+        if state is not before:
+            self._journal.append(self._stream, encode(Entry(now_ms, 0, NodeRestarted())))
+        return state
+
+    def _drop_last(self, records: Sequence[bytes]) -> None:
+        """Forget a torn last record, none of whose commands was carried out."""
+        log.warning("the last record of %s was torn and is dropped", self._stream)
+        with self._journal.transaction():
+            self._journal.drop(self._stream)
+            for record in records[:-1]:
+                self._journal.append(self._stream, record)
 
     def _started(self) -> CoordinationStarted:
         job, manifest = self.job, self.manifest

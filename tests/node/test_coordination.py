@@ -31,6 +31,7 @@ from node.messages import (
     UnitDeclined,
 )
 from node.wallet import Signer, recover
+from scheduler import coordinator
 from scheduler.blob_ref import BlobRef
 from scheduler.codec import decode
 from scheduler.events import UnitCommitted
@@ -216,3 +217,34 @@ def test_a_journal_behind_the_chain_is_begun_anew(journal: Journal) -> None:
     of = coordination(journal, watching)
     assert (of.state.round, of.state.checkpoint) == (1, b"p" * 32)
     assert of.state.blob == BlobRef(root=blob_root.hex(), size=9)
+
+
+def test_restarts_are_journaled_so_that_replays_agree(journal: Journal) -> None:
+    """Two restarts lead to the state that one leads to, and to the one that is live."""
+    watching = watch()
+    of = coordination(journal, watching)
+    made = commit(cast(UnitAssigned, pull(of)))
+    of.answer("worker", made)
+    watching.ledger.head_time_s += 50
+    live = coordination(journal, watching)
+    watching.ledger.head_time_s += 50
+    records = [record.body for record in journal.read(f"coordination/{JOB.hex()}")]
+    assert coordinator.digest(coordinator.replay(records).state) == coordinator.digest(live.state)
+    again = coordination(journal, watching)
+    assert again.state.slots[made.unit.slot].filling is not None
+    assert isinstance(again.answer("worker", made), Receipt)
+
+
+def test_a_torn_last_record_is_removed(journal: Journal) -> None:
+    """What follows is appended after whole records only."""
+    watching = watch()
+    of = coordination(journal, watching)
+    of.answer("worker", commit(cast(UnitAssigned, pull(of))))
+    stream = f"coordination/{JOB.hex()}"
+    whole = [record.body for record in journal.read(stream)]
+    journal.append(stream, whole[-1][:-5])
+    resumed = coordination(journal, watching)
+    resumed.answer("worker", PullUnit(job_id=JOB.hex(), memory_bytes=1000))
+    records = [record.body for record in journal.read(stream)]
+    assert records[: len(whole)] == whole
+    assert not coordinator.replay(records).torn
