@@ -3,17 +3,20 @@
 A job's blobs come from its submitter (an offer, as long as the submitter is online) or from any
 peer that holds them. A node holds a job once every blob is stored and the compute worker has
 checked that the four Programs and the data fit together; only held jobs are worked on. What a
-stranger's manifest may cost in disk is bounded by the store's quota.
+stranger's manifest may cost in disk is bounded by the store's quota. A job that was found malformed
+stays refused and its blobs are removed; one that the compute worker did not survive is not tried
+again soon.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NoReturn
 
 import trio
 
 from node.blobs import BlobStore
 from node.chain_watch import ChainWatch
-from node.compute import Compute
+from node.compute import Compute, ComputeCrashed, ComputeTimeout
 from node.errors import NodeError, PeerFault
 from node.journal import Journal
 from node.ledger import JobView
@@ -30,6 +33,10 @@ Fetch = Callable[[BlobRef, Sequence[str]], Awaitable[None]]
 OFFER_WAIT_S = 30.0
 RETRY_S = 5.0
 RETRY_S_MAX = 120.0
+LOST_FIRST_S, LOST_MAX_S = 30.0, 3600.0
+"""Pauses, four times as long each, after a job that cost a compute worker its life or all the time
+that a request may take."""
+
 _HELD = "held/"
 
 
@@ -50,6 +57,9 @@ class JobKeeper:
         self._watch, self._store, self._journal = watch, store, journal
         self._compute, self._fetch, self._wallet = compute, fetch, wallet
         self._locks: dict[bytes, trio.Lock] = {}
+        self._refused: dict[bytes, str] = {}
+        self._not_before: dict[bytes, float] = {}
+        self._lost_s: dict[bytes, float] = {}
 
     def recover(self) -> None:
         """Take up the jobs that were held when the node stopped; their blobs are still here."""
@@ -71,10 +81,24 @@ class JobKeeper:
         async with self._locks.setdefault(job.job_id, trio.Lock()):
             if job.job_id in self.held:
                 return self.held[job.job_id]
-            manifest = await self._fetch_manifest(job, sources)
+            self._check_not_put_off(job)
+            try:
+                manifest = await self._fetch_manifest(job, sources)
+            except ManifestError as error:
+                self._refuse(job, [], str(error))
+            # A stranger may name any blob: what was here before is not its to have removed.
+            new = [ref for ref in manifest.blobs() if not self._store.has(ref)]
             for ref in manifest.blobs():
                 await self._fetch(ref, sources)
-            await self._compute.load(job.manifest)
+            try:
+                await self._compute.load(job.manifest)
+            except PeerFault as error:
+                self._refuse(job, new, str(error))
+            except (ComputeCrashed, ComputeTimeout):
+                pause_s = self._lost_s.get(job.job_id, LOST_FIRST_S)
+                self._lost_s[job.job_id] = min(4 * pause_s, LOST_MAX_S)
+                self._not_before[job.job_id] = trio.current_time() + pause_s
+                raise
             self._journal.set(_HELD + job.job_id.hex(), manifest.to_bytes())
             self.held[job.job_id] = manifest
             self.problems.pop(job.job_id, None)
@@ -104,7 +128,7 @@ class JobKeeper:
                     continue
                 try:
                     await self.hold(job, connected())
-                except (NodeError, ManifestError) as error:
+                except NodeError as error:
                     self.problems[job.job_id] = str(error)
                     log.info("job %s is not held yet: %s", job.job_id.hex()[:12], error)
                     doubled = min(pause * 2, RETRY_S_MAX)
@@ -114,7 +138,27 @@ class JobKeeper:
     def _wanted(self) -> list[JobView]:
         now_s = self._watch.chain_time_s()
         jobs = self._watch.ledger.jobs.values()
-        return [job for job in jobs if job.job_id not in self.held and job.accepts_work(now_s)]
+        known = {*self.held, *self._refused}
+        return [job for job in jobs if job.job_id not in known and job.accepts_work(now_s)]
+
+    def _check_not_put_off(self, job: JobView) -> None:
+        if job.job_id in self._refused:
+            raise PeerFault(self._refused[job.job_id])
+        wait_s = self._not_before.get(job.job_id, 0.0) - trio.current_time()
+        if wait_s > 0:
+            raise NodeError(
+                f"job {job.job_id.hex()[:12]} cost the compute worker its life; "
+                f"it is tried again in {wait_s:.0f} s"
+            )
+
+    def _refuse(self, job: JobView, blobs: Iterable[BlobRef], reason: str) -> NoReturn:
+        """Never try the job again: what is addressed by content does not change."""
+        self._refused[job.job_id] = self.problems[job.job_id] = reason
+        shared = {ref for manifest in self.held.values() for ref in manifest.blobs()}
+        for ref in blobs:
+            if ref not in shared:
+                self._store.remove(ref)
+        raise PeerFault(reason)
 
     async def _funded(self, job_id: bytes) -> JobView | None:
         with trio.move_on_after(OFFER_WAIT_S):
@@ -128,4 +172,8 @@ class JobKeeper:
         facts = (manifest.digest(), manifest.rounds, manifest.slots)
         if facts != (job.manifest_digest, job.rounds, job.slots):
             raise ManifestError("the manifest is not the one that was funded")
+        if job.unit_wei < manifest.unit_wei:
+            raise ManifestError(
+                f"the escrow pays {job.unit_wei} wei a unit, the manifest says {manifest.unit_wei}"
+            )
         return manifest
