@@ -3,9 +3,9 @@
 flops       Operations, on whatever type, so that nothing that a device executes is free. Per
             element of the result: 1 for every elementwise op (2 for FMA), for GATHER, for PAD, and
             for a VIEW of a VIEW or PAD. Per element of the input: 1 for SUM and MAX, and for the
-            rows of a SCATTER. 2 * batch * m * n * k for DOT. A VIEW of anything else is an address,
-            CONST and IOTA are no input at all: they cost nothing, except as an output (1 per
-            element: a copy).
+            rows of a SCATTER, whose result counts too: it is cleared. 2 * batch * m * n * k for
+            DOT. A VIEW of anything else is an address, CONST and IOTA are no input at all: they
+            cost nothing, except as an output (1 per element: a copy).
 bytes_moved Every stored tensor is written once and read once per node that uses it, however it is
             addressed; a view reads no more than it shows and no more than there is. Fusion can only
             make it less.
@@ -52,7 +52,7 @@ def _node_flops(node: Node, inputs: list[Node]) -> int:
         case Op.SUM | Op.MAX:
             return inputs[0].size
         case Op.SCATTER:
-            return inputs[1].size
+            return inputs[1].size + node.size
         case Op.VIEW:
             return node.size if inputs[0].op in MOVEMENT else 0
         case Op.INPUT | Op.CONST | Op.IOTA:
