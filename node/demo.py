@@ -222,8 +222,9 @@ class Demo:
         if convicted != [cheater]:
             raise NodeError(f"The audits convicted {convicted or 'nobody'}; {cheater} cheated.")
         self.say(
-            f"the audits convicted {home.name} ({cheater}) of {ledger.tally(cheater).faults} wrong "
-            f"units; the sealed draw says the same. Slashed: {ledger.slashed_wei / WEI:g} AIN"
+            f"the audits convicted {home.name} ({cheater}), wrong results: "
+            f"{ledger.tally(cheater).faults}; the sealed draw says the same. "
+            f"Slashed: {ledger.slashed_wei / WEI:g} AIN"
         )
 
     def _download(self, submitter: Home) -> None:

@@ -108,7 +108,7 @@ def _show_progress(document: dict[str, object], demo: "Demo") -> None:
         f"earned {ain(sum(s.earned_wei for s in statuses))}",
     ]
     if document["faults"]:
-        parts.append(f"{document['faults']} wrong units caught")
+        parts.append(f"wrong results caught: {document['faults']}")
     line = " | ".join(parts)
     if sys.stderr.isatty():
         width = shutil.get_terminal_size().columns - 1
