@@ -58,6 +58,7 @@ PATIENT = replace(
         # A node that is killed and started again on a busy machine still opens in time.
         Parameter.AUDIT_WINDOW_S: 90,
         Parameter.OPEN_WINDOW_S: 90,
+        Parameter.CHALLENGE_WINDOW_S: 1,
         Parameter.UNBOND_DELAY_S: 2_000,
     },
 )
@@ -354,7 +355,16 @@ def _check_no_process(folder: Path) -> None:
     give_up = time.monotonic() + 20
     while (left := processes_of(folder)) and time.monotonic() < give_up:
         time.sleep(LOOK_S)
+    states = {pid: _state(pid) for pid in left}
     for pid in left:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    assert not left, f"processes were left behind: {left}"
+    assert not left, f"processes were left behind: {left}; {states}"
+
+
+def _state(pid: int) -> str:
+    """State and parent of a process, for a person who has to find out why it is still there."""
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return ", ".join(line for line in lines if line.startswith(("State", "PPid")))
+    return "gone"

@@ -15,7 +15,7 @@ JOBS_MAX = 8
 
 
 def test_cheat_is_convicted_and_leaves_no_trace(
-    network: Callable[[int], Any], small_job: Any
+    network: Callable[[int], Any], wide_job: Any
 ) -> None:
     """A random node; the digest is that of honest work, and nobody else is slashed."""
     seed = secrets.randbits(32)
@@ -26,9 +26,9 @@ def test_cheat_is_convicted_and_leaves_no_trace(
     running.start()
     tokens = balances(running)
     for _ in range(JOBS_MAX):
-        job_id = running.submit(small_job.file)
+        job_id = running.submit(wide_job.file)
         job = running.wait_for_end(job_id)
-        check_honest(running, job, small_job.digest)
+        check_honest(running, job, wide_job.digest)
         if faults_of(job):
             break
     check_conviction(running, job, cheater, tokens)

@@ -54,7 +54,7 @@ def test_digest_survives_coordinators_that_never_return(
     network: Callable[[int], Any], small_job: Any
 ) -> None:
     """One dies with the only copy of a checkpoint, the next with claims on chain under audit."""
-    running = network(5)
+    running = network(4)
     job_id = running.submit(small_job.file)
     dead: list[str] = []
 

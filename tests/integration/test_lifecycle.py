@@ -1,5 +1,6 @@
 """Daemons and commands as their owner meets them: starts, ends, refusals and exit codes."""
 
+import functools
 import json
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from engine.commitment import state_root
 from node.config import set_value
 from node.home import Home
 from node.ledger import JobState
-from node.network_file import load_network, save_network
+from node.network_file import save_network
 
 ROOT = Path(__file__).parents[2]
 NOBODY = "/ip4/127.0.0.1/tcp/9/p2p/12D3KooWKBtukagPeA2SoPpCY9dHFWjQk7V5kVmPrhvz7tezwGJQ"
@@ -76,33 +77,46 @@ def test_node_that_cannot_start_says_why(
 
 
 def test_one_daemon_from_start_to_end(
-    network: Callable[[int], Any], command: Callable[..., subprocess.Popen[str]]
+    network: Callable[[int], Any],
+    small_job: Any,
+    command: Callable[..., subprocess.Popen[str]],
 ) -> None:
-    """Status, a second daemon on its home, devices, two ways to end it; a look after each."""
+    """It keeps its home to itself, drains in the middle of a job, goes on with it, and stops."""
     running = network(1)
     (home,) = running.homes
-    check_refusal(command(home, "node", "start"), 1, "Another node is running on this home folder")
+    second = command(home, "node", "start")
     status = running.ainur(home, "node", "status", "--json").json
     assert (status["wallet"], status["active"]) == (running.address(home), True)
     assert status["activity"].startswith("idle: no funded job")
     shown = running.ainur(home, "node", "status")
     assert (shown.code, shown.err) == (0, "")
     assert f"wallet\t{running.address(home)}" in shown.out
-    worker = running.compute_workers(home)
-    assert len(worker) == 1
-    stopped = running.ainur(home, "node", "stop")
-    assert (stopped.code, stopped.out) == (0, "")
-    assert f"process {status['pid']}) has ended" in stopped.err
-    running.wait("the compute worker ends", lambda: not running.compute_workers(home))
+    check_refusal(second, 1, "Another node is running on this home folder")
+    assert len(running.compute_workers(home)) == 1
+    job_id = running.submit(small_job.file)
+    running.wait("a unit is computed", lambda: running.status(home).units_computed)
+    check_end(running, home, lambda: running.swarm.drain(home) == 0)
     for action in ("status", "stop"):
         refused = running.ainur(home, "node", action)
         assert refused.code == 8
         check_line(refused.out, refused.err, "ainur node start")
     running.start()
-    assert running.swarm.drain(home) == 0
+    pid = running.status(home).pid
+    assert running.wait_for_end(job_id).state is JobState.COMPLETED
+    stopped = running.ainur(home, "node", "stop")
+    assert (stopped.code, stopped.out) == (0, "")
+    assert f"process {pid}) has ended" in stopped.err
+    check_end(running, home, lambda: running.swarm.drain(home) == 0)
+
+
+def check_end(running: Any, home: Home, end: Callable[[], bool]) -> None:
+    """Exit code 0, no compute worker, no file that tells of a running daemon, no traceback."""
+    assert end()
     running.wait("the compute worker ends", lambda: not running.compute_workers(home))
     assert not home.api.exists()
-    assert "Traceback" not in (home.logs / "node.log").read_text()
+    log = (home.logs / "node.log").read_text()
+    assert "draining" in log or "stop" in log
+    assert "Traceback" not in log
 
 
 def test_devices_are_listed(network: Callable[[int], Any]) -> None:
@@ -116,89 +130,94 @@ def test_devices_are_listed(network: Callable[[int], Any]) -> None:
     assert len(table) == 1 + len(outcome.json)
 
 
-def test_sigterm_finishes_the_unit_under_way(network: Callable[[int], Any], small_job: Any) -> None:
-    """A node that drains in the middle of a job ends well, and takes up the job again."""
-    running = network(1)
-    (home,) = running.homes
-    job_id = running.submit(small_job.file)
-    running.wait("a unit is computed", lambda: running.status(home).units_computed)
-    assert running.swarm.drain(home) == 0
-    log = (home.logs / "node.log").read_text()
-    assert "signal 15: draining" in log
-    assert "Traceback" not in log
-    running.start()
-    assert running.wait_for_end(job_id).state is JobState.COMPLETED
-
-
 def test_job_commands_from_file_to_weights(
-    network: Callable[[int], Any], small_job: Any, tmp_path: Path
-) -> None:
-    """validate, quote, submit, list, show, watch, get, as the owner of the job calls them."""
-    running = network(1)
-    owner = running.submitter
-    validated = running.run("job", "validate", small_job.file, "--json").json
-    assert (validated["valid"], validated["manifest"]["rounds"]) == (True, 3)
-    quoted = running.ainur(owner, "job", "quote", small_job.file, "--json").json
-    submitted = running.ainur(owner, "job", "submit", small_job.file)
-    assert submitted.code == 0, submitted.err
-    job_id = submitted.out.strip()
-    assert "1 peers hold the job; you may go offline" in submitted.err
-    once_more = running.ainur(owner, "job", "submit", small_job.file)
-    assert once_more.out.strip() == job_id
-    assert "offered again, not paid again" in once_more.err
-    watched = running.ainur(owner, "job", "watch", job_id, "--json")
-    assert watched.code == 0, watched.err
-    lines = [json.loads(line) for line in watched.out.splitlines()]
-    assert (lines[-1]["state"], lines[-1]["round"]) == ("completed", 3)
-    assert len(lines) > 3
-    listed = running.ainur(owner, "job", "list", "--json").json
-    (mine,) = (job for job in listed if job["job_id"] == job_id)
-    assert mine["deposited_wei"] == quoted["total_wei_max"]
-    assert mine["checkpoints"][-1] == f"0x{small_job.digest.hex()}"
-    shown = running.ainur(owner, "job", "show", job_id[:14])
-    assert (shown.code, "state\tcompleted" in shown.out) == (0, True)
-    out = tmp_path / "weights.safetensors"
-    got = running.ainur(owner, "job", "get", job_id, "--out", out, "--json")
-    assert got.code == 0, got.err
-    assert got.json["checkpoint"] == f"0x{small_job.digest.hex()}"
-    assert state_root(tensors.decode(out.read_bytes())) == small_job.digest
-    early = running.ainur(owner, "job", "get", job_id, "--out", out, "--round", 9)
-    assert early.code == 2
-    check_line(early.out, early.err, "Round 9 is not final")
-
-
-def test_refusals_of_job_commands(
     network: Callable[[int], Any],
     small_job: Any,
     tmp_path: Path,
     command: Callable[..., subprocess.Popen[str]],
 ) -> None:
-    """A bad file, an unknown job, no money, nobody there: nothing is spent, one line each."""
-    running = network(0)
+    """What an owner does, and what is refused: nothing is spent then, and one line tells why."""
+    running = network(1)
     owner = running.submitter
-    save_network(owner.network, load_network(owner.network).with_bootstrap(NOBODY))
-    lonely = command(owner, "job", "submit", str(small_job.file))
-    poor = running.devnet.home(tmp_path / "poor", tokens_wei=0)
-    save_network(poor.network, load_network(running.add(1)[0].network))
+    lonely, poor = submitters(running, tmp_path)
+    unheard = command(lonely, "job", "submit", str(small_job.file))
+    broke = running.ainur(poor, "job", "submit", small_job.file)
+    assert broke.code == 5
+    check_line(broke.out, broke.err, "0 AIN", "Send tokens")
+    job_id = check_submission(running, small_job.file)
+    watched = running.ainur(owner, "job", "watch", job_id, "--json")
+    assert watched.code == 0, watched.err
+    lines = [json.loads(line) for line in watched.out.splitlines()]
+    assert (lines[-1]["state"], lines[-1]["round"]) == ("completed", 3)
+    assert len(lines) > 3
+    check_result(running, job_id, small_job.digest, tmp_path / "weights.safetensors")
+    check_refusal(unheard, 7, "bootstrap")
+    payers = {job.submitter for job in running.ledger().jobs.values()}
+    assert not payers & {running.address(lonely), running.address(poor)}
+
+
+def submitters(running: Any, folder: Path) -> tuple[Home, Home]:
+    """One whose network file names only a peer that is gone, and one without money."""
+    lonely = running.devnet.home(folder / "lonely")
+    save_network(lonely.network, running.network.with_bootstrap(NOBODY))
+    poor = running.devnet.home(folder / "poor", tokens_wei=0)
+    save_network(poor.network, running.network)
+    return lonely, poor
+
+
+def check_submission(running: Any, file: Path) -> str:
+    """validate, quote, submit, and submit once more; the job's id."""
+    owner = running.submitter
+    validated = running.run("job", "validate", file, "--json").json
+    assert (validated["valid"], validated["manifest"]["rounds"]) == (True, 3)
+    quoted = running.ainur(owner, "job", "quote", file, "--json").json
+    submitted = running.ainur(owner, "job", "submit", file)
+    assert submitted.code == 0, submitted.err
+    job_id = str(submitted.out.strip())
+    assert "1 peers hold the job; you may go offline" in submitted.err
+    once_more = running.ainur(owner, "job", "submit", file)
+    assert once_more.out.strip() == job_id
+    assert "offered again, not paid again" in once_more.err
+    job = running.job(bytes.fromhex(job_id.removeprefix("0x")))
+    assert job.deposited_wei == quoted["total_wei_max"]
+    return job_id
+
+
+def check_result(running: Any, job_id: str, digest: bytes, out: Path) -> None:
+    """list, show and get: the same digest everywhere."""
+    owner = running.submitter
+    listed = running.ainur(owner, "job", "list", "--json").json
+    (mine,) = (job for job in listed if job["job_id"] == job_id)
+    assert mine["checkpoints"][-1] == f"0x{digest.hex()}"
+    shown = running.ainur(owner, "job", "show", job_id[:14])
+    assert (shown.code, "state\tcompleted" in shown.out) == (0, True)
+    got = running.ainur(owner, "job", "get", job_id, "--out", out, "--json")
+    assert got.code == 0, got.err
+    assert got.json["checkpoint"] == f"0x{digest.hex()}"
+    assert state_root(tensors.decode(out.read_bytes())) == digest
+    early = running.ainur(owner, "job", "get", job_id, "--out", out, "--round", 9)
+    assert early.code == 2
+    check_line(early.out, early.err, "Round 9 is not final")
+
+
+def test_bad_arguments_of_job_commands(
+    network: Callable[[int], Any], small_job: Any, tmp_path: Path
+) -> None:
+    """A wrong field, no file, no such job, no job id: exit 2 and one line each."""
+    running = network(0)
     folder = tmp_path / "bad"
     shutil.copytree(small_job.file.parent, folder)
     text = small_job.file.read_text()
     (folder / "job.toml").write_text(text.replace("rounds = 3", "rounds = -3"))
-    bad = running.run("job", "validate", folder / "job.toml")
-    assert bad.code == 2
-    check_line(bad.out, bad.err, "rounds", "-3")
-    missing = running.run("job", "quote", tmp_path / "none.toml")
-    assert missing.code == 2
-    check_line(missing.out, missing.err, "none.toml")
-    unknown = running.ainur(owner, "job", "show", "ab" * 32)
-    assert unknown.code == 2
-    check_line(unknown.out, unknown.err, "ainur job list")
-    none_final = running.ainur(owner, "job", "get", "zz", "--out", tmp_path / "x")
-    assert none_final.code == 2
-    check_line(none_final.out, none_final.err, "'zz' is not a job id")
-    check_refusal(lonely, 7, "bootstrap")
-    assert not [j for j in running.ledger().jobs.values() if j.submitter == running.address(owner)]
-    running.start()
-    broke = running.ainur(poor, "job", "submit", small_job.file)
-    assert broke.code == 5
-    check_line(broke.out, broke.err, "0 AIN", "Send tokens")
+    for arguments, told in (
+        (("validate", folder / "job.toml"), ("rounds", "-3")),
+        (("submit", folder / "job.toml"), ("rounds", "-3")),
+        (("quote", tmp_path / "none.toml"), ("none.toml",)),
+        (("show", "ab" * 32), ("ainur job list",)),
+        (("get", "zz", "--out", tmp_path / "x"), ("'zz' is not a job id",)),
+    ):
+        no_home = arguments[0] == "validate"
+        act = running.run if no_home else functools.partial(running.ainur, running.submitter)
+        outcome = act("job", *arguments)
+        assert outcome.code == 2
+        check_line(outcome.out, outcome.err, *told)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from node.ledger import JobState, UnitState
+from node.ledger import JobState
 
 
 def test_cancelled_job_refunds_what_was_not_earned(
@@ -45,8 +45,8 @@ def test_job_that_nobody_serves_says_so_and_is_refunded(
     job_id = running.submit(small_job.file)
     shown = running.ainur(running.submitter, "job", "show", job_id.hex())
     assert "no bonded node holds this job and its lease yet" in shown.out
-    status = running.status(home)
-    assert status.activity == "waiting: no node holds the lease of any job"
+    told = "waiting: no node holds the lease of any job"
+    running.wait("the node says so too", lambda: running.status(home).activity == told)
     watched = running.ainur(
         running.submitter, "job", "watch", job_id.hex(), "--json", "--timeout", 0
     )
@@ -61,28 +61,16 @@ def test_job_that_nobody_serves_says_so_and_is_refunded(
 
 def test_deadline_ends_a_job(network: Callable[[int], Any], small_job: Any) -> None:
     """No new round is begun; one that was begun in time is finished; the rest comes back."""
-    running = network(2)
+    # Alone, because for several the leap would also skip the time that audits may take.
+    running = network(1)
     job_id = running.submit(small_job.file)
-    job = running.wait("a round is final", lambda: at_round(running, job_id, 1))
-    for home in running.homes:
-        running.swarm.drain(home)
-    started = any(round == running.job(job_id).open_round for round, _ in job.batches)
-    running.say(f"round {job.open_round + 1} is {'' if started else 'not '}started")
+    running.wait("a round is final", lambda: running.job(job_id).open_round)
+    job = running.job(job_id)
     running.devnet.travel(job.deadline_s - running.chain.head().timestamp + 1)
     shown = running.ainur(running.submitter, "job", "show", job_id.hex(), "--json").json
     assert shown["state"] == "expired"
-    if started:
-        # Longer than audits of a started round may take.
-        running.devnet.travel(running.chain.parameters.exposure_s() + 30)
-    running.start()
     job = running.wait_for_end(job_id)
     assert job.state is JobState.EXPIRED
-    assert job.open_round < job.rounds
-    assert not any(unit.state is UnitState.FAULTED for unit in job.units.values())
+    assert 1 <= job.open_round < job.rounds
     assert job.deposited_wei == job.paid_wei + job.fees_wei + job.refunded_wei
     running.check_payment(job)
-
-
-def at_round(running: Any, job_id: bytes, number: int) -> Any:
-    job = running.job(job_id)
-    return job if job.open_round >= number else None
