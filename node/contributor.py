@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 IDLE_S = 1.0
 CATCH_UP_S = 10.0
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 15.0
+RETRY_MIN_S = 0.05
+COMMIT_PATIENCE_S = 600.0
+"""Long enough for another node to take a dead coordinator's lease over and to ask for results."""
 
 AskCoordinator = Callable[[JobView, Message], Awaitable[Message]]
 """Send a request to whoever holds the job's lease; PeerUnreachable if nobody answers."""
@@ -134,7 +137,7 @@ class Contributor:
             return
         if isinstance(answer, UnitDeclined):
             self.counts.activity = f"waiting: {answer.reason}"
-            pause_s = min(answer.retry_after_ms / 1000, RETRY_MAX_S)
+            pause_s = min(max(answer.retry_after_ms / 1000, RETRY_MIN_S), RETRY_MAX_S)
             self._put_off(job, pause_s)
             await self._rest(pause_s)
             return
@@ -178,15 +181,17 @@ class Contributor:
     async def _commit(self, job: JobView, commit: CommitUnit) -> None:
         """Offer the commit until there is a receipt or a refusal, or the round is over.
 
-        A draining node does not wait for a coordinator that is gone: the unit is computed again.
+        Not for ever: a coordinator that falls silent must not keep this node from other jobs. A
+        draining node does not wait at all. The unit is then computed again.
         """
         pause_s = RETRY_FIRST_S
+        give_up = trio.current_time() + COMMIT_PATIENCE_S
         while job.open_round == commit.unit.round and not job.settled:
             try:
                 answer = await self._ask(job, commit)
             except PeerUnreachable as error:
                 log.info("the commit of unit %s waits: %s", commit.unit, error)
-                if self._draining:
+                if self._draining or trio.current_time() > give_up:
                     break
                 await self._rest(pause_s)
                 pause_s = min(pause_s * 2, RETRY_MAX_S)
