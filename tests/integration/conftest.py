@@ -65,7 +65,19 @@ PATIENT = replace(
 
 
 @pytest.fixture(scope="session")
-def devnet() -> Iterator[Devnet]:
+def tidy_end() -> Iterator[None]:
+    """Clean up on SIGTERM too, which is how a test run that takes too long is ended."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="session")
+def devnet(tidy_end: None) -> Iterator[Devnet]:
     """The chain that the tests of this folder share."""
     with Devnet(PATIENT) as running:
         yield running

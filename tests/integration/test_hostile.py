@@ -15,6 +15,7 @@ from engine.backend import open_backend
 from node import messages, rpc
 from node.blobs import BlobStore
 from node.bundle import assemble
+from node.chain import events as on_chain
 from node.claim_signature import ClaimDomain
 from node.discovery import PROTOCOL as PEERS_PROTOCOL
 from node.discovery import Discovery
@@ -243,6 +244,8 @@ def test_hostile_peers_are_cut_off_and_the_job_completes(
     assert ended.state is JobState.COMPLETED
     assert ended.finalized[ended.rounds - 1].checkpoint == small_job.digest
     running.check_payment(ended)
+    # However long it waited for an honest worker, it kept the lease.
+    assert sum(isinstance(event, on_chain.LeaseTaken) for event in ended.log) == 1
     assert running.ledger().tally(running.address(honest)).units == ended.rounds * ended.slots
     assert running.status(target).pid == pid
     assert "Traceback" not in (target.logs / "node.log").read_text()
