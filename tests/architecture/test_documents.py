@@ -16,7 +16,7 @@ def test_every_module_is_on_the_map(package: str) -> None:
     map_ = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     section = map_[map_.index(f"### {package}/") :].split("\n### ", 1)[0]
     modules = {path.name for path in (ROOT / package).glob("*.py")} - {"__init__.py"}
-    assert modules == {name for name in re.findall(r"`(\w+\.py)`", section)}
+    assert modules == set(re.findall(r"`(\w+\.py)`", section))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
