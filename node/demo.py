@@ -216,7 +216,7 @@ class Demo:
         """Whom the chain convicted, compared with the seal that is opened only now."""
         with devnet.chain() as chain:
             ledger = LedgerReader(chain).update()
-        convicted = [a for a, tally in ledger.accounts.items() if tally.faults]
+        convicted = [a for a, tally in ledger.accounts.items() if tally.slashed_wei]
         home = Path(json.loads(seal.read_text())["cheater"])
         cheater = list_wallets(home / "wallets")[0].address
         if convicted != [cheater]:
@@ -365,7 +365,7 @@ def _participant(home: Home, ledger: Ledger, holder: str, unit_flops: int) -> Pa
     return Participant(
         name=home.path.name,
         wallet=wallet,
-        role="cheater" if tally.faults else role,
+        role="cheater" if tally.slashed_wei else role,
         units=tally.units,
         audits=tally.audits,
         gflop=tally.units * unit_flops / 1e9,
