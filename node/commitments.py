@@ -49,12 +49,16 @@ class Commitments:
     def commit(self, role: Role, unit: UnitId, roots: Roots) -> bytes:
         """Keep the roots durably and return the commitment to them."""
         document = {"result": roots.result_root.hex(), "trace": roots.trace_root.hex()}
-        self._journal.set(_PREFIX + unit.hex(), json.dumps(document).encode())
+        self._journal.set(_key(role, unit), json.dumps(document).encode())
         return commitment(unit, self._account, roots.unit_root, self.salt(role, unit))
 
-    def roots(self, unit: UnitId) -> Roots | None:
-        """The roots that this account committed to, or None if it did not."""
-        data = self._journal.get(_PREFIX + unit.hex())
+    def roots(self, role: Role, unit: UnitId) -> Roots | None:
+        """The roots that this account committed to in this role, or None if it did not.
+
+        An audit never takes over what the account once computed as a worker: that was offered for
+        pay, and a fault of the device in it would be repeated.
+        """
+        data = self._journal.get(_key(role, unit))
         if data is None:
             return None
         document = json.loads(data)
@@ -62,4 +66,10 @@ class Commitments:
 
     def forget(self, unit: UnitId) -> None:
         """Drop the roots of a unit that is settled."""
-        self._journal.delete(_PREFIX + unit.hex())
+        for role in ("worker", "auditor"):
+            self._journal.delete(_key(role, unit))
+
+
+def _key(role: Role, unit: UnitId) -> str:
+    """Auditor and juror recompute alike, so they share their roots."""
+    return f"{_PREFIX}{'own' if role == 'worker' else 'recomputed'}/{unit.hex()}"

@@ -170,7 +170,7 @@ class Duties:
         Given up at the deadline: no stranger's job keeps the device for longer than it can matter.
         """
         unit_id = UnitId(unit.unit_id)
-        roots = self._commitments.roots(unit_id)
+        roots = self._commitments.roots(role, unit_id)
         if roots is None:
             job = self._watch.ledger.jobs[unit.job_id]
             manifest = self._jobs.held[unit.job_id]
@@ -197,14 +197,16 @@ class Duties:
                 and not u.unit_root
             )
         )
-        units = [u for u in self._sent.fresh("open", owed) if self._roots(u)][:UNITS_PER_CALL]
+        units = [u for u in self._sent.fresh("open", owed) if self._roots("worker", u)][
+            :UNITS_PER_CALL
+        ]
         if not units:
             return
         self._sent.mark("open", units, RETRY_S)
         await self._send_units(
             lambda part: self._chain.sync.ledger.open_units(
                 _ids(part),
-                [self._known(unit).trace_root for unit in part],
+                [self._known("worker", unit).trace_root for unit in part],
                 [self._commitments.salt("worker", UnitId(unit.unit_id)) for unit in part],
             ),
             units,
@@ -219,14 +221,16 @@ class Duties:
                 and bool(u.unit_root)
             )
         )
-        units = [u for u in self._sent.fresh("reveal", owed) if self._roots(u)][:UNITS_PER_CALL]
+        units = [u for u in self._sent.fresh("reveal", owed) if self._roots("auditor", u)][
+            :UNITS_PER_CALL
+        ]
         if not units:
             return
         self._sent.mark("reveal", units, RETRY_S)
         await self._send_units(
             lambda part: self._chain.sync.ledger.reveal_audits(
                 _ids(part),
-                [self._known(unit).unit_root for unit in part],
+                [self._known("auditor", unit).unit_root for unit in part],
                 [self._commitments.salt("auditor", UnitId(unit.unit_id)) for unit in part],
             ),
             units,
@@ -243,11 +247,11 @@ class Duties:
                 and (len(u.votes_committed) == len(u.jurors) or now_s > u.vote_commit_deadline_s)
             )
         )
-        for unit in self._sent.fresh("reveal vote", [u for u in owed if self._roots(u)]):
+        for unit in self._sent.fresh("reveal vote", [u for u in owed if self._roots("juror", u)]):
             self._sent.mark("reveal vote", [unit], RETRY_S)
             unit_id = UnitId(unit.unit_id)
             salt = self._commitments.salt("juror", unit_id)
-            root = self._known(unit).unit_root
+            root = self._known("juror", unit).unit_root
             await self._send(self._chain.sync.committee.reveal_vote(unit_id, root, salt))
 
     # --- Helpers
@@ -258,11 +262,11 @@ class Duties:
     def _held(self, units: Iterable[UnitView]) -> list[UnitView]:
         return [unit for unit in units if unit.job_id in self._jobs.held]
 
-    def _roots(self, unit: UnitView) -> Roots | None:
-        return self._commitments.roots(UnitId(unit.unit_id))
+    def _roots(self, role: Role, unit: UnitView) -> Roots | None:
+        return self._commitments.roots(role, UnitId(unit.unit_id))
 
-    def _known(self, unit: UnitView) -> Roots:
-        roots = self._roots(unit)
+    def _known(self, role: Role, unit: UnitView) -> Roots:
+        roots = self._roots(role, unit)
         assert roots is not None, "committed without roots"
         return roots
 

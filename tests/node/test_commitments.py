@@ -26,10 +26,10 @@ def test_roots_and_salts_survive_a_restart(tmp_path: Path) -> None:
         salt = before.salt("auditor", UNIT)
     with Journal(tmp_path / "journal") as journal:
         after = Commitments(journal, ACCOUNT, b"k" * 32)
-        assert after.roots(UNIT) == ROOTS
+        assert after.roots("auditor", UNIT) == ROOTS
         assert after.salt("auditor", UNIT) == salt
         after.forget(UNIT)
-        assert after.roots(UNIT) is None
+        assert after.roots("auditor", UNIT) is None
 
 
 def test_salts_differ_by_key_unit_and_role(tmp_path: Path) -> None:
@@ -45,3 +45,15 @@ def test_salts_differ_by_key_unit_and_role(tmp_path: Path) -> None:
         }
     assert len(salts) == 5
     assert all(len(salt) == 32 for salt in salts)
+
+
+def test_an_audit_never_takes_over_what_was_computed_for_pay(tmp_path: Path) -> None:
+    """A unit that lost its race as work may come back as an audit: it is computed again."""
+    with Journal(tmp_path / "journal") as journal:
+        mine = Commitments(journal, ACCOUNT, b"k" * 32)
+        mine.commit("worker", UNIT, ROOTS)
+        assert mine.roots("worker", UNIT) == ROOTS
+        assert mine.roots("auditor", UNIT) is None
+        mine.commit("auditor", UNIT, Roots(b"x" * 32, b"y" * 32))
+        assert mine.roots("juror", UNIT) == Roots(b"x" * 32, b"y" * 32)
+        assert mine.roots("worker", UNIT) == ROOTS
