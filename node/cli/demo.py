@@ -99,10 +99,11 @@ def _show_progress(document: dict[str, object], demo: "Demo") -> None:
     assert isinstance(slots, dict)
     demo.note_loss(metrics.get("loss"))
     done = slots.get("passed", 0) + slots.get("verified", 0)
+    loss = f"{metrics['loss']:.3f}" if "loss" in metrics else "-"
     parts = [
         f"round {document['round']}/{document['rounds']}",
         f"slots {done}/{sum(slots.values()) or '-'}",
-        f"loss {metrics.get('loss', float('nan')):.3f} {sparkline(demo.report.losses)}",
+        f"loss {loss} {sparkline(demo.report.losses)}".rstrip(),
         f"{document['peers']} peers",
         f"{sum(s.gflops_per_s for s in statuses):.2f} GFLOP/s",
         f"earned {ain(sum(s.earned_wei for s in statuses))}",
