@@ -8,6 +8,7 @@ primitive op, or one of a few kinds that exist in the graph only, because a grad
     PERMUTE   attributes: the input's axis for each axis             several in a row to one
     EXPAND    axes of length 1 repeated
     SLICE     attributes: start and step (not 0) per axis
+    AFFINE    attributes: per axis of the input a start, and a step for each axis of the result
     CUSTOM    the value of inputs[0], with a gradient of its own with respect to inputs[1:]
 
 The constructors here take operands that fit already (one shape, one dtype). Broadcasting and type
@@ -47,9 +48,10 @@ class Kind(IntEnum):
     EXPAND = 104
     SLICE = 105
     CUSTOM = 106
+    AFFINE = 107
 
 
-MOVEMENT = frozenset({Kind.RESHAPE, Kind.PERMUTE, Kind.EXPAND, Kind.SLICE})
+MOVEMENT = frozenset({Kind.RESHAPE, Kind.PERMUTE, Kind.EXPAND, Kind.SLICE, Kind.AFFINE})
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False)
@@ -219,6 +221,26 @@ def slice_(
         return _refill(value, new)
     pairs = zip(starts, steps, strict=True)
     return Value(Kind.SLICE, value.dtype, new, (value,), tuple(n for pair in pairs for n in pair))
+
+
+def affine(
+    value: Value, starts: Sequence[int], steps: Sequence[Sequence[int]], shape: Sequence[int]
+) -> Value:
+    """Element i of the result is element start + step . i of each axis of the input.
+
+    Elements may be shown several times or not at all. It has no gradient: use it in a `custom`.
+    """
+    new = checked_shape(shape)
+    for start, row, n in zip(starts, steps, value.shape, strict=True):
+        reach = [step * (count - 1) for step, count in zip(row, new, strict=True)]
+        low, high = (start + sum(pick(0, r) for r in reach) for pick in (min, max))
+        if not 0 <= low <= high < n:
+            raise UsageError(f"elements {low}..{high} are outside of an axis of {value.shape}")
+    if value.kind is Op.CONST:
+        return _refill(value, new)
+    rows = zip(starts, steps, strict=True)
+    flat = tuple(n for start, row in rows for n in (start, *row))
+    return Value(Kind.AFFINE, value.dtype, new, (value,), flat)
 
 
 def pad(value: Value, widths: Sequence[tuple[int, int]]) -> Value:

@@ -116,6 +116,8 @@ def _moved(value: Value, view: View) -> View | None:
         return view.permute(value.attributes)
     if value.kind is Kind.EXPAND:
         return view.expand(value.shape)
+    if value.kind is Kind.AFFINE:
+        return view.affine(value.attributes, value.shape)
     return view.slice(value.attributes[::2], value.attributes[1::2], value.shape)
 
 

@@ -40,6 +40,15 @@ class View:
         strides = (t * step for t, step in zip(self.strides, steps, strict=True))
         return View(shape, offset, _normal(shape, strides))
 
+    def affine(self, attributes: Sequence[int], shape: Shape) -> "View":
+        """Element i of an axis is element start + steps . i: (start, *steps) for each axis."""
+        width = 1 + len(shape)
+        totals = [
+            sum(t * n for t, n in zip(self.strides, attributes[at::width], strict=True))
+            for at in range(width)
+        ]
+        return View(shape, self.offset + totals[0], _normal(shape, totals[1:]))
+
     def reshape(self, shape: Shape) -> "View | None":
         """The same elements in row-major order, or None where that is not affine."""
         runs = self._runs()
