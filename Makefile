@@ -18,7 +18,7 @@ check: setup
 	@scripts/check
 
 unit: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 contracts-test: setup
 	$(BIN)/npx hardhat test
