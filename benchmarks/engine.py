@@ -11,13 +11,13 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
 from time import perf_counter
 
 import numpy as np
 
+from benchmarks.pairs import PAIRS, paired
+from benchmarks.products import benchmark_products
 from engine import Tensor, TensorType, gradient, trace
 from engine.backend import Backend, Buffer, Loaded, open_backend
 from engine.cost import cost
@@ -30,8 +30,6 @@ from engine.program import Program
 SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """Settings that make numpy's BLAS slower than it is; it reads them when it is imported."""
 
-PAIRS = 11
-SQUARES = (256, 512, 1024, 2048)
 LAYERS, BATCH, CLASSES = (784, 512, 512), 128, 10
 
 
@@ -49,49 +47,11 @@ class MLP(Module):
         return self.last(relu(self.second(relu(self.first(x)))))
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Seconds of both sides, and the median of paired ratios; above 1, ours is faster."""
-
-    ours: float
-    theirs: float
-    ratio: float
-
-
-def paired(ours: Callable[[], object], theirs: Callable[[], object]) -> Pair:
-    """Run both in turns."""
-    ours()
-    theirs()
-    times = [(_seconds(ours), _seconds(theirs)) for _ in range(PAIRS)]
-    return Pair(
-        median(a for a, _ in times),
-        median(b for _, b in times),
-        median(b / a for a, b in times),
-    )
-
-
-def _seconds(action: Callable[[], object]) -> float:
-    start = perf_counter()
-    action()
-    return perf_counter() - start
-
-
 def _until_done(loaded: Loaded, inputs: dict[str, Buffer], small: str) -> dict[str, Buffer]:
     """Run, and wait by reading the smallest output."""
     outputs = loaded(inputs)
     outputs[small].numpy()
     return outputs
-
-
-def square_product(n: int) -> Program:
-    """a @ b, and one element of it to wait for."""
-
-    def function(i: dict[str, Tensor]) -> dict[str, Tensor]:
-        product = i["a"] @ i["b"]
-        return {"product": product, "corner": product[:1, :1]}
-
-    kind = TensorType(DType.FLOAT32, (n, n))
-    return trace(function, {"a": kind, "b": kind})
 
 
 def training_step(model: Module) -> Program:
@@ -134,19 +94,6 @@ def products_in_numpy() -> Callable[[], None]:
     return run
 
 
-def benchmark_products(backend: Backend) -> None:
-    """Square matrix products of growing size."""
-    print("\nsgemm        ours GFLOP/s   numpy GFLOP/s   ours / numpy")
-    for n in SQUARES:
-        random = np.random.default_rng(n)
-        a, b = (random.standard_normal((n, n)).astype(np.float32) for _ in "ab")
-        loaded = backend.load(square_product(n))
-        inputs = {"a": backend.upload(a), "b": backend.upload(b)}
-        pair = paired(lambda: _until_done(loaded, inputs, "corner"), lambda: a @ b)  # noqa: B023
-        work = 2e-9 * n**3
-        print(f"{n:5d}²  {work / pair.ours:17.1f}  {work / pair.theirs:14.1f}  {pair.ratio:13.2f}")
-
-
 def benchmark_training(backend: Backend) -> None:
     """A training step with its state on the device."""
     model = MLP()
@@ -173,8 +120,8 @@ def benchmark_training(backend: Backend) -> None:
     flops = cost(program).flops
     print(f"\nMLP step     {len(program.nodes)} nodes, {flops / 1e9:.2f} GFLOP")
     print(f"load         {load_s:.2f} s, first step {first_s:.2f} s")
-    print(f"step         {pair.ours * 1e3:.2f} ms, {flops / pair.ours / 1e9:.1f} GFLOP/s")
-    print(f"numpy        {pair.theirs * 1e3:.2f} ms for its matrix products alone")
+    print(f"step         {pair.ours_s * 1e3:.2f} ms, {flops / pair.ours_s / 1e9:.1f} GFLOP/s")
+    print(f"numpy        {pair.theirs_s * 1e3:.2f} ms for its matrix products alone")
     print(f"ratio        {pair.ratio:.2f} (numpy's products / our whole step)")
 
 

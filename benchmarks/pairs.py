@@ -1,0 +1,48 @@
+"""Both sides of a benchmark in turns, many short runs: on a shared machine only ratios last."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+
+from engine.backend import Backend
+
+PAIRS = 21
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Median seconds of both sides, and the median of paired ratios; above 1, ours is faster."""
+
+    ours_s: float
+    theirs_s: float
+    ratio: float
+
+
+def paired(
+    ours: Callable[[], object], theirs: Callable[[], object], pairs: int = PAIRS, calls: int = 1
+) -> Pair:
+    """Run both in turns, each `calls` times before the other has its turn."""
+    seconds(ours), seconds(theirs)
+    times = [(seconds(ours, calls), seconds(theirs, calls)) for _ in range(pairs)]
+    return Pair(
+        median(a for a, _ in times),
+        median(b for _, b in times),
+        median(b / a for a, b in times),
+    )
+
+
+def seconds(action: Callable[[], object], calls: int = 1) -> float:
+    """How long a call takes, over some calls."""
+    start = perf_counter()
+    for _ in range(calls):
+        action()
+    return (perf_counter() - start) / calls
+
+
+def waiter(backend: Backend) -> Callable[[], object]:
+    """A function that returns when everything enqueued so far is done: queues run in order."""
+    mark = backend.upload(np.zeros(1, np.float32))
+    return mark.numpy
