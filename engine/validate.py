@@ -42,7 +42,7 @@ class Limits:
     nodes: int = 65_536
     names: int = 16_384
     name_bytes: int = 128
-    rank: int = 8
+    rank: int = 12  # windows in three dimensions have 9 axes, their sums 11
     elements: int = 2**31 - 1
     attributes: int = 32
 
