@@ -122,6 +122,31 @@ def _matrices(a: Value, b: Value) -> Value:
     return graph.reshape(graph.dot(left, right), (*batch, m, n))
 
 
+def contract(formula: str, a: Value, b: Value) -> Value:
+    """Einstein's sum of two values as one DOT: "bik,bjk->bij".
+
+    Letters of both and the result are batches; letters of both and not of the result are summed,
+    in the order in which the first has them. A letter of one operand alone must be in the result.
+    """
+    operands, out = formula.split("->")
+    left, right = operands.split(",")
+    sizes = dict(zip(left + right, a.shape + b.shape, strict=True))
+    batch = [c for c in out if c in left and c in right]
+    m, n = ([c for c in out if c in side and c not in batch] for side in (left, right))
+    k = [c for c in left if c in right and c not in out]
+    lefts, rights = _grouped(a, left, batch, m, k), _grouped(b, right, batch, k, n)
+    letters = batch + m + n
+    product = graph.reshape(graph.dot(lefts, rights), [sizes[c] for c in letters])
+    return graph.permute(product, [letters.index(c) for c in out])
+
+
+def _grouped(value: Value, letters: str, *groups: list[str]) -> Value:
+    """The axes of each group as one axis."""
+    moved = graph.permute(value, [letters.index(c) for group in groups for c in group])
+    sizes = dict(zip(letters, value.shape, strict=True))
+    return graph.reshape(moved, [prod(sizes[c] for c in group) for group in groups])
+
+
 def rows(table: Value, index: Value) -> Value:
     """table[index] along the first axis; a row of zeros where the index is out of range.
 

@@ -16,7 +16,7 @@ promotion are `engine.elementwise`'s business.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from math import prod
@@ -224,23 +224,23 @@ def slice_(
 
 
 def affine(
-    value: Value, starts: Sequence[int], steps: Sequence[Sequence[int]], shape: Sequence[int]
+    value: Value, axes: Sequence[tuple[int, Mapping[int, int]]], shape: Sequence[int]
 ) -> Value:
-    """Element i of the result is element start + step . i of each axis of the input.
+    """Each axis of the input at start + the sum of step * i over axes of the result.
 
-    Elements may be shown several times or not at all. It has no gradient: use it in a `custom`.
+    `axes` are (start, {axis of the result: step}). Elements may be shown several times or not at
+    all. It has no gradient: use it in a `custom`.
     """
     new = checked_shape(shape)
-    for start, row, n in zip(starts, steps, value.shape, strict=True):
-        reach = [step * (count - 1) for step, count in zip(row, new, strict=True)]
+    for (start, steps), n in zip(axes, value.shape, strict=True):
+        reach = [step * (new[at] - 1) for at, step in steps.items()]
         low, high = (start + sum(pick(0, r) for r in reach) for pick in (min, max))
         if not 0 <= low <= high < n:
             raise UsageError(f"elements {low}..{high} are outside of an axis of {value.shape}")
     if value.kind is Op.CONST:
         return _refill(value, new)
-    rows = zip(starts, steps, strict=True)
-    flat = tuple(n for start, row in rows for n in (start, *row))
-    return Value(Kind.AFFINE, value.dtype, new, (value,), flat)
+    flat = (n for start, steps in axes for n in (start, *map(steps.get, range(len(new)))))
+    return Value(Kind.AFFINE, value.dtype, new, (value,), tuple(n or 0 for n in flat))
 
 
 def pad(value: Value, widths: Sequence[tuple[int, int]]) -> Value:
