@@ -26,6 +26,7 @@ from engine.kernels import generate
 from engine.matmul import PRELUDE as MATMUL_PRELUDE
 from engine.prelude import PRELUDE, SOFTWARE_PRELUDE
 from engine.program import Program
+from engine.reduction import in_blocks
 from engine.schedule import schedule
 from engine.vectors import check_device
 
@@ -188,6 +189,7 @@ class OpenCLProgram:
     def __init__(self, backend: OpenCLBackend, program: Program) -> None:
         self.program = program
         self._backend = backend
+        program = self._blocked = in_blocks(program)
         plan = schedule(program)
         sources = generate(program, plan, backend.target)
         inputs = {index for _, index in program.inputs}
@@ -225,9 +227,11 @@ class OpenCLProgram:
     def __call__(self, inputs: Mapping[str, Buffer | Array]) -> dict[str, Buffer]:
         """Enqueue one run; see `engine.backend.Loaded`."""
         given = checked_inputs(self.program, inputs)
-        buffers = {index: self._on_device(name, given[name]) for name, index in self.program.inputs}
+        buffers = {
+            index: self._on_device(name, given[name]) for name, index in self._blocked.inputs
+        }
         for index in self._fresh:
-            node = self.program.nodes[index]
+            node = self._blocked.nodes[index]
             memory = self._backend.allocate(node.bytes)
             buffers[index] = DeviceBuffer(self._backend, memory, node.dtype, node.shape)
         queue = self._backend.queue
@@ -239,7 +243,7 @@ class OpenCLProgram:
                     queue, launch.kernel, launch.global_size, launch.local_size
                 )
             queue.flush()
-        return {name: buffers[index] for name, index in self.program.outputs}
+        return {name: buffers[index] for name, index in self._blocked.outputs}
 
     def _on_device(self, name: str, value: Buffer | Array) -> DeviceBuffer:
         if isinstance(value, np.ndarray):

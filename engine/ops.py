@@ -8,7 +8,7 @@ address that depends on data, except GATHER and SCATTER, whose addressable set a
 
 from enum import IntEnum
 
-ARITHMETIC_VERSION = 0
+ARITHMETIC_VERSION = 1
 """The version of docs/spec/arithmetic.md; part of every Program's digest."""
 
 

@@ -1,4 +1,7 @@
-"""SUM and MAX in OpenCL C: 32 interleaved lanes, then a tree over the lanes.
+"""SUM and MAX in OpenCL C: blocks, in each 32 interleaved lanes, then a tree over the lanes.
+
+`in_blocks` turns a fold of a long axis into folds of blocks, so that a kernel sums no more than one
+block; the blocks of one result are shared among work-items like results of their own.
 
 Lanes start from the identity (-0 for a float sum: -0 + x is x for every x), which returns the bits
 of lanes that start with their first element and of a tree that skips missing lanes. A processor
@@ -7,18 +10,77 @@ GPU gives every lane a work-item.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 
-from engine.addressing import Address, Variable, affine
+from engine.addressing import Address, Variable, affine, strides
 from engine.dtypes import DType
 from engine.emit import Context, KernelSource, axes, flat, merged, share, unflatten
 from engine.expressions import REGISTER, Body, Parameters
 from engine.ops import Op
+from engine.program import Node, Program
 
+SUM_BLOCK = 4096
 SUM_LANES = 32
+RESULTS_ENOUGH = 256
+"""From here on a MAX, whose order does not show, has results enough to share among work-items."""
+
 COLUMNS = 64
 """Neighbouring results that a processor folds together."""
+
+
+def in_blocks(program: Program) -> Program:
+    """The same bits in a Program whose sums have at most SUM_BLOCK elements."""
+    nodes: list[Node] = []
+    moved: list[int] = []
+    for node in program.nodes:
+        inputs = tuple(moved[i] for i in node.inputs)
+        if node.op is Op.SUM or (node.op is Op.MAX and node.size < RESULTS_ENOUGH):
+            inputs = (_block_results(nodes, node, inputs[0]),)
+        moved.append(_append(nodes, replace(node, inputs=inputs)))
+    named, given = (
+        tuple((name, moved[i]) for name, i in table) for table in (program.outputs, program.inputs)
+    )
+    return Program(tuple(nodes), given, named)
+
+
+def _append(nodes: list[Node], node: Node) -> int:
+    nodes.append(node)
+    return len(nodes) - 1
+
+
+def _block_results(nodes: list[Node], fold: Node, source: int) -> int:
+    """A node like `source` but with the results of blocks as its last axis, at most a block long.
+
+    Blocks stand before rows, so that what is folded together in memory stays the last but one axis.
+    The shorter last block is folded on its own and put beside the others bit by bit: PAD and OR.
+    """
+    rows, dtype = fold.size, fold.dtype
+    bits = DType.UINT32 if dtype is DType.FLOAT32 else dtype
+    while (n := nodes[source].shape[-1]) > SUM_BLOCK:
+        count, rest = divmod(n, SUM_BLOCK)
+        parts = [(count, 0, SUM_BLOCK)] + [(1, count * SUM_BLOCK, rest)] * bool(rest)
+        folded = []
+        for blocks, offset, length in parts:
+            formula = (offset, SUM_BLOCK, n, 1)
+            view = _append(nodes, Node(Op.VIEW, dtype, (blocks, rows, length), (source,), formula))
+            folded.append(_append(nodes, Node(fold.op, dtype, (blocks, rows, 1), (view,))))
+        joined = folded[0]
+        if rest:
+            whole = (count + 1, rows, 1)
+            for at, widths in enumerate(((0, 1), (count, 0))):
+                if bits is not dtype:
+                    cast = Node(Op.CAST, bits, nodes[folded[at]].shape, (folded[at],), (1,))
+                    folded[at] = _append(nodes, cast)
+                pad = Node(Op.PAD, bits, whole, (folded[at],), (*widths, 0, 0, 0, 0))
+                folded[at] = _append(nodes, pad)
+            joined = _append(nodes, Node(Op.OR, bits, whole, tuple(folded)))
+            if bits is not dtype:
+                joined = _append(nodes, Node(Op.CAST, dtype, whole, (joined,), (1,)))
+        shape = (*fold.shape[:-1], nodes[joined].shape[0])
+        steps = (0, *strides(fold.shape[:-1]), rows)
+        source = _append(nodes, Node(Op.VIEW, dtype, shape, (joined,), steps))
+    return source
 
 
 @dataclass(frozen=True, slots=True)

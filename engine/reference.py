@@ -20,6 +20,7 @@ from engine.program import Node, Program
 
 Array: TypeAlias = NDArray[np.generic]
 
+SUM_BLOCK = 4096
 SUM_LANES = 32
 DOT_BLOCK = 256
 
@@ -122,9 +123,13 @@ def pad(node: Node, a: Array) -> Array:
 
 
 def sum_last_axis(a: Array) -> Array:
-    """32 interleaved lanes, each added in order, then a fixed tree over the lanes."""
+    """Blocks of 4096, whose results are summed alike; in each lanes, then a tree over the lanes."""
     if a.shape[-1] == 0:
         return np.zeros((*a.shape[:-1], 1), a.dtype)
+    if a.shape[-1] > SUM_BLOCK:
+        starts = range(0, a.shape[-1], SUM_BLOCK)
+        blocks = [sum_last_axis(a[..., start : start + SUM_BLOCK]) for start in starts]
+        return sum_last_axis(np.concatenate(blocks, axis=-1))
     lanes = a[..., :SUM_LANES].copy()
     for start in range(SUM_LANES, a.shape[-1], SUM_LANES):
         part = a[..., start : start + SUM_LANES]

@@ -13,13 +13,13 @@ from typing import Annotated
 from eth_utils.address import to_checksum_address
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from engine.ops import ARITHMETIC_VERSION
 from node.config import explain
 from node.errors import BadInput
 from node.files import read_text, write_atomic
 
 FILE_BYTES_MAX = 64 * 1024
 PROTOCOL_VERSION = 0
-ARITHMETIC_VERSION = 0
 
 
 def check_address(text: str) -> str:

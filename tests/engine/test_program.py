@@ -43,7 +43,7 @@ EXAMPLE = example()
 BYTES = encode(EXAMPLE)
 
 SCALAR = Program((Node(Op.INPUT, DType.FLOAT32, ()),), (("x", 0),), (("x", 0),))
-SCALAR_BYTES = bytes.fromhex("41494e50 00 00 01 01 01 78 00 01 01 78 00 01 01 00 00")
+SCALAR_BYTES = bytes.fromhex("41494e50 00 01 01 01 01 78 00 01 01 78 00 01 01 00 00")
 
 
 def test_example_round_trips():
@@ -131,7 +131,7 @@ def test_digest_covers_everything():
         Program(SCALAR.nodes, (("x", 0),), (("y", 0),)),
         Program((Node(Op.INPUT, DType.INT32, ()),), (("x", 0),), (("x", 0),)),
         Program((Node(Op.INPUT, DType.FLOAT32, (1,)),), (("x", 0),), (("x", 0),)),
-        Program(SCALAR.nodes, SCALAR.inputs, SCALAR.outputs, arithmetic_version=1),
+        Program(SCALAR.nodes, SCALAR.inputs, SCALAR.outputs, arithmetic_version=2),
     ]
     assert len({variant.digest for variant in variants}) == len(variants)
 

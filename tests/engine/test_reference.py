@@ -24,7 +24,9 @@ def wide_floats(seed: int, *shape: int) -> np.ndarray:
 
 
 def sum_by_the_book(row: np.ndarray) -> np.float32:
-    """32 lanes from their first elements, then lane l += lane l + 16, 8, 4, 2, 1 if present."""
+    """Blocks of 4096 first; in each 32 lanes, then lane l += lane l + 16, 8, 4, 2, 1 if present."""
+    while len(row) > 4096:
+        row = [sum_by_the_book(row[i : i + 4096]) for i in range(0, len(row), 4096)]
     lanes: dict[int, np.float32] = {}
     for i, x in enumerate(row):
         lanes[i % 32] = lanes[i % 32] + x if i % 32 in lanes else x
@@ -35,8 +37,8 @@ def sum_by_the_book(row: np.ndarray) -> np.float32:
     return lanes[0]
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 17, 31, 32, 33, 48, 64, 65, 100, 333])
-def test_sum_adds_in_lanes_then_in_a_tree(length):
+@pytest.mark.parametrize("length", [1, 2, 3, 17, 31, 32, 33, 48, 64, 65, 333, 4096, 4097, 9000])
+def test_sum_adds_in_blocks_of_lanes_then_in_a_tree(length):
     """One order for every length."""
     rows = wide_floats(length, 3, length)
     expected = [[sum_by_the_book(row)] for row in rows]

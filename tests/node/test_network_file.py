@@ -38,7 +38,7 @@ def test_file_round_trips(tmp_path: Path, document: dict[str, Any]) -> None:
     save_network(tmp_path / "network.json", network)
     assert load_network(tmp_path / "network.json") == network
     text = (tmp_path / "network.json").read_text()
-    assert json.loads(text)["spec"] == {"protocol": 0, "arithmetic": 0}
+    assert json.loads(text)["spec"] == {"protocol": 0, "arithmetic": 1}
     assert text.endswith("}\n")
 
 
@@ -65,7 +65,7 @@ def test_address_checksums(document: dict[str, Any]) -> None:
         ("name", "", "name"),
         ("surprise", 1, "surprise"),
         ("contracts", {}, "contracts.token"),
-        ("spec", {"protocol": 7, "arithmetic": 0}, "asks for protocol 7"),
+        ("spec", {"protocol": 7, "arithmetic": 1}, "asks for protocol 7"),
     ],
 )
 def test_bad_documents_are_refused(
