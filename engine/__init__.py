@@ -5,7 +5,7 @@
 
 `Tensor` computes lazily on the default backend. `trace` turns a function on tensors into a
 `Program` with canonical bytes, a digest and an exact cost, which any backend executes with the same
-bits.
+bits; `jit` runs a function that way.
 """
 
 from engine.cost import Cost, cost
@@ -21,7 +21,7 @@ from engine.errors import (
 from engine.optim import SGD, AdamW, Optimizer
 from engine.program import Program, TensorType, decode, encode
 from engine.tensor import Tensor, gradient
-from engine.trace import trace
+from engine.trace import jit, trace
 from engine.validate import DEFAULT_LIMITS, Limits, validate
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "decode",
     "encode",
     "gradient",
+    "jit",
     "trace",
     "validate",
 ]

@@ -39,14 +39,14 @@ def gradient(loss: Value, targets: Sequence[Value], seed: Value | None = None) -
 
 def _backward(loss: Value, seed: Value, targets: set[Value]) -> dict[Value, Value]:
     """The gradients of everything between `loss` and the targets."""
-    order = list(graph.topological([loss], _differentiable_inputs))
+    order = list(graph.topological([loss], differentiable_inputs))
     on_path: set[Value] = set()
     for value in order:
-        if value in targets or any(i in on_path for i in _differentiable_inputs(value)):
+        if value in targets or any(i in on_path for i in differentiable_inputs(value)):
             on_path.add(value)
     found: dict[Value, Value] = {loss: seed}
     for value in reversed(order):
-        inputs = _differentiable_inputs(value)
+        inputs = differentiable_inputs(value)
         if value not in found or not any(i in on_path for i in inputs):
             continue
         rule = value.rule if value.rule is not None else RULES[value.kind]
@@ -62,7 +62,7 @@ def _primals(value: Value) -> tuple[Value, ...]:
     return value.inputs[1:] if value.kind is Kind.CUSTOM else value.inputs
 
 
-def _differentiable_inputs(value: Value) -> tuple[Value, ...]:
+def differentiable_inputs(value: Value) -> tuple[Value, ...]:
     """The inputs that a gradient can flow to."""
     if value.kind not in RULES and value.kind is not Kind.CUSTOM:
         return ()

@@ -76,6 +76,13 @@ class Program:
     arithmetic_version: int = field(default=ARITHMETIC_VERSION)
 
     @cached_property
+    def _hash(self) -> int:
+        return hash((self.nodes, self.inputs, self.outputs, self.arithmetic_version))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
     def input_types(self) -> dict[str, TensorType]:
         """The type of every named input."""
         return {name: self._type(index) for name, index in self.inputs}

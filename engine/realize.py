@@ -6,7 +6,8 @@ once. What was computed or uploaded is kept beside its value for as long as the 
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -24,13 +25,40 @@ LOADED_MAX = 64
 _Key: TypeAlias = tuple[int, Program]
 _loaded: OrderedDict[_Key, tuple[Backend, Loaded]] = OrderedDict()  # the backend keeps its id alive
 _held: WeakKeyDictionary[Value, tuple[Backend, Buffer]] = WeakKeyDictionary()
+_tracing: list[None] = []
+
+
+@contextmanager
+def tracing() -> Iterator[None]:
+    """While a traced function is called."""
+    _tracing.append(None)
+    try:
+        yield
+    finally:
+        _tracing.pop()
+
+
+def is_tracing() -> bool:
+    """Whether a traced function is being called."""
+    return bool(_tracing)
+
+
+def refuse_in_trace() -> None:
+    """Raise TraceError for what a Program would not do when it runs."""
+    if is_tracing():
+        raise TraceError(
+            "a traced function must not look at elements nor change tensors (numpy, item, bool, "
+            "assign, backward): its Python runs once, its Program often; pass in what it reads, "
+            "return what it changes, use gradient(loss, ...)"
+        )
 
 
 def realize(values: Sequence[Value]) -> list[Value]:
     """A DATA value with the elements of each value; what is missing is computed in one run.
 
-    Raises TraceError where a value depends on a symbolic input of `trace`.
+    Raises TraceError inside a traced function, and for what depends on its inputs.
     """
+    refuse_in_trace()
     missing = [v for v in dict.fromkeys(values) if v.kind is not Kind.DATA and v not in _held]
     if missing:
         _run(missing)
@@ -45,9 +73,20 @@ def elements(value: Value) -> Array:
     return stored.copy() if isinstance(stored, np.ndarray) else stored.numpy()
 
 
+def run(program: Program, inputs: Mapping[str, Value]) -> dict[str, Value]:
+    """Run a Program on the default backend with the elements of values; its outputs as DATA."""
+    realize(list(inputs.values()))
+    backend = default_backend()
+    results = _load(backend, program)({name: _on(backend, leaf) for name, leaf in inputs.items()})
+    return {name: _held_data(backend, buffer) for name, buffer in results.items()}
+
+
 def _as_data(value: Value) -> Value:
-    backend, buffer = _held[value]
-    result = data(buffer, value.dtype)
+    return _held_data(*_held[value])
+
+
+def _held_data(backend: Backend, buffer: Buffer) -> Value:
+    result = data(buffer, buffer.dtype)
     _held[result] = (backend, buffer)
     return result
 
@@ -55,14 +94,11 @@ def _as_data(value: Value) -> Value:
 def _run(values: list[Value]) -> None:
     names = {f"d{i:06}": leaf for i, leaf in enumerate(_leaves(values))}
     outputs = {f"o{i:06}": value for i, value in enumerate(values)}
-    backend = default_backend()
-    loaded = _load(backend, lower(outputs, names))
-    results = loaded({name: _on(backend, leaf) for name, leaf in names.items()})
-    for name, value in outputs.items():
-        _held[value] = (backend, results[name])
+    for name, result in run(lower(outputs, names), names).items():
+        _held[outputs[name]] = _held[result]
 
 
-def _leaves(values: list[Value]) -> list[Value]:
+def _leaves(values: Sequence[Value]) -> list[Value]:
     """What `values` are computed from: data, and what was computed before."""
 
     def inputs_of(value: Value) -> Sequence[Value]:
@@ -72,8 +108,8 @@ def _leaves(values: list[Value]) -> list[Value]:
     for value in order:
         if value.kind is Op.INPUT:
             raise TraceError(
-                f"a tensor that depends on the symbolic input {value.name!r} has no elements yet; "
-                "a traced function must not look at them (numpy, item, bool)"
+                f"a tensor that depends on the symbolic input {value.name!r} has no elements: "
+                "return it from the traced function, and run the Program"
             )
     return [value for value in order if value.kind is Kind.DATA or value in _held]
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from engine import elementwise as e
-from engine import folds, graph, movement, realize, transcendental
+from engine import convolution, folds, functional, graph, movement, padding, realize, transcendental
 from engine.dtypes import DType, from_numpy
 from engine.errors import UsageError
 from engine.gradient import gradient as graph_gradient
@@ -151,6 +151,7 @@ class Tensor:
 
     def backward(self) -> None:
         """Add the gradient of this scalar to `grad` of every tensor that requires one."""
+        realize.refuse_in_trace()
         order = set(graph.topological([self._value], lambda value: value.inputs))
         wanted = [tensor for tensor in list(_tracked.values()) if tensor._value in order]
         gradients = graph_gradient(self._value, [tensor._value for tensor in wanted])
@@ -426,10 +427,6 @@ class Tensor:
         """Reversed along axes."""
         return Tensor.of(movement.flip(self._value, axis))
 
-    def pad(self, *widths: tuple[_Int, _Int]) -> "Tensor":
-        """Zeros around: (low, high) for every axis."""
-        return Tensor.of(graph.pad(self._value, widths))
-
     def __getitem__(self, index: "Index | Tensor") -> "Tensor":
         """Integers, slices, None and ... as in numpy; an INT32 tensor picks rows."""
         if isinstance(index, Tensor):
@@ -452,6 +449,16 @@ class Tensor:
     def one_hot(self, classes: _Int) -> "Tensor":
         """BOOL with a new last axis: true at the class that each element names."""
         return Tensor.of(folds.one_hot(self._value, classes))
+
+    # Functions that are methods too
+
+    pad = padding.pad
+    conv2d, conv_transpose2d = convolution.conv2d, convolution.conv_transpose2d
+    relu, gelu, silu = functional.relu, functional.gelu, functional.silu
+    softmax, log_softmax = functional.softmax, functional.log_softmax
+    logsumexp = functional.logsumexp
+    nll_loss, cross_entropy = functional.nll_loss, functional.cross_entropy
+    mse_loss, layer_norm = functional.mse_loss, functional.layer_norm
 
 
 def gradient(loss: Tensor, *tensors: Tensor) -> list[Tensor]:
