@@ -1,19 +1,24 @@
 """Activations and losses as functions of tensors, named as in torch.nn.functional."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from math import pi, sqrt
+from typing import TYPE_CHECKING
 
 from engine import elementwise as e
 from engine import graph
 from engine.errors import UsageError
-from engine.tensor import Tensor
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
 
 
 def relu(x: Tensor) -> Tensor:
     """max(x, 0); NaN stays NaN, and the gradient at 0 is 0."""
     value = x.value
     clipped = e.select(e.less(value, 0), 0, value)
-    return Tensor.of(
+    return type(x).of(
         graph.custom(clipped, lambda g, _: (e.select(e.less(0, value), g, 0.0),), value)
     )
 
@@ -103,9 +108,10 @@ def clip_grad_norm(
 
     The squares are added in the order of the sorted names.
     """
-    total = Tensor.zeros()
-    for _, gradient in sorted(gradients.items()):
-        total = total + gradient.square().sum()
+    squares = [gradient.square().sum() for _, gradient in sorted(gradients.items())]
+    total = squares[0].zeros_like()
+    for square in squares:
+        total = total + square
     norm = total.sqrt()
     scale = (max_norm / (norm + 1e-6)).minimum(1.0)
     return {name: gradient * scale for name, gradient in gradients.items()}, norm

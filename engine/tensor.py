@@ -21,8 +21,8 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import ArrayLike
 
-from engine import elementwise as e
 from engine import convolution, folds, functional, graph, movement, padding, realize, transcendental
+from engine import elementwise as e
 from engine.dtypes import DType, from_numpy
 from engine.errors import UsageError
 from engine.gradient import gradient as graph_gradient

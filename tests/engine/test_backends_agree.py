@@ -42,7 +42,7 @@ def movement(i):
     a, cube = i["a"], i["cube"]
     return {
         "moved": cube.permute(2, 0, 1).flip(1)[1:, :, ::2].reshape(6, -1),
-        "joined": Tensor.cat([a, i["b"][:2], a.flip(0)]).pad((1, 2), (0, 1)),
+        "joined": Tensor.cat([a, i["b"][:2], a.flip(0)]).pad(((1, 2), (0, 1))),
         "expanded": (a.unsqueeze(1).expand(5, 4, 7) * cube[0].unsqueeze(1)).transpose(0, 2),
         "strided": Tensor.stack([a[::2, ::-3], a[1:4, 1:6:2]], 1).flatten(1),
     }

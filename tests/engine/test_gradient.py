@@ -126,7 +126,7 @@ def test_fold_gradients(function, reference, arrays):
         (lambda z: z[:, 1:, ::2], lambda z: z[:, 1:, ::2]),
         (lambda z: z[1, ::-2, 3:0:-2], lambda z: z[1, ::-2, 3:0:-2]),
         (lambda z: z.flip((0, 2)), lambda z: z[::-1, :, ::-1]),
-        (lambda z: z.pad((1, 0), (0, 2), (0, 0)), lambda z: np.pad(z, ((1, 0), (0, 2), (0, 0)))),
+        (lambda z: z.pad(((1, 0), (0, 2), (0, 0))), lambda z: np.pad(z, ((1, 0), (0, 2), (0, 0)))),
         (lambda z: z.expand(3, 2, 3, 4), lambda z: np.broadcast_to(z, (3, 2, 3, 4))),
         (lambda z: Tensor.cat([z, z[:1], z * z]), lambda z: np.concatenate([z, z[:1], z * z])),
         (lambda z: Tensor.stack([z[0], z[1]], 1), lambda z: np.stack([z[0], z[1]], 1)),

@@ -24,7 +24,7 @@ def example():
         return {
             "loss": loss,
             "weight": i["weight"] - by_weight * 0.1,
-            "table": i["table"] - by_table.flip(0).pad((1, 0), (0, 0))[1:] * 0.1,
+            "table": i["table"] - by_table.flip(0).pad(((1, 0), (0, 0)))[1:] * 0.1,
             "seen": (i["rows"] + 1).max() << 2,
         }
 
@@ -185,7 +185,7 @@ def test_decoded_mutants_run_or_are_refused():
     from engine.backend import open_backend
 
     small = trace(
-        lambda i: {"y": (i["x"][1:].flip(0).pad((1, 1)) * 2.0).sum().exp()},
+        lambda i: {"y": (i["x"][1:].flip(0).pad(((1, 1),)) * 2.0).sum().exp()},
         {"x": TensorType(DType.FLOAT32, (5,))},
     )
     backend, ran = open_backend("reference"), 0

@@ -162,7 +162,7 @@ def test_matmul_has_torch_shapes(left, right):
         (lambda x: x.expand(5, -1, -1, -1), np.broadcast_to(CUBE, (5, 2, 3, 4))),
         (lambda x: x.flip(1), CUBE[:, ::-1]),
         (lambda x: x.flip(), CUBE[::-1, ::-1, ::-1]),
-        (lambda x: x.pad((1, 0), (0, 0), (2, 3)), np.pad(CUBE, ((1, 0), (0, 0), (2, 3)))),
+        (lambda x: x.pad(((1, 0), (0, 0), (2, 3))), np.pad(CUBE, ((1, 0), (0, 0), (2, 3)))),
         (lambda x: x.T.reshape(6, 4)[::2].T, CUBE.T.reshape(6, 4)[::2].T),
         (lambda x: x.permute(1, 0, 2).reshape(6, 4).flip(0)[1:, ::3],
          CUBE.transpose(1, 0, 2).reshape(6, 4)[::-1][1:, ::3]),
@@ -217,7 +217,7 @@ def test_chains_of_movement_equal_numpy(draw):
             t, x = t.reshape(factor, -1), x.reshape(factor, -1)
         elif kind == "pad" and x.size < 200:
             widths = [draw.draw(st.tuples(st.integers(0, 1), st.integers(0, 1))) for _ in x.shape]
-            t, x = t.pad(*widths), np.pad(x, widths)
+            t, x = t.pad(widths), np.pad(x, widths)
     check(t, x)
 
 
