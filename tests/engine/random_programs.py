@@ -1,5 +1,6 @@
 """Random valid Programs and inputs full of special values, from a seeded generator."""
 
+from collections.abc import Sequence
 from math import prod
 from random import Random
 
@@ -7,10 +8,10 @@ import numpy as np
 
 from engine.addressing import strides
 from engine.dtypes import DType
-from engine.ops import Op
+from engine.ops import FOLDS, Op
 from engine.program import Node, Program
 
-F32, I32, U32, BOOL, U8, I8 = DType
+F32, I32, U32, BOOL = DType.FLOAT32, DType.INT32, DType.UINT32, DType.BOOL
 NUMBERS = (F32, I32, U32)
 
 SPECIAL_BITS = np.array(
@@ -54,7 +55,7 @@ def random_array(random: Random, dtype: DType, shape: tuple[int, ...]) -> np.nda
     if dtype is BOOL:
         return (bits % 2 == 1).reshape(shape)
     if dtype.is_storage:
-        return bits.astype(np.uint8).view(dtype.numpy).reshape(shape)
+        return bits.astype(f"u{dtype.bytes}").view(dtype.numpy).reshape(shape)
     return bits.view(dtype.numpy).reshape(shape)
 
 
@@ -73,13 +74,33 @@ def random_inputs(program: Program, random: Random) -> dict[str, np.ndarray]:
     return inputs
 
 
-def random_program(random: Random, steps: int) -> Program:
-    """A program of a few inputs and about `steps` random nodes with what they need."""
-    table = Table(random)
+def joined(parts: Sequence[Program]) -> Program:
+    """Programs beside each other in one, because every build costs time; names `p000.name`."""
+    nodes, inputs, outputs = [], [], []
+    for number, part in enumerate(parts):
+        base = len(nodes)
+        for n in part.nodes:
+            read = tuple(base + i for i in n.inputs)
+            nodes.append(Node(n.op, n.dtype, n.shape, read, n.attributes))
+        inputs += [(f"p{number:03}.{name}", base + i) for name, i in part.inputs]
+        outputs += [(f"p{number:03}.{name}", base + i) for name, i in part.outputs]
+    return Program(tuple(nodes), tuple(inputs), tuple(outputs))
+
+
+def random_program(random: Random, steps: int, size: int = 0) -> Program:
+    """A program of a few inputs and about `steps` random nodes with what they need.
+
+    With a `size` most shapes and all results but folds' have that many elements and folds are rare,
+    so that a scheduler puts many such programs into one kernel.
+    """
+    table = Table(random, size)
+    ops = ELEMENTWISE + OTHERS
+    if size:
+        ops = ELEMENTWISE + ELEMENTWISE + OTHERS[:4] + OTHERS[-1:] + (random.choice(OTHERS),)
     for _ in range(random.randint(1, 3)):
         table.input(random.choice((F32, F32, F32, *DType)), table.shape())
     for _ in range(steps):
-        op = random.choice(ELEMENTWISE + OTHERS)
+        op = random.choice(ops)
         (table.elementwise if op in ELEMENTWISE else table.other)(op)
     return table.finish()
 
@@ -87,8 +108,9 @@ def random_program(random: Random, steps: int) -> Program:
 class Table:
     """A growing table of nodes."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, size: int = 0) -> None:
         self.random = random
+        self.size = size
         self.nodes: list[Node] = []
         self.inputs: list[tuple[str, int]] = []
 
@@ -106,13 +128,29 @@ class Table:
     def finish(self) -> Program:
         """Every node that nobody reads is an output, and some others."""
         used = {i for node in self.nodes for i in node.inputs}
-        indices = range(len(self.nodes))
-        outputs = [i for i in indices if i not in used or self.random.random() < 0.15]
+        outputs = []
+        for i in range(len(self.nodes)):
+            if self.size:
+                outputs += self.output_of_size(i, i in used)
+            elif i not in used or self.random.random() < 0.15:
+                outputs.append(i)
         named = tuple((f"out{at:03}", i) for at, i in enumerate(outputs))
         return Program(tuple(self.nodes), tuple(self.inputs), named)
 
+    def output_of_size(self, i: int, is_used: bool) -> list[int]:
+        """The output that shows a node, if it has the size or nobody else does."""
+        node = self.nodes[i]
+        if is_used or node.op is Op.INPUT:
+            shown = node.size == self.size and self.random.random() < 0.15
+            return [i] if shown or i + 1 == len(self.inputs) else []
+        if node.size == self.size or node.op in FOLDS or node.op is Op.SCATTER:
+            return [i]
+        return [self.strided_view(i, self.factors(self.size))]
+
     def shape(self) -> tuple[int, ...]:
         """Any shape that is not too large."""
+        if self.size and self.random.random() < 0.85:
+            return tuple(self.factors(self.size))
         while True:
             shape = tuple(self.random.choice(LENGTHS) for _ in range(self.random.randint(0, 4)))
             if prod(shape) <= ELEMENTS_MAX:
