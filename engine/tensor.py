@@ -21,7 +21,17 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import ArrayLike
 
-from engine import convolution, folds, functional, graph, movement, padding, realize, transcendental
+from engine import (
+    convolution,
+    folds,
+    functional,
+    graph,
+    movement,
+    padding,
+    pooling,
+    realize,
+    transcendental,
+)
 from engine import elementwise as e
 from engine.dtypes import DType, from_numpy
 from engine.errors import UsageError
@@ -454,6 +464,9 @@ class Tensor:
 
     pad = padding.pad
     conv2d, conv_transpose2d = convolution.conv2d, convolution.conv_transpose2d
+    avg_pool2d, max_pool2d = pooling.avg_pool2d, pooling.max_pool2d
+    adaptive_avg_pool2d = pooling.adaptive_avg_pool2d
+    adaptive_max_pool2d, max_unpool2d = pooling.adaptive_max_pool2d, pooling.max_unpool2d
     relu, gelu, silu = functional.relu, functional.gelu, functional.silu
     softmax, log_softmax = functional.softmax, functional.log_softmax
     logsumexp = functional.logsumexp
