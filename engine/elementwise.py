@@ -26,7 +26,7 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
     """The shape that all shapes stretch to."""
     rank = max(len(shape) for shape in shapes)
     aligned = [(1,) * (rank - len(shape)) + shape for shape in shapes]
-    result = tuple(max(axis) for axis in zip(*aligned, strict=True))
+    result = tuple(next((n for n in axis if n != 1), 1) for axis in zip(*aligned, strict=True))
     if any(n not in (1, m) for shape in aligned for n, m in zip(shape, result, strict=True)):
         raise UsageError(f"shapes {', '.join(str(shape) for shape in shapes)} do not broadcast")
     return result

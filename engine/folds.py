@@ -25,7 +25,9 @@ def fold(op: Op, value: Value, axes: Axes, keepdim: bool) -> Value:
     folded = axes_of(value, axes)
     kept = [a for a in range(len(value.shape)) if a not in folded]
     rows = [value.shape[a] for a in kept]
-    flat = graph.reshape(graph.permute(value, (*kept, *folded)), (*rows, value.size // prod(rows)))
+    flat = graph.reshape(
+        graph.permute(value, (*kept, *folded)), (*rows, prod(value.shape[a] for a in folded))
+    )
     shape = [1 if a in folded else n for a, n in enumerate(value.shape)] if keepdim else rows
     return graph.reshape(graph.fold(op, flat), shape)
 

@@ -115,8 +115,8 @@ def sum_to(value: Value, shape: graph.Shape) -> Value:
     if not folded:
         return value
     kept = [a for a in range(rank) if a not in folded]
-    rows = [value.shape[a] for a in kept]
-    flat = graph.reshape(graph.permute(value, kept + folded), (*rows, value.size // prod(rows)))
+    rows, count = [value.shape[a] for a in kept], prod(value.shape[a] for a in folded)
+    flat = graph.reshape(graph.permute(value, kept + folded), (*rows, count))
     return graph.reshape(graph.fold(Op.SUM, flat), shape)
 
 

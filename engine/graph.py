@@ -82,20 +82,36 @@ class Value:
 
 
 def checked_shape(shape: Sequence[int]) -> Shape:
-    """A shape of Python integers, each at least 1."""
+    """A shape of Python integers, none negative."""
     result = tuple(int(n) for n in shape)
-    if any(n < 1 for n in result):
-        raise UsageError(f"shape {result} has a dimension below 1; empty tensors do not exist here")
+    if any(n < 0 for n in result):
+        raise UsageError(f"shape {result} has a negative dimension")
     return result
+
+
+def _made(
+    kind: Op | Kind, dtype: DType, shape: Shape, *inputs: Value, attributes: tuple[int, ...] = ()
+) -> Value:
+    """A new value; zeros where it or an input has no elements, as no Program has such tensors."""
+    if 0 not in shape and not any(0 in i.shape for i in inputs):
+        return Value(kind, dtype, shape, inputs, attributes)
+    zeros = Value(Op.CONST, dtype, shape, attributes=(0,))
+    return custom(zeros, lambda g, out: [None] * len(inputs), *inputs)
 
 
 def input_value(name: str, dtype: DType, shape: Sequence[int]) -> Value:
     """A named tensor that is given when the Program runs."""
+    if 0 in shape:
+        raise UsageError(
+            f"the input {name!r} has shape {tuple(shape)}: a Program has no empty tensors"
+        )
     return Value(Op.INPUT, dtype, checked_shape(shape), name=name)
 
 
 def data(array: "Buffer | Array", dtype: DType) -> Value:
     """Elements that exist; an array must not be changed afterwards."""
+    if 0 in array.shape:
+        return _made(Kind.DATA, dtype, checked_shape(array.shape))
     return Value(Kind.DATA, dtype, checked_shape(array.shape), data=array)
 
 
@@ -139,7 +155,7 @@ def is_const(value: Value, number: Scalar) -> bool:
 
 def iota(count: int) -> Value:
     """INT32 0, 1, ..., count - 1."""
-    return Value(Op.IOTA, DType.INT32, checked_shape((count,)))
+    return _made(Op.IOTA, DType.INT32, checked_shape((count,)))
 
 
 def elementwise(op: Op, *inputs: Value) -> Value:
@@ -149,21 +165,21 @@ def elementwise(op: Op, *inputs: Value) -> Value:
     if any(i.shape != shape for i in inputs):
         raise UsageError(f"{op.name} of shapes {', '.join(str(i.shape) for i in inputs)}")
     dtype = DType.BOOL if op in (Op.LT, Op.EQ) else inputs[-1].dtype
-    return Value(op, dtype, shape, inputs)
+    return _made(op, dtype, shape, *inputs)
 
 
 def cast(value: Value, dtype: DType) -> Value:
     """The same numbers in another dtype."""
     if value.dtype is dtype:
         return value
-    return Value(Op.CAST, dtype, value.shape, (value,), (0,))
+    return _made(Op.CAST, dtype, value.shape, value, attributes=(0,))
 
 
 def bitcast(value: Value, dtype: DType) -> Value:
     """The same bits in another 32-bit dtype; no gradient."""
     if value.dtype is dtype:
         return value
-    return Value(Op.CAST, dtype, value.shape, (value,), (1,))
+    return _made(Op.CAST, dtype, value.shape, value, attributes=(1,))
 
 
 def reshape(value: Value, shape: Sequence[int]) -> Value:
@@ -176,7 +192,7 @@ def reshape(value: Value, shape: Sequence[int]) -> Value:
     if value.kind is Op.CONST:
         return _refill(value, new)
     source = value.inputs[0] if value.kind is Kind.RESHAPE else value
-    return source if source.shape == new else Value(Kind.RESHAPE, value.dtype, new, (source,))
+    return source if source.shape == new else _made(Kind.RESHAPE, value.dtype, new, source)
 
 
 def permute(value: Value, axes: Sequence[int]) -> Value:
@@ -189,7 +205,7 @@ def permute(value: Value, axes: Sequence[int]) -> Value:
     shape = tuple(value.shape[a] for a in order)
     if value.kind is Op.CONST:
         return _refill(value, shape)
-    return Value(Kind.PERMUTE, value.dtype, shape, (value,), order)
+    return _made(Kind.PERMUTE, value.dtype, shape, value, attributes=order)
 
 
 def expand(value: Value, shape: Sequence[int]) -> Value:
@@ -203,7 +219,7 @@ def expand(value: Value, shape: Sequence[int]) -> Value:
         return value
     if value.kind is Op.CONST:
         return _refill(value, new)
-    return Value(Kind.EXPAND, value.dtype, new, (value,))
+    return _made(Kind.EXPAND, value.dtype, new, value)
 
 
 def slice_(
@@ -213,14 +229,14 @@ def slice_(
     new = checked_shape(shape)
     for start, step, count, n in zip(starts, steps, new, value.shape, strict=True):
         end = start + step * (count - 1)
-        if step == 0 or not (0 <= start < n and 0 <= end < n):
+        if step == 0 or (count and not (0 <= start < n and 0 <= end < n)):
             raise UsageError(f"slice {start}..{end} is outside of an axis of {value.shape}")
     if new == value.shape and all(step == 1 for step in steps):
         return value
     if value.kind is Op.CONST:
         return _refill(value, new)
-    pairs = zip(starts, steps, strict=True)
-    return Value(Kind.SLICE, value.dtype, new, (value,), tuple(n for pair in pairs for n in pair))
+    pairs = tuple(n for pair in zip(starts, steps, strict=True) for n in pair)
+    return _made(Kind.SLICE, value.dtype, new, value, attributes=pairs)
 
 
 def affine(
@@ -240,7 +256,7 @@ def affine(
     if value.kind is Op.CONST:
         return _refill(value, new)
     flat = (n for start, steps in axes for n in (start, *map(steps.get, range(len(new)))))
-    return Value(Kind.AFFINE, value.dtype, new, (value,), tuple(n or 0 for n in flat))
+    return _made(Kind.AFFINE, value.dtype, new, value, attributes=tuple(n or 0 for n in flat))
 
 
 def pad(value: Value, widths: Sequence[tuple[int, int]]) -> Value:
@@ -251,7 +267,7 @@ def pad(value: Value, widths: Sequence[tuple[int, int]]) -> Value:
         return value
     shape = tuple(low + n + high for n, (low, high) in zip(value.shape, widths, strict=True))
     flat = tuple(int(w) for width in widths for w in width)
-    return Value(Op.PAD, value.dtype, shape, (value,), flat)
+    return _made(Op.PAD, value.dtype, shape, value, attributes=flat)
 
 
 def fold(op: Op, value: Value) -> Value:
@@ -259,7 +275,9 @@ def fold(op: Op, value: Value) -> Value:
     assert op in (Op.SUM, Op.MAX)
     if value.shape[-1] == 1:
         return value
-    return Value(op, value.dtype, (*value.shape[:-1], 1), (value,))
+    if value.shape[-1] == 0 and op is Op.MAX:
+        raise UsageError(f"an empty axis of {value.shape} has no largest element")
+    return _made(op, value.dtype, (*value.shape[:-1], 1), value)
 
 
 def dot(a: Value, b: Value) -> Value:
@@ -267,17 +285,18 @@ def dot(a: Value, b: Value) -> Value:
     (batch, m, k), (other, inner, n) = a.shape, b.shape
     if (batch, k) != (other, inner):
         raise UsageError(f"cannot multiply {a.shape} and {b.shape}")
-    return Value(Op.DOT, DType.FLOAT32, (batch, m, n), (a, b))
+    return _made(Op.DOT, DType.FLOAT32, (batch, m, n), a, b)
 
 
 def gather(table: Value, index: Value) -> Value:
     """Rows of a table (n, d) by an INT32 index (m,); zeros where it is out of range."""
-    return Value(Op.GATHER, table.dtype, (*index.shape, table.shape[1]), (table, index))
+    return _made(Op.GATHER, table.dtype, (*index.shape, table.shape[1]), table, index)
 
 
 def scatter(index: Value, rows: Value, count: int) -> Value:
     """Rows (m, d) added, in order, to `count` rows of zeros."""
-    return Value(Op.SCATTER, rows.dtype, (count, rows.shape[1]), (index, rows), (count,))
+    shape = (count, rows.shape[1])
+    return _made(Op.SCATTER, rows.dtype, shape, index, rows, attributes=(count,))
 
 
 def custom(result: Value, rule: Rule, *primals: Value) -> Value:

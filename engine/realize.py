@@ -59,15 +59,18 @@ def realize(values: Sequence[Value]) -> list[Value]:
     Raises TraceError inside a traced function, and for what depends on its inputs.
     """
     refuse_in_trace()
-    missing = [v for v in dict.fromkeys(values) if v.kind is not Kind.DATA and v not in _held]
+    there = {v for v in values if v.kind is Kind.DATA or v in _held or not v.size}
+    missing = [v for v in dict.fromkeys(values) if v not in there]
     if missing:
         _run(missing)
-    return [v if v.kind is Kind.DATA else _as_data(v) for v in values]
+    return [v if v.kind is Kind.DATA or not v.size else _as_data(v) for v in values]
 
 
 def elements(value: Value) -> Array:
     """A copy of the elements of a value."""
     (realized,) = realize([value])
+    if not value.size:
+        return np.zeros(value.shape, value.dtype.numpy)
     assert realized.data is not None
     stored = realized.data
     return stored.copy() if isinstance(stored, np.ndarray) else stored.numpy()
