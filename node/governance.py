@@ -72,7 +72,8 @@ def prepare_change(chain: Chain, parameter: Parameter, value: int) -> Transactio
         if error.name == "OutOfBounds":
             low, high = error.arguments["min"], error.arguments["max"]
             raise BadInput(
-                f"{parameter.label} = {value} is out of bounds: it must be {low} to {high}."
+                f"{parameter.label} = {value} is out of bounds: it must be {low} to {high}.",
+                "Tokens end in AIN: 150AIN." if parameter.label.endswith("Wei") else "",
             ) from None
         raise BadInput(
             f"{parameter.label} cannot become {value}: {error.message}",
@@ -117,6 +118,8 @@ def require_queue(chain: Chain, proposal: Proposal) -> None:
     """BadInput, with the reason, unless the proposal can be queued now."""
     wait = max(0, proposal.deadline - chain.head().timestamp)
     hint = f"Voting ends in {wait} s." if wait else ""
+    if _is(proposal, ProposalState.QUEUED):
+        hint = "Next is `ainur gov execute`."
     _require_state(proposal, ProposalState.SUCCEEDED, hint)
 
 

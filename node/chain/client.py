@@ -83,6 +83,10 @@ class Chain:
         """The account's native currency, in wei: what pays for gas."""
         return int(self._rpc.request("eth_getBalance", account, "latest"), 16)
 
+    def payment(self, to: str, amount_wei: int) -> Transaction:
+        """The transaction that sends native currency, not yet sent."""
+        return Transaction(to, b"", "the payment", amount_wei)
+
     def head(self) -> Block:
         """The latest block."""
         block = self._rpc.request("eth_getBlockByNumber", "latest", False)

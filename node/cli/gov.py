@@ -79,7 +79,7 @@ def list_(home: Home, as_json: bool) -> None:
             )
             for proposal in proposals
         ],
-        empty="no proposals yet; make one with `ainur gov propose set NAME VALUE`",
+        empty="no proposals yet; make one: `ainur gov propose set NAME VALUE --description WHY`",
     )
 
 
@@ -239,10 +239,20 @@ def _show_rules(chain: "Chain", as_json: bool) -> None:
         return
     emit_table(
         ("parameter", "value", "least", "greatest"),
-        [(p.label, value, bounds[p].min, bounds[p].max) for p, value in values.items()],
+        [
+            (p.label, *(_readable(p.label, n) for n in (value, bounds[p].min, bounds[p].max)))
+            for p, value in values.items()
+        ],
     )
     for name, value in rules.items():
-        note(f"{name} {value}")
+        note(f"{name.removesuffix('_wei')} {_readable(name, value)}")
+
+
+def _readable(name: str, value: int) -> str:
+    """A value in the unit that people use; what `propose set` takes comes first."""
+    if name.lower().endswith("wei"):
+        return ain(value)
+    return f"{value} ({value / 100:g}%)" if name.endswith("Bps") else str(value)
 
 
 def _document(proposal: "Proposal") -> dict[str, object]:
@@ -267,4 +277,5 @@ def _parse_value(label: str, text: str) -> int:
     try:
         return int(text.replace("_", ""))
     except ValueError:
-        raise BadInput(f"{label} = {text!r}: it must be a whole number.") from None
+        hint = "Bps are hundredths of a percent: 500 is 5%." if label.endswith("Bps") else ""
+        raise BadInput(f"{label} = {text!r}: it must be a whole number.", hint) from None

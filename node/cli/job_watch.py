@@ -161,7 +161,9 @@ def _line(document: Mapping[str, object]) -> str:
     parts = [f"{document['state']}: round {document['round']}/{document['rounds']}"]
     parts += [" ".join(f"{count} {name}" for name, count in slots.items())]
     parts += [" ".join(f"{name} {value:.4f}" for name, value in metrics.items())]
-    parts += [f"{document['peers']} peers", f"paid {ain(paid)}"]
+    if document["state"] == "funded":
+        parts.append(f"{document['peers']} peers")
+    parts.append(f"paid {ain(paid)}")
     if document["faults"]:
         parts.append(f"{document['faults']} faults")
     return " | ".join(part for part in parts if part)

@@ -35,7 +35,7 @@ COMMANDS = {
     "stake": _Entry("node.cli.stake", "Add, remove and show this node's bond."),
     "rewards": _Entry("node.cli.rewards", "Show and claim what finalised work has earned."),
     "gov": _Entry("node.cli.gov", "Propose, vote on and execute changes of parameters."),
-    "wallet": _Entry("node.cli.wallet", "Create, import and list wallets."),
+    "wallet": _Entry("node.cli.wallet", "Create and list wallets, see and send their money."),
     "config": _Entry("node.cli.config", "Read and change settings."),
 }
 

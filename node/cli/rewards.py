@@ -51,7 +51,8 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
     emit_table(
         ("job", "round", "amount", "claimed"),
         [
-            (f"0x{r.claim.job_id.hex()}", r.claim.round, ain(r.claim.amount), r.claimed)
+            # People count rounds from 1, as `job show` and `job get --round` do.
+            (f"0x{r.claim.job_id.hex()[:16]}", r.claim.round + 1, ain(r.claim.amount), r.claimed)
             for r in rewards
         ],
         empty=f"{address} has no rewards yet; they come when a round is finalised",

@@ -4,16 +4,25 @@ from pathlib import Path
 
 import click
 
-from node.cli.options import home_option, json_option
+from node.cli.options import AMOUNT, home_option, json_option, signer_options
 from node.cli.output import ain, emit_fields, emit_json, emit_table, note
-from node.cli.session import import_key_file, new_password, open_chain, open_config, open_wallet
+from node.cli.session import (
+    import_key_file,
+    new_password,
+    open_chain,
+    open_config,
+    open_wallet,
+    parse_address,
+    signing_chain,
+)
+from node.errors import BadInput, InsufficientFunds
 from node.home import Home
 from node.wallet import Kdf, WalletFile, list_wallets, new_wallet
 
 
 @click.group()
 def command() -> None:
-    """Create, import and list wallets."""
+    """Create, import and list wallets, look at their money and send it."""
 
 
 def _password_file(function: click.decorators.FC) -> click.decorators.FC:
@@ -104,12 +113,51 @@ def balance(name: str | None, home: Home, as_json: bool) -> None:
         {
             "wallet": wallet.name,
             "address": wallet.address,
-            "gas money": ain(native).removesuffix(" AIN"),
+            "gas money": _plain(native),
             "tokens": ain(tokens),
             "bonded": ain(bond),
             "votes": ain(votes),
         }
     )
+
+
+@command.command("send")
+@click.argument("address")
+@click.argument("amount", type=AMOUNT)
+@click.option("--gas", is_flag=True, help="Send the chain's native currency, not AIN.")
+@home_option
+@signer_options
+@json_option
+def send(
+    address: str,
+    amount: int,
+    gas: bool,
+    home: Home,
+    wallet: str | None,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Send AMOUNT tokens to ADDRESS; with --gas native currency, which pays for transactions."""
+    to = parse_address(address)
+    if amount == 0:
+        raise BadInput("There is nothing to send.", "Give an amount such as 250.")
+    unit = "of native currency" if gas else "AIN"
+    with signing_chain(home, wallet, password_file) as chain:
+        held = chain.balance(chain.address) if gas else chain.token.balance_of(chain.address)
+        if held < amount:
+            raise InsufficientFunds(
+                f"{chain.address} holds {_plain(held)} {unit}, less than {_plain(amount)}.",
+                "Send less.",
+            )
+        receipt = chain.send(chain.payment(to, amount) if gas else chain.token.transfer(to, amount))
+    if as_json:
+        emit_json({"to": to, "amount_wei": amount, "transaction": receipt.transaction})
+        return
+    note(f"sent {_plain(amount)} {unit} to {to}")
+
+
+def _plain(wei: int) -> str:
+    return ain(wei).removesuffix(" AIN")
 
 
 def _document(wallet: WalletFile) -> dict[str, object]:

@@ -129,6 +129,26 @@ def test_wallet_balance(ainur: Ainur, home: Home) -> None:
     assert "tokens\t1,000 AIN" in ainur("wallet", "balance", "--home", home.path).out.splitlines()
 
 
+def test_wallet_send_moves_tokens_and_gas(ainur: Ainur, home: Home, treasury: Home) -> None:
+    """A home's first money comes from another home."""
+    to, options = account(treasury), ("--home", home.path)
+    with_tokens = ainur("wallet", "send", to, "2.5", *options)
+    assert (with_tokens.code, with_tokens.err) == (0, f"sent 2.5 AIN to {to}\n")
+    with_gas = ainur("wallet", "send", to, "3", "--gas", "--json", *options)
+    assert (with_gas.code, with_gas.json["amount_wei"]) == (0, 3 * AIN)
+    left = ainur("wallet", "balance", "--json", *options).json
+    assert left["token_wei"] == 1_000 * AIN - 25 * 10**17
+    assert 96 * AIN < left["native_wei"] < 97 * AIN
+
+    too_much = ainur("wallet", "send", to, "5000", *options)
+    assert (too_much.code, "holds 997.5 AIN, less than 5,000" in too_much.err) == (5, True)
+    no_fee = ainur("wallet", "send", to, f"{left['native_wei']}wei", "--gas", *options)
+    assert (no_fee.code, "cannot pay the gas" in no_fee.err) == (5, True)
+    assert ainur("wallet", "send", to, "0", *options).code == 2
+    mistyped = ainur("wallet", "send", to[:-1], "1", *options)
+    assert (mistyped.code, "not an address" in mistyped.err) == (2, True)
+
+
 def test_governance_from_delegation_to_execution(
     ainur: Ainur, devnet: Devnet, home: Home, treasury: Home
 ) -> None:
@@ -191,7 +211,10 @@ def test_governance_from_delegation_to_execution(
     assert "state\texecuted" in gov("show", proposal).out.splitlines()
     rules = gov("show", "--json").json
     assert rules["parameters"]["probationUnits"] == {"value": wanted, "min": 1, "max": 10_000}
-    assert f"probationUnits\t{wanted}\t1\t10000" in gov("show").out.splitlines()
+    shown = gov("show")
+    assert f"probationUnits\t{wanted}\t1\t10000" in shown.out.splitlines()
+    assert "protocolFeeBps\t100 (1%)\t0 (0%)\t2000 (20%)" in shown.out.splitlines()
+    assert "threshold 1,000 AIN" in shown.err.splitlines()
 
 
 def test_governance_refuses_nonsense_before_sending(ainur: Ainur, treasury: Home) -> None:
@@ -209,6 +232,10 @@ def test_governance_refuses_nonsense_before_sending(ainur: Ainur, treasury: Home
     assert (conflict.code, "UnbondDelayTooShort" in conflict.err) == (2, True)
     text = propose("leaseS", "soon")
     assert (text.code, "whole number" in text.err) == (2, True)
+    percent = propose("auditFloorBps", "5%")
+    assert (percent.code, "500 is 5%" in percent.err) == (2, True)
+    tokens = propose("minBondWei", "150")
+    assert (tokens.code, "Tokens end in AIN" in tokens.err) == (2, True)
     missing = ainur("gov", "show", "0x123456", "--home", treasury.path)
     assert (missing.code, "No proposal has the id" in missing.err) == (2, True)
 
@@ -249,6 +276,7 @@ def test_rewards_show_and_claim(
     after = ainur("rewards", "show", "--home", home.path)
     assert after.out.splitlines()[0] == "job\tround\tamount\tclaimed"
     assert after.out.splitlines()[-1].endswith("\tyes")
+    assert after.out.splitlines()[-1].startswith(f"0x{job_id.hex()[:16]}\t1\t")
     assert "claimed 8 AIN, claimable 0 AIN" in after.err
 
 
