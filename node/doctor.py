@@ -118,16 +118,23 @@ def _chain(chain: Chain, wallet: str, now_s: Callable[[], float]) -> Iterator[Fi
     bond = chain.vault.bond_of(wallet)
     if chain.balance(wallet) == 0:
         yield Finding(
-            "gas", Level.WARN, "the wallet has no native currency", f"Send some to {wallet}."
+            "gas",
+            Level.WARN,
+            "the wallet has no native currency",
+            f"From a wallet that has some: `ainur wallet send {wallet} 1 --gas`.",
         )
     if chain.vault.is_active(wallet):
         yield Finding("bond", Level.OK, f"{bond / 10**18:g} AIN, active")
     else:
+        remedy = "Bond with `ainur stake add AMOUNT`."
+        held = chain.token.balance_of(wallet)
+        if bond + held < least:
+            remedy = f"The wallet holds {held / 10**18:g} AIN: send it more. {remedy}"
         yield Finding(
             "bond",
             Level.WARN,
             f"{bond / 10**18:g} AIN; {least / 10**18:g} are needed to work",
-            "Bond with `ainur stake add AMOUNT`.",
+            remedy,
         )
 
 

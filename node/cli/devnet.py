@@ -55,7 +55,7 @@ def command(
             if nodes:
                 for home in made:
                     swarm.start(home)
-            _announce(devnet, root, made, as_json)
+            _announce(devnet, root, made, nodes, as_json)
             _watch(devnet, swarm)
 
 
@@ -86,7 +86,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _announce(devnet: "Devnet", root: Path, homes: list[Home], as_json: bool) -> None:
+def _announce(devnet: "Devnet", root: Path, homes: list[Home], nodes: bool, as_json: bool) -> None:
     network = root / "network.json"
     if as_json:
         emit_json(
@@ -101,6 +101,10 @@ def _announce(devnet: "Devnet", root: Path, homes: list[Home], as_json: bool) ->
         emit_fields({"endpoint": devnet.endpoint, "network": str(network)})
         for path in (root / "treasury", *(home.path for home in homes)):
             emit_fields({"home": str(path)})
+        first = homes[0].path if homes else root / "treasury"
+        note("in another terminal, for instance:")
+        note(f"  export AINUR_HOME={first}")
+        note(f"  ainur {'node status' if nodes else 'node start'}")
     note("running until Ctrl-C")
 
 

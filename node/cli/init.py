@@ -50,6 +50,12 @@ def command(
     home moves to that network.
     """
     # Checked before anything is written, so that a wrong file leaves no half-made home.
+    if network_file is not None and not network_file.exists():
+        raise BadInput(
+            f"There is no file {network_file}.",
+            "Who runs a network hands out its file; `ainur devnet --folder NET` writes "
+            "NET/network.json.",
+        )
     network = load_network(network_file) if network_file is not None else None
     make_private_folder(home.path)
     if not home.config.exists():
@@ -103,7 +109,7 @@ def _next_steps(home: Home, joined: bool) -> None:
     if not joined:
         note("next: ainur init --network FILE, with the network file of a network to join")
         return
-    note("next: send AIN and gas to the address above, then")
+    note("next: have AIN and gas sent to the address above (`ainur wallet send` does), then")
     note("  ainur doctor       check device, chain and wallet")
     note("  ainur stake add N  bond tokens, so that the network gives this node work")
     note("  ainur node start   run the node")

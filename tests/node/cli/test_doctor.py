@@ -48,7 +48,25 @@ def test_a_missing_bond_is_a_warning_with_the_remedy(
     (bond,) = [f for f in outcome.json if f["check"] == "bond"]
     assert outcome.code == 0
     assert bond["level"] == "warn"
-    assert "ainur stake add" in bond["remedy"]
+    assert bond["remedy"] == "Bond with `ainur stake add AMOUNT`."
+
+
+def test_an_empty_wallet_is_told_how_it_gets_money(
+    ainur: Callable[..., Any], devnet: Devnet, tmp_path: Path
+) -> None:
+    """A stranger's home on a network: gas and tokens come before the bond."""
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    network = tmp_path / "network.json"
+    save_network(network, devnet.network)
+    home = ("--home", tmp_path / "home")
+    ainur("init", *home, "--network", network, "--password-file", password)
+    outcome = ainur("doctor", *home, "--json")
+    remedies = {finding["check"]: finding["remedy"] for finding in outcome.json}
+    assert "ainur wallet send 0x" in remedies["gas"]
+    assert "holds 0 AIN: send it more" in remedies["bond"]
+    warned = sum(level == "warn" for level in levels(outcome).values())
+    assert outcome.err == f"{warned} checks can wait: the node can start, but see the remedies\n"
 
 
 def test_an_unknown_device_and_a_dead_chain_fail_with_their_codes(
@@ -70,4 +88,4 @@ def test_people_get_a_table(ainur: Callable[..., Any], tmp_path: Path) -> None:
     """Data on stdout, the count of failures on stderr."""
     outcome = ainur("doctor", "--home", tmp_path / "none")
     assert outcome.out.splitlines()[0].startswith("check\t")
-    assert outcome.err == "1 checks failed\n"
+    assert outcome.err == "1 check failed\n"

@@ -87,7 +87,7 @@ def test_init_with_bad_network_makes_nothing(ainur: Ainur, tmp_path: Path, netwo
     assert "chain_id = -1" in outcome.err
     assert not (tmp_path / "home").exists()
     missing = ainur("init", "--home", tmp_path / "home", "--network", tmp_path / "none")
-    assert (missing.code, "none" in missing.err) == (2, True)
+    assert (missing.code, "none" in missing.err, "ainur devnet" in missing.err) == (2, True, True)
 
 
 def test_init_imports_a_key_but_never_over_another(
