@@ -62,7 +62,7 @@ class Client:
         if not found:
             raise PeerUnreachable(
                 "No bootstrap peer of the network file answers.",
-                "Check the connection, or ask for a newer network file.",
+                "Does one run, and is this machine online? Else ask for a newer network file.",
             )
         return found
 

@@ -64,18 +64,26 @@ def open_job(ledger: Ledger, submitter: str, manifest: Manifest) -> JobId | None
     return None
 
 
-def fund(chain: Chain, manifest: Manifest, budget_wei: int) -> Funded:
-    """Deposit what the job can cost at most. InsufficientFunds if the wallet has less."""
-    terms = terms_of(manifest, chain.head().timestamp)
+def require_funds(chain: Chain, terms: JobTerms, budget_wei: int) -> int:
+    """What the escrow asks for, in wei. BadInput over the budget, InsufficientFunds over what the
+    wallet has.
+    """
     cost = chain.escrow.quote(terms)
     if cost > budget_wei:
         raise BadInput(f"The escrow asks for {cost} wei, over the budget of {budget_wei}.")
     held = chain.token.balance_of(chain.address)
     if held < cost:
         raise InsufficientFunds(
-            f"{chain.address} holds {held / WEI:g} AIN, the job needs {cost / WEI:g}.",
+            f"{chain.address} holds {held / WEI:g} AIN, the job needs {cost / WEI:g} AIN.",
             "Send tokens to it, or make the job smaller or cheaper.",
         )
+    return cost
+
+
+def fund(chain: Chain, manifest: Manifest, budget_wei: int) -> Funded:
+    """Deposit what the job can cost at most. InsufficientFunds if the wallet has less."""
+    terms = terms_of(manifest, chain.head().timestamp)
+    cost = require_funds(chain, terms, budget_wei)
     if chain.token.allowance(chain.address, chain.escrow.address) < cost:
         chain.send(chain.token.approve(chain.escrow.address, cost))
     receipt = chain.send(chain.escrow.fund(terms))

@@ -62,6 +62,8 @@ def _foreign(error: BaseException) -> Failure:
 
 def _failure(exit_code: int, message: str, remedy: str = "") -> Failure:
     text = " ".join(message.split())
+    if remedy and text[-1:].isalnum():
+        text += "."
     lines = (f"error: {text} {remedy}".rstrip(),)
     return Failure(exit_code, lines)
 

@@ -267,15 +267,24 @@ def _temporary_store(bundle: "Bundle") -> Iterator["BlobStore"]:
         yield store
 
 
-def _fund_once(chain: "Chain", bundle: "Bundle", *, again: bool) -> bytes:
+def _known_job(chain: "Chain", bundle: "Bundle", *, again: bool) -> bytes | None:
+    """The open job that this wallet paid for before; None, once it is clear that it can pay."""
     from node.chain_jobs import LedgerReader
-    from node.submission import fund, open_job
+    from node.submission import open_job, require_funds, terms_of
 
     if not again:
         known = open_job(LedgerReader(chain).update(), chain.address, bundle.manifest)
         if known is not None:
             note(f"job 0x{known.hex()} is funded and open: it is offered again, not paid again")
             return known
+    terms = terms_of(bundle.manifest, chain.head().timestamp)
+    require_funds(chain, terms, bundle.spec.budget.budget_wei)
+    return None
+
+
+def _fund(chain: "Chain", bundle: "Bundle") -> bytes:
+    from node.submission import fund
+
     funded = fund(chain, bundle.manifest, bundle.spec.budget.budget_wei)
     note(f"funded job 0x{funded.job_id.hex()} with {ain(funded.deposited_wei)}")
     return funded.job_id
@@ -299,6 +308,7 @@ def _place(
     from node.client import open_client
     from node.submission import HOLDERS_WANTED
 
+    known = _known_job(chain, bundle, again=again)
     wallets: list[str] = []
     problems: list[str] = []
 
@@ -309,8 +319,9 @@ def _place(
     async def place() -> bytes:
         async with open_client(open_network(home), store) as client:
             wanted = holders or HOLDERS_WANTED
+            note("looking for peers")
             peers = await client.find_peers(max(wanted, HOLDERS_WANTED))
-            job_id = await trio.to_thread.run_sync(lambda: _fund_once(chain, bundle, again=again))
+            job_id = await trio.to_thread.run_sync(_fund, chain, bundle) if known is None else known
             enough = holders if holders else min(wanted, len(peers))
             await client.offer(
                 job_id,
@@ -323,7 +334,7 @@ def _place(
             if len(wallets) < enough:
                 raise PeerUnreachable(
                     f"{len(wallets)} of {enough} peers hold job 0x{job_id.hex()}: "
-                    + "; ".join(problems),
+                    + ("; ".join(problems) or f"only {len(peers)} answer"),
                     "Run the same command again: it is not paid twice. Or `ainur job cancel` it.",
                 )
             return job_id

@@ -36,7 +36,10 @@ def emit_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, empty:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        # Folded, not cut: an address that lost its end cannot be copied.
+        table.add_column(column, overflow="fold")
     for line in texts:
         table.add_row(*line)
     Console(markup=False, emoji=False, highlight=False).print(table)

@@ -120,7 +120,7 @@ def test_foreign_errors_are_mapped(
 
 def test_message_of_several_lines_becomes_one() -> None:
     """A log or a script reads one line per failure."""
-    assert describe(errors.BadInput("a\n  b\n", "c")).lines == ("error: a b c",)
+    assert describe(errors.BadInput("a\n  b\n", "c")).lines == ("error: a b. c",)
 
 
 def test_debug_shows_where(ainur: Ainur, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,3 +57,15 @@ def test_table_on_a_terminal_is_drawn(
     plain = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     lines = [line.rstrip() for line in plain.splitlines()]
     assert lines == ["name  value", "a     [red]x[/red]", "bbb   y"]
+
+
+def test_a_narrow_terminal_loses_no_character(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address without its end could not be copied."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    address = "0x" + "0123456789" * 4
+    emit_table(("check", "found"), [("wallet", address)])
+    text = re.sub(r"\x1b\[[0-9;]*m|\s", "", capsys.readouterr().out)
+    assert text == f"checkfoundwallet{address}"
