@@ -38,7 +38,8 @@ from node.compute_messages import (
     frame,
     frame_length,
 )
-from node.errors import NodeError, NoDevice, PeerFault
+from node.device_fault import read_fault, write_fault
+from node.errors import FaultyDevice, NodeError, NoDevice, PeerFault
 from scheduler.blob_ref import BlobRef
 
 QUEUE_MAX = 64
@@ -77,7 +78,8 @@ class Compute:
     """A compute worker and the queue before it; an async context manager.
 
     `device` is a selector of engine.backend.open_backend. `memory_bytes` bounds a job's tensors.
-    The worker's diagnostics go to the file `log`, or to our stderr.
+    The worker's diagnostics go to the file `log`, or to our stderr. A device that returned wrong
+    bits is marked in the file `fault` and computes no unit until the mark is gone.
     """
 
     def __init__(
@@ -88,11 +90,12 @@ class Compute:
         memory_bytes: int = 4 << 30,
         worker_module: str = "node.worker",
         log: Path | None = None,
+        fault: Path | None = None,
         timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> None:
         self._command = [sys.executable, "-m", worker_module, "--store", str(store)]
         self._command += ["--device", device, "--memory-bytes", str(memory_bytes)]
-        self._log = log
+        self._log, self._fault = log, fault
         self._timeout_s = timeout_s
         self._turn = trio.Lock()
         self._waiting = 0
@@ -132,7 +135,12 @@ class Compute:
         audit: bool = False,
         timeout_s: float | None = None,
     ) -> UnitDone:
-        """Compute one unit; its result blob is in the store when this returns."""
+        """Compute one unit; its result blob is in the store when this returns.
+
+        FaultyDevice, now and from now on, where the device returned wrong bits.
+        """
+        if self.fault:
+            raise FaultyDevice(self.fault)
         request = ComputeUnit(
             kind="audit" if audit else "unit",
             manifest=manifest,
@@ -181,6 +189,11 @@ class Compute:
         return None if self._worker is None else self._worker.pid
 
     @property
+    def fault(self) -> str:
+        """What the device did wrong, while it is marked for it; "" for a sound one."""
+        return "" if self._fault is None else read_fault(self._fault, self.device)
+
+    @property
     def waiting(self) -> int:
         """Requests that have not been answered yet."""
         return self._waiting
@@ -204,6 +217,8 @@ class Compute:
         finally:
             self._waiting -= 1
         if isinstance(answer, Failed):
+            if answer.blame == "faulty" and self._fault is not None:
+                write_fault(self._fault, self.device, answer.message)
             raise _blamed(answer)
         if not isinstance(answer, expected):
             raise ComputeCrashed(f"The compute worker answered {answer.kind} to {request.kind}.")
@@ -367,5 +382,7 @@ def _blamed(failed: Failed) -> NodeError:
             return DoesNotFit(failed.message, "Raise the node's memory limit or leave this job.")
         case "missing":
             return BlobMissing(failed.message)
+        case "faulty":
+            return FaultyDevice(failed.message)
         case "device" | "store":
             return ComputeError(failed.message)

@@ -122,7 +122,7 @@ class BlobChecked(_Message):
     root: bytes
 
 
-Blame = Literal["input", "memory", "device", "missing", "store"]
+Blame = Literal["input", "memory", "device", "faulty", "missing", "store"]
 
 
 class Failed(_Message):

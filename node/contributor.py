@@ -107,6 +107,10 @@ class Contributor:
         if not self._watch.ledger.is_active(self._signer.address):
             self.counts.activity = "idle: the bond is below the minimum; see `ainur stake add`"
             return None
+        fault = self._duties.recompute.fault
+        if fault:
+            self.counts.activity = f"stopped: {fault}"
+            return None
         if self._duties.busy:
             self.counts.activity = "auditing"
             return None

@@ -116,6 +116,7 @@ class Daemon:
                 memory_bytes=memory_bytes,
                 worker_module=os.environ.get(WORKER_MODULE_VARIABLE, "node.worker"),
                 log=home.logs / "worker.log",
+                fault=home.device_fault,
             )
         )
         self._transport = await stack.enter_async_context(

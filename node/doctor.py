@@ -15,11 +15,13 @@ import trio
 
 from engine.backend import list_devices, open_backend
 from engine.errors import DeviceError
+from engine.vectors import check_device
 from node.blobs import BlobStore
 from node.chain import Chain
 from node.chain.types import Parameter
 from node.client import open_client
 from node.config import load_config
+from node.device_fault import clear_fault, read_fault
 from node.errors import BadInput, NodeError, NoDevice
 from node.home import Home
 from node.network_file import NetworkFile, load_network
@@ -28,6 +30,8 @@ from node.wallet import find_wallet
 FREE_BYTES_WANTED = 2 * 2**30
 CLOCK_SKEW_S_MAX = 60
 PEERS_S = 15.0
+CHECKS_AFTER_FAULT = 10
+"""Golden vectors in a row that a device which returned wrong bits has to pass."""
 
 
 class Level(StrEnum):
@@ -92,7 +96,17 @@ def _devices(home: Home) -> Iterator[Finding]:
         remedy = "Install a driver for your GPU, or for a processor: pip install 'ainur[pocl]'."
         yield Finding("bits", Level.FAIL, str(error), remedy, NoDevice.exit_code)
         return
+    fault = read_fault(home.device_fault, backend.name)
+    failures = [f for _ in range(CHECKS_AFTER_FAULT if fault else 0) for f in check_device(backend)]
+    if failures:
+        remedy = "Replace the device, or mend it (memory, overclocking, driver)."
+        yield Finding("bits", Level.FAIL, failures[0], remedy, NoDevice.exit_code)
+        return
     yield Finding("bits", Level.OK, f"{backend.name} returns the golden vectors' bits")
+    if fault:
+        clear_fault(home.device_fault)
+        found = f"it may work again; before, {fault}"
+        yield Finding("fault", Level.WARN, found, "If it comes back, replace the device.")
 
 
 def _disk(path: Path) -> Finding:

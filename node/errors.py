@@ -3,6 +3,7 @@
     NodeError                  1   anything unforeseen that we can still explain
     ├── BadInput               2   a wrong argument, job file or value
     ├── NoDevice               3   no usable OpenCL device
+    │   └── FaultyDevice           the device returned wrong bits
     ├── ChainUnreachable       4   no RPC endpoint answers
     ├── InsufficientFunds      5   too little money, gas or bond
     ├── WrongPassword          6   a keystore that does not open
@@ -41,6 +42,10 @@ class NoDevice(NodeError):
     """No usable OpenCL device."""
 
     exit_code = 3
+
+
+class FaultyDevice(NoDevice):
+    """The device returned other bits than the reference: nothing it computes can be committed."""
 
 
 class ChainUnreachable(NodeError):

@@ -7,13 +7,16 @@ calls these functions, so equal inputs give equal roots everywhere.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.backend import Backend, Buffer, Loaded
 from engine.commitment import merkle_root, state_root
+from engine.program import Program
 from node.bundle import Job, State
+from node.self_check import Watched, runner
 from scheduler.contract import METRIC
 from scheduler.windows import window
 
@@ -43,14 +46,21 @@ class UnitOutput:
     metrics: dict[str, float]
 
 
-def build(backend: Backend, job: Job) -> LoadedJob:
-    """Build the four Programs; raises DeviceError where the device cannot."""
+def build(backend: Backend, job: Job, random: Random | None = None) -> LoadedJob:
+    """Build the four Programs; raises DeviceError where the device cannot.
+
+    With `random` every unit checks a sample of the device's work, and raises FaultyDevice.
+    """
+
+    def load(what: str, program: Program) -> Loaded:
+        return backend.load(program) if random is None else Watched(what, backend, program, random)
+
     programs = job.programs
     return LoadedJob(
         job=job,
         backend=backend,
-        step=backend.load(programs.step),
-        result=backend.load(programs.result),
+        step=load("step", programs.step),
+        result=load("result", programs.result),
         combine=backend.load(programs.combine),
         evaluate=backend.load(programs.evaluate),
     )
@@ -68,8 +78,9 @@ def run_unit(loaded: LoadedJob, checkpoint: State, round: int, slot: int) -> Uni
     roots: list[bytes] = []
     history: dict[str, list[Buffer]] = {name: [] for name in contract.metrics}
     metrics = {name: np.empty(manifest.steps, np.float32) for name in contract.metrics}
+    run = runner(loaded.step, manifest.steps)
     for step in range(manifest.steps):
-        outputs = loaded.step(_step_inputs(loaded, state, round, slot, step))
+        outputs = run(step, _step_inputs(loaded, state, round, slot, step))
         state = {name: outputs[f"state.{name}"] for name in contract.unit_state}
         for name, buffers in history.items():
             buffers.append(outputs[METRIC + name])
@@ -141,7 +152,7 @@ def _result(
 ) -> dict[str, NDArray[np.generic]]:
     given = {f"start.{name}": buffer for name, buffer in start.items()}
     given |= {f"end.{name}": buffer for name, buffer in end.items()}
-    outputs = loaded.result(_wanted(loaded.result, given))
+    outputs = runner(loaded.result, 1)(0, _wanted(loaded.result, given))
     return {name.removeprefix("result."): buffer.numpy() for name, buffer in outputs.items()}
 
 

@@ -7,6 +7,7 @@
         wallets/         encrypted keys (node/wallet.py)
         store/           blobs, addressed by content
         journal.db       what the daemon must not forget
+        device-fault.json  wrong bits that a device returned (node/device_fault.py)
         api.json         what a running daemon tells the command line: port and token (node/api.py)
         logs/            the daemon's log files
 
@@ -61,6 +62,10 @@ class Home:
     @property
     def api(self) -> Path:
         return self.path / "api.json"
+
+    @property
+    def device_fault(self) -> Path:
+        return self.path / "device-fault.json"
 
     @property
     def logs(self) -> Path:

@@ -64,6 +64,11 @@ class Recompute:
             await self._follows(job, manifest, unit.round - 1)
         return await self._unit(job, manifest, checkpoint, unit.round, unit.slot, audit=audit)
 
+    @property
+    def fault(self) -> str:
+        """What the device did wrong, if it may not compute units; "" for a sound one."""
+        return self._compute.fault
+
     def trust(self, job: JobView, round: int) -> None:
         """The checkpoint after `round` was combined here: it needs no check."""
         self._followed.add((job.job_id, round))

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import OrderedDict
 from pathlib import Path
+from random import Random, SystemRandom
 from typing import BinaryIO
 
 from pydantic import ValidationError
@@ -48,7 +49,7 @@ from node.compute_messages import (
     frame,
     frame_length,
 )
-from node.errors import NodeError, PeerFault
+from node.errors import FaultyDevice, NodeError, PeerFault
 from node.execution import LoadedJob, UnitOutput, build, combine, evaluate, run_unit
 from node.memory import limit_memory
 from scheduler.blob_ref import BlobRef
@@ -60,16 +61,25 @@ JOBS_KEPT = 2
 
 REQUESTS_WAITING_MAX = 2
 
+REFERENCE = "reference"
+"""The backend that need not be compared with itself."""
+
 
 class TooLarge(NodeError):
     """A job needs more memory than this worker may use."""
 
 
 class Worker:
-    """Answers requests over one backend and one store. A faulty worker overrides `unit`."""
+    """Answers requests over one backend and one store. A faulty worker overrides `unit`.
 
-    def __init__(self, store: BlobStore, backend: Backend, memory_bytes: int) -> None:
+    With `random` a sample of every unit is recomputed on the reference (node/self_check.py).
+    """
+
+    def __init__(
+        self, store: BlobStore, backend: Backend, memory_bytes: int, random: Random | None = None
+    ) -> None:
         self._store, self._backend, self._memory_bytes = store, backend, memory_bytes
+        self._random = random
         self._jobs: OrderedDict[BlobRef, LoadedJob] = OrderedDict()
         self._checkpoint: tuple[BlobRef, BlobRef, State] | None = None
 
@@ -91,6 +101,8 @@ class Worker:
             return _failed("memory", error)
         except DeviceError as error:
             return _failed("device", error)
+        except FaultyDevice as error:
+            return _failed("faulty", error)
         except BlobMissing as error:
             return _failed("missing", error)
         except (NodeError, OSError) as error:
@@ -161,7 +173,7 @@ class Worker:
         self._check_fits(read_manifest(self._store, ref))
         while len(self._jobs) >= JOBS_KEPT:
             self._jobs.popitem(last=False)
-        self._jobs[ref] = loaded = build(self._backend, load_job(self._store, ref))
+        self._jobs[ref] = loaded = build(self._backend, load_job(self._store, ref), self._random)
         return loaded
 
     def _check_fits(self, manifest: Manifest) -> None:
@@ -204,7 +216,8 @@ def main(worker_type: type[Worker] = Worker) -> None:
         _send(output, _failed("device", error))
         sys.exit(1)
     _send(output, Ready(device=backend.name))
-    worker = worker_type(BlobStore(options.store), backend, options.memory_bytes)
+    random = None if backend.name == REFERENCE else SystemRandom()
+    worker = worker_type(BlobStore(options.store), backend, options.memory_bytes, random)
     while True:
         _send(output, worker.answer(requests.get()))
 

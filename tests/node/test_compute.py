@@ -20,13 +20,15 @@ from node.compute import (
     ComputeTimeout,
     DoesNotFit,
 )
-from node.errors import NoDevice, PeerFault
+from node.device_fault import clear_fault, write_fault
+from node.errors import FaultyDevice, NoDevice, PeerFault
 from scheduler.blob_ref import BlobRef
 
 REF = BlobRef.of(b"job")
 OK, ABORT, HANG, BABBLE, TOO_LONG, WRONG_KIND, DEAF, INPUT, MEMORY, DEVICE, MISSING, ENVIRONMENT = (
     range(12)
 )
+FAULTY = 12
 
 ODD_WORKER = """
 import os, signal, sys
@@ -60,6 +62,7 @@ while True:
         case 8: say(frame(Failed(blame="memory", message="needs 9 bytes")))
         case 9: say(frame(Failed(blame="device", message="on fire")))
         case 10: say(frame(Failed(blame="missing", message="no blob ab")))
+        case 12: say(frame(Failed(blame="faulty", message="computed ADD wrongly")))
         case 11: say(done(request, sum(k.startswith("AINUR_") for k in os.environ)))
 """
 
@@ -283,3 +286,39 @@ async def _ends(watched: int) -> bool:
         await trio.lowlevel.wait_readable(watched)
         return True
     return False
+
+
+@pytest.mark.trio
+async def test_faulty_device_computes_no_unit_until_the_mark_is_gone(
+    odd: Callable[..., Compute], tmp_path: Path
+) -> None:
+    """Nor an audit, nor after a restart; the mark of another device is not ours."""
+    mark = tmp_path / "device-fault.json"
+    write_fault(mark, "another", "computed MUL wrongly")
+    async with odd(fault=mark) as compute:
+        assert compute.fault == ""
+        with pytest.raises(FaultyDevice, match="computed ADD wrongly"):
+            await ask(compute, FAULTY)
+        for audit in (False, True):
+            with pytest.raises(FaultyDevice, match="computed ADD wrongly"):
+                await compute.run_unit(REF, REF, 0, OK, audit=audit)
+    async with odd(fault=mark) as compute:
+        with pytest.raises(FaultyDevice):
+            await ask(compute, OK)
+        mark.write_text("{")
+        assert "cannot be read" in compute.fault
+        clear_fault(mark)
+        assert await ask(compute, OK) == OK
+        clear_fault(mark)  # twice is no error
+
+
+@pytest.mark.trio
+async def test_without_a_place_for_the_mark_the_unit_alone_is_lost(
+    odd: Callable[..., Compute],
+) -> None:
+    """As for commands that have no home."""
+    async with odd() as compute:
+        with pytest.raises(FaultyDevice):
+            await ask(compute, FAULTY)
+        assert compute.fault == ""
+        assert await ask(compute, OK) == OK

@@ -4,8 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from engine.backend import open_backend
+from node import doctor
 from node.config import set_value
 from node.deployment import AIN
+from node.device_fault import write_fault
 from node.devnet import Devnet
 from node.network_file import save_network
 
@@ -89,3 +94,24 @@ def test_people_get_a_table(ainur: Callable[..., Any], tmp_path: Path) -> None:
     outcome = ainur("doctor", "--home", tmp_path / "none")
     assert outcome.out.splitlines()[0].startswith("check\t")
     assert outcome.err == "1 check failed\n"
+
+
+def test_a_marked_device_works_again_once_it_passes(
+    ainur: Callable[..., Any], devnet: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must return the golden vectors' bits many times over; what it did is told once more."""
+    home = devnet.home(tmp_path / "home")
+    device = open_backend()
+    write_fault(home.device_fault, device.name, "computed ADD wrongly")
+    wrong = "mul(0x1, 0x3f800000): expected 0x1, got 0x0"
+    results = [[], [], [wrong]]
+    monkeypatch.setattr(doctor, "check_device", lambda _: results.pop(0) if results else [])
+    outcome = ainur("doctor", "--home", home.path, "--json")
+    (bits,) = [f for f in outcome.json if f["check"] == "bits"]
+    assert (outcome.code, bits["level"], bits["found"]) == (3, "fail", wrong)
+    assert home.device_fault.exists()
+    outcome = ainur("doctor", "--home", home.path, "--json")
+    (fault,) = [f for f in outcome.json if f["check"] == "fault"]
+    assert (outcome.code, fault["level"]) == (0, "warn")
+    assert "computed ADD wrongly" in fault["found"]
+    assert not home.device_fault.exists()
