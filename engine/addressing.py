@@ -22,10 +22,14 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """offset + sum of coefficient * variable; terms sorted, none with a zero coefficient."""
+    """offset + sum of coefficient * variable; terms sorted, none with a zero coefficient.
+
+    `guard` names a condition without which the element must not be loaded: it may not exist.
+    """
 
     offset: int
     terms: tuple[tuple[Variable, int], ...] = ()
+    guard: str = ""
 
     @property
     def low(self) -> int:
@@ -87,7 +91,7 @@ def split(address: Address, divisor: int, derive: Derive) -> tuple[Address, Addr
         return address, Address(0)
     if address.high < divisor:
         return Address(0), address
-    quotient, rest = _truncated(address, divisor)
+    quotient, rest = divided(address, divisor)
     if rest.low >= 0 and rest.high < divisor:
         return quotient, rest
     return (
@@ -96,7 +100,7 @@ def split(address: Address, divisor: int, derive: Derive) -> tuple[Address, Addr
     )
 
 
-def _truncated(address: Address, divisor: int) -> tuple[Address, Address]:
+def divided(address: Address, divisor: int) -> tuple[Address, Address]:
     """Each coefficient divided by itself, towards zero; right if the rest stays in range."""
     high, low = [], []
     for variable, coefficient in address.terms:

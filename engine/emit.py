@@ -1,16 +1,18 @@
 """What the generators of kernels share: the kernel at hand, index variables, shares of work."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from engine.addressing import Address, Variable, affine, merge_axes, refine, strides
-from engine.expressions import INDEX_32_BIT_MAX, Body, Parameters
+from engine.expressions import CUT_MIN, INDEX_32_BIT_MAX, Body, Parameters
 from engine.program import Program
 from engine.schedule import Kernel, Schedule
 
 WORK_PER_ITEM = 1 << 15
 """Scalar operations worth a work-item of their own on a processor."""
+
+CUTS_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,28 @@ class Context:
             ]
         )
         return KernelSource(text, self.parameters.buffers, global_size, local_size)
+
+
+def without_divisions(shape: Sequence[int], build: Callable[[list[Variable]], Body]) -> list[int]:
+    """`shape` with axes cut in two, and joined again, where that leaves fewer addresses to divide.
+
+    `build` gives the statements for one element of the shape.
+    """
+    result = list(shape)
+    for _ in range(CUTS_MAX):
+        variables = axes(result)
+        body = build(variables)
+        wishes = [
+            body.cuts.get(v, 0) if v is not variables[-1] or body.cuts.get(v, 0) >= CUT_MIN else 0
+            for v in variables
+        ]
+        if not any(wishes):
+            break
+        cut = [
+            (v.extent // n, n) if n else (v.extent,) for v, n in zip(variables, wishes, strict=True)
+        ]
+        result = [n for part in cut for n in part]
+    return merged(result, build(axes(result)).addresses)
 
 
 def axes(shape: Sequence[int], prefix: str = "x") -> list[Variable]:

@@ -6,7 +6,8 @@ Only operators and two macros are used, never a library call: some drivers do no
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import gcd
 
 from engine.addressing import (
     Address,
@@ -14,6 +15,7 @@ from engine.addressing import (
     affine,
     combine,
     coordinates,
+    divided,
     split,
     strides,
     through_view,
@@ -30,6 +32,9 @@ REGISTER = {
     DType.UINT8: "int",
     DType.INT8: "int",
 }
+
+CUT_MIN = 16
+"""The fewest elements in a row for which a padded axis is worth two loops."""
 
 INDEX_32_BIT_MAX = 2**30
 """Above this, addresses are computed in 64 bits; half of the range, so that no step overflows."""
@@ -89,6 +94,9 @@ class Body:
         self._derived: dict[tuple[str, Address, int], Variable] = {}
         self._operands: dict[tuple[int, Address], list[tuple[int, Address]]] = {}
         self._guards: dict[tuple[int, Address], str] = {}
+        self._shifted: dict[Variable, tuple[Variable, int]] = {}  # variable = another - a number
+        self.cuts: dict[Variable, int] = {}
+        """Variables that, counted in two of which the inner has this extent, save a division."""
 
     def bind(self, index: int, address: Address, name: str) -> None:
         """Say that a variable already holds an element."""
@@ -126,10 +134,20 @@ class Body:
         key = (operator, address, divisor)
         if key not in self._derived:
             self.addresses.add(address)
+            self._wish_for(address, divisor)
             extent = address.high // divisor + 1 if operator == "/" else divisor
             text = f"({self.parameters.address(address)}) {operator} {divisor}"
             self._derived[key] = Variable(self.declare("I", text), extent)
         return self._derived[key]
+
+    def _wish_for(self, address: Address, divisor: int) -> None:
+        for variable, coefficient in address.terms:
+            variable, shift = self._shifted.get(variable, (variable, 0))
+            extent, rest = divmod(divisor, coefficient)
+            if rest or not 1 < extent < variable.extent:
+                continue
+            if variable.extent % extent == 0 == shift % extent:
+                self.cuts[variable] = min(extent, self.cuts.get(variable, extent))
 
     def declare(self, c_type: str, text: str) -> str:
         """A new constant of this scope."""
@@ -140,6 +158,12 @@ class Body:
 
     def _find_operands(self, index: int, address: Address) -> list[tuple[int, Address]]:
         """The elements that an element is made of; may emit index variables."""
+        operands = self._operands_at(index, address)
+        if address.guard:
+            operands = [(i, replace(a, guard=a.guard or address.guard)) for i, a in operands]
+        return operands
+
+    def _operands_at(self, index: int, address: Address) -> list[tuple[int, Address]]:
         node = self._nodes[index]
         if node.op is Op.VIEW:
             inner = through_view(address, node.shape, node.attributes, self.derive)
@@ -153,26 +177,46 @@ class Body:
     def _inside_pad(self, index: int, node: Node, address: Address) -> list[tuple[int, Address]]:
         source = self._nodes[node.inputs[0]]
         axes = _padded_axes(source.shape, node.shape, node.attributes[::2])
-        conditions = []
         where = coordinates(address, [outer for outer, _, _ in axes], self.derive)
-        self.addresses.update(where)
+        conditions: list[str] = []
+        inside: list[Address] = []
         for position, (_, low, inner) in zip(where, axes, strict=True):
             if position.high < low or position.low >= low + inner:
                 return []
-            if position.low < low:
-                conditions.append(f"{self.parameters.address(position)} >= {low}")
-            if position.high >= low + inner:
-                conditions.append(f"{self.parameters.address(position)} < {low + inner}")
-        inner_strides = strides([inner for _, _, inner in axes])
-        offset = -sum(a[1] * s for a, s in zip(axes, inner_strides, strict=True))
-        inside = combine(zip(where, inner_strides, strict=True), offset)
+            if position.low >= low and position.high < low + inner:
+                inside.append(combine([(position, 1)], -low))
+            else:
+                inside.append(self._inside_axis(position, low, inner, conditions))
+        result = combine(zip(inside, strides([inner for _, _, inner in axes]), strict=True))
         if not conditions:
-            return [(node.inputs[0], inside)]
-        guard = self.declare("int", " && ".join(conditions))
+            return [(node.inputs[0], result)]
+        guard = self.declare("int", " && ".join([address.guard] * bool(address.guard) + conditions))
         self._guards[index, address] = guard
-        return [
-            (node.inputs[0], self._guarded(guard, self.parameters.address(inside), source.size))
-        ]
+        return [(node.inputs[0], replace(result, guard=guard))]
+
+    def _inside_axis(
+        self, position: Address, low: int, inner: int, conditions: list[str]
+    ) -> Address:
+        """The position in the axis inside a padding, if the conditions that are added hold."""
+        step = gcd(low, inner)
+        if step >= CUT_MIN:
+            self._wish_for(position, step)
+        high, rest = divided(position, step)
+        if rest.low < 0 or rest.high >= step:
+            step, high, rest = 1, position, Address(0)
+        first, count = low // step, inner // step
+        self.addresses.add(high)
+        text = self.parameters.address(high)
+        if high.low < first:
+            conditions.append(f"{text} >= {first}")
+        if high.high >= first + count:
+            conditions.append(f"{text} < {first + count}")
+        if count == 1:
+            return rest
+        shifted = Variable(self.declare("I", f"{text} - {first}"), count)
+        if len(high.terms) == 1 and high.terms[0][1] == 1 and not high.offset:
+            self._shifted[shifted] = (high.terms[0][0], first)
+        return combine([(affine(0, [(shifted, step)]), 1), (rest, 1)])
 
     def _gathered_row(self, index: int, node: Node, address: Address) -> list[tuple[int, Address]]:
         rows, width = self._nodes[node.inputs[0]].shape
@@ -194,6 +238,7 @@ class Body:
         if index in self._loaded:
             self.addresses.add(address)
             text = f"{self.parameters.read(index)}[{self.parameters.address(address)}]"
+            text = f"{address.guard} ? {text} : 0" if address.guard else text
             return self.declare(REGISTER[node.dtype], text)
         if node.op in (Op.PAD, Op.GATHER):
             if not operands:
@@ -254,8 +299,7 @@ def _constant(node: Node) -> str:
 def _reinterpret(node: Node, source: DType, a: str) -> str:
     if source is DType.FLOAT32:
         a = f"canonical({a})"
-    if node.dtype is DType.FLOAT32:
-        return f"canonical(as_float({a}))"
+    # A NaN made here becomes canonical where it is stored or its bits are looked at again.
     return f"as_{node.dtype.opencl}({a})"
 
 

@@ -16,9 +16,9 @@ from engine.emit import (
     Target,
     axes,
     flat,
-    merged,
     share,
     unflatten,
+    without_divisions,
 )
 from engine.expressions import Parameters
 from engine.matmul import dot
@@ -48,9 +48,7 @@ def _generate(context: Context) -> KernelSource:
 
 def elementwise(context: Context) -> KernelSource:
     """A kernel without a fold."""
-    shape = context.result_shape()
-    trial = context.stores(flat(axes(shape)))
-    shape = merged(shape, trial.addresses)
+    shape = without_divisions(context.result_shape(), lambda v: context.stores(flat(v)))
     context.parameters = Parameters(context.program)
     variables = axes(shape)
     body = context.stores(flat(variables)).lines
@@ -58,21 +56,29 @@ def elementwise(context: Context) -> KernelSource:
         return _one_item_each(context, variables, body)
     work = context.kernel.size * len(body)
     *outer, inner = variables
-    name = inner.name
     rows = prod(v.extent for v in outer)
     row_share, row_items = share("row", rows, min(rows, context.items(work)), 0)
     column_share, column_items = share(
         inner.name, inner.extent, ceil(context.items(work) / row_items), 1, GPU_GROUP
     )
-    inside = [
-        f"for (I {name} = {name}_from; {name} < {name}_to; {name}++) {{",
-        *body,
-        "}",
-    ]
+    inside = _loop(inner.name, f"{inner.name}_from", f"{inner.name}_to", body)
     if outer:
-        lines = [*row_share, "for (I row = row_from; row < row_to; row++) {"]
-        inside = [*lines, *unflatten("row", outer), *inside, "}"]
+        *outer, middle = outer
+        repeats = middle.extent if rows // middle.extent >= row_items else 1
+        if repeats > 1:  # a loop of its own, because dividing costs more than a short inner loop
+            inside = _loop(middle.name, "0", str(repeats), inside)
+            row_share, row_items = share("row", rows // repeats, row_items, 0)
+        else:
+            outer.append(middle)
+        inside = [
+            *row_share,
+            *_loop("row", "row_from", "row_to", [*unflatten("row", outer), *inside]),
+        ]
     return context.source([*column_share, *inside], (row_items, column_items), (1, 1))
+
+
+def _loop(name: str, start: str, end: str, body: Sequence[str]) -> list[str]:
+    return [f"for (I {name} = {start}; {name} < {end}; {name}++) {{", *body, "}"]
 
 
 def _one_item_each(
