@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -319,7 +320,8 @@ def _place(
     async def place() -> bytes:
         async with open_client(open_network(home), store) as client:
             wanted = holders or HOLDERS_WANTED
-            note("looking for peers")
+            if sys.stderr.isatty():
+                note("looking for peers: up to half a minute")
             peers = await client.find_peers(max(wanted, HOLDERS_WANTED))
             job_id = await trio.to_thread.run_sync(_fund, chain, bundle) if known is None else known
             enough = holders if holders else min(wanted, len(peers))
