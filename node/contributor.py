@@ -97,7 +97,9 @@ class Contributor:
                 self._pauses.pop(job.job_id, None)
             except NodeError as error:
                 self.counts.activity = f"waiting: {error}"
-                log.warning("job %s: %s", job.job_id.hex()[:12], error)
+                # Once is ordinary: a coordinator may be starting, or have just changed.
+                level = logging.WARNING if job.job_id in self._pauses else logging.INFO
+                log.log(level, "job %s: %s", job.job_id.hex()[:12], error)
                 self._pause(job)
         self.counts.activity = "drained"
         self.drained.set()
@@ -206,6 +208,13 @@ class Contributor:
                 return
             expect(answer, Receipt)
             self.counts.units += 1
+            unit = commit.unit
+            log.info(
+                "job %s: computed round %d, slot %d",
+                job.job_id.hex()[:12],
+                unit.round + 1,
+                unit.slot,
+            )
             return
         self.counts.lost += 1
 
