@@ -136,7 +136,21 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Program:
     reader.finish()
     program = Program(nodes, inputs, outputs)
     validate(program, limits)
+    _check_cost(program, limits)
     return program
+
+
+def _check_cost(program: Program, limits: Limits) -> None:
+    """Refuse what no job can ask for, so that whoever adds up costs has numbers of some size."""
+    from engine.cost import cost  # which needs this module
+
+    spent = cost(program)
+    for what, number, limit in (
+        ("operations", spent.flops, limits.flops),
+        ("bytes moved", spent.bytes_moved, limits.bytes_moved),
+    ):
+        if number > limit:
+            raise ProgramError(f"{number} {what}, more than the limit of {limit}")
 
 
 def _encode_header(program: Program) -> bytes:
@@ -220,6 +234,9 @@ class _Reader:
 
     def varint(self) -> int:
         """The next unsigned integer; one in more bytes than it needs is refused."""
+        if self._at < len(self._data) and (byte := self._data[self._at]) < 0x80:  # nearly all are
+            self._at += 1
+            return byte
         number = 0
         for position in range(_VARINT_BYTES_MAX):
             byte = self._byte()

@@ -33,9 +33,10 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest Program that is looked at; what it costs to run is engine.cost's business.
+    """The largest Program that is looked at; what a node may spend on one is a job's business.
 
-    `elements` keeps every index of a tensor within INT32, as kernels compute it.
+    `elements` keeps every index of a tensor within INT32. Depth needs no limit: nothing recurses
+    over a Program. `flops` and `bytes_moved`, of one run, are checked by `decode`.
     """
 
     program_bytes: int = 4 * 1024 * 1024
@@ -45,6 +46,8 @@ class Limits:
     rank: int = 12  # windows in three dimensions have 9 axes, their sums 11
     elements: int = 2**31 - 1
     attributes: int = 32
+    flops: int = 2**60
+    bytes_moved: int = 2**50
 
 
 DEFAULT_LIMITS = Limits()

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from engine import DType, Limits, Program, ProgramError, TensorType, decode, encode, gradient, trace
 from engine import functional as F
 from engine.commitment import NODE, ROOT, leaf_hash
+from engine.emit import Target
+from engine.kernels import generate
 from engine.ops import Op
 from engine.program import Node
+from engine.schedule import schedule
 
 
 def example():
@@ -86,7 +89,7 @@ def test_attributes_are_zigzag_coded():
         (SCALAR_BYTES[:9] + b"\xe9" + SCALAR_BYTES[10:], "not ASCII"),
         (SCALAR_BYTES[:-4] + b"\x63\x01\x00\x00", "unknown op 99"),
         (SCALAR_BYTES[:-4] + b"\x01\x63\x00\x00", "unknown dtype 99"),
-        (SCALAR_BYTES[:-2] + b"\x09" + b"\x01" * 9 + b"\x00", "9 dimensions"),
+        (SCALAR_BYTES[:-2] + b"\x0d" + b"\x01" * 13 + b"\x00", "13 dimensions"),
         (SCALAR_BYTES[:-1] + b"\x21" + b"\x00" * 33, "33 attributes"),
         (SCALAR_BYTES + b"\x00", "1 bytes after"),
         (SCALAR_BYTES[:-1], "in the middle"),
@@ -205,3 +208,40 @@ def test_decoded_mutants_run_or_are_refused():
         assert backend.load(program)(inputs).keys() == program.output_types.keys()
         ran += 1
     assert ran > 20
+
+
+def test_what_no_job_can_ask_for_is_refused_by_its_cost():
+    """Legal shapes that add up to more than anybody computes: a number, not an overflow."""
+    side = 2**15
+    nodes = [Node(Op.INPUT, DType.FLOAT32, (1,))]
+    shape = (1, side, side)
+    nodes += [Node(Op.VIEW, DType.FLOAT32, shape, (0,), (0, 0, 0, 0))]
+    for _ in range(2**14 + 1):
+        nodes.append(Node(Op.DOT, DType.FLOAT32, shape, (len(nodes) - 1, 1)))
+    program = Program(tuple(nodes), (("x", 0),), (("y", len(nodes) - 1),))
+    with pytest.raises(ProgramError, match=r"\d{19} operations, more than the limit of 1152921"):
+        decode(encode(program))
+    with pytest.raises(ProgramError, match="bytes moved, more than the limit of 1000"):
+        decode(BYTES, Limits(bytes_moved=1000))
+    assert decode(BYTES, Limits(bytes_moved=10**6, flops=10**6)) == EXAMPLE
+
+
+@pytest.mark.parametrize("op", [Op.VIEW, Op.PAD, Op.ADD])
+def test_depth_is_no_danger(op):
+    """Nothing recurses: the longest chain of nodes becomes kernels."""
+    nodes = [Node(Op.INPUT, DType.INT32, (4, 2))]
+    while len(nodes) < 2500:
+        at, shape = len(nodes) - 1, nodes[-1].shape
+        match op:
+            case Op.ADD:
+                nodes.append(Node(op, DType.INT32, shape, (at, at)))
+            case Op.VIEW:
+                nodes.append(Node(op, DType.INT32, shape[::-1], (at,), (0, 1, shape[1])))
+            case _:
+                shape = (shape[0] + 1, 2)
+                low = len(nodes) % 2
+                nodes.append(Node(op, DType.INT32, shape, (at,), (low, 1 - low, 0, 0)))
+    program = decode(encode(Program(tuple(nodes), (("x", 0),), (("y", len(nodes) - 1),))))
+    for is_gpu in (False, True):
+        kernels = generate(program, schedule(program), Target(is_gpu, 2))
+        assert max(len(kernel.text) for kernel in kernels) < 50_000
