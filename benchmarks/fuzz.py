@@ -218,6 +218,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--state", type=Path, help="where to go on from and to")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers end too
     total = {"seed": options.seed, "chunks": 0, "accepted": 0, "generated": 0, "peak_kib": 0,
              "seconds": 0.0, "findings": 0}  # fmt: skip
     if options.state is not None and options.state.exists():
