@@ -13,8 +13,11 @@ class EngineError(Exception):
     """The root of every error that the engine raises on purpose."""
 
 
-class UsageError(EngineError):
-    """The caller asked for something that has no meaning; the message gives the value."""
+class UsageError(EngineError, ValueError, RuntimeError, IndexError):
+    """The caller asked for something that has no meaning; the message gives the value.
+
+    torch raises one of the three for the same mistakes, so that code written for it catches ours.
+    """
 
 
 class TraceError(UsageError):
