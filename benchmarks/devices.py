@@ -20,11 +20,17 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
 from time import perf_counter
+from unittest.mock import patch
 
 import numpy as np
 
+from benchmarks import models
+from benchmarks.models import Model
+from benchmarks.steps import initial_state, step_program
+from engine import Tensor
 from engine.backend import Backend, Buffer, list_devices, open_backend
 from engine.commitment import state_root
+from engine.functional import cross_entropy, relu
 from engine.ops import Op
 from engine.program import Node, Program, decode, encode
 from engine.reference import ReferenceBackend, evaluate
@@ -246,11 +252,8 @@ def _cut(
 
 def train(options: argparse.Namespace) -> int:
     """Print the digest of the final state on every device; the exit status says if all agree."""
-    from benchmarks.models import MODELS
-    from benchmarks.steps import initial_state, step_program
-
-    model = MODELS[options.model]()
-    program, roots = step_program(model), set()
+    model, program = _model(options.model)
+    roots = set()
     for name, backend in devices(options.device, options.gpu_kernels).items():
         started = perf_counter()
         loaded = backend.load(program)
@@ -268,6 +271,34 @@ def train(options: argparse.Namespace) -> int:
     return 0 if len(roots) == 1 else 1
 
 
+def _model(name: str) -> tuple[Model, Program]:
+    """A model of benchmarks.models, or a tiny GPT or a convolutional net, and its training step."""
+    if name == "tiny-gpt":
+        sizes = {"LAYERS": 2, "HEADS": 2, "WIDTH": 16, "CONTEXT": 8, "SEQUENCES": 2}
+        with patch.multiple(models, VOCABULARY=11, **sizes):
+            model = models.gpt()
+            return replace(model, name="tiny GPT"), step_program(model)
+    model = _conv() if name == "conv" else models.MODELS[name]()
+    return model, step_program(model)
+
+
+def _conv() -> Model:
+    """Two convolutions with pooling and a linear layer on images like MNIST's, batch 32."""
+    random = np.random.default_rng(0)
+    shapes = {"c1": (16, 1, 3, 3), "c2": (32, 16, 3, 3), "w": (1568, 10), "b": (10,)}
+    scale = np.float32(0.1)
+    parameters = {n: scale * random.standard_normal(s).astype("f4") for n, s in shapes.items()}
+    x = random.standard_normal((32, 1, 28, 28)).astype("f4")
+    y = random.integers(0, 10, 32).astype("i4")
+
+    def loss(p: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        x = relu(x.conv2d(p["c1"], padding=1)).max_pool2d(2)
+        x = relu(x.conv2d(p["c2"], padding=1)).max_pool2d(2)
+        return cross_entropy(x.reshape(32, 1568) @ p["w"] + p["b"], y)
+
+    return Model("convolutional net", parameters, x, y, loss, loss, loss)
+
+
 def main() -> None:
     """Parse, run."""
     parser = argparse.ArgumentParser(prog="benchmarks.devices")
@@ -279,7 +310,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=25, help="Programs in one build")
     parser.add_argument("--state", type=Path, help="where to go on from and to")
     parser.add_argument("--failures", default="failures", help="folder for what differs")
-    parser.add_argument("--model", default="mlp")
+    parser.add_argument("--model", default="mlp", help="mlp, conv, gpt or tiny-gpt")
     parser.add_argument("--steps", type=int, default=100)
     options = parser.parse_args()
     os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
