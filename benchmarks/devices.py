@@ -210,11 +210,16 @@ def shrink(
 ) -> tuple[Program, Arrays]:
     """A failing Program of fewer nodes: one output, and INPUTs for whatever need not be computed.
 
-    An INPUT in place of a node holds what the reference computes there.
+    One node alone if that fails; else nodes that fail only where they are computed together. An
+    INPUT in place of a node holds what the reference computes there.
     """
     shown = replace(program, outputs=tuple((f"n{i:05}", i) for i in range(len(program.nodes))))
     values = evaluate(shown, dict(inputs))
     kept = {i for i, node in enumerate(program.nodes) if node.op is not Op.INPUT}
+    for index in sorted(kept):
+        alone = _cut(program, values, {index}, index)
+        if fails(*alone):
+            return alone
     for target in (index for _, index in program.outputs):
         candidate = _cut(program, values, kept, target)
         if fails(*candidate):
