@@ -21,6 +21,10 @@ class Target:
 
     is_gpu: bool
     compute_units: int
+    tile: tuple[int, int, int] = (6, 2, 8)
+    """Rows, vectors and their length: a matrix product's register tile on a processor."""
+    group_side: int = 16
+    """A square of this side is a work-group of a matrix product on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,10 @@ class Context:
         self.target = target
         self.parameters = Parameters(program)
         self._loaded = schedule.realised - set(kernel.stores)
+
+    def is_loaded(self, index: int) -> bool:
+        """Whether a node is read from a buffer."""
+        return index in self._loaded
 
     def body(self, prefix: str = "v") -> Body:
         """A new scope in which everything with a buffer outside this kernel is loaded."""

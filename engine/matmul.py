@@ -1,209 +1,337 @@
 """DOT in OpenCL C: chains of fused multiply-adds over blocks of 256, block sums added in order.
 
-On a processor a work-item owns some rows and one panel of columns. For every block of k it copies
-the panel's part of the second operand into private memory, in whole vectors (which takes care of
-edges and of any strides), then runs a register tile of rows by vectors over it. On a GPU a
-work-group owns a square tile and passes both operands through local memory. Which operand is the
-panel, the tile and the sharing change speed, never bits: every result has its own chain.
+On a processor a work-item owns some rows and some columns. For every block of k it packs its part
+of one operand, the panel, into strips of whole vectors, then runs a register tile down its part of
+the other. That one is read in place where neighbours along k are neighbours in memory, else it is
+packed too. Packing goes through the same expressions as any load, so views of any kind (transposes,
+windows) are read where they are.
+
+On a GPU a work-group owns a tile of results, each work-item some of them in registers, and both
+operands pass through local memory. Tiles and shares change speed, never bits: every result has its
+own chain.
 """
 
 from dataclasses import dataclass
 from math import ceil
 
-from engine.addressing import Address, Variable, affine
+from engine.addressing import Address, Variable, affine, through_view
 from engine.emit import Context, KernelSource, flat, share
-from engine.schedule import dot_operand, dot_variables
+from engine.ops import Op
 
 BLOCK = 256
-VECTOR = 8
-ROWS_MAX = 128
-GPU_TILE = 16
+CHUNK_MAX = 256
+"""Rows or columns that a work-item owns at most: blocks of both operands stay in its cache."""
 
-TILES = {(4, 3): 1.0, (6, 2): 0.9, (8, 1): 0.6}
-"""(rows, vectors) of register tiles that fit 16 vector registers, and their relative speed."""
+CHUNK_MIN = 32
+"""Rows or columns below which packing the other operand for them costs too much."""
 
-SCATTERED_STORE = 32
-"""What it costs to store a result across rows, in steps of k."""
+ITEMS_PER_UNIT = 4
+WORK_PER_ITEM = 1 << 18
+"""Multiply-adds that are worth a work-item of their own on a processor."""
 
-WORK_PER_ITEM = 1 << 17
+PACK_REUSE = 4
+"""Strips for which packing scattered elements pays."""
 
-PRELUDE = f"""\
-typedef float{VECTOR} V;
-static inline V fma_vector(float a, V b, V c) {{
-  return (V)({", ".join(f"FMA(a, b.s{i}, c.s{i})" for i in range(VECTOR))});
-}}
-"""
+SWAP_GAIN = 1.25
+PREFETCH_ROWS = 16
+GPU_EACH = 4
+"""Rows and columns of results per work-item on a GPU."""
+
+PRELUDE = """\
+#define UNROLL _Pragma("unroll")
+#define PREFETCH(p)
+#ifdef __has_builtin
+#if __has_builtin(__builtin_prefetch)
+#undef PREFETCH
+#define PREFETCH(p) __builtin_prefetch((const void *)(ulong)(p), 1, 3)
+#endif
+#endif
+""" + "".join(
+    f"static inline float{n} fma_vector{n}(float a, float{n} b, float{n} c) {{\n"
+    f"  return (float{n})({', '.join(f'FMA(a, b.s{i:x}, c.s{i:x})' for i in range(n))});\n}}\n"
+    for n in (8, 16)
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Operand:
-    """One operand: its pointer, and its address in terms of batch, its own index and k."""
+    """One operand of the seed: its node and its index variables in the order of its axes."""
 
-    pointer: str
-    address: Address
+    context: Context
+    node: int
+    batch: Variable
     index: Variable
     k: Variable
+    is_left: bool
 
-    def at(self, index: Variable, k: Variable) -> Address:
-        """The address of an element of the current batch, with other variables put in."""
-        known = {self.index: index, self.k: k}
-        return affine(self.address.offset, [(known.get(v, v), c) for v, c in self.address.terms])
+    def load(self, prefix: str) -> tuple[list[str], str]:
+        """(statements, the variable that then holds the element at batch, index, k)."""
+        body = self.context.body(prefix)
+        value = body.value(self.node, self._flat())
+        return body.lines, value
 
-    def stride(self, variable: Variable) -> int:
-        """How far apart neighbours along a variable are."""
-        return self.address.coefficient(variable)
+    def in_place(self) -> tuple[str, Address] | None:
+        """(pointer, address) if the elements lie in a buffer at an affine address."""
+        node, address = self.node, self._flat()
+        try:
+            while not self.context.is_loaded(node):
+                made = self.context.program.nodes[node]
+                if made.op is not Op.VIEW:
+                    return None
+                address = through_view(address, made.shape, made.attributes, _refuse)
+                node = made.inputs[0]
+        except _NotAffineError:
+            return None
+        return self.context.parameters.read(node), address
+
+    def at(self, address: Address, index: str, k: str) -> Address:
+        """An address with other variables put in."""
+        named = {self.index: index, self.k: k}
+        return affine(
+            address.offset,
+            [(Variable(named.get(v, v.name), v.extent), c) for v, c in address.terms],
+        )
+
+    def result(self, other: "_Operand") -> Address:
+        """The address of the product's element."""
+        axes = (self.index, other.index) if self.is_left else (other.index, self.index)
+        return flat([self.batch, *axes])
+
+    def _flat(self) -> Address:
+        axes = (self.index, self.k) if self.is_left else (self.k, self.index)
+        return flat([self.batch, *axes])
+
+
+class _NotAffineError(Exception):
+    pass
+
+
+def _refuse(operator: str, address: Address, divisor: int) -> Variable:
+    raise _NotAffineError
 
 
 def dot(context: Context) -> KernelSource:
     """A batch of matrix products, and what is computed from them element by element."""
-    left, right = _operand(context, 0), _operand(context, 1)
-    if context.target.is_gpu:
-        return _dot_by_group(context, left, right)
-    straight = _best_tile(left.index.extent, right.index.extent)
-    swapped = _best_tile(right.index.extent, left.index.extent)
-    if swapped[0] * (1 + SCATTERED_STORE / left.k.extent) < straight[0]:
-        return _dot_by_panel(context, right, left, swapped[1])
-    return _dot_by_panel(context, left, right, straight[1])
-
-
-def _operand(context: Context, side: int) -> _Operand:
     assert context.kernel.seed is not None
-    node, address = dot_operand(context.program, context.kernel.seed, side)
-    _, first, second = dot_variables(context.program, context.kernel.seed, side)
-    index, k = (first, second) if side == 0 else (second, first)
-    return _Operand(context.parameters.read(node), address, index, k)
+    nodes = context.program.nodes
+    left, right = nodes[context.kernel.seed].inputs
+    batch, row, k = map(Variable, ("batch", "row", "k"), nodes[left].shape)
+    column = Variable("column", nodes[right].shape[2])
+    rows = _Operand(context, left, batch, row, k, True)
+    columns = _Operand(context, right, batch, column, k, False)
+    if context.target.is_gpu:
+        return _dot_by_group(context, rows, columns)
+    if _waste(context, row, column) > SWAP_GAIN * _waste(context, column, row):
+        return _dot_by_item(context, columns, rows)
+    return _dot_by_item(context, rows, columns)
 
 
-def _best_tile(rows: int, columns: int) -> tuple[float, tuple[int, int]]:
-    """(relative time, tile): the tile that wastes least on edges, weighed by its speed."""
-    times = []
-    for (height, vectors), speed in TILES.items():
-        used = min(height, rows)
-        width = vectors * VECTOR
-        padded = ceil(rows / used) * used * ceil(columns / width) * width
-        times.append((padded * height / used / speed, (used, vectors)))
-    return min(times)
+def _waste(context: Context, one: Variable, panel: Variable) -> float:
+    """How much more than the results the tiles compute."""
+    height, vectors, lanes = _tile(context, one, panel)
+    padded = ceil(panel.extent / (vectors * lanes)) * vectors * lanes
+    return ceil(one.extent / height) * context.target.tile[0] / one.extent * padded / panel.extent
 
 
-def _dot_by_panel(
-    context: Context, scalars: _Operand, panels: _Operand, tile: tuple[int, int]
-) -> KernelSource:
-    """`panels` is read in vectors along its own index, `scalars` one element per row and k."""
-    height, vectors = tile
-    width = vectors * VECTOR
-    rows, columns, length = scalars.index.extent, panels.index.extent, scalars.k.extent
-    batches = context.kernel.size // (rows * columns)
-    strips = ceil(columns / width)
-    wanted = min(8 * context.target.compute_units, context.kernel.size * length // WORK_PER_ITEM)
-    items = max(ceil(rows / ROWS_MAX), min(wanted // (strips * batches), ceil(rows / 16)), 1)
-    row_share, row_items = share("row", rows, items, 0, height)
-    chunk = ceil(ceil(rows / items) / height) * height
-    batch = Variable("batch", batches)
-    row, column = scalars.index, panels.index
-    result = flat([batch, row, column] if row.name == "row" else [batch, column, row])
+def _tile(context: Context, one: Variable, panel: Variable) -> tuple[int, int, int]:
+    """(rows, vectors, lanes): the device's tile, no larger than the result needs."""
+    height, vectors, lanes = context.target.tile
+    return min(height, one.extent), min(vectors, ceil(panel.extent / lanes)), lanes
+
+
+def _parts(context: Context, left: _Operand, right: _Operand) -> tuple[int, int]:
+    """Into how many parts the operands are cut."""
+    m, n, batches = left.index.extent, right.index.extent, left.batch.extent
+    down, across = ceil(m / CHUNK_MAX), ceil(n / CHUNK_MAX)
+    wanted = ITEMS_PER_UNIT * context.target.compute_units
+    while down * across * batches < wanted:
+        tall, wide = m // (2 * down), n // (2 * across)
+        work = m * n * left.k.extent // (2 * down * across)
+        if max(tall, wide) < CHUNK_MIN or work < WORK_PER_ITEM:
+            break
+        down, across = (2 * down, across) if tall >= wide else (down, 2 * across)
+    return down, across
+
+
+def _dot_by_item(context: Context, one: _Operand, panel: _Operand) -> KernelSource:
+    """`panel` is read in vectors along its own index, `one` an element per index and k."""
+    tile = height, vectors, lanes = _tile(context, one.index, panel.index)
+    width, length, several = vectors * lanes, one.k.extent, one.k.extent > BLOCK
+    tall, wide = one.index, panel.index
+    down, across = _parts(context, one, panel)
+    tall_share, tall_items = share("top", tall.extent, down, 0, height)
+    wide_share, wide_items = share("left", wide.extent, across, 1, width)
+    tall_chunk = ceil(ceil(tall.extent / down) / height) * height
+    wide_chunk = ceil(ceil(wide.extent / across) / width) * width
+    depth = min(BLOCK, length)
+    pitch = (depth + 1) * width  # strips that do not fall on each other in the cache
+    place = one.in_place()
+    if place and place[1].coefficient(one.k) != 1 and wide_chunk >= PACK_REUSE * width:
+        place = None
+    sums = tall_chunk * wide_chunk // lanes if several else height * vectors
+    at = f"(top - top_from) * {wide_chunk // lanes} + (left - left_from) / {lanes} * {height}"
     lines = [
-        *row_share,
-        f"const I first = (I)get_global_id(1) * {width};",
-        f"const int width = {columns} - first < {width} ? {columns} - first : {width};",
+        *tall_share,
+        *wide_share,
         "const I batch = get_global_id(2);",
-        f"V panel[{min(BLOCK, length) * vectors}], sums[{chunk * vectors}];",
+        f"float{lanes} strips[{wide_chunk // width * pitch // lanes}], sums[{sums}];",
+        *([] if place else [f"float packed[{tall_chunk * depth}];"]),
         f"for (I block = 0; block < {length}; block += {BLOCK}) {{",
         f"const int depth = {length} - block < {BLOCK} ? {length} - block : {BLOCK};"
-        if length % BLOCK
-        else f"const int depth = {BLOCK};",
-        *_copy_panel(context, panels, vectors),
-        f"for (int done = 0; done < row_to - row_from; done += {height}) {{",
-        *_tile(context, scalars, tile),
-        "} }",
-        "for (int r = 0; r < row_to - row_from; r++)",
-        "for (int c = 0; c < width; c++) {",
-        f"const I {row.name} = row_from + r, {column.name} = first + c;",
-        f"const float total = ((float *)sums)[r * {width} + c];",
-        *context.stores(result, "total").lines,
-        "}",
+        if length % BLOCK and several
+        else f"const int depth = {depth};",
+        *([] if place else _pack_rows(one, height, depth)),
+        *_pack_panel(panel, width, pitch),
+        f"for (I left = left_from; left < left_to; left += {width}) {{",
+        f"const float{lanes} *strip = strips + (left - left_from) / {width} * {pitch // lanes};",
+        f"for (I top = top_from; top < top_to; top += {height}) {{",
+        f"float{lanes} *total = sums{' + ' + at if several else ''};",
+        *(
+            [f"for (int r = 0; r < {height}; r++) PREFETCH(o0 + (top + r) * {wide.extent} + left);"]
+            if one.is_left
+            else []
+        ),
+        *_run_tile(one, place, tile, depth),
+        *(f"if (block + {BLOCK} >= {length})" for _ in range(several)),
+        f"for (int r = 0; r < {height}{_unless(tall, height, ' && top + r < top_to')}; r++) {{",
+        f"const I {tall.name} = top + r;",
+        f"for (int c = 0; c < {width}{_unless(wide, width, ' && left + c < left_to')}; c++) {{",
+        f"const I {wide.name} = left + c;",
+        f"const float result = ((float *)total)[r * {width} + c];",
+        *context.stores(one.result(panel), "result").lines,
+        "} } } } }",
     ]
-    return context.source(lines, (row_items, strips, batches), (1, 1, 1))
+    return context.source(lines, (tall_items, wide_items, one.batch.extent), (1, 1, 1))
 
 
-def _copy_panel(context: Context, panels: _Operand, vectors: int) -> list[str]:
-    """Fill `panel`; columns past the end repeat the last one and are never stored."""
-    width = vectors * VECTOR
-    k, column = panels.k, panels.index
-    source = f"{panels.pointer}[{context.parameters.address(panels.address)}]"
-    target = f"((float *)panel)[d * {width} + c]"
-    loops = [
-        f"for (int d = 0; d < depth; d++) {{ const I {k.name} = block + d;",
+def _unless(index: Variable, size: int, text: str) -> str:
+    """`text` where tiles of this size do not fill the axis."""
+    return text if index.extent % size else ""
+
+
+def _pack_panel(panel: _Operand, width: int, pitch: int) -> list[str]:
+    """Fill `strips`; what is past the end repeats the last element and is never stored."""
+    load, value = panel.load("r")
+    place, index = panel.in_place(), panel.index
+    order = [
+        f"for (I left = left_from; left < left_to; left += {width})",
+        "for (int d = 0; d < depth; d++)",
+    ]
+    ahead = ""
+    if place and place[1].coefficient(index) == 1:
+        order.reverse()
+        far = affine(PREFETCH_ROWS * place[1].coefficient(panel.k), [])
+        start = panel.context.parameters.address(panel.at(place[1], "left", "k"))
+        ahead = f"PREFETCH({place[0]} + ({start} + {far.offset}));"
+    last = _unless(index, width, " < left_to ? left + c : left_to - 1")
+    return [
+        f"{order[0]} {order[1]} {{",
+        f"const I k = block + d; {ahead}",
+        f"float *to = (float *)strips + (left - left_from) / {width} * {pitch} + d * {width};",
+        "UNROLL",
         f"for (int c = 0; c < {width}; c++) {{",
+        f"const I {index.name} = left + c{last};",
+        *load,
+        f"to[c] = {value};",
+        "} }",
     ]
-    if panels.stride(k) == 1 and panels.stride(column) != 1:
-        loops = [
-            f"for (int c = 0; c < {width}; c++)",
-            f"for (int d = 0; d < depth; d++) {{ const I {k.name} = block + d; {{",
-        ]
-    whole = [*loops, f"const I {column.name} = first + c;", f"{target} = {source};", "} }"]
-    if column.extent % width == 0:
-        return whole
-    last = f"const I {column.name} = first + (c < width ? c : width - 1);"
-    edge = [*loops, last, f"{target} = {source};", "} }"]
-    return [f"if (width == {width}) {{", *whole, "} else {", *edge, "}"]
 
 
-def _tile(context: Context, scalars: _Operand, tile: tuple[int, int]) -> list[str]:
-    """One register tile over one block of k; rows past the end repeat the last one."""
-    height, vectors = tile
-    index, k = Variable("at", scalars.index.extent), Variable("block", scalars.k.extent)
-    start = context.parameters.address(scalars.at(index, k))
+def _pack_rows(one: _Operand, height: int, depth: int) -> list[str]:
+    """Fill `packed`, a tile after the other; what is past the end repeats the last element."""
+    load, value = one.load("l")
+    last = _unless(one.index, height, " < top_to ? top + r : top_to - 1")
+    return [
+        f"for (I top = top_from; top < top_to; top += {height})",
+        "for (int d = 0; d < depth; d++) { const I k = block + d;",
+        "UNROLL",
+        f"for (int r = 0; r < {height}; r++) {{",
+        f"const I {one.index.name} = top + r{last};",
+        *load,
+        f"packed[(top - top_from) * {depth} + d * {height} + r] = {value};",
+        "} }",
+    ]
+
+
+def _run_tile(
+    one: _Operand, place: tuple[str, Address] | None, tile: tuple[int, int, int], depth: int
+) -> list[str]:
+    """The register tile over one block of k, and its sums added to those of earlier blocks."""
+    height, vectors, lanes = tile
     lines = []
-    for i in range(height):
-        at = f"const I at = row_from + done + {i};"
-        if scalars.index.extent % height:
-            at = f"I at = row_from + done + {i}; at = at < row_to ? at : row_to - 1;"
-        lines.append(f"I p{i}; {{ {at} p{i} = {start}; }}")
+    elements = [f"packed[(top - top_from) * {depth} + d * {height} + {i}]" for i in range(height)]
+    if place:
+        start = one.context.parameters.address(one.at(place[1], "at", "block"))
+        last = _unless(one.index, height, " < top_to ? at : top_to - 1")
+        for i in range(height):
+            lines += [f"global const float *p{i}; {{ I at = top + {i}; at = at{last};"]
+            lines += [f"p{i} = {place[0]} + ({start}); }}"]
+        elements = [f"p{i}[d * {place[1].coefficient(one.k)}]" for i in range(height)]
     sums = [f"s{i}_{v}" for i in range(height) for v in range(vectors)]
-    lines.append("V " + ", ".join(f"{s} = 0.0f" for s in sums) + ";")
-    lines.append("for (int d = 0; d < depth; d++) {")
-    lines += [f"const V b{v} = panel[d * {vectors} + {v}];" for v in range(vectors)]
-    for i in range(height):
-        element = f"{scalars.pointer}[p{i} + d * (I){scalars.stride(scalars.k)}]"
-        adds = " ".join(f"s{i}_{v} = fma_vector(a, b{v}, s{i}_{v});" for v in range(vectors))
+    lines += [
+        f"float{lanes} {', '.join(f'{s} = 0.0f' for s in sums)};",
+        "for (long d = 0; d < depth; d++) {",
+        *(f"const float{lanes} b{v} = strip[d * {vectors} + {v}];" for v in range(vectors)),
+    ]
+    for i, element in enumerate(elements):
+        adds = " ".join(f"s{i}_{v} = fma_vector{lanes}(a, b{v}, s{i}_{v});" for v in range(vectors))
         lines.append(f"{{ const float a = {element}; {adds} }}")
-    lines.append("}")
-    for i in range(height):
-        for v in range(vectors):
-            target = f"sums[(done + {i}) * {vectors} + {v}]"
-            lines.append(f"{target} = block ? {target} + s{i}_{v} : s{i}_{v};")
-    return lines
+    several = "block ? total[{0}] + {1} : {1}" if one.k.extent > BLOCK else "{1}"
+    return [*lines, "}", *(f"total[{i}] = {several.format(i, s)};" for i, s in enumerate(sums))]
 
 
 def _dot_by_group(context: Context, left: _Operand, right: _Operand) -> KernelSource:
-    """A work-group per square tile, a work-item per result."""
+    """A work-group per tile; a work-item owns the results `side` apart in it."""
     rows, columns, length = left.index.extent, right.index.extent, left.k.extent
-    batches = context.kernel.size // (rows * columns)
-    k = Variable("kk", length)
-    a = context.parameters.address(left.at(left.index, k))
-    b = context.parameters.address(right.at(right.index, k))
-    n = GPU_TILE
-    result = flat([Variable("batch", batches), left.index, right.index])
+    side = context.target.group_side
+    tall, wide = (min(GPU_EACH, ceil(n / side)) for n in (rows, columns))
+    owned = [(i, j) for i in range(tall) for j in range(wide)]
     lines = [
-        f"local float a[{n}][{n + 1}], b[{n}][{n + 1}];",
+        f"local float a[{side}][{tall * side + 1}], b[{side}][{wide * side + 1}];",
         "const int x = get_local_id(0), y = get_local_id(1);",
-        "const I column = get_global_id(0), row = get_global_id(1), batch = get_global_id(2);",
-        "float total = -0.0f, sum = 0.0f;",
-        f"for (I k = 0; k < {length}; k += {n}) {{",
-        f"{{ const I kk = k + x; const int inside = row < {rows} && kk < {length};",
-        f"a[y][x] = inside ? {left.pointer}[{a}] : 0.0f; }}",
-        f"{{ const I kk = k + y; const int inside = column < {columns} && kk < {length};",
-        f"b[y][x] = inside ? {right.pointer}[{b}] : 0.0f; }}",
+        f"const I left = (I)get_group_id(0) * {wide * side};",
+        f"const I top = (I)get_group_id(1) * {tall * side};",
+        "const I batch = get_global_id(2);",
+        f"float {', '.join(f's{i}_{j} = 0.0f, t{i}_{j} = -0.0f' for i, j in owned)};",
+        f"for (I step = 0; step < {length}; step += {side}) {{",
+        *_load_tile(left, "a", tall, side),
+        *_load_tile(right, "b", wide, side),
         "barrier(CLK_LOCAL_MEM_FENCE);",
-        f"const int depth = {length} - k < {n} ? {length} - k : {n};",
-        "for (int d = 0; d < depth; d++) sum = FMA(a[y][d], b[d][x], sum);",
-        "barrier(CLK_LOCAL_MEM_FENCE);",
-        f"if ((k + {n}) % {BLOCK} == 0 || k + {n} >= {length})",
-        "{ total = total + sum; sum = 0.0f; }",
+        f"const int depth = {length} - step < {side} ? {length} - step : {side};",
+        "for (int d = 0; d < depth; d++) {",
+        *(f"const float l{i} = a[d][y + {i * side}];" for i in range(tall)),
+        *(f"const float r{j} = b[d][x + {j * side}];" for j in range(wide)),
+        *(f"s{i}_{j} = FMA(l{i}, r{j}, s{i}_{j});" for i, j in owned),
         "}",
+        "barrier(CLK_LOCAL_MEM_FENCE);",
+        f"if ((step + {side}) % {BLOCK} == 0 || step + {side} >= {length}) {{",
+        *(f"t{i}_{j} = t{i}_{j} + s{i}_{j}; s{i}_{j} = 0.0f;" for i, j in owned),
+        "} }",
+        f"const float totals[{len(owned)}] = {{{', '.join(f't{i}_{j}' for i, j in owned)}}};",
+        f"for (int i = 0; i < {tall}; i++) for (int j = 0; j < {wide}; j++) {{",
+        f"const I row = top + y + i * {side}, column = left + x + j * {side};",
         f"if (row < {rows} && column < {columns}) {{",
-        *context.stores(result, "total").lines,
+        f"const float result = totals[i * {wide} + j];",
+        *context.stores(left.result(right), "result").lines,
+        "} }",
+    ]
+    size = (ceil(columns / wide / side) * side, ceil(rows / tall / side) * side, left.batch.extent)
+    return context.source(lines, size, (side, side, 1))
+
+
+def _load_tile(operand: _Operand, name: str, each: int, side: int) -> list[str]:
+    """Fill local memory, neighbouring work-items from neighbouring addresses; ends are repeated."""
+    load, value = operand.load(f"{name}v")
+    place, index = operand.in_place(), operand.index
+    start, at, d = "top" if operand.is_left else "left", f"x + i * {side}", "y"
+    if place and place[1].coefficient(operand.k) == 1:
+        at, d = f"y + i * {side}", "x"
+    return [
+        f"for (int i = 0; i < {each}; i++) {{",
+        f"I {index.name} = {start} + {at}, k = step + {d};",
+        f"{index.name} = {index.name} < {index.extent} ? {index.name} : {index.extent - 1};",
+        f"k = k < {operand.k.extent} ? k : {operand.k.extent - 1};",
+        *load,
+        f"{name}[{d}][{at}] = {value};",
         "}",
     ]
-    size = (ceil(columns / n) * n, ceil(rows / n) * n, batches)
-    return context.source(lines, size, (n, n, 1))

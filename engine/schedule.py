@@ -14,7 +14,7 @@ passes:
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.addressing import Address, Variable, affine, is_reshape, strides, through_view
+from engine.addressing import is_reshape
 from engine.ops import FOLDS, Op
 from engine.program import Program
 
@@ -90,7 +90,7 @@ def _always_realised(program: Program) -> set[int]:
         if node.op is Op.INPUT or node.op in _ALONE or node.op is Op.GATHER:
             realised.add(index)
         if node.op is Op.DOT:
-            realised.update(dot_operand(program, index, side)[0] for side in (0, 1))
+            realised.update(dot_operand(program, index, side) for side in (0, 1))
     return realised
 
 
@@ -140,35 +140,12 @@ def _bound_kernels(program: Program, realised: set[int]) -> set[int]:
     return realised
 
 
-def dot_operand(program: Program, index: int, side: int) -> tuple[int, Address]:
-    """The node to load a DOT's operand from, and its address in terms of `dot_variables`."""
+def dot_operand(program: Program, index: int, side: int) -> int:
+    """The node to load a DOT's operand from: views are read where they are."""
     node = program.nodes[index].inputs[side]
-    variables = dot_variables(program, index, side)
-    steps = strides([v.extent for v in variables])
-    address = affine(0, zip(variables, steps, strict=True))
     while program.nodes[node].op is Op.VIEW:
-        view = program.nodes[node]
-        try:
-            address = through_view(address, view.shape, view.attributes, _refuse)
-        except _NotAffineError:
-            break
-        node = view.inputs[0]
-    return node, address
-
-
-def dot_variables(program: Program, index: int, side: int) -> list[Variable]:
-    """The index variables (batch, row, k) of a DOT's first operand or (batch, k, column)."""
-    names = ("batch", "row", "k") if side == 0 else ("batch", "k", "column")
-    shape = program.nodes[program.nodes[index].inputs[side]].shape
-    return [Variable(name, n) for name, n in zip(names, shape, strict=True)]
-
-
-class _NotAffineError(Exception):
-    pass
-
-
-def _refuse(operator: str, address: Address, divisor: int) -> Variable:
-    raise _NotAffineError
+        node = program.nodes[node].inputs[0]
+    return node
 
 
 # Pass 2
