@@ -61,15 +61,15 @@ def _gpt_ours(p: Tensors, x: Tensor, y: Tensor) -> Tensor:
     row, column = Tensor.arange(t).reshape(t, 1), Tensor.arange(t)
     h = p["wte"][x] + p["wpe"]
     for i in range(LAYERS):
-        z = F.layer_norm(h, p[f"{i}.ln_1"]) @ p[f"{i}.attn"].T
+        z = F.layer_norm(h, weight=p[f"{i}.ln_1"]) @ p[f"{i}.attn"].T
         q, k, v = (
             z[..., j * WIDTH : (j + 1) * WIDTH].reshape(heads).transpose(1, 2) for j in range(3)
         )
         scores = q @ k.transpose(2, 3) * (1 / sqrt(WIDTH // HEADS))
         weights = F.softmax((row < column).where(float("-inf"), scores))
         h = h + (weights @ v).transpose(1, 2).reshape(n, t, WIDTH) @ p[f"{i}.proj"].T
-        h = h + F.gelu(F.layer_norm(h, p[f"{i}.ln_2"]) @ p[f"{i}.fc"].T) @ p[f"{i}.out"].T
-    logits = F.layer_norm(h, p["ln_f"]) @ p["wte"].T
+        h = h + F.gelu(F.layer_norm(h, weight=p[f"{i}.ln_2"]) @ p[f"{i}.fc"].T) @ p[f"{i}.out"].T
+    logits = F.layer_norm(h, weight=p["ln_f"]) @ p["wte"].T
     return F.cross_entropy(logits.reshape(n * t, VOCABULARY), y.reshape(n * t))
 
 

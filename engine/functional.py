@@ -1,89 +1,56 @@
-"""Activations and losses as functions of tensors, named as in torch.nn.functional."""
+"""Functions of tensors, named as in torch.nn.functional; most are methods of Tensor, too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import pi, sqrt
+from math import inf, sqrt
 from typing import TYPE_CHECKING
 
-from engine import elementwise as e
-from engine import graph
+from engine.activations import *  # noqa: F403
+from engine.activations import softmax
+from engine.convolution import *  # noqa: F403
+from engine.dtypes import DType
 from engine.errors import UsageError
+from engine.interpolation import *  # noqa: F403
+from engine.losses import *  # noqa: F403
+from engine.normalisation import *  # noqa: F403
+from engine.padding import *  # noqa: F403
+from engine.pooling import *  # noqa: F403
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 
-def relu(x: Tensor) -> Tensor:
-    """max(x, 0); NaN stays NaN, and the gradient at 0 is 0."""
-    value = x.value
-    clipped = e.select(e.less(value, 0), 0, value)
-    return type(x).of(
-        graph.custom(clipped, lambda g, _: (e.select(e.less(0, value), g, 0.0),), value)
-    )
+def scaled_dot_product_attention(
+    x: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
+    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
+) -> Tensor:  # fmt: skip
+    """softmax(x key^T scale) value over the last two axes (Vaswani et al. 2017).
 
-
-def gelu(x: Tensor, approximate: str = "none") -> Tensor:
-    """x times the normal distribution function of x; "tanh" is Hendrycks' approximation."""
-    if approximate == "tanh":
-        inner = (x * x * x).fma(0.044715, x) * sqrt(2 / pi)
-        return x * 0.5 * (inner.tanh() + 1.0)
-    if approximate != "none":
-        raise UsageError(f"gelu approximate must be 'none' or 'tanh', not {approximate!r}")
-    return x * 0.5 * ((x * sqrt(0.5)).erf() + 1.0)
-
-
-def silu(x: Tensor) -> Tensor:
-    """x * sigmoid(x)."""
-    return x * x.sigmoid()
-
-
-def softmax(x: Tensor, axis: int = -1) -> Tensor:
-    """exp(x) normalised to a sum of 1 along an axis; the largest is subtracted first."""
-    shifted = (x - x.max(axis, keepdim=True).detach()).exp()
-    return shifted / shifted.sum(axis, keepdim=True)
-
-
-def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
-    """log(softmax(x)), without the detour that loses small values."""
-    shifted = x - x.max(axis, keepdim=True).detach()
-    return shifted - shifted.exp().sum(axis, keepdim=True).log()
-
-
-def logsumexp(x: Tensor, axis: int = -1, keepdim: bool = False) -> Tensor:
-    """log(sum(exp(x))) along an axis."""
-    largest = x.max(axis, keepdim=True).detach()
-    result = (x - largest).exp().sum(axis, keepdim=True).log() + largest
-    return result if keepdim else result.squeeze(axis)
-
-
-def nll_loss(log_probabilities: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Minus the log probability (..., classes) of INT32 targets (...); 0 for a class out of range.
-
-    The mean is over all targets.
+    `scale` is 1 / sqrt(width) by default. A BOOL mask names the pairs that count; any other is
+    added. `is_causal` lets place i see places up to i. `enable_gqa` lets several heads (axis -3)
+    share one of key and value.
     """
-    if log_probabilities.shape[:-1] != target.shape:
-        raise UsageError(f"scores {log_probabilities.shape} do not fit targets {target.shape}")
-    is_target = target.one_hot(log_probabilities.shape[-1])
-    return _reduced(-is_target.where(log_probabilities, 0.0).sum(-1), reduction)
+    if dropout_p:
+        raise UsageError("attention draws nothing: call dropout() on what it returns")
+    if enable_gqa:
+        key, value = (_shared(tensor, x.shape[-3]) for tensor in (key, value))
+    scores = (x @ key.transpose(-2, -1)) * (1 / sqrt(x.shape[-1]) if scale is None else scale)
+    if is_causal:
+        rows, columns = scores.shape[-2:]
+        is_later = x.arange(columns) > x.arange(rows).unsqueeze(1)
+        scores = is_later.where(-inf, scores)
+    if attn_mask is not None:
+        is_mask = attn_mask.dtype is DType.BOOL
+        scores = attn_mask.where(scores, -inf) if is_mask else scores + attn_mask
+    return softmax(scores) @ value
 
 
-def cross_entropy(logits: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The softmax cross-entropy of logits (..., classes) and INT32 targets (...).
-
-    `reduction` is "mean", "sum" or "none". Unlike torch, the classes are on the last axis.
-    """
-    return nll_loss(log_softmax(logits), target, reduction)
-
-
-def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The squared difference."""
-    return _reduced((x - target).square(), reduction)
-
-
-def accuracy(logits: Tensor, target: Tensor) -> Tensor:
-    """The share of targets that have the largest logit, FLOAT32."""
-    return (logits.argmax(-1) == target).float().mean()
+def _shared(x: Tensor, heads: int) -> Tensor:
+    """Each head (axis -3) for several in a row."""
+    *lead, found, places, width = x.shape
+    several = (*lead, found, heads // found, places, width)
+    return x.unsqueeze(-3).expand(several).reshape(*lead, heads, places, width)
 
 
 def embedding(index: Tensor, table: Tensor) -> Tensor:
@@ -91,14 +58,9 @@ def embedding(index: Tensor, table: Tensor) -> Tensor:
     return table[index]
 
 
-def layer_norm(
-    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
-) -> Tensor:
-    """The last axis brought to mean 0 and variance 1, then scaled and shifted."""
-    distance = x - x.mean(-1, keepdim=True)
-    y = distance / (distance.square().mean(-1, keepdim=True) + eps).sqrt()
-    y = y if weight is None else y * weight
-    return y if bias is None else y + bias
+def accuracy(logits: Tensor, target: Tensor) -> Tensor:
+    """The share of targets that have the largest logit, FLOAT32."""
+    return (logits.argmax(-1) == target).float().mean()
 
 
 def clip_grad_norm(
@@ -109,19 +71,6 @@ def clip_grad_norm(
     The squares are added in the order of the sorted names.
     """
     squares = [gradient.square().sum() for _, gradient in sorted(gradients.items())]
-    total = squares[0].zeros_like()
-    for square in squares:
-        total = total + square
-    norm = total.sqrt()
+    norm = sum(squares[1:], squares[0]).sqrt()
     scale = (max_norm / (norm + 1e-6)).minimum(1.0)
     return {name: gradient * scale for name, gradient in gradients.items()}, norm
-
-
-def _reduced(losses: Tensor, reduction: str) -> Tensor:
-    if reduction == "mean":
-        return losses.mean()
-    if reduction == "sum":
-        return losses.sum()
-    if reduction == "none":
-        return losses
-    raise UsageError(f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")

@@ -1,161 +1,425 @@
 """Layers, named as in torch.nn: objects that hold parameters and are called.
 
-A parameter is a Tensor attribute; layers nest as attributes. `functional_call` runs a layer with
-other tensors in place of its own, which is how a model enters a traced step: the parameters come
-in as inputs and go out as outputs. Initial values are drawn from a generator that the caller seeds.
+A parameter is a Tensor attribute; layers nest as attributes, in lists or in mappings. Names in
+`state_dict` and the distributions of first values are torch's, so that weights move both ways.
+`functional_call` runs a layer with other tensors in place of its own, which is how a model enters a
+traced step: the parameters come in as inputs and go out as outputs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from math import sqrt
-from typing import Self
+from math import prod, sqrt
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from engine import functional
-from engine.errors import UsageError
+from engine import functional as F
+from engine import init, optim, state
+from engine.dtypes import DType
+from engine.init import Rng
+from engine.padding import Sizes, per_axis
+from engine.realize import defer, is_tracing
+from engine.state import get_state_dict, named_tensors, require_fit
 from engine.tensor import Tensor
+
+__all__ = ["init", "optim", "state"]
+T = TypeVar("T")
+ModuleList = list
 
 
 class Module:
     """A layer: its Tensor attributes are parameters, its Module attributes are part of it."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    training = True
+    buffer_names: frozenset[str] = frozenset()
+
+    def forward(self, *inputs: Any, **options: Any) -> Tensor:
         """What the layer computes."""
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.forward(x)
+    def __call__(self, *inputs: Any, **options: Any) -> Tensor:
+        return self.forward(*inputs, **options)
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """(name, tensor) in the order of definition, names joined by dots."""
-        for name, part in vars(self).items():
-            if isinstance(part, Tensor):
-                yield prefix + name, part
-            elif isinstance(part, Module):
-                yield from part.named_parameters(f"{prefix}{name}.")
+    def register_buffer(self, name: str, tensor: Tensor) -> None:
+        """A tensor that is part of the state, and not trained."""
+        self.buffer_names |= {name}
+        setattr(self, name, tensor)
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """(name, tensor) of what is trained, in the order of definition."""
+        return ((name, tensor) for name, tensor, is_buffer in named_tensors(self) if not is_buffer)
 
     def parameters(self) -> list[Tensor]:
-        """The tensors alone."""
-        return [tensor for _, tensor in self.named_parameters()]
+        """The tensors that are trained, each once."""
+        return state.get_parameters(self)
+
+    def buffers(self) -> dict[str, Tensor]:
+        """The tensors that are not trained, by name."""
+        return {name: tensor for name, tensor, is_buffer in named_tensors(self) if is_buffer}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The tensors by name."""
-        return dict(self.named_parameters())
+        """All tensors by name."""
+        return get_state_dict(self)
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> None:
         """Take over the elements of tensors with the same names, dtypes and shapes."""
-        own = self.state_dict()
-        _require_names(own, state)
-        for name, tensor in own.items():
-            tensor.assign(state[name])
+        state.load_state_dict(self, state_dict, strict)
 
-    def with_parameters(self, state: Mapping[str, Tensor], prefix: str = "") -> Self:
-        """A copy of the layer that holds the tensors of `state` instead of its own."""
-        new = copy(self)
-        for name, part in vars(self).items():
-            if isinstance(part, Tensor):
-                vars(new)[name] = state[prefix + name]
-            elif isinstance(part, Module):
-                vars(new)[name] = part.with_parameters(state, f"{prefix}{name}.")
+    def with_parameters(self, state_dict: Mapping[str, Tensor], prefix: str = "") -> Self:
+        """A copy of the layer that holds the tensors of `state_dict` instead of its own.
+
+        Buffers that a call of the copy changes are changed in the copy: see its `buffers`.
+        """
+        return _replaced(self, state_dict, prefix)
+
+    def modules(self) -> "Iterator[Module]":
+        """The layer and all that are part of it."""
+        yield self
+        stack: list[object] = list(vars(self).values())
+        for part in stack:
+            if isinstance(part, Module):
+                yield from part.modules()
+            elif isinstance(part, (list, tuple, Mapping)):
+                stack += part.values() if isinstance(part, Mapping) else part
+
+    def apply(self, function: "Callable[[Module], object]") -> Self:
+        """Call a function with the layer and each of its parts; returns self."""
+        for module in self.modules():
+            function(module)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Behave as in training (dropout, batch statistics), or not; returns self."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Behave as when used; returns self."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for tensor in self.parameters():
+            tensor.grad = None
+
+
+def _replaced(part: T, tensors: Mapping[str, Tensor], prefix: str) -> T:
+    """A copy in which every tensor is the one of its name; `prefix` ends with a dot or is empty."""
+    if isinstance(part, Tensor):
+        return tensors[prefix[:-1]]  # type: ignore[return-value]
+    if isinstance(part, (list, tuple)):
+        several = (_replaced(item, tensors, f"{prefix}{i}.") for i, item in enumerate(part))
+        return type(part)(several)
+    if isinstance(part, dict):
+        return {n: _replaced(item, tensors, f"{prefix}{n}.") for n, item in part.items()}  # type: ignore
+    if isinstance(part, Module):
+        new = copy(part)
+        vars(new).update(_replaced(vars(part), tensors, prefix))
         return new
+    return part
 
 
-def functional_call(module: Module, state: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """What `module` computes with the tensors of `state` as its parameters."""
-    _require_names(module.state_dict(), state)
-    return module.with_parameters(state)(x)
-
-
-def _require_names(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
-    if own.keys() != given.keys():
-        missing, unknown = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
-        raise UsageError(f"the state does not fit: missing {missing}, unknown {unknown}")
-    for name, tensor in own.items():
-        other = given[name]
-        if (tensor.dtype, tensor.shape) != (other.dtype, other.shape):
-            raise UsageError(f"{name} is {tensor}, the state has {other}")
-
-
-class Linear(Module):
-    """x @ weight.T + bias, with weight (outputs, inputs).
-
-    Weight and bias are drawn uniformly from +-1/sqrt(inputs), as in torch.
-    """
-
-    def __init__(
-        self, inputs: int, outputs: int, bias: bool = True, *, rng: np.random.Generator
-    ) -> None:
-        bound = 1 / sqrt(inputs)
-        self.weight = _parameter(rng.uniform(-bound, bound, (outputs, inputs)))
-        self.bias = _parameter(rng.uniform(-bound, bound, outputs)) if bias else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., inputs) -> (..., outputs)."""
-        y = x @ self.weight.T
-        return y if self.bias is None else y + self.bias
-
-
-class Embedding(Module):
-    """Rows of a table by INT32 index, drawn from the normal distribution."""
-
-    def __init__(self, rows: int, width: int, *, rng: np.random.Generator) -> None:
-        self.weight = _parameter(rng.standard_normal((rows, width)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(...) -> (..., width)."""
-        return functional.embedding(x, self.weight)
-
-
-class LayerNorm(Module):
-    """The last axis brought to mean 0 and variance 1, scaled and shifted."""
-
-    def __init__(self, width: int, eps: float = 1e-5) -> None:
-        self.eps = eps
-        self.weight = _parameter(np.ones(width))
-        self.bias = _parameter(np.zeros(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., width) -> (..., width)."""
-        return functional.layer_norm(x, self.weight, self.bias, self.eps)
-
-
-class ReLU(Module):
-    """max(x, 0)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
-        return functional.relu(x)
-
-
-class GELU(Module):
-    """x times the normal distribution function of x."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
-        return functional.gelu(x)
-
-
-class Flatten(Module):
-    """All axes but the first as one."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, ...) -> (n, product)."""
-        return x.flatten(1)
+def functional_call(module: Module, state_dict: Mapping[str, Tensor], *inputs: Tensor) -> Tensor:
+    """What `module` computes with the tensors of `state_dict` instead of its own."""
+    require_fit(module.state_dict(), state_dict)
+    return module.with_parameters(state_dict)(*inputs)
 
 
 class Sequential(Module):
     """Layers one after the other; their parameters are named 0.weight, 0.bias, 1...."""
 
-    def __init__(self, *layers: Module) -> None:
+    def __init__(self, *layers: Callable[[Tensor], Tensor]) -> None:
         vars(self).update({str(i): layer for i, layer in enumerate(layers)})
+
+    def __iter__(self) -> Iterator[Callable[[Tensor], Tensor]]:
+        return (layer for name, layer in vars(self).items() if name.isdigit())
 
     def forward(self, x: Tensor) -> Tensor:
         """What the last layer gives."""
-        for layer in vars(self).values():
+        for layer in self:
             x = layer(x)
         return x
 
 
-def _parameter(array: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> Tensor:
-    return Tensor(array, requires_grad=True)
+class Linear(Module):
+    """x @ weight.T + bias, with weight (out_features, in_features)."""
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None
+    ) -> None:
+        bound = 1 / sqrt(in_features)
+        self.weight = init.uniform((out_features, in_features), -bound, bound, rng)
+        self.bias = init.uniform((out_features,), -bound, bound, rng) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in_features) -> (..., out_features)."""
+        y = x @ self.weight.T
+        return y if self.bias is None else y + self.bias
+
+
+class Conv2d(Module):
+    """F.conv2d with a weight of its own; arguments in torch's order."""
+
+    rank = 2
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
+        padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True, *,
+        rng: Rng = None,
+    ) -> None:  # fmt: skip
+        size = per_axis(kernel_size, self.rank)
+        self.weight, self.bias = _kernel(out_channels, in_channels // groups, size, 0, bias, rng)
+        self.places = (groups, stride, dilation, padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, in_channels, *axes) -> (batch, out_channels, *places)."""
+        return F.conv2d(x, self.weight, self.bias, *self.places)
+
+
+class ConvTranspose2d(Module):
+    """F.conv_transpose2d with a weight of its own; arguments in torch's order."""
+
+    rank = 2
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
+        padding: Sizes = 0, output_padding: Sizes = 0, groups: int = 1, bias: bool = True,
+        dilation: Sizes = 1, *, rng: Rng = None,
+    ) -> None:  # fmt: skip
+        size, outputs = per_axis(kernel_size, self.rank), out_channels // groups
+        self.weight, self.bias = _kernel(in_channels, outputs, size, groups, bias, rng)
+        self.places = (groups, stride, dilation, padding, output_padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, in_channels, *places) -> (batch, out_channels, *axes)."""
+        return F.conv_transpose2d(x, self.weight, self.bias, *self.places)
+
+
+def _kernel(
+    first: int, second: int, size: Sequence[int], transposed: int, bias: bool, rng: Rng
+) -> tuple[Tensor, Tensor | None]:
+    """A weight and, if asked for, a bias within 1 / sqrt(second * size), as torch draws them."""
+    bound = 1 / sqrt(second * prod(size))
+    shift = init.uniform((second * transposed or first,), -bound, bound, rng) if bias else None
+    return init.uniform((first, second, *size), -bound, bound, rng), shift
+
+
+class Conv1d(Conv2d):
+    """Conv2d with one axis."""
+
+    rank = 1
+
+
+class Conv3d(Conv2d):
+    """Conv2d with three axes."""
+
+    rank = 3
+
+
+class ConvTranspose1d(ConvTranspose2d):
+    """ConvTranspose2d with one axis."""
+
+    rank = 1
+
+
+class Embedding(Module):
+    """Rows of a table by INT32 index, drawn from the normal distribution."""
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, *, rng: Rng = None) -> None:
+        self.weight = init.normal((num_embeddings, embedding_dim), rng=rng)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(...) -> (..., embedding_dim)."""
+        return F.embedding(x, self.weight)
+
+
+def _affine(
+    shape: Sizes, has_weight: bool = True, has_bias: bool = True
+) -> tuple[Tensor | None, Tensor | None]:
+    weight = Tensor(np.ones(shape), requires_grad=True) if has_weight else None
+    return weight, Tensor(np.zeros(shape), requires_grad=True) if has_bias else None
+
+
+class LayerNorm(Module):
+    """The last axes brought to mean 0 and variance 1, scaled and shifted."""
+
+    def __init__(
+        self, normalized_shape: Sizes, eps: float = 1e-5, affine: bool = True, bias: bool = True
+    ) -> None:
+        self.normalized_shape, self.eps = normalized_shape, eps
+        self.weight, self.bias = _affine(normalized_shape, affine, affine and bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape that ends with normalized_shape."""
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+
+class RMSNorm(Module):
+    """The last axes brought to a mean square of 1, and scaled."""
+
+    def __init__(self, normalized_shape: Sizes, eps: float = 2.0**-23, affine: bool = True) -> None:
+        self.normalized_shape, self.eps = normalized_shape, eps
+        self.weight, _ = _affine(normalized_shape, affine, False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape that ends with normalized_shape."""
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+
+class GroupNorm(Module):
+    """F.group_norm with a weight and a bias of its own."""
+
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True
+    ) -> None:
+        self.num_groups, self.eps = num_groups, eps
+        self.weight, self.bias = _affine(num_channels, affine, affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, *axes)."""
+        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+
+class InstanceNorm(GroupNorm):
+    """Every channel of every image for itself; affine by tinygrad's default, not by torch's."""
+
+    def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = True) -> None:
+        super().__init__(num_features, num_features, eps, affine)
+
+
+class BatchNorm(Module):
+    """Each channel by its statistics: the batch's in training, else the running ones.
+
+    A training call replaces the running ones. In a traced function call a copy and return them:
+    `copy = model.with_parameters(state); y = copy(x); new = copy.buffers()`.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True,
+        track_running_stats: bool = True,
+    ) -> None:  # fmt: skip
+        self.eps, self.momentum, self.tracks = eps, momentum, track_running_stats
+        self.weight, self.bias = _affine(num_features, affine, affine)
+        if track_running_stats:
+            self.register_buffer("running_mean", Tensor.zeros(num_features))
+            self.register_buffer("running_var", Tensor.ones(num_features))
+            self.register_buffer("num_batches_tracked", Tensor(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, *axes)."""
+        if not self.tracks:
+            return F.batch_norm(x, None, None, self.weight, self.bias, True, self.eps)
+        mean, var = self.running_mean, self.running_var
+        if self.training:
+            if not is_tracing():  # those of the last batch are data by now, or are computed
+                mean, var = mean.assign(mean), var.assign(var)
+            self.running_mean, self.running_var = F.running_statistics(x, mean, var, self.momentum)
+            self.num_batches_tracked = self.num_batches_tracked + 1
+            if not is_tracing():
+                defer([tensor.value for tensor in self.buffers().values()])
+        return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.eps)
+
+
+BatchNorm1d = BatchNorm2d = BatchNorm3d = BatchNorm
+
+
+class MultiheadAttention(Module):
+    """Attention in several heads with torch's parameters; it returns no weights."""
+
+    def __init__(
+        self, embed_dim: int, num_heads: int, bias: bool = True, batch_first: bool = False, *,
+        rng: Rng = None,
+    ) -> None:  # fmt: skip
+        self.num_heads, self.batch_first = num_heads, batch_first
+        self.in_proj_weight = init.xavier_uniform((3 * embed_dim, embed_dim), rng=rng)
+        self.in_proj_bias = _affine(3 * embed_dim, False, bias)[1]
+        self.out_proj = Linear(embed_dim, embed_dim, bias, rng=rng)
+        self.out_proj.bias = _affine(embed_dim, False, bias)[1]
+
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
+        is_causal: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """(time, batch, width), or (batch, time, width) if `batch_first`.
+
+        As in torch a BOOL mask names the pairs that do not count here.
+        """
+        if attn_mask is not None and attn_mask.dtype is DType.BOOL:
+            attn_mask = ~attn_mask
+        query, key, value = (self._heads(x, i) for i, x in enumerate((query, key, value)))
+        y = F.scaled_dot_product_attention(query, key, value, attn_mask, 0.0, is_causal)
+        joined = y.permute(0, 2, 1, 3) if self.batch_first else y.permute(2, 0, 1, 3)
+        return self.out_proj(joined.flatten(2))
+
+    def _heads(self, x: Tensor, part: int) -> Tensor:
+        """(batch, heads, time, width / heads) of query, key or value."""
+        width = x.shape[-1]
+        rows = slice(part * width, (part + 1) * width)
+        y = x @ self.in_proj_weight[rows].T
+        y = y if self.in_proj_bias is None else y + self.in_proj_bias[rows]
+        y = y.reshape(*x.shape[:2], self.num_heads, -1)
+        return y.permute(0, 2, 1, 3) if self.batch_first else y.permute(1, 2, 0, 3)
+
+
+class PReLU(Module):
+    """F.prelu with slopes of its own."""
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
+        self.weight = Tensor([init] * num_parameters, requires_grad=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape; channels are axis 1."""
+        return F.prelu(x, self.weight)
+
+
+def _layer(function: Callable[..., Any]) -> Callable[..., Module]:
+    """A layer that calls a function of its inputs with what it was made with."""
+
+    class Layer(Module):
+        def __init__(self, *arguments: object, **options: object) -> None:
+            self.arguments = arguments
+            self.options = {_RENAMED.get(name, name): value for name, value in options.items()}
+
+        def forward(self, *inputs: Tensor) -> Tensor:
+            result: Tensor = function(*inputs, *self.arguments, **self.options)
+            return result
+
+    return Layer
+
+
+_RENAMED = {"dim": "axis", "negative_slope": "neg_slope", "return_indices": "indices"}
+
+Flatten = _layer(lambda x, start_dim=1, end_dim=-1: x.flatten(start_dim, end_dim))
+Identity = _layer(lambda x, *_: x)
+MaxPool2d = _layer(
+    lambda x, kernel_size, stride=None, padding=0, dilation=1, indices=False, ceil_mode=False: (
+        F.max_pool2d(x, kernel_size, stride, dilation, padding, ceil_mode, indices)
+    )
+)
+AvgPool2d = _layer(
+    lambda x, kernel_size, stride=None, padding=0, *more, **options: F.avg_pool2d(
+        x, kernel_size, stride, 1, padding, *more, **options
+    )
+)
+ReLU, ReLU6 = _layer(F.relu), _layer(F.relu6)
+LeakyReLU, ELU = _layer(F.leaky_relu), _layer(F.elu)
+CELU, SELU = _layer(F.celu), _layer(F.selu)
+GELU, SiLU = _layer(F.gelu), _layer(F.silu)
+Mish, GLU = _layer(F.mish), _layer(F.glu)
+Softplus, Softsign = _layer(F.softplus), _layer(F.softsign)
+LogSigmoid, Softmax = _layer(F.logsigmoid), _layer(F.softmax)
+LogSoftmax, Hardtanh = _layer(F.log_softmax), _layer(F.hardtanh)
+Hardsigmoid, Hardswish = _layer(F.hardsigmoid), _layer(F.hardswish)
+PixelShuffle, Upsample = _layer(F.pixel_shuffle), _layer(F.interpolate)
+MSELoss, L1Loss = _layer(F.mse_loss), _layer(F.l1_loss)
+HuberLoss, SmoothL1Loss = _layer(F.huber_loss), _layer(F.smooth_l1_loss)
+NLLLoss, CrossEntropyLoss = _layer(F.nll_loss), _layer(F.cross_entropy)
+BCELoss, BCEWithLogitsLoss = _layer(F.binary_crossentropy), _layer(F.binary_crossentropy_logits)
+KLDivLoss, AdaptiveAvgPool2d = _layer(F.kl_div), _layer(F.adaptive_avg_pool2d)
+AdaptiveMaxPool2d = _layer(F.adaptive_max_pool2d)
+Tanh, Sigmoid = _layer(Tensor.tanh), _layer(Tensor.sigmoid)

@@ -1,70 +1,113 @@
 """Optimizers: one arithmetic for eager training and for traced steps.
 
-A rule (`SGD`, `AdamW`) is a pure function: parameters, gradients and state in, parameters and state
-out, all of them named tensors, symbolic or not. `Optimizer` applies a rule to tensors in place, as
-in torch. All state starts at zero, so that a step that finds zeros is the first step.
+A rule (`SGD`, `AdamW`, ...) is a pure function: parameters, gradients and state in, parameters and
+state out, all of them named tensors, symbolic or not. `Optimizer` applies a rule to tensors in
+place, as in torch; a rule that is made of tensors is one: `AdamW(model.parameters(), lr=1e-3)`. All
+state starts at zero, so that a step that finds zeros is the first step.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from dataclasses import dataclass, replace
+from math import log, pi, sqrt
+from typing import Any, TypeAlias
 
 from engine.errors import UsageError
+from engine.functional import clip_grad_norm
 from engine.realize import realize
 from engine.tensor import Tensor
 
 Tensors: TypeAlias = Mapping[str, Tensor]
+Own: TypeAlias = dict[str, Tensor]
 Rate: TypeAlias = "float | Tensor"
 
 
-class Rule(Protocol):
-    """How parameters follow their gradients."""
+class Rule:
+    """How parameters follow their gradients.
 
-    def init(self, parameters: Tensors) -> dict[str, Tensor]:
-        """The state before the first step: zeros."""
+    A rule says with `slots` what it remembers of each parameter, with `once` what it remembers
+    besides (scalars, as they are in this step), and with `one` how one parameter changes.
+    """
 
-    def step(
-        self, parameters: Tensors, gradients: Tensors, state: Tensors
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    __slots__ = ()
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Any:
+        """The rule, or with tensors as first argument the rule applied to them."""
+        given = options.pop("params", arguments[0] if arguments else None)
+        if given is None or isinstance(given, (int, float, Tensor)):
+            return object.__new__(cls)
+        return Optimizer(given, cls(*arguments[1:], **options))
+
+    def slots(self) -> tuple[str, ...]:
+        """The names of the tensors that are remembered of each parameter."""
+        return ()
+
+    def once(self, state: Tensors) -> Own:
+        """The scalars of this step, from those of the last one."""
+        return {}
+
+    def one(self, p: Tensor, g: Tensor, own: Own) -> tuple[Tensor, Own]:
+        """A parameter and its slots after a step, from its gradient, its slots and the scalars."""
+        raise NotImplementedError(f"{type(self).__name__}.one")
+
+    def init(self, parameters: Tensors) -> Own:
+        """The state before the first step: zeros, named slot.parameter and as the scalars."""
+        scalars = self.once(_Zeros())
+        slots = {f"{s}.{n}": p.zeros_like() for s in self.slots() for n, p in parameters.items()}
+        return slots | {name: Tensor.zeros() for name in scalars}
+
+    def step(self, parameters: Tensors, gradients: Tensors, state: Tensors) -> tuple[Own, Own]:
         """The parameters and the state after a step."""
+        if parameters.keys() != gradients.keys():
+            names = sorted(parameters.keys() ^ gradients.keys())
+            raise UsageError(f"parameters and gradients have different names: {names}")
+        new: Own = {}
+        scalars = self.once(state)
+        kept = dict(scalars)
+        for name, p in parameters.items():
+            own = {slot: state[f"{slot}.{name}"] for slot in self.slots()}
+            new[name], after = self.one(p, gradients[name], own | scalars)
+            kept |= {f"{slot}.{name}": tensor for slot, tensor in after.items()}
+        return new, kept
+
+
+class _Zeros(dict[str, Tensor]):
+    """A state in which everything is still zero."""
+
+    def __missing__(self, name: str) -> Tensor:
+        return Tensor.zeros()
 
 
 @dataclass(frozen=True, slots=True)
-class SGD:
-    """Gradient descent with momentum, as in torch (no dampening); state `momentum.<name>`."""
+class SGD(Rule):
+    """Gradient descent with momentum, as in torch; state `momentum.<name>`."""
 
-    lr: Rate
+    lr: Rate = 1e-3
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
+    dampening: float = 0.0
 
-    def init(self, parameters: Tensors) -> dict[str, Tensor]:
-        """Zeros, and nothing without momentum."""
-        if not self.momentum:
+    def slots(self) -> tuple[str, ...]:
+        return ("momentum",) if self.momentum else ()
+
+    def once(self, state: Tensors) -> Own:
+        """With dampening: 1 in the first step, whose gradient is not dampened, then the rest."""
+        if not self.dampening:
             return {}
-        return {f"momentum.{name}": p.zeros_like() for name, p in parameters.items()}
+        return {"share": (state["share"] == 0.0).where(1.0, 1.0 - self.dampening)}
 
-    def step(
-        self, parameters: Tensors, gradients: Tensors, state: Tensors
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def one(self, p: Tensor, g: Tensor, own: Own) -> tuple[Tensor, Own]:
         """b = momentum b + g; p = p - lr b, or p - lr (g + momentum b) with Nesterov."""
-        _require_same_names(parameters, gradients)
-        new: dict[str, Tensor] = {}
-        new_state: dict[str, Tensor] = {}
-        for name, p in parameters.items():
-            g = gradients[name]
-            if self.weight_decay:
-                g = p.fma(self.weight_decay, g)
-            if self.momentum:
-                velocity = state[f"momentum.{name}"].fma(self.momentum, g)
-                new_state[f"momentum.{name}"] = velocity
-                g = velocity.fma(self.momentum, g) if self.nesterov else velocity
-            new[name] = g.fma(-self.lr, p)
-        return new, new_state
+        g = p.fma(self.weight_decay, g) if self.weight_decay else g
+        if not self.momentum:
+            return g.fma(-self.lr, p), {}
+        velocity = own["momentum"].fma(self.momentum, g * own["share"] if self.dampening else g)
+        step = velocity.fma(self.momentum, g) if self.nesterov else velocity
+        return step.fma(-self.lr, p), {"momentum": velocity}
 
 
 @dataclass(frozen=True, slots=True)
-class AdamW:
+class AdamW(Rule):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
 
     State: `m.<name>`, `v.<name>`, and two scalars for the bias correction, `bias1` = 1 - beta1**t
@@ -77,30 +120,94 @@ class AdamW:
     eps: float = 1e-8
     weight_decay: float = 1e-2
 
-    def init(self, parameters: Tensors) -> dict[str, Tensor]:
-        """Zeros."""
-        moments = {f"{k}.{name}": p.zeros_like() for k in "mv" for name, p in parameters.items()}
-        return {**moments, "bias1": Tensor.zeros(), "bias2": Tensor.zeros()}
+    def slots(self) -> tuple[str, ...]:
+        return ("m", "v")
 
-    def step(
-        self, parameters: Tensors, gradients: Tensors, state: Tensors
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def once(self, state: Tensors) -> Own:
+        names = zip(("bias1", "bias2"), self.betas, strict=True)
+        return {name: state[name].fma(beta, 1 - beta) for name, beta in names}
+
+    def one(self, p: Tensor, g: Tensor, own: Own) -> tuple[Tensor, Own]:
         """p = p (1 - lr decay) - lr (m / bias1) / (sqrt(v / bias2) + eps)."""
-        _require_same_names(parameters, gradients)
         beta1, beta2 = self.betas
-        bias1 = state["bias1"].fma(beta1, 1 - beta1)
-        bias2 = state["bias2"].fma(beta2, 1 - beta2)
-        new: dict[str, Tensor] = {}
-        new_state = {"bias1": bias1, "bias2": bias2}
-        for name, p in parameters.items():
-            g = gradients[name]
-            m = state[f"m.{name}"].fma(beta1, g * (1 - beta1))
-            v = state[f"v.{name}"].fma(beta2, g.square() * (1 - beta2))
-            update = (m / bias1) / ((v / bias2).sqrt() + self.eps)
-            kept = p * (1 - self.lr * self.weight_decay) if self.weight_decay else p
-            new[name] = update.fma(-self.lr, kept)
-            new_state[f"m.{name}"], new_state[f"v.{name}"] = m, v
-        return new, new_state
+        m = own["m"].fma(beta1, g * (1 - beta1))
+        v = own["v"].fma(beta2, g.square() * (1 - beta2))
+        update = (m / own["bias1"]) / ((v / own["bias2"]).sqrt() + self.eps)
+        kept = p * (1 - self.lr * self.weight_decay) if self.weight_decay else p
+        return update.fma(-self.lr, kept), {"m": m, "v": v}
+
+
+@dataclass(frozen=True, slots=True)
+class Adam(AdamW):
+    """Adam (Kingma and Ba 2015); weight decay is part of the gradient."""
+
+    weight_decay: float = 0.0
+
+    def one(self, p: Tensor, g: Tensor, own: Own) -> tuple[Tensor, Own]:
+        g = p.fma(self.weight_decay, g) if self.weight_decay else g
+        return AdamW(self.lr, self.betas, self.eps, 0.0).one(p, g, own)
+
+
+@dataclass(frozen=True, slots=True)
+class RMSprop(Rule):
+    """Steps divided by the root of a running mean square (Hinton 2012), as in torch."""
+
+    lr: Rate = 1e-2
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+
+    def slots(self) -> tuple[str, ...]:
+        return ("v", "momentum") if self.momentum else ("v",)
+
+    def one(self, p: Tensor, g: Tensor, own: Own) -> tuple[Tensor, Own]:
+        g = p.fma(self.weight_decay, g) if self.weight_decay else g
+        v = own["v"].fma(self.alpha, g.square() * (1 - self.alpha))
+        step = g / (v.sqrt() + self.eps)
+        if not self.momentum:
+            return step.fma(-self.lr, p), {"v": v}
+        velocity = own["momentum"].fma(self.momentum, step)
+        return velocity.fma(-self.lr, p), {"v": v, "momentum": velocity}
+
+
+@dataclass(frozen=True, slots=True)
+class Muon(Rule):
+    """Momentum whose matrices are made orthogonal (Jordan et al. 2024), as in torch.
+
+    For weights with two axes or more, of which all but the first count as one; give vectors to
+    AdamW.
+    """
+
+    lr: Rate = 1e-3
+    momentum: float = 0.95
+    nesterov: bool = True
+    weight_decay: float = 0.1
+    ns_steps: int = 5
+
+    def slots(self) -> tuple[str, ...]:
+        return ("momentum",)
+
+    def one(self, p: Tensor, g: Tensor, own: Own) -> tuple[Tensor, Own]:
+        if p.ndim < 2:
+            raise UsageError(f"Muon is for matrices, not {p}; give this parameter to AdamW")
+        velocity = own["momentum"].fma(self.momentum, g * (1 - self.momentum))
+        step = velocity.fma(self.momentum, g * (1 - self.momentum)) if self.nesterov else velocity
+        update = newton_schulz(step.flatten(1), self.ns_steps).reshape(p.shape)
+        scale = sqrt(max(1.0, p.shape[0] / (p.numel() // p.shape[0])))
+        kept = p * (1 - self.lr * self.weight_decay) if self.weight_decay else p
+        return (update * scale).fma(-self.lr, kept), {"momentum": velocity}
+
+
+def newton_schulz(x: Tensor, steps: int = 5, eps: float = 1e-7) -> Tensor:
+    """Singular values brought near 1 by a quintic, so about the nearest orthogonal matrix."""
+    is_tall = x.shape[-2] > x.shape[-1]
+    x = x.transpose(-2, -1) if is_tall else x
+    x = x / (x.square().sum((-2, -1), True).sqrt() + eps)
+    for _ in range(steps):
+        gram = x @ x.transpose(-2, -1)
+        x = x * 3.4445 + (gram * -4.775 + (gram @ gram) * 2.0315) @ x
+    return x.transpose(-2, -1) if is_tall else x
 
 
 class Optimizer:
@@ -108,12 +215,34 @@ class Optimizer:
 
     optimizer = Optimizer(model.named_parameters(), AdamW(lr=1e-3))
     optimizer.zero_grad(); loss.backward(); optimizer.step()
+
+    Parameters are tensors, (name, tensor) pairs, or groups: mappings with such "params" and what is
+    different for them, like "lr". Setting `lr` changes it for all.
     """
 
-    def __init__(self, named_parameters: Iterable[tuple[str, Tensor]], rule: Rule) -> None:
-        self.parameters = dict(named_parameters)
-        self.rule = rule
-        self.state = rule.init(self.parameters)
+    def __init__(self, parameters: Iterable[Any], rule: Rule) -> None:
+        parts = list(parameters)
+        groups = parts if parts and isinstance(parts[0], Mapping) else [{"params": parts}]
+        self.parameters: dict[str, Tensor] = {}
+        self.rules, self.names, self.states = list[Any](), list[list[str]](), list[Own]()
+        for group in groups:
+            named = enumerate(group["params"], len(self.parameters))
+            own = dict((str(i), p) if isinstance(p, Tensor) else p for i, p in named)
+            self.rules.append(replace(rule, **{n: group[n] for n in group if n != "params"}))  # type: ignore[type-var]
+            self.names.append(list(own))
+            self.states.append(self.rules[-1].init(own))
+            self.parameters |= own
+
+    @property
+    def lr(self) -> Rate:
+        """The learning rate, of the first group."""
+        rate: Rate = self.rules[0].lr
+        return rate
+
+    @lr.setter
+    def lr(self, rate: Rate) -> None:
+        tensor = Tensor(rate)  # not a constant: so a step with another rate is the same Program
+        self.rules = [replace(rule, lr=tensor) for rule in self.rules]
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -127,14 +256,51 @@ class Optimizer:
             if tensor.grad is None:
                 raise UsageError(f"{name} has no gradient; call backward() on a loss that uses it")
             gradients[name] = tensor.grad
-        parameters, state = self.rule.step(self.parameters, gradients, self.state)
-        realize([tensor.value for tensor in (*parameters.values(), *state.values())])  # one run
+        parameters: Own = {}
+        for i, names in enumerate(self.names):
+            of = [
+                {name: tensors[name] for name in names} for tensors in (self.parameters, gradients)
+            ]
+            new, self.states[i] = self.rules[i].step(*of, self.states[i])
+            parameters |= new
+        values = [t.value for tensors in (parameters, *self.states) for t in tensors.values()]
+        done = {id(v): Tensor.of(new) for v, new in zip(values, realize(values), strict=True)}
+        self.states = [{n: done[id(t.value)] for n, t in state.items()} for state in self.states]
         for name, tensor in self.parameters.items():
             tensor.assign(parameters[name])
-        self.state = {name: tensor.zeros_like().assign(tensor) for name, tensor in state.items()}
 
 
-def _require_same_names(parameters: Tensors, gradients: Tensors) -> None:
-    if parameters.keys() != gradients.keys():
-        names = sorted(parameters.keys() ^ gradients.keys())
-        raise UsageError(f"parameters and gradients have different names: {names}")
+def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
+    """Scale the gradients of tensors to a joint 2-norm of at most `max_norm`; the norm before."""
+    tensors = {f"{i:09}": p for i, p in enumerate(parameters) if p.grad is not None}
+    gradients = {name: p.grad for name, p in tensors.items() if p.grad is not None}
+    clipped, norm = clip_grad_norm(gradients, max_norm)
+    for name, p in tensors.items():
+        p.grad = clipped[name]
+    return norm
+
+
+def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
+    """Bring every element of the gradients of tensors between -clip_value and clip_value."""
+    for p in parameters:
+        p.grad = None if p.grad is None else p.grad.clamp(-clip_value, clip_value)
+
+
+# Learning rates as functions of the step, which counts from 0 and may be an input of a Program.
+
+
+def linear(step: Tensor, start: float, end: float, steps: int) -> Tensor:
+    """From `start` to `end` in so many steps, then constant; linear(step, 0, 1, n) warms up."""
+    return (step.float() / steps).minimum(1.0) * (end - start) + start
+
+
+def cosine(step: Tensor, high: float, low: float, steps: int, warm_up: int = 0) -> Tensor:
+    """Up to `high` in a line, then down to `low` along half a cosine (Loshchilov, Hutter 2017)."""
+    falling = linear(step - warm_up, 0.0, pi, steps - warm_up).maximum(0.0)
+    rate = (falling.cos() + 1.0) * (0.5 * (high - low)) + low
+    return rate * linear(step + 1, 0.0, 1.0, warm_up) if warm_up else rate
+
+
+def decay(step: Tensor, rate: float, every: int, factor: float = 0.1) -> Tensor:
+    """`rate` times `factor` to the number of times that `every` steps have passed."""
+    return ((step // every).float() * log(factor)).exp() * rate

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from engine import elementwise as e
-from engine import folds, graph
+from engine import graph
 from engine.dtypes import DType
 from engine.errors import UsageError
 from engine.graph import Scalar, Shape, Value
-from engine.movement import transpose
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -77,6 +76,6 @@ def pad(
         limit = {"reflect": n - 1, "circular": n}.get(mode, max(low, high))
         if mode not in index or max(low, high) > limit:
             raise UsageError(f"padding of {padding}, mode {mode!r}, is not possible: {x.shape}")
-        picked = folds.rows(transpose(x.value, 0, axis), index[mode].value)
-        x = type(x).of(transpose(picked, 0, axis)) if (low, high) != (0, 0) else x
+        if (low, high) != (0, 0):
+            x = x.transpose(0, axis)[index[mode]].transpose(0, axis)
     return x

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf, prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine import elementwise as e
 from engine import folds, graph
@@ -75,8 +75,8 @@ def max_pool2d(
     padding: Sizes = 0,
     ceil_mode: bool = False,
     return_indices: bool = False,
-) -> Tensor | tuple[Tensor, Tensor]:
-    """The largest element of every window; if asked, also where it is in the flat axes, INT32."""
+) -> Any:
+    """The largest element of every window; if asked, a pair with where in the flat axes it is."""
     cut = _Windows(x.shape, kernel_size, stride, dilation, padding, ceil_mode)
     least = -inf if x.value.is_float else -(2**31)
     shown = cut.of(x.value, least, least)

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
@@ -25,6 +25,7 @@ LOADED_MAX = 64
 _Key: TypeAlias = tuple[int, Program]
 _loaded: OrderedDict[_Key, tuple[Backend, Loaded]] = OrderedDict()  # the backend keeps its id alive
 _held: WeakKeyDictionary[Value, tuple[Backend, Buffer]] = WeakKeyDictionary()
+_deferred: list[ref[Value]] = []
 _tracing: list[None] = []
 
 
@@ -59,11 +60,20 @@ def realize(values: Sequence[Value]) -> list[Value]:
     Raises TraceError inside a traced function, and for what depends on its inputs.
     """
     refuse_in_trace()
-    there = {v for v in values if v.kind is Kind.DATA or v in _held or not v.size}
-    missing = [v for v in dict.fromkeys(values) if v not in there]
-    if missing:
-        _run(missing)
+    if any(_is_missing(v) for v in values):
+        late = [value for deferred in _deferred if (value := deferred())]
+        _deferred.clear()
+        _run([v for v in dict.fromkeys((*values, *late)) if _is_missing(v)])
     return [v if v.kind is Kind.DATA or not v.size else _as_data(v) for v in values]
+
+
+def _is_missing(value: Value) -> bool:
+    return value.kind is not Kind.DATA and value not in _held and value.size > 0
+
+
+def defer(values: Sequence[Value]) -> None:
+    """Compute these in the next run, too, whatever it is for: they share its inputs."""
+    _deferred.extend(ref(value) for value in values)
 
 
 def elements(value: Value) -> Array:

@@ -7,9 +7,10 @@ same today, but does not promise to; it is what reads, because it refuses malfor
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from pathlib import Path
+from types import ModuleType
 from typing import TypeAlias
 
 import numpy as np
@@ -32,6 +33,8 @@ _CODES = {
     DType.BOOL: "BOOL",
 }
 _DTYPES = {code: dtype for dtype, code in _CODES.items()}
+_WIDE = {"F64": "<f8", "I64": "<i8", "F16": "<f2"}
+_NOTHING: Mapping[str, str] = {}
 _ORDER = {dtype: place for place, dtype in enumerate(_CODES)}
 
 
@@ -52,30 +55,90 @@ def encoded_bytes(types: Mapping[str, TensorType]) -> int:
     return len(_header(types)) + sum(_data_bytes(kind) for kind in types.values())
 
 
-def decode(data: bytes) -> dict[str, Array]:
+def decode(data: bytes, more: Mapping[str, str] = _NOTHING) -> dict[str, Array]:
     """Named arrays from safetensors bytes, canonical or not.
 
     Raises StateError for malformed bytes, for a dtype that the engine does not have and for a BOOL
-    that is neither 0 nor 1.
+    that is neither 0 nor 1. `more` names numpy's types for other codes.
     """
     try:
         parts = deserialize(data)  # type: ignore[no-untyped-call]
     except SafetensorError as error:
         raise StateError(f"not safetensors: {error}") from error
-    return {name: _array(name, part["dtype"], part["shape"], part["data"]) for name, part in parts}
+    return {n: _array(n, p["dtype"], p["shape"], p["data"], more) for n, p in parts}
 
 
-def save_file(state: Mapping[str, Tensor], path: str | Path) -> None:
+def safe_save(state: Mapping[str, Tensor], path: str | Path) -> None:
     """Write named tensors to a file."""
     Path(path).write_bytes(encode({name: tensor.numpy() for name, tensor in state.items()}))
 
 
-def load_file(path: str | Path) -> dict[str, Tensor]:
-    """Read named tensors from a file."""
-    return {name: Tensor(array) for name, array in decode(Path(path).read_bytes()).items()}
+def safe_load(path: str | Path) -> dict[str, Tensor]:
+    """Read named tensors from a file; 64-bit numbers become 32-bit ones, if integers fit."""
+    return {n: Tensor(array) for n, array in decode(Path(path).read_bytes(), _WIDE).items()}
 
 
-def _array(name: str, code: str, shape: list[int], data: bytes) -> Array:
+save_file, load_file = safe_save, safe_load
+
+
+def named_tensors(model: object, prefix: str = "") -> Iterator[tuple[str, Tensor, bool]]:
+    """(name, tensor, whether it is a buffer) in the order of definition, names joined by dots.
+
+    Tensors are looked for in attributes, lists, tuples and mappings. What a layer calls a buffer
+    (`register_buffer`) is not trained.
+    """
+    parts: Iterable[tuple[object, object]] = ()
+    if isinstance(model, (list, tuple)):
+        parts = enumerate(model)
+    elif isinstance(model, Mapping):
+        parts = model.items()
+    elif hasattr(model, "__dict__") and not isinstance(model, (type, ModuleType)):
+        parts = vars(model).items()
+    for name, part in parts:
+        if isinstance(part, Tensor):
+            yield f"{prefix}{name}", part, name in getattr(model, "buffer_names", ())
+        else:
+            yield from named_tensors(part, f"{prefix}{name}.")
+
+
+def get_state_dict(model: object, prefix: str = "") -> dict[str, Tensor]:
+    """All tensors of a model by name."""
+    return {name: tensor for name, tensor, _ in named_tensors(model, prefix)}
+
+
+def get_parameters(model: object) -> list[Tensor]:
+    """The tensors of a model that are trained, each once."""
+    return list(dict.fromkeys(t for _, t, is_buffer in named_tensors(model) if not is_buffer))
+
+
+def load_state_dict(model: object, state: Mapping[str, Tensor], strict: bool = True) -> None:
+    """Take over the elements of tensors with the same names; dtypes and shapes must fit.
+
+    Unless `strict`, names may be missing or unknown.
+    """
+    own = get_state_dict(model)
+    require_fit(own, state, strict)
+    for name in own.keys() & state.keys():
+        own[name].assign(state[name])
+
+
+def require_fit(
+    own: Mapping[str, Tensor], given: Mapping[str, Tensor], strict: bool = True
+) -> None:
+    """Raise UsageError where names, dtypes or shapes differ."""
+    if strict and own.keys() != given.keys():
+        missing, unknown = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
+        raise UsageError(f"the state does not fit: missing {missing}, unknown {unknown}")
+    for name in own.keys() & given.keys():
+        if (own[name].dtype, own[name].shape) != (given[name].dtype, given[name].shape):
+            raise UsageError(f"{name} is {own[name]}, the state has {given[name]}")
+
+
+def _array(
+    name: str, code: str, shape: list[int], data: bytes, more: Mapping[str, str] = _NOTHING
+) -> Array:
+    if code in more:
+        return np.frombuffer(data, more[code]).reshape(shape)
     if code not in _DTYPES:
         raise StateError(f"tensor {name!r} has dtype {code}; cast it to {', '.join(_DTYPES)}")
     array: Array = np.frombuffer(data, _DTYPES[code].numpy).reshape(shape)
