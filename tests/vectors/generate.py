@@ -31,6 +31,13 @@ BOUNDARIES = [
 ]  # fmt: skip
 """Floats around the ends of the integer types."""
 
+HALFWAY = [
+    (sign * a, b * 2.0**-24, sign * c)
+    for sign in (1, -1)
+    for a, b, c in ((24929, 673, 2.0**-60), (1549, 10831, -(2.0**-60)))
+]
+"""a * b lies halfway between two binary32 numbers and c decides: binary64 would round c away."""
+
 INTEGERS = [
     0,
     1,
@@ -108,6 +115,8 @@ def floats(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndar
         c[::7] = np.float32(2.0**-126) / np.float32(3)
         c[::5] = np.nextafter(c[::5], np.float32(0))
     c[np.isnan(c)] = np.float32(1)
+    for at, triple in enumerate(HALFWAY, start=COUNT - len(HALFWAY)):
+        a[at], b[at], c[at] = triple
     return a, b, c
 
 
