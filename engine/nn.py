@@ -306,8 +306,8 @@ class BatchNorm(Module):
         self.eps, self.momentum, self.tracks = eps, momentum, track_running_stats
         self.weight, self.bias = _affine(num_features, affine, affine)
         if track_running_stats:
-            self.register_buffer("running_mean", Tensor.zeros(num_features))
-            self.register_buffer("running_var", Tensor.ones(num_features))
+            self.register_buffer("running_mean", Tensor(np.zeros(num_features)))
+            self.register_buffer("running_var", Tensor(np.ones(num_features)))
             self.register_buffer("num_batches_tracked", Tensor(0))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -316,8 +316,8 @@ class BatchNorm(Module):
             return F.batch_norm(x, None, None, self.weight, self.bias, True, self.eps)
         mean, var = self.running_mean, self.running_var
         if self.training:
-            if not is_tracing():  # those of the last batch are data by now, or are computed
-                mean, var = mean.assign(mean), var.assign(var)
+            for tensor in () if is_tracing() else self.buffers().values():
+                tensor.assign(tensor)  # of the last batch: data by now, or computed
             self.running_mean, self.running_var = F.running_statistics(x, mean, var, self.momentum)
             self.num_batches_tracked = self.num_batches_tracked + 1
             if not is_tracing():

@@ -123,3 +123,40 @@ def test_files(tmp_path):
     assert_same(
         {n: t.numpy() for n, t in loaded.items()}, {n: t.numpy() for n, t in tensors.items()}
     )
+
+
+def test_wide_numbers_of_other_frameworks_become_ours(tmp_path):
+    """F64, F16 and I64 are read by safe_load alone; an integer that does not fit is refused."""
+    arrays = {"a": np.array([1.5, np.pi]), "h": np.float16([0.1]), "n": np.array([7], np.int64)}
+    path = tmp_path / "wide.safetensors"
+    path.write_bytes(safetensors.numpy.save(arrays))
+    loaded = state.safe_load(path)
+    assert loaded["n"].dtype is DType.INT32
+    np.testing.assert_array_equal(loaded["a"].numpy(), arrays["a"].astype(np.float32))
+    np.testing.assert_array_equal(loaded["h"].numpy(), arrays["h"].astype(np.float32))
+    path.write_bytes(safetensors.numpy.save({"n": np.array([2**31])}))
+    with pytest.raises(UsageError, match="INT32"):
+        state.safe_load(path)
+
+
+class Plain:
+    """An object that is no Module, as tinygrad's models are."""
+
+    def __init__(self):
+        self.weight = Tensor([1.0, 2.0])
+        self.layers = [{"bias": Tensor([3.0])}, Plain]
+        self.module = np
+
+
+def test_state_of_any_object():
+    """Attributes, lists and mappings are walked, classes and modules are not."""
+    model = Plain()
+    assert list(state.get_state_dict(model)) == ["weight", "layers.0.bias"]
+    assert [t.numel() for t in state.get_parameters([model, model.weight])] == [2, 1]
+    new = {"weight": Tensor([5.0, 6.0]), "other": Tensor(1)}
+    with pytest.raises(UsageError, match=r"missing \['layers.0.bias'\], unknown \['other'\]"):
+        state.load_state_dict(model, new)
+    state.load_state_dict(model, new, strict=False)
+    assert model.weight.numpy().tolist() == [5.0, 6.0]
+    with pytest.raises(UsageError, match="weight is"):
+        state.load_state_dict(model, {"weight": Tensor(1.0)}, strict=False)
