@@ -11,12 +11,13 @@ operands pass through local memory. Tiles and shares change speed, never bits: e
 own chain.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from engine.addressing import Address, Variable, affine, through_view
 from engine.emit import Context, KernelSource, flat, share
 from engine.ops import Op
+from engine.program import Node
 
 BLOCK = 256
 CHUNK_MAX = 256
@@ -28,6 +29,9 @@ CHUNK_MIN = 32
 ITEMS_PER_UNIT = 4
 WORK_PER_ITEM = 1 << 18
 """Multiply-adds that are worth a work-item of their own on a processor."""
+
+FEW_RESULTS, BLOCKS_MIN, BLOCKS_MAX = 1 << 14, 4, 512
+"""Products with so few results and so many blocks of k share the blocks among work-items too."""
 
 PACK_REUSE = 4
 """Strips for which packing scattered elements pays."""
@@ -108,6 +112,37 @@ class _NotAffineError(Exception):
 
 def _refuse(operator: str, address: Address, divisor: int) -> Variable:
     raise _NotAffineError
+
+
+def split(nodes: list[Node], node: Node, inputs: tuple[int, ...]) -> int:
+    """Append a DOT; a long one with few results as one DOT of its blocks and sums in order."""
+    (batch, m, length), (_, _, n) = (nodes[i].shape for i in inputs)
+    count, rest = divmod(length, BLOCK)
+    parts = [(count, 0, BLOCK)] + [(1, count * BLOCK, rest)] * bool(rest)
+    if batch > 1 or m * n > FEW_RESULTS or not BLOCKS_MIN <= count <= BLOCKS_MAX:
+        nodes.append(replace(node, inputs=inputs))
+        return len(nodes) - 1
+    total = -1
+    for blocks, k, depth in parts:
+        views = [((m, depth), (k, BLOCK, length, 1)), ((depth, n), (k * n, BLOCK * n, n, 1))]
+        for source, (shape, formula) in zip(inputs, views, strict=True):
+            nodes.append(Node(Op.VIEW, node.dtype, (blocks, *shape), (source,), formula))
+        product = len(nodes)
+        nodes.append(Node(Op.DOT, node.dtype, (blocks, m, n), (product - 2, product - 1)))
+        for i in range(blocks):
+            nodes.append(Node(Op.VIEW, node.dtype, (1, m, n), (product,), (i * m * n, 0, n, 1)))
+            if total >= 0:
+                nodes.append(Node(Op.ADD, node.dtype, (1, m, n), (total, len(nodes) - 1)))
+            total = len(nodes) - 1
+    return total
+
+
+def group_side(items_max: int, local_bytes: int) -> int:
+    """The side of the largest square of work-items that a device takes, at most 16."""
+    side = 16
+    while side > 1 and (side**2 > items_max or 8 * side * (GPU_EACH * side + 1) > local_bytes):
+        side //= 2
+    return side
 
 
 def dot(context: Context) -> KernelSource:

@@ -8,7 +8,7 @@ been enqueued can be handed out again at once. What a driver raises leaves here 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 from weakref import WeakValueDictionary
 
@@ -24,10 +24,12 @@ from engine.emit import KernelSource, Target
 from engine.errors import DeviceError, UsageError
 from engine.kernels import generate
 from engine.matmul import PRELUDE as MATMUL_PRELUDE
+from engine.matmul import group_side
 from engine.prelude import PRELUDE, SOFTWARE_PRELUDE
 from engine.program import Program
 from engine.reduction import in_blocks
 from engine.schedule import schedule
+from engine.tuning import default_tile, remembered
 from engine.vectors import check_device
 
 Array: TypeAlias = NDArray[np.generic]
@@ -113,7 +115,14 @@ class OpenCLBackend:
     ) -> None:
         self.name = f"{info.platform} / {info.name}"
         self.info = info
-        self.target = Target(info.kind != "cpu", info.compute_units)
+        self._made = device, info, options, prelude
+        self.default_tile = default_tile(device.native_vector_width_float, info.driver)
+        self.target = Target(
+            info.kind != "cpu",
+            info.compute_units,
+            remembered(info, self.default_tile),
+            group_side(device.max_work_group_size, device.local_mem_size),
+        )
         self.allocation_bytes_max: int = device.max_mem_alloc_size
         with _device_errors(self.name):
             self.context = cl.Context([device])
@@ -132,6 +141,16 @@ class OpenCLBackend:
             loaded = OpenCLProgram(self, program)
             self._loaded[digest] = loaded
         return loaded
+
+    def retargeted(self, target: Target) -> "OpenCLBackend":
+        """The same device, given other kernels of the same bits."""
+        other = OpenCLBackend(*self._made)
+        other.target = target
+        return other
+
+    def with_tile(self, tile: tuple[int, int, int]) -> "OpenCLBackend":
+        """The same device with another register tile for matrix products."""
+        return self.retargeted(replace(self.target, tile=tile))
 
     def upload(self, array: Array) -> DeviceBuffer:
         """Copy an array to the device."""

@@ -17,6 +17,7 @@ from engine.addressing import Address, Variable, affine, strides
 from engine.dtypes import DType
 from engine.emit import Context, KernelSource, axes, flat, merged, share, unflatten
 from engine.expressions import REGISTER, Body, Parameters
+from engine.matmul import split as split_product
 from engine.ops import Op
 from engine.program import Node, Program
 
@@ -30,11 +31,14 @@ COLUMNS = 64
 
 
 def in_blocks(program: Program) -> Program:
-    """The same bits in a Program whose sums have at most SUM_BLOCK elements."""
+    """The same bits in a Program whose sums have at most SUM_BLOCK elements; `split_product`."""
     nodes: list[Node] = []
     moved: list[int] = []
     for node in program.nodes:
         inputs = tuple(moved[i] for i in node.inputs)
+        if node.op is Op.DOT:
+            moved.append(split_product(nodes, node, inputs))
+            continue
         if node.op is Op.SUM or (node.op is Op.MAX and node.size < RESULTS_ENOUGH):
             inputs = (_block_results(nodes, node, inputs[0]),)
         moved.append(_append(nodes, replace(node, inputs=inputs)))
