@@ -19,18 +19,28 @@ from engine.ops import FOLDS, Op
 from engine.program import Program
 
 INLINE_COST_MAX = 4
-"""Scalar operations and loads that are cheaper to repeat than to store and load."""
+"""Scalar operations and more loads than one that are always cheaper to repeat."""
+
+TRANSFER_COST = 8
+"""Storing or loading an element, in scalar operations of a vectorised loop."""
 
 REPEATED_WORK_MAX = 1 << 14
 """Repeated operations that cost less than another kernel."""
 
+COST_MAX = 512
+"""More operations than this are never repeated."""
+
 INSTANCES_MAX = 4
-KERNEL_NODES_MAX = 160
+KERNEL_NODES_MAX = 320
+PRODUCT_TAIL_MAX = 20
+"""A longer tail of a DOT that loads more elements runs faster over whole rows than over tiles."""
+
 KERNEL_BUFFERS_MAX = 48
 JOIN_CANDIDATES = 12
 JOINED_GROUPS_MAX = 4096
 
 _COST = {Op.CONST: 0, Op.IOTA: 0, Op.VIEW: 0, Op.PAD: 2, Op.DIV: 6, Op.SQRT: 6, Op.GATHER: 4}
+_FREE = frozenset({Op.CONST, Op.IOTA, Op.VIEW})
 _ALONE = FOLDS | {Op.SCATTER}
 _MOVING = frozenset({Op.VIEW, Op.PAD, Op.GATHER})
 
@@ -69,18 +79,16 @@ def schedule(program: Program) -> Schedule:
 def choose_realised(program: Program) -> set[int]:
     """The nodes that get a buffer, INPUTs included."""
     realised = _always_realised(program)
-    costs = _inline_costs(program, realised)
     instances: list[dict[int, int]] = [{} for _ in program.nodes]
     keys: dict[tuple[int, int, int], int] = {}
     for index in range(len(program.nodes) - 1, -1, -1):
         node = program.nodes[index]
-        if index not in realised and _should_realise(
-            program, index, costs[index], instances[index]
-        ):
+        if index not in realised and _should_realise(program, index, realised, instances[index]):
             realised.add(index)
         for position, i in enumerate(node.inputs):
             for key, size in _reads(program, index, position, index in realised, instances[index]):
-                instances[i][keys.setdefault(key, len(keys))] = size
+                way = key if isinstance(key, int) else keys.setdefault(key, len(keys))
+                instances[i][way] = size
     return _bound_kernels(program, realised)
 
 
@@ -94,50 +102,75 @@ def _always_realised(program: Program) -> set[int]:
     return realised
 
 
-def _inline_costs(program: Program, realised: set[int]) -> list[int]:
-    """Operations and loads for one element if all that may be inlined is; an upper bound."""
-    costs: list[int] = []
-    for node in program.nodes:
-        operands = sum(1 if i in realised else costs[i] for i in node.inputs)
-        costs.append(min(_COST.get(node.op, 1) + operands, 1000))
-    return costs
+def _inline_cost(program: Program, index: int, realised: set[int], enough: float) -> int:
+    """Operations and loads for one element of a node; the count stops when it is `enough`."""
+    seen, stack, total = {index}, [index], -(TRANSFER_COST // 2)  # what is stored is loaded, too
+    while stack and total < enough:
+        at = stack.pop()
+        if at in realised:
+            total += TRANSFER_COST // 2
+            continue
+        total += _COST.get(program.nodes[at].op, 1)
+        for i in program.nodes[at].inputs:
+            if i not in seen:
+                seen.add(i)
+                stack.append(i)
+    return total
 
 
 def _reads(
     program: Program, index: int, position: int, is_realised: bool, instances: dict[int, int]
-) -> Iterable[tuple[tuple[int, int, int], int]]:
+) -> Iterable[tuple[int | tuple[int, int, int], int]]:
     """The ways a node's operand is evaluated: (a key per kernel and address formula, how often)."""
     node = program.nodes[index]
     if node.op in _ALONE:
         return [((index, position, -1), program.nodes[node.inputs[position]].size)]
     if is_realised:
         instances = {-1 - index: node.size}
-    if node.op in (Op.VIEW, Op.PAD, Op.GATHER):
+    if node.op in _MOVING and not _is_reshape(program, index):
         return [((index, position, key), size) for key, size in instances.items()]
-    return [((-1, 0, key), size) for key, size in instances.items()]
+    return instances.items()
 
 
-def _should_realise(program: Program, index: int, cost: int, instances: dict[int, int]) -> bool:
+def _should_realise(
+    program: Program, index: int, realised: set[int], instances: dict[int, int]
+) -> bool:
     node = program.nodes[index]
     if node.op in (Op.CONST, Op.IOTA):
         return False
     if len(instances) > INSTANCES_MAX:
         return True
     repeated = sum(instances.values()) - node.size
-    if node.op is Op.VIEW or cost < INLINE_COST_MAX:
+    if node.op is Op.VIEW or repeated <= 0:
         return False
-    return repeated * cost > REPEATED_WORK_MAX
+    transfers = TRANSFER_COST * node.size * (1 + len(instances))
+    enough = max(INLINE_COST_MAX, min((REPEATED_WORK_MAX + transfers) / repeated, COST_MAX))
+    return _inline_cost(program, index, realised, enough) >= enough
 
 
 def _bound_kernels(program: Program, realised: set[int]) -> set[int]:
     """Realise more where one kernel would grow over KERNEL_NODES_MAX nodes."""
-    cones: list[frozenset[int]] = []
+    sizes: list[int] = []
     for index, node in enumerate(program.nodes):
-        cone = frozenset([index]).union(*(cones[i] for i in node.inputs if i not in realised))
-        if len(cone) > KERNEL_NODES_MAX and index not in realised:
-            realised.add(index)
-        cones.append(frozenset() if index in realised else cone)
+        size = sum(sizes[i] for i in node.inputs if i not in realised) + (node.op not in _FREE)
+        if size > KERNEL_NODES_MAX and index not in realised:
+            size = _cone_size(program, index, realised)  # without counting twice
+            if size > KERNEL_NODES_MAX:
+                realised.add(index)
+        sizes.append(0 if index in realised else size)
     return realised
+
+
+def _cone_size(program: Program, index: int, realised: set[int]) -> int:
+    """How many nodes are computed inline for a node, up to a little over KERNEL_NODES_MAX."""
+    seen, stack, count = {index}, [index], 0
+    while stack and count <= KERNEL_NODES_MAX:
+        at = stack.pop()
+        count += program.nodes[at].op not in _FREE
+        new = {i for i in program.nodes[at].inputs if i not in realised} - seen
+        seen |= new
+        stack += new
+    return count
 
 
 def dot_operand(program: Program, index: int, side: int) -> int:
@@ -159,6 +192,7 @@ class _Group:
     reads: dict[int, bool]  # node with a buffer -> whether only at the reader's own element
     nodes: int  # how many nodes are computed inline
     joinable: bool  # a SCATTER writes its elements in an order of its own
+    is_product: bool
     ancestors: int = 0  # bit set of groups
 
 
@@ -205,7 +239,10 @@ def _single(program: Program, index: int, realised: set[int]) -> _Group:
         own_below = own and (program.nodes[at].op not in _MOVING or _is_reshape(program, at))
         stack += [(i, own_below) for i in program.nodes[at].inputs]
     joinable = node.op is not Op.SCATTER
-    return _Group(index if seeded else None, [index], node.size, reads, len(seen) + 1, joinable)
+    count = 1 + sum(program.nodes[at].op not in _FREE for at in {at for at, _ in seen})
+    return _Group(
+        index if seeded else None, [index], node.size, reads, count, joinable, node.op is Op.DOT
+    )
 
 
 def _is_reshape(program: Program, index: int) -> bool:
@@ -239,6 +276,8 @@ def _join_target(groups: list[_Group], owner: dict[int, int], made: _Group) -> i
 def _can_join(groups: list[_Group], owner: dict[int, int], candidate: int, made: _Group) -> bool:
     other = groups[candidate]
     if other.size != made.size or not other.joinable:
+        return False
+    if other.is_product and made.nodes > PRODUCT_TAIL_MAX and len(made.reads) > 1:
         return False
     if other.nodes + made.nodes > KERNEL_NODES_MAX:
         return False
