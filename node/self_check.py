@@ -30,7 +30,7 @@ from node.sampling import TooDear, elements, expose, stored
 Array = NDArray[np.generic]
 Inputs = Mapping[str, Buffer | Array]
 
-SHARE, NODES_MIN = 0.03, 4
+SHARE, NODES_MIN = 0.02, 4
 TARGETS_MAX, EXPOSED_BYTES_MAX, OPERAND_BYTES_MAX = 16, 16 << 20, 256 << 20
 """What is in sight takes memory and time in every step: a few nodes, others after each start."""
 

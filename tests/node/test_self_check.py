@@ -130,10 +130,10 @@ def test_a_long_unit_runs_its_step_twice() -> None:
     backend = FlippingBackend(Op.MUL, every_time=False)
     watched = Watched("step", backend, program, Random(1))
     x = {"x": np.ones((40, 300), np.float32)}
-    watched.checked(x, 33, lambda: 0.0)
+    watched.checked(x, 49, lambda: 0.0)
     assert backend.runs == 1
     with pytest.raises(FaultyDevice, match=r"wrongly.* in a second run: expected"):
-        watched.checked(x, 34, lambda: 0.0)
+        watched.checked(x, 50, lambda: 0.0)
     assert backend.runs == 3
 
 
