@@ -7,8 +7,9 @@ the tensor beside it: an int keeps an integer tensor's dtype, a float makes it F
 Shapes broadcast as in numpy: aligned at the last axis, length 1 stretches.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
-from math import nan
+from math import inf, nan
 from typing import TypeAlias
 
 from engine import graph
@@ -20,6 +21,7 @@ from engine.ops import Op
 Operand: TypeAlias = "Value | bool | int | float"
 
 _SIGN_BIT = 0x8000_0000
+_WHOLE = 2.0**23  # from here on every binary32 number is an integer
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
@@ -53,8 +55,10 @@ def promote(a: DType, b: DType) -> DType:
 
 
 def computed(dtype: DType) -> DType:
-    """`dtype`, or INT32 for a storage type."""
-    return DType.INT32 if dtype.is_storage else dtype
+    """`dtype`; for a storage type INT32, or FLOAT32 if its numbers are floats."""
+    if not dtype.is_storage:
+        return dtype
+    return DType.INT32 if dtype in (DType.UINT8, DType.INT8) else DType.FLOAT32
 
 
 def match(*operands: Operand) -> list[Value]:
@@ -84,7 +88,7 @@ def _weak_dtype(number: Scalar, beside: DType) -> DType:
     return DType.FLOAT32
 
 
-def _numbers(*operands: Operand) -> list[Value]:
+def numbers(*operands: Operand) -> list[Value]:
     """Matched operands on which arithmetic is defined: BOOL counts as INT32."""
     values = match(*operands)
     return [graph.cast(v, DType.INT32) if v.dtype is DType.BOOL else v for v in values]
@@ -96,16 +100,20 @@ def to_float(value: Value) -> Value:
 
 
 def add(a: Operand, b: Operand) -> Value:
-    """a + b; integers wrap."""
-    left, right = _numbers(a, b)
+    """a + b; integers wrap, and for two BOOLs it is `or`."""
+    left, right = match(a, b)
+    if left.dtype is DType.BOOL:
+        return or_(left, right)
     if not left.is_float and graph.is_const(right, 0):
         return left
     return graph.elementwise(Op.ADD, left, right)
 
 
 def mul(a: Operand, b: Operand) -> Value:
-    """a * b; integers wrap."""
-    left, right = _numbers(a, b)
+    """a * b; integers wrap, and for two BOOLs it is `and`."""
+    left, right = match(a, b)
+    if left.dtype is DType.BOOL:
+        return and_(left, right)
     if graph.is_const(right, 1):
         return left
     return right if graph.is_const(left, 1) else graph.elementwise(Op.MUL, left, right)
@@ -113,7 +121,7 @@ def mul(a: Operand, b: Operand) -> Value:
 
 def neg(a: Value) -> Value:
     """-a; integers wrap."""
-    (value,) = _numbers(a)
+    (value,) = numbers(a)
     if value.kind is Op.CONST and not graph.is_const(value, nan):
         (bits,) = value.attributes
         flipped = bits ^ _SIGN_BIT if value.is_float else -bits % 2**32
@@ -123,7 +131,7 @@ def neg(a: Value) -> Value:
 
 def sub(a: Operand, b: Operand) -> Value:
     """a - b, as a + (-1 * b): the same bits."""
-    left, right = _numbers(a, b)
+    left, right = numbers(a, b)
     return add(left, neg(right))
 
 
@@ -154,9 +162,18 @@ def _fields(bits: int) -> tuple[int, int, int]:
     return bits & _SIGN_BIT, bits >> 23 & 0xFF, bits & 0x7FFFFF
 
 
+def trunc_div(a: Operand, b: Operand) -> Value:
+    """a / b rounded towards 0; integers stay integers."""
+    left, right = numbers(a, b)
+    return trunc(div(left, right)) if left.is_float else graph.elementwise(Op.DIV, left, right)
+
+
 def floor_div(a: Operand, b: Operand) -> Value:
-    """Integer a / b rounded down."""
-    left, right = _integers("//", a, b)
+    """a / b rounded down; integers stay integers."""
+    left, right = numbers(a, b)
+    if left.is_float:
+        exact = round_(div(sub(left, remainder(left, right)), right))
+        return graph.detach(select(is_finite(div(left, right)), exact, div(left, right)))
     quotient = graph.elementwise(Op.DIV, left, right)
     if left.dtype is DType.UINT32:
         return quotient
@@ -166,9 +183,79 @@ def floor_div(a: Operand, b: Operand) -> Value:
 
 
 def remainder(a: Operand, b: Operand) -> Value:
-    """Integer a % b, with the sign of b."""
-    left, right = _integers("%", a, b)
-    return sub(left, mul(floor_div(left, right), right))
+    """a % b, with the sign of b."""
+    left, right = numbers(a, b)
+    if not left.is_float:
+        return sub(left, mul(floor_div(left, right), right))
+    rest = fmod(left, right)
+    is_off = and_(not_equal(rest, 0.0), xor(less(rest, 0.0), less(right, 0.0)))
+    found = select(is_off, add(rest, right), rest)
+    return graph.custom(found, _rest_rule(floor), left, right)
+
+
+def fmod(a: Operand, b: Operand) -> Value:
+    """a % b, with the sign of a; exact for floats while |a / b| < 2**72."""
+    left, right = numbers(a, b)
+    if not left.is_float:
+        return sub(left, mul(trunc_div(left, right), right))
+    rest = left
+    for _ in range(3):  # a - b * nearest(a / b) is a binary32 number
+        rest = fma(neg(round_(div(rest, right))), right, rest)
+    size = absolute(right)
+    is_off = and_(not_equal(rest, 0.0), xor(less(rest, 0.0), less(left, 0.0)))
+    rest = select(is_off, add(rest, select(less(left, 0.0), neg(size), size)), rest)
+    rest = select(equal(rest, 0.0), mul(left, 0.0), rest)
+    return graph.custom(
+        select(less(absolute(left), size), left, rest), _rest_rule(trunc), left, right
+    )
+
+
+def _rest_rule(rounded: Callable[[Value], Value]) -> graph.Rule:
+    def rule(g: Value, out: Value) -> list[Value]:
+        _, a, b = out.inputs
+        return [g, neg(mul(g, rounded(div(a, b))))]
+
+    return rule
+
+
+def trunc(a: Value) -> Value:
+    """Rounded towards 0; the sign of a zero is kept, as in all roundings, and the gradient is 0."""
+    return _whole(a, lambda value: to_float(graph.cast(value, DType.INT32)))
+
+
+def round_(a: Value) -> Value:
+    """Rounded to the nearest integer, halves to the even one."""
+    return _whole(a, _nearest)
+
+
+def _nearest(value: Value) -> Value:
+    edge = select(less(value, 0.0), -_WHOLE, _WHOLE)
+    return sub(add(value, edge), edge)
+
+
+def floor(a: Value) -> Value:
+    """Rounded down."""
+    whole = trunc(a)
+    return sub(whole, to_float(less(a, whole))) if a.is_float else whole
+
+
+def ceil(a: Value) -> Value:
+    """Rounded up."""
+    return neg(floor(neg(a))) if a.is_float else trunc(a)
+
+
+def _whole(a: Value, rounded: Callable[[Value], Value]) -> Value:
+    (value,) = numbers(a)
+    if not value.is_float:
+        return value
+    whole = rounded(value)
+    signed = select(equal(whole, 0.0), mul(value, 0.0), whole)
+    return graph.detach(select(less(absolute(value), _WHOLE), signed, value))
+
+
+def is_finite(a: Value) -> Value:
+    """Neither NaN nor an infinity."""
+    return less(absolute(a), inf)
 
 
 def sqrt(a: Value) -> Value:
@@ -177,14 +264,12 @@ def sqrt(a: Value) -> Value:
 
 
 def power(a: Value, exponent: Scalar) -> Value:
-    """a ** exponent for an integer up to 64 in size, by repeated squaring, or for 0.5 or -0.5."""
+    """a ** exponent for an integer, by repeated squaring, or for 0.5 or -0.5."""
     if exponent in (0.5, -0.5):
         root = sqrt(a)
         return root if exponent > 0 else div(1.0, root)
     count = abs(int(exponent))
-    if exponent != int(exponent) or count > 64:
-        raise UsageError(f"** takes an integer from -64 to 64, 0.5 or -0.5, not {exponent}")
-    (square,) = _numbers(a)
+    (square,) = numbers(a if isinstance(exponent, int) else to_float(a))
     result = graph.const(1, square.dtype, square.shape)
     while count:
         if count % 2:
@@ -197,12 +282,12 @@ def power(a: Value, exponent: Scalar) -> Value:
 
 def less(a: Operand, b: Operand) -> Value:
     """a < b."""
-    return graph.elementwise(Op.LT, *_numbers(a, b))
+    return graph.elementwise(Op.LT, *numbers(a, b))
 
 
 def equal(a: Operand, b: Operand) -> Value:
     """a == b."""
-    return graph.elementwise(Op.EQ, *_numbers(a, b))
+    return graph.elementwise(Op.EQ, *numbers(a, b))
 
 
 def not_equal(a: Operand, b: Operand) -> Value:
@@ -234,26 +319,50 @@ def to_bool(a: Value) -> Value:
 
 
 def maximum(a: Operand, b: Operand) -> Value:
-    """The larger; NaN if either is."""
+    """The larger; NaN if either is. Equal ones share the gradient."""
     left, right = match(a, b)
-    takes_right = less(left, right)
-    if right.is_float and right.kind is not Op.CONST:
-        takes_right = or_(takes_right, not_equal(right, right))
-    return select(takes_right, right, left)
+    return _taken(less(left, right), left, right)
 
 
 def minimum(a: Operand, b: Operand) -> Value:
-    """The smaller; NaN if either is."""
+    """The smaller; NaN if either is. Equal ones share the gradient."""
     left, right = match(a, b)
-    takes_right = less(right, left)
-    if right.is_float and right.kind is not Op.CONST:
+    return _taken(less(right, left), left, right)
+
+
+def _taken(takes_right: Value, left: Value, right: Value) -> Value:
+    if not left.is_float:
+        return select(takes_right, right, left)
+    if right.kind is not Op.CONST:
         takes_right = or_(takes_right, not_equal(right, right))
-    return select(takes_right, right, left)
+
+    def rule(g: Value, _: Value) -> list[Value]:
+        is_tie, half = equal(left, right), mul(g, 0.5)
+        by_left, by_right = select(takes_right, 0.0, g), select(takes_right, g, 0.0)
+        return [select(is_tie, half, by_left), select(is_tie, half, by_right)]
+
+    return graph.custom(select(takes_right, right, left), rule, left, right)
+
+
+def clamp(a: Value, low: "Operand | None" = None, high: "Operand | None" = None) -> Value:
+    """Brought between low and high; at a bound that is a number the gradient is 0."""
+    if isinstance(low, Value) or isinstance(high, Value):
+        raised = a if low is None else maximum(a, low)
+        return raised if high is None else minimum(raised, high)
+    (value,) = numbers(a)
+    raised = value if low is None else select(less(value, low), low, value)
+    found = raised if high is None else select(less(high, raised), high, raised)
+
+    def rule(g: Value, _: Value) -> list[Value]:
+        is_below = True if low is None else less(low, value)
+        return [select(and_(less(value, inf if high is None else high), is_below), g, 0.0)]
+
+    return graph.custom(found, rule, value) if value.is_float else found
 
 
 def absolute(a: Value) -> Value:
     """|a|: for floats the sign bit cleared, with the gradient sign(a)."""
-    (value,) = _numbers(a)
+    (value,) = numbers(a)
     if not value.is_float:
         return select(less(value, 0), neg(value), value)
     bits = and_(graph.bitcast(value, DType.UINT32), _SIGN_BIT - 1)
@@ -262,17 +371,16 @@ def absolute(a: Value) -> Value:
 
 
 def sign(a: Value) -> Value:
-    """-1, 0 or 1, NaN for NaN; no gradient."""
-    (value,) = _numbers(a)
-    zero_or_nan = mul(value, 0) if value.is_float else graph.const(0, value.dtype, value.shape)
-    not_positive = zero_or_nan
+    """-1, 0 or 1, 0 for NaN; no gradient."""
+    (value,) = numbers(a)
+    not_positive = graph.const(0, value.dtype, value.shape)
     if value.dtype is not DType.UINT32:
-        not_positive = select(less(value, 0), -1, zero_or_nan)
+        not_positive = select(less(value, 0), -1, not_positive)
     return graph.detach(select(less(0, value), 1, not_positive))
 
 
 def _integers(what: str, *operands: Operand) -> list[Value]:
-    values = _numbers(*operands)
+    values = numbers(*operands)
     if values[0].is_float:
         raise UsageError(f"{what} is defined for integer tensors, not FLOAT32")
     return values
@@ -308,6 +416,17 @@ def not_(a: Value) -> Value:
 def _ones(dtype: DType) -> Scalar:
     """The number with every bit set."""
     return {DType.BOOL: True, DType.UINT32: 2**32 - 1}.get(dtype, -1)
+
+
+def integer_power(a: Operand, b: Operand) -> Value:
+    """a ** b of integers, wrapping; a negative b gives 1 / (a ** -b) rounded towards 0."""
+    base, exponent = _integers("**", a, b)
+    is_unit = or_(equal(base, 1), equal(base, _ones(base.dtype)))
+    result = graph.const(1, base.dtype, base.shape)
+    for bit in range(32):
+        is_set = not_equal(and_(shr(exponent, bit), 1), 0)
+        result, base = select(is_set, mul(result, base), result), mul(base, base)
+    return select(or_(is_unit, not_(less(exponent, 0))), result, 0)
 
 
 def shl(a: Operand, b: Operand) -> Value:

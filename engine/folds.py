@@ -20,67 +20,138 @@ Axes = int | Sequence[int] | None
 
 def fold(op: Op, value: Value, axes: Axes, keepdim: bool) -> Value:
     """SUM or MAX over axes (None: all), which are dropped or stay with length 1."""
-    if value.dtype is DType.BOOL or value.dtype.is_storage:
-        value = graph.cast(value, DType.INT32)
+    (value,) = e.numbers(value)
     folded = axes_of(value, axes)
     kept = [a for a in range(len(value.shape)) if a not in folded]
-    rows = [value.shape[a] for a in kept]
-    flat = graph.reshape(
-        graph.permute(value, (*kept, *folded)), (*rows, prod(value.shape[a] for a in folded))
-    )
+    rows, count = [value.shape[a] for a in kept], prod(value.shape[a] for a in folded)
+    flat = graph.reshape(graph.permute(value, (*kept, *folded)), (*rows, count))
     shape = [1 if a in folded else n for a, n in enumerate(value.shape)] if keepdim else rows
     return graph.reshape(graph.fold(op, flat), shape)
 
 
-def total(value: Value, axes: Axes, keepdim: bool) -> Value:
+def total(
+    value: Value, axis: Axes = None, keepdim: bool = False, dtype: DType | None = None
+) -> Value:
     """The sum; INT32 for BOOL."""
-    return fold(Op.SUM, value, axes, keepdim)
+    return fold(Op.SUM, value if dtype is None else graph.cast(value, dtype), axis, keepdim)
 
 
-def mean(value: Value, axes: Axes, keepdim: bool) -> Value:
+def mean(value: Value, axis: Axes = None, keepdim: bool = False) -> Value:
     """The sum, divided by the number of elements in FLOAT32."""
-    added = total(e.to_float(value), axes, keepdim)
-    return e.div(added, float(_count(value, axes)))
+    added = total(e.to_float(value), axis, keepdim)
+    return e.div(added, float(_count(value, axis)))
 
 
-def var(value: Value, axes: Axes, correction: int, keepdim: bool) -> Value:
-    """The variance from squared distances to the mean, over (count - correction)."""
+def var(
+    value: Value,
+    axis: Axes = None,
+    unbiased: int = 1,
+    keepdim: bool = False,
+    correction: int | None = None,
+) -> Value:
+    """The variance from squared distances to the mean, over (count - correction), or NaN.
+
+    `unbiased` is another name of the correction, False or True.
+    """  # fmt: skip
     value = e.to_float(value)
-    count = _count(value, axes) - correction
-    if count < 1:
-        raise UsageError(f"var() of {count + correction} elements with correction {correction}")
-    distance = e.sub(value, mean(value, axes, keepdim=True))
-    return e.div(total(e.mul(distance, distance), axes, keepdim), float(count))
+    count = _count(value, axis) - int(unbiased if correction is None else correction)
+    distance = e.sub(value, mean(value, axis, keepdim=True))
+    return e.div(total(e.mul(distance, distance), axis, keepdim), float(max(count, 0)))
 
 
 def _count(value: Value, axes: Axes) -> int:
     return prod(value.shape[a] for a in axes_of(value, axes))
 
 
-def maximum(value: Value, axes: Axes, keepdim: bool) -> Value:
-    """The largest element; NaN if there is one."""
-    return fold(Op.MAX, value, axes, keepdim)
+def product(value: Value, axis: Axes = None, keepdim: bool = False) -> Value:
+    """The product: of the two halves, whatever is left over last."""
+    (value,) = e.numbers(value)
+    folded = axes_of(value, axis)
+    shape = [1 if a in folded else n for a, n in enumerate(value.shape)]
+    kept = [a for a in range(len(shape)) if a not in folded]
+    flat = graph.reshape(
+        graph.permute(value, (*folded, *kept)), (_count(value, axis), *(shape[a] for a in kept))
+    )
+    return graph.reshape(_product(flat), shape if keepdim else [shape[a] for a in kept])
 
 
-def minimum(value: Value, axes: Axes, keepdim: bool) -> Value:
-    """The smallest element; NaN if there is one."""
-    if value.is_float:
-        return e.neg(maximum(e.neg(value), axes, keepdim))
-    if value.dtype is DType.BOOL or value.dtype.is_storage:
-        value = graph.cast(value, DType.INT32)
-    return e.not_(maximum(e.not_(value), axes, keepdim))  # -INT_MIN would wrap
+def _product(value: Value) -> Value:
+    n, rest = value.shape[0], value.shape[1:]
+    if n < 2:
+        return value if n else graph.const(1, value.dtype, (1, *rest))
+    zeros, ones = (0,) * len(rest), (1,) * (1 + len(rest))
+    parts = [
+        graph.slice_(value, (start, *zeros), ones, (count, *rest))
+        for start, count in ((0, n // 2), (n // 2, n // 2), (n - 1, n % 2))
+    ]
+    halves = _product(e.mul(parts[0], parts[1]))
+    return e.mul(halves, parts[2]) if n % 2 else halves
 
 
-def argmax(value: Value, axis: int | None, keepdim: bool) -> Value:
+def maximum(value: Value, axis: Axes = None, keepdim: bool = False) -> Value:
+    """The largest element; NaN if there is one. Equal ones share the gradient."""
+    return graph.cast(fold(Op.MAX, value, axis, keepdim), value.dtype)
+
+
+def minimum(value: Value, axis: Axes = None, keepdim: bool = False) -> Value:
+    """The smallest element; NaN if there is one. Equal ones share the gradient."""
+    flipped = _flipped(value)
+    found = fold(Op.MAX, flipped, axis, keepdim)
+    return graph.cast(_flipped(found), value.dtype)
+
+
+def _flipped(value: Value) -> Value:
+    """The same elements in the other order; integers are inverted, as -INT_MIN would wrap."""
+    (value,) = e.numbers(value)
+    return e.neg(value) if value.is_float else e.not_(value)
+
+
+def any_(value: Value, axis: Axes = None, keepdim: bool = False) -> Value:
+    """Whether any element is not 0."""
+    return e.to_bool(total(e.to_bool(value), axis, keepdim))
+
+
+def all_(value: Value, axis: Axes = None, keepdim: bool = False) -> Value:
+    """Whether no element is 0."""
+    return e.not_(any_(e.not_(e.to_bool(value)), axis, keepdim))
+
+
+def argmax(value: Value, axis: int | None = None, keepdim: bool = False) -> Value:
     """The INT32 index of the first largest element along an axis, or in the flat tensor."""
     if axis is None:
         flat = argmax(graph.reshape(value, (value.size,)), 0, False)
         return graph.reshape(flat, [1] * len(value.shape)) if keepdim else flat
+    if not value.shape:
+        return argmax(graph.reshape(value, (1,)), axis, False)
     axis = axis_of(value, axis)
     n = value.shape[axis]
     is_largest = _equals(value, maximum(value, axis, keepdim=True))
     from_end = e.sub(n - 1, graph.reshape(graph.iota(n), (n, *[1] * (len(value.shape) - axis - 1))))
     return e.sub(n - 1, maximum(e.select(is_largest, from_end, 0), axis, keepdim))
+
+
+def argmin(value: Value, axis: int | None = None, keepdim: bool = False) -> Value:
+    """The INT32 index of the first smallest element along an axis, or in the flat tensor."""
+    return argmax(_flipped(value), axis, keepdim)
+
+
+def extreme(value: Value, axis: int, keepdim: bool, sign: int) -> tuple[Value, Value]:
+    """The largest (sign 1) or smallest (-1) along an axis, and its first index.
+
+    The gradient goes to that index alone.
+    """
+    find, where = (maximum, argmax) if sign > 0 else (minimum, argmin)
+    index = where(value, axis, keepdim)
+
+    def rule(g: Value, out: Value) -> list[Value]:
+        at = axis_of(value, axis)
+        n, *after = value.shape[at:]
+        shape = (*value.shape[:at], 1, *after)
+        place = graph.reshape(graph.iota(n), (n, *[1] * len(after)))
+        chosen = e.equal(graph.reshape(index, shape), place)
+        return [e.select(chosen, graph.reshape(g, shape), 0.0)]
+
+    return graph.custom(find(value, axis, keepdim), rule, value), index
 
 
 def _equals(value: Value, largest: Value) -> Value:
@@ -93,7 +164,6 @@ def _equals(value: Value, largest: Value) -> Value:
 
 def matmul(a: Value, b: Value) -> Value:
     """torch.matmul: 1-D operands are vectors, leading axes are batches and broadcast."""
-    a, b = e.to_float(a), e.to_float(b)
     if not a.shape or not b.shape:
         raise UsageError(f"matmul of {a.shape} and {b.shape}: a scalar is no matrix, use *")
     left = graph.reshape(a, (1, *a.shape)) if len(a.shape) == 1 else a
@@ -103,7 +173,14 @@ def matmul(a: Value, b: Value) -> Value:
             f"cannot multiply {a.shape} and {b.shape}: {left.shape[-1]} columns, "
             f"{right.shape[-2]} rows"
         )
-    product = _matrices(left, right)
+    if left.is_float or right.is_float:
+        product = _matrices(e.to_float(left), e.to_float(right))
+    else:  # a sum of products, exact in integers
+        pairs = e.mul(
+            graph.reshape(left, (*left.shape, 1)),
+            graph.reshape(right, (*right.shape[:-2], 1, *right.shape[-2:])),
+        )
+        product = total(pairs, -2)
     batch, rows, columns = product.shape[:-2], a.shape[-2:-1], b.shape[-1:] * (len(b.shape) > 1)
     return graph.reshape(product, (*batch, *rows, *columns))
 

@@ -10,7 +10,7 @@ from math import prod
 from typing import TypeAlias
 
 from engine import elementwise as e
-from engine import graph
+from engine import graph, movement
 from engine.errors import UsageError
 from engine.graph import Kind, Rule, Value
 from engine.ops import Op
@@ -126,35 +126,8 @@ def _pad(g: Value, out: Value) -> Gradients:
 
 
 def _slice(g: Value, out: Value) -> Gradients:
-    """Every element goes back where it came from: reverse, spread out by the step, pad."""
-    source = out.inputs[0].shape
     starts, steps = out.attributes[::2], out.attributes[1::2]
-    flipped = [n - 1 if step < 0 else 0 for n, step in zip(out.shape, steps, strict=True)]
-    forward = [-1 if step < 0 else 1 for step in steps]
-    spread = graph.slice_(g, flipped, forward, out.shape)
-    for axis, step in enumerate(steps):
-        spread = _spread(spread, axis, abs(step))
-    lows = [
-        start + min(step, 0) * (n - 1)
-        for start, step, n in zip(starts, steps, out.shape, strict=True)
-    ]
-    widths = [(low, n - low - m) for low, n, m in zip(lows, source, spread.shape, strict=True)]
-    return (graph.pad(spread, widths),)
-
-
-def _spread(value: Value, axis: int, step: int) -> Value:
-    """step - 1 zeros between the elements along an axis."""
-    n = value.shape[axis]
-    if step == 1 or n == 1:
-        return value
-    before, after = value.shape[:axis], value.shape[axis + 1 :]
-    split = graph.reshape(value, (*before, n, 1, *after))
-    none = [(0, 0)]
-    padded = graph.pad(split, none * (axis + 1) + [(0, step - 1)] + none * len(after))
-    joined = graph.reshape(padded, (*before, n * step, *after))
-    whole = (*before, (n - 1) * step + 1, *after)
-    rank = len(whole)
-    return graph.slice_(joined, (0,) * rank, (1,) * rank, whole)
+    return (movement.place(g, starts, steps, out.inputs[0].shape),)
 
 
 def _sum(g: Value, out: Value) -> Gradients:

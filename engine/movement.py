@@ -5,7 +5,7 @@ from statically known addresses; addressing by data is `engine.folds.rows`.
 """
 
 from collections.abc import Sequence
-from math import prod
+from math import ceil, prod
 from operator import index
 from types import EllipsisType
 from typing import TypeAlias
@@ -33,14 +33,26 @@ def axes_of(value: Value, axes: int | Sequence[int] | None) -> tuple[int, ...]:
     if axes is None:
         return tuple(range(len(value.shape)))
     several = (axes,) if isinstance(axes, int) else tuple(axes)
+    if not value.shape and set(several) <= {0, -1}:
+        return ()
     result = sorted(axis_of(value, axis) for axis in several)
     if len(set(result)) != len(result):
         raise UsageError(f"axes {several} name an axis of {value.shape} twice")
     return tuple(result)
 
 
-def reshape(value: Value, shape: Sequence[int]) -> Value:
+def integers(arguments: Sequence[int | Sequence[int]]) -> tuple[int, ...]:
+    """Shape or axes given as integers or as one sequence."""
+    if len(arguments) == 1 and not isinstance(arguments[0], int):
+        return tuple(arguments[0])
+    if not all(isinstance(n, int) for n in arguments):
+        raise UsageError(f"{arguments} must be integers or one sequence of integers")
+    return tuple(n for n in arguments if isinstance(n, int))
+
+
+def reshape(value: Value, *sizes: int | Sequence[int]) -> Value:
     """The same elements in another shape; one dimension may be -1 and is worked out."""
+    shape = integers(sizes)
     if -1 not in shape:
         return graph.reshape(value, shape)
     known = prod(n for n in shape if n != -1)
@@ -49,21 +61,35 @@ def reshape(value: Value, shape: Sequence[int]) -> Value:
     return graph.reshape(value, [value.size // known if n == -1 else n for n in shape])
 
 
-def permute(value: Value, axes: Sequence[int]) -> Value:
-    """Axis i of the result is axis axes[i] of the input."""
-    return graph.permute(value, [axis_of(value, axis) for axis in axes])
+def permute(value: Value, *axes: int | Sequence[int]) -> Value:
+    """Axis i of the result is axis axes[i] of the input; without axes, in reverse order."""
+    order = integers(axes) or range(len(value.shape))[::-1]
+    return graph.permute(value, [axis_of(value, axis) for axis in order])
 
 
-def transpose(value: Value, a: int, b: int) -> Value:
+def transpose(value: Value, axis0: int = -2, axis1: int = -1) -> Value:
     """Two axes swapped."""
     order = list(range(len(value.shape)))
-    a, b = axis_of(value, a), axis_of(value, b)
+    if not order:
+        return value
+    a, b = axis_of(value, axis0), axis_of(value, axis1)
     order[a], order[b] = b, a
     return graph.permute(value, order)
 
 
-def expand(value: Value, shape: Sequence[int]) -> Value:
-    """Stretched to `shape`; -1 keeps a dimension, new ones come in front."""
+def movedim(value: Value, source: int | Sequence[int], destination: int | Sequence[int]) -> Value:
+    """Axes moved to other places; the rest keeps its order."""
+    pairs = [(n,) if isinstance(n, int) else n for n in (source, destination)]
+    froms, tos = ([axis_of(value, axis) for axis in axes] for axes in pairs)
+    rest = iter(a for a in range(len(value.shape)) if a not in froms)
+    places = dict(zip(tos, froms, strict=True))
+    order = [places[a] if a in places else next(rest) for a in range(len(value.shape))]
+    return graph.permute(value, order)
+
+
+def expand(value: Value, *sizes: int | Sequence[int]) -> Value:
+    """Stretched to a shape; -1 keeps a dimension, new ones come in front."""
+    shape = integers(sizes)
     missing = len(shape) - len(value.shape)
     if missing < 0:
         raise UsageError(f"cannot expand {value.shape} to {tuple(shape)}")
@@ -73,7 +99,7 @@ def expand(value: Value, shape: Sequence[int]) -> Value:
     )
 
 
-def flatten(value: Value, start: int, end: int) -> Value:
+def flatten(value: Value, start: int = 0, end: int = -1) -> Value:
     """Axes start to end (included) as one."""
     if not value.shape:
         return graph.reshape(value, (1,))
@@ -84,9 +110,18 @@ def flatten(value: Value, start: int, end: int) -> Value:
     return graph.reshape(value, (*value.shape[:start], middle, *value.shape[end + 1 :]))
 
 
-def squeeze(value: Value, axes: int | Sequence[int] | None) -> Value:
+def unflatten(value: Value, axis: int, shape: Sequence[int]) -> Value:
+    """One axis as several; one dimension may be -1."""
+    at = axis_of(value, axis)
+    if -1 in shape:
+        known = prod(n for n in shape if n != -1)
+        shape = [value.shape[at] // max(known, 1) if n == -1 else n for n in shape]
+    return graph.reshape(value, (*value.shape[:at], *shape, *value.shape[at + 1 :]))
+
+
+def squeeze(value: Value, axis: int | Sequence[int] | None = None) -> Value:
     """Without axes of length 1: the given ones (others stay) or all."""
-    chosen = axes_of(value, axes)
+    chosen = axes_of(value, axis)
     kept = [n for a, n in enumerate(value.shape) if a not in chosen or n != 1]
     return graph.reshape(value, kept)
 
@@ -97,18 +132,126 @@ def unsqueeze(value: Value, axis: int) -> Value:
     return graph.reshape(value, (*value.shape[:at], 1, *value.shape[at:]))
 
 
-def flip(value: Value, axes: int | Sequence[int] | None) -> Value:
-    """The order of the elements along the axes reversed."""
-    chosen = axes_of(value, axes)
+def flip(value: Value, *axes: int | Sequence[int]) -> Value:
+    """The order of the elements along the axes reversed; along all axes without."""
+    chosen = axes_of(value, integers(axes) if axes else None)
     starts = [n - 1 if a in chosen else 0 for a, n in enumerate(value.shape)]
     steps = [-1 if a in chosen else 1 for a in range(len(value.shape))]
     return graph.slice_(value, starts, steps, value.shape)
 
 
+def narrow(value: Value, axis: int, start: int, length: int) -> Value:
+    """`length` elements of an axis from `start`, which may be negative."""
+    at = axis_of(value, axis)
+    starts, shape = [0] * len(value.shape), list(value.shape)
+    starts[at], shape[at] = start % max(shape[at], 1) if start < 0 else start, length
+    return graph.slice_(value, starts, [1] * len(shape), shape)
+
+
+def diagonal(value: Value, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Value:
+    """The elements (i, i + offset) of two axes, as the last axis."""
+    moved = movedim(value, (axis1, axis2), (-2, -1))
+    *batch, n, m = moved.shape
+    count = max(0, min(n + min(offset, 0), m - max(offset, 0)))
+    flat = graph.reshape(moved, (*batch, n * m))
+    start = offset if offset > 0 else -offset * m
+    lows, ones = [0] * len(batch), [1] * len(batch)
+    return graph.slice_(flat, [*lows, start], [*ones, m + 1], [*batch, count])
+
+
+def diag_embed(value: Value, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Value:
+    """The last axis on the diagonal of two new ones, zeros elsewhere."""
+    *batch, n = value.shape
+    columns = graph.reshape(value, (*batch, 1, n))
+    square = _chosen(eye(n, n, DType.BOOL), columns, graph.const(0, value.dtype))
+    low, high = max(-offset, 0), max(offset, 0)
+    padded = graph.pad(square, [*[(0, 0)] * len(batch), (low, high), (high, low)])
+    return movedim(padded, (-2, -1), (axis1, axis2))
+
+
+def diag(value: Value, cut: int = 0) -> Value:
+    """A matrix with this diagonal, or the diagonal of a matrix."""
+    return (diag_embed if len(value.shape) == 1 else diagonal)(value, cut)
+
+
+def tril(value: Value, cut: int = 0) -> Value:
+    """Zeros above a diagonal."""
+    return _chosen(_is_above(value, cut), graph.const(0, value.dtype), value)
+
+
+def triu(value: Value, cut: int = 0) -> Value:
+    """Zeros below a diagonal."""
+    return _chosen(_is_above(value, cut - 1), value, graph.const(0, value.dtype))
+
+
+def _is_above(value: Value, cut: int) -> Value:
+    n, m = value.shape[-2:]
+    return e.less(e.add(graph.reshape(graph.iota(n), (n, 1)), cut), graph.iota(m))
+
+
 def getitem(value: Value, key: Index) -> Value:
     """numpy's basic indexing."""
-    items = _full_index(value, key if isinstance(key, tuple) else (key,))
-    starts, steps, counts, shape = [], [], [], []
+    starts, steps, counts, shape = index_ranges(value, key)
+    return graph.reshape(graph.slice_(value, starts, steps, counts), shape)
+
+
+def setitem(value: Value, key: Index, new: Value) -> Value:
+    """`value` with the elements that a basic index names replaced."""
+    starts, steps, counts, shape = index_ranges(value, key)
+    if 0 in counts:
+        return value
+    while len(new.shape) > len(shape) and new.shape[0] == 1:
+        new = graph.reshape(new, new.shape[1:])
+    laid = graph.reshape(e.broadcast_to(graph.cast(new, value.dtype), tuple(shape)), counts)
+    here = graph.const(True, DType.BOOL, counts)
+    is_new, placed = (place(v, starts, steps, value.shape) for v in (here, laid))
+    return _chosen(is_new, placed, value)
+
+
+def _chosen(condition: Value, a: Value, b: Value) -> Value:
+    """A selection that keeps the dtype, also of storage."""
+    return graph.cast(e.select(condition, a, b), b.dtype)
+
+
+def place(value: Value, starts: Sequence[int], steps: Sequence[int], shape: Shape) -> Value:
+    """The transpose of a slice: every element where it came from, zeros elsewhere.
+
+    Reversed where the step is negative, spread out by the step, padded.
+    """
+    flipped = [n - 1 if step < 0 else 0 for n, step in zip(value.shape, steps, strict=True)]
+    forward = [-1 if step < 0 else 1 for step in steps]
+    spread = graph.slice_(value, flipped, forward, value.shape)
+    for axis, step in enumerate(steps):
+        spread = _spread(spread, axis, abs(step))
+    lows = [
+        start + min(step, 0) * (n - 1)
+        for start, step, n in zip(starts, steps, value.shape, strict=True)
+    ]
+    widths = [(low, n - low - m) for low, n, m in zip(lows, shape, spread.shape, strict=True)]
+    return graph.pad(spread, widths)
+
+
+def _spread(value: Value, axis: int, step: int) -> Value:
+    """step - 1 zeros between the elements along an axis."""
+    n = value.shape[axis]
+    if step == 1 or n == 1:
+        return value
+    before, after = value.shape[:axis], value.shape[axis + 1 :]
+    split = graph.reshape(value, (*before, n, 1, *after))
+    none = [(0, 0)]
+    padded = graph.pad(split, none * (axis + 1) + [(0, step - 1)] + none * len(after))
+    joined = graph.reshape(padded, (*before, n * step, *after))
+    whole = (*before, (n - 1) * step + 1, *after)
+    return graph.slice_(joined, (0,) * len(whole), (1,) * len(whole), whole)
+
+
+def index_ranges(value: Value, key: Index) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Start, step and count for each axis, and the shape of the result."""
+    items = full_index(value, key if isinstance(key, tuple) else (key,))
+    starts: list[int] = []
+    steps: list[int] = []
+    counts: list[int] = []
+    shape: list[int] = []
     axis = 0
     for item in items:
         if item is None:
@@ -121,10 +264,10 @@ def getitem(value: Value, key: Index) -> Value:
         if isinstance(item, slice):
             shape.append(count)
         axis += 1
-    return graph.reshape(graph.slice_(value, starts, steps, counts), shape)
+    return starts, steps, counts, shape
 
 
-def _full_index(value: Value, items: tuple[IndexItem, ...]) -> list[int | slice | None]:
+def full_index(value: Value, items: tuple[IndexItem, ...]) -> list[int | slice | None]:
     """The index with one item per axis, besides None."""
     rank = len(value.shape)
     used = sum(1 for item in items if item is not None and item is not ...)
@@ -197,10 +340,11 @@ def _cat_gradient(parts: Sequence[Value], axis: int) -> graph.Rule:
     return rule
 
 
-def arange(start: int, stop: int, step: int) -> Value:
-    """INT32 start, start + step, ... before stop."""
-    chosen = range(start, stop, step)
-    return e.add(e.mul(graph.iota(len(chosen)), step), start)
+def arange(start: float, stop: float, step: float) -> Value:
+    """start, start + step, ... before stop; INT32 if they are integers, else FLOAT32."""
+    count = max(0, ceil((stop - start) / step))
+    kind = float if isinstance(stop, float) else int
+    return e.add(e.mul(graph.iota(count), kind(step) if step == 1 else step), start)
 
 
 def eye(n: int, m: int, dtype: DType) -> Value:

@@ -1,93 +1,115 @@
 """Tensor: torch-like names over the lazy graph.
 
 A Tensor is a handle on an immutable graph value; nothing is computed until `numpy`, `item` or
-`realize`. Methods are one-liners over the modules that do the work:
+`realize`. Methods stand in the modules that do the work:
 
-    elementwise     + - * / ** comparisons, where, promotion and broadcasting
-    transcendental  exp, log, tanh, sigmoid, erf
-    folds           sum, mean, max, argmax, matmul, rows by index
-    movement        reshape, permute, slices, cat
-    gradient        backward
+    elementwise, transcendental    + - * / ** comparisons, rounding; exp, sin, erf
+    folds, movement                of values: sum, max, matmul; reshape, permute, slices
+    methods                        of tensors, in terms of other methods: lerp, std, split, roll
+    indexing, sorting, einsum      x[index], gather, scatter; sort, cumsum; einsum
+    functional and others          what torch has in torch.nn.functional
 
-Differences from torch: shapes are static and never empty; elements are FLOAT32, INT32, UINT32 or
-BOOL, with UINT8 and INT8 for storage; `max(axis)` gives values alone; ties share a maximum's
-gradient; there is no assignment to elements.
+Arguments have torch's names or tinygrad's (`dim` or `axis`). Differences from torch: shapes are
+static; elements are FLOAT32, INT32, UINT32 or BOOL, and where torch gives int64 it is INT32; other
+dtypes are storage, computed with as FLOAT32 or INT32; `max(axis=...)` gives values alone, as in
+tinygrad, `max(dim)` also indices. Views share no memory: `x.add_(1)` makes x another value, and
+is refused while another tensor is alive that torch would change with it.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
-from weakref import WeakValueDictionary
+from contextlib import contextmanager
+from math import inf, pi
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from engine import (
     convolution,
     folds,
     functional,
     graph,
+    indexing,
+    methods,
     movement,
     padding,
     pooling,
     realize,
-    transcendental,
+    sorting,
 )
+from engine import einsum as einsums
 from engine import elementwise as e
+from engine import transcendental as t
 from engine.dtypes import DType, from_numpy
 from engine.errors import UsageError
+from engine.gradient import differentiable_inputs
 from engine.gradient import gradient as graph_gradient
 from engine.graph import Array, Scalar, Value
-from engine.movement import Index
+from engine.lifting import Operand, binary, finish, lift, raw, reflected, unary
 
 Axes: TypeAlias = "int | Sequence[int] | None"
+Kind: TypeAlias = "DType | DTypeLike"
 _Bool: TypeAlias = bool  # the class has methods that hide these names
 _Int: TypeAlias = int
-Operand: TypeAlias = "Tensor | bool | int | float"
+_Float: TypeAlias = float
 
-_tracked: "WeakValueDictionary[int, Tensor]" = WeakValueDictionary()
+Group: TypeAlias = "WeakValueDictionary[int, Tensor]"  # by id: tensors compare element by element
+_tracked: "WeakKeyDictionary[Value, Group]" = WeakKeyDictionary()
+_without_gradients: list[None] = []
 
 
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """What is computed inside has no gradient; tensors that require one may be changed."""
+    _without_gradients.append(None)
+    try:
+        yield
+    finally:
+        _without_gradients.pop()
+
+
+@finish
 class Tensor:
-    """An immutable array of elements, perhaps not yet computed.
+    """An immutable array of elements, perhaps not yet computed, and a name for it to change.
 
     `data` is anything numpy understands. Floats become FLOAT32, integers INT32 (uint32,
     uint8 and int8 stay) and must fit. With `requires_grad`, `backward` sets its `grad`.
     """
 
-    __slots__ = ("__weakref__", "_value", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "_family", "_value", "grad")
     __array_ufunc__ = None  # numpy leaves an operator with a tensor on the right to us
     __hash__ = object.__hash__
+    grad: "Tensor | None"
 
     def __init__(
         self,
         data: "ArrayLike | Tensor",
-        dtype: DType | None = None,
+        dtype: "Kind | None" = None,
         requires_grad: bool = False,
     ) -> None:
-        value = data._value if isinstance(data, Tensor) else _value_of(data)
-        self._set(value if dtype is None else graph.cast(value, dtype), requires_grad)
+        kind = None if dtype is None else dtype_of(dtype)
+        value = graph.detach(data._value) if isinstance(data, Tensor) else _value_of(data, kind)
+        self._set(value if kind is None else graph.cast(value, kind))
+        if requires_grad:
+            self.requires_grad_()
 
     @classmethod
     def of(cls, value: Value) -> "Tensor":
         """The tensor of a graph value."""
         result = cls.__new__(cls)
-        result._set(value, False)
+        result._set(graph.detach(value) if _without_gradients and value.is_float else value)
         return result
 
-    def _set(self, value: Value, requires_grad: bool) -> None:
+    def _set(self, value: Value) -> None:
         self._value = value
-        self.grad: Tensor | None = None
-        self.requires_grad = False
-        if requires_grad:
-            self.requires_grad_()
+        self._family: Group | None = None
+        self.grad = None
 
-    def requires_grad_(self) -> "Tensor":
-        """Let `backward` put a gradient here; returns self."""
-        if not self._value.is_float:
-            raise UsageError(f"{self.dtype.name} has no gradient; only FLOAT32 has")
-        self.requires_grad = True
-        _tracked[id(self)] = self
-        return self
+    def like(self, operand: Operand) -> "Tensor":
+        """A tensor as it is, a number as a tensor."""
+        value = raw(operand)
+        return Tensor.of(value) if isinstance(value, Value) else Tensor.full((), value)
 
     # What it is
 
@@ -111,9 +133,31 @@ class Tensor:
         """The number of axes."""
         return len(self.shape)
 
+    def size(self, axis: int | None = None) -> "tuple[_Int, ...] | _Int":
+        """The shape, or the length of one axis."""
+        return self.shape if axis is None else self.shape[axis]
+
     def numel(self) -> int:
         """The number of elements."""
         return self._value.size
+
+    nelement = numel
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return self.ndim
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return self.dtype.bytes
+
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.numel() * self.dtype.bytes
+
+    def is_floating_point(self) -> bool:
+        """Whether elements are floats."""
+        return self.dtype.numpy.kind == "f"
 
     def __len__(self) -> int:
         if not self.shape:
@@ -134,6 +178,13 @@ class Tensor:
         """The elements as a new numpy array; TraceError inside a traced function."""
         return realize.elements(self._value)
 
+    def __array__(self, dtype: "DTypeLike | None" = None, copy: "_Bool | None" = None) -> Array:
+        return self.numpy().astype(dtype or self.dtype.numpy, copy=False)
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return self.numpy().tolist()
+
     def item(self) -> bool | int | float:
         """The only element as a Python number."""
         if self.numel() != 1:
@@ -150,319 +201,370 @@ class Tensor:
     def __int__(self) -> int:
         return int(self.item())
 
+    def __index__(self) -> int:
+        if self._value.is_float:
+            raise UsageError(f"only an integer can be an index, not {self}")
+        return int(self.item())
+
+    def allclose(self, other: "Tensor", rtol: "_Float" = 1e-5, atol: "_Float" = 1e-8) -> bool:
+        """Whether all elements are close; looks at them now."""
+        return bool(self.isclose(other, rtol, atol).all())
+
+    def equal(self, other: "Tensor") -> bool:
+        """Whether shape and elements are equal; looks at them now."""
+        return self.shape == other.shape and bool((self == other).all())
+
+    # Changes
+
     def assign(self, other: "Tensor") -> "Tensor":
         """Become another tensor of the same type, without its history; returns self."""
         if (self.dtype, self.shape) != (other.dtype, other.shape):
             raise UsageError(f"cannot assign {other} to {self}")
-        (self._value,) = realize.realize([other._value])
-        return self
+        return self._change(*realize.realize([other._value]))
+
+    def become(self, other: "Tensor") -> "Tensor":
+        """Change to a result of this shape, with its history; what `add_` and `+=` do."""
+        if self.requires_grad and self.is_leaf and not _without_gradients:
+            raise UsageError(
+                f"{self} requires a gradient, so it cannot change in place; "
+                "use `with no_grad():`, or make a new tensor"
+            )
+        if other.shape != self.shape or e.promote(self.dtype, other.dtype) is not self.dtype:
+            raise UsageError(f"{self} cannot become {other} in place; make a new tensor")
+        return self._change(other._value)
+
+    def _change(self, value: Value) -> "Tensor":
+        realize.refuse_in_trace()
+        relatives = [t for t in (self._family or {}).values() if t is not self]
+        if relatives:
+            raise UsageError(
+                f"{self} shares its elements with {relatives[0]}, which would not change with it; "
+                "clone() one of them first, or let go of the other"
+            )
+        is_required = self._is_tracked
+        self._value = value
+        return self.requires_grad_() if is_required else self
+
+    @property
+    def _is_tracked(self) -> bool:
+        return id(self) in _tracked.get(self._value, {})
+
+    def share_with(self, view: "Tensor") -> None:
+        """Note that a tensor shows elements of this one, if it does."""
+        if _root(view._value) is _root(self._value):
+            self._family = self._family or WeakValueDictionary({id(self): self})
+            view._family = self._family
+            view._family[id(view)] = view
+
+    def __setitem__(self, key: Any, value: Operand) -> None:
+        self.become(indexing.setitem(self, key, value))
+
+    def copy(self, other: Operand) -> "Tensor":
+        """Another tensor's elements in this shape and dtype."""
+        return self.like(other).cast(self.dtype).expand(self.shape).clone()
+
+    def fill(self, value: Operand) -> "Tensor":
+        """One number in this shape and dtype."""
+        return self.copy(value)
+
+    def zero(self) -> "Tensor":
+        """Zeros of this type."""
+        return self.zeros_like()
+
+    def clone(self) -> "Tensor":
+        """The same elements, shared with nobody; gradients flow back."""
+        return Tensor.of(graph.custom(self._value, lambda g, _: (g,), self._value))
 
     # Gradients
 
-    def backward(self) -> None:
-        """Add the gradient of this scalar to `grad` of every tensor that requires one."""
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient flows from here to a tensor that requires one."""
+        order = graph.topological([self._value], differentiable_inputs)
+        return self._value.is_float and any(_tracked.get(value) for value in order)
+
+    @requires_grad.setter
+    def requires_grad(self, is_required: bool) -> None:
+        self.requires_grad_(is_required)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was not computed from what requires a gradient."""
+        return self._is_tracked or not self.requires_grad
+
+    def requires_grad_(self, is_required: bool = True) -> "Tensor":
+        """Let `backward` put a gradient here; returns self."""
+        if is_required and not self._value.is_float:
+            raise UsageError(f"{self.dtype.name} has no gradient; only FLOAT32 has")
+        if is_required:
+            _tracked.setdefault(self._value, WeakValueDictionary())[id(self)] = self
+        else:
+            _tracked.get(self._value, WeakValueDictionary[int, Tensor]()).pop(id(self), None)
+        return self
+
+    def backward(
+        self, gradient: "Tensor | None" = None, retain_graph: "_Bool | None" = None
+    ) -> None:
+        """Add the gradient of this scalar to `grad` of every tensor that requires one.
+
+        What is no scalar needs the gradient of something by it. The graph is always kept.
+        """
         realize.refuse_in_trace()
-        order = set(graph.topological([self._value], lambda value: value.inputs))
-        wanted = [tensor for tensor in list(_tracked.values()) if tensor._value in order]
-        gradients = graph_gradient(self._value, [tensor._value for tensor in wanted])
-        for tensor, found in zip(wanted, gradients, strict=True):
-            before = tensor.grad
-            tensor.grad = Tensor.of(found if before is None else e.add(before._value, found))
+        order = graph.topological([self._value], lambda value: value.inputs)
+        wanted = [value for value in order if _tracked.get(value)]
+        seed = None if gradient is None else gradient._value
+        for value, found in zip(wanted, graph_gradient(self._value, wanted, seed), strict=True):
+            for tensor in _tracked[value].values():
+                new = Tensor.of(found)
+                tensor.grad = new if tensor.grad is None else tensor.grad + new
+
+    def gradient(self, *targets: "Tensor", gradient: "Tensor | None" = None) -> "list[Tensor]":
+        """The gradient of this scalar by each target, as tensors in the same graph."""
+        seed = None if gradient is None else gradient._value
+        found = graph_gradient(self._value, [target._value for target in targets], seed)
+        return [Tensor.of(value) for value in found]
 
     def detach(self) -> "Tensor":
         """The same elements, through which no gradient flows."""
         return Tensor.of(graph.detach(self._value))
 
+    data = property(detach)
+    retain_grad = requires_grad_
+    no_grad = staticmethod(no_grad)
+
     # Making tensors
 
     @staticmethod
-    def full(shape: Sequence[int], number: Scalar, dtype: DType | None = None) -> "Tensor":
+    def full(
+        shape: "Sequence[_Int] | _Int", fill_value: Scalar, dtype: "Kind | None" = None
+    ) -> "Tensor":
         """A tensor filled with a number."""
-        plain = _raw(number)
+        plain = raw(fill_value)
         assert not isinstance(plain, Value)
-        kind = dtype or {bool: DType.BOOL, int: DType.INT32}.get(type(plain), DType.FLOAT32)
-        return Tensor.of(graph.const(plain, kind, shape))
+        natural = {bool: DType.BOOL, int: DType.INT32}.get(type(plain), DType.FLOAT32)
+        kind = natural if dtype is None else dtype_of(dtype)
+        sizes = (shape,) if isinstance(shape, int) else shape
+        return Tensor.of(graph.const(plain, kind, sizes))
 
     @staticmethod
-    def zeros(*shape: int, dtype: DType = DType.FLOAT32) -> "Tensor":
+    def zeros(*shape: "_Int | Sequence[_Int]", dtype: Kind = DType.FLOAT32) -> "Tensor":
         """Zeros."""
-        return Tensor.full(shape, 0, dtype)
+        return Tensor.full(movement.integers(shape), 0, dtype)
 
     @staticmethod
-    def ones(*shape: int, dtype: DType = DType.FLOAT32) -> "Tensor":
+    def ones(*shape: "_Int | Sequence[_Int]", dtype: Kind = DType.FLOAT32) -> "Tensor":
         """Ones."""
-        return Tensor.full(shape, 1, dtype)
+        return Tensor.full(movement.integers(shape), 1, dtype)
 
-    def zeros_like(self) -> "Tensor":
+    def new_full(
+        self, shape: "Sequence[_Int] | _Int", fill_value: Scalar, dtype: "Kind | None" = None
+    ) -> "Tensor":
+        """A number in another shape, of this dtype."""
+        return Tensor.full(shape, fill_value, dtype or self.dtype)
+
+    def full_like(self, fill_value: Scalar, dtype: "Kind | None" = None) -> "Tensor":
+        """A number in this shape."""
+        return Tensor.full(self.shape, fill_value, dtype or self.dtype)
+
+    def zeros_like(self, dtype: "Kind | None" = None) -> "Tensor":
         """Zeros of this tensor's type."""
-        return Tensor.full(self.shape, 0, self.dtype)
+        return self.full_like(0, dtype)
 
-    def ones_like(self) -> "Tensor":
+    def ones_like(self, dtype: "Kind | None" = None) -> "Tensor":
         """Ones of this tensor's type."""
-        return Tensor.full(self.shape, 1, self.dtype)
+        return self.full_like(1, dtype)
 
     @staticmethod
-    def arange(start: int, stop: int | None = None, step: int = 1) -> "Tensor":
-        """INT32 start, start + step, ... before stop; one argument is the stop."""
+    def arange(
+        start: float, stop: float | None = None, step: float = 1, dtype: "Kind | None" = None
+    ) -> "Tensor":
+        """start, start + step, ... before stop; one argument is the stop. INT32 of integers."""
         first, last = (0, start) if stop is None else (start, stop)
-        return Tensor.of(movement.arange(first, last, step))
+        found = Tensor.of(movement.arange(first, last, step))
+        return found if dtype is None else found.cast(dtype)
 
     @staticmethod
-    def eye(n: int, m: int | None = None, dtype: DType = DType.FLOAT32) -> "Tensor":
+    def linspace(start: float, stop: float, steps: "_Int", dtype: Kind = DType.FLOAT32) -> "Tensor":
+        """Evenly spaced numbers, both ends included."""
+        place, step = Tensor.arange(steps).float(), (stop - start) / max(steps - 1, 1)
+        up, down = place * step + start, stop - (steps - 1 - place) * step
+        return (place < steps / 2).where(up, down).cast(dtype)
+
+    @staticmethod
+    def eye(n: int, m: int | None = None, dtype: Kind = DType.FLOAT32) -> "Tensor":
         """Ones on the diagonal, zeros elsewhere."""
-        return Tensor.of(movement.eye(n, n if m is None else m, dtype))
+        return Tensor.of(movement.eye(n, n if m is None else m, dtype_of(dtype)))
+
+    empty, empty_like = zeros, zeros_like
 
     # Elementwise
 
-    def __add__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.add(self._value, _raw(other)))
-
-    def __sub__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.sub(self._value, _raw(other)))
-
-    def __rsub__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.sub(_raw(other), self._value))
-
-    def __mul__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.mul(self._value, _raw(other)))
-
-    def __truediv__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.div(self._value, _raw(other)))
-
-    def __rtruediv__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.div(_raw(other), self._value))
-
-    def __floordiv__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.floor_div(self._value, _raw(other)))
-
-    def __mod__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.remainder(self._value, _raw(other)))
-
-    def __pow__(self, exponent: int | float) -> "Tensor":
-        return Tensor.of(e.power(self._value, exponent))
-
-    def __neg__(self) -> "Tensor":
-        return Tensor.of(e.neg(self._value))
-
-    def __abs__(self) -> "Tensor":
-        return Tensor.of(e.absolute(self._value))
-
-    def __invert__(self) -> "Tensor":
-        return Tensor.of(e.not_(self._value))
-
-    def __and__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.and_(self._value, _raw(other)))
-
-    def __or__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.or_(self._value, _raw(other)))
-
-    def __xor__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.xor(self._value, _raw(other)))
-
-    def __lshift__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.shl(self._value, _raw(other)))
-
-    def __rshift__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.shr(self._value, _raw(other)))
-
-    __radd__, __rmul__ = __add__, __mul__
-    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
-
-    def __lt__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.less(self._value, _raw(other)))
-
-    def __gt__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.less(_raw(other), self._value))
-
-    def __le__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.less_equal(self._value, _raw(other)))
-
-    def __ge__(self, other: Operand) -> "Tensor":
-        return Tensor.of(e.less_equal(_raw(other), self._value))
+    add, sub, div, pow, __rpow__ = methods.add, methods.sub, methods.div, methods.pow, methods.rpow
+    __add__ = __radd__ = binary(e.add)
+    __sub__, __rsub__ = binary(e.sub), reflected(e.sub)
+    mul = multiply = __mul__ = __rmul__ = binary(e.mul)
+    __truediv__, __rtruediv__ = binary(e.div), reflected(e.div)
+    floor_divide = idiv = __floordiv__ = binary(e.floor_div)
+    remainder = mod = __mod__ = binary(e.remainder)
+    __rfloordiv__, __rmod__, __pow__ = reflected(e.floor_div), reflected(e.remainder), methods.pow
+    bitwise_and = __and__ = __rand__ = binary(e.and_)
+    bitwise_or = __or__ = __ror__ = binary(e.or_)
+    bitwise_xor = __xor__ = __rxor__ = binary(e.xor)
+    lshift = bitwise_left_shift = __lshift__ = binary(e.shl)
+    rshift = bitwise_right_shift = __rshift__ = binary(e.shr)
+    __rlshift__, __rrshift__ = reflected(e.shl), reflected(e.shr)
+    logical_and = binary(lambda a, b: e.and_(e.to_bool(a), e.to_bool(b)))
+    logical_or = binary(lambda a, b: e.or_(e.to_bool(a), e.to_bool(b)))
+    logical_xor = binary(lambda a, b: e.xor(e.to_bool(a), e.to_bool(b)))
+    lt = less = __lt__ = binary(e.less)
+    gt = greater = __gt__ = reflected(e.less)
+    le = less_equal = __le__ = binary(e.less_equal)
+    ge = greater_equal = __ge__ = reflected(e.less_equal)
+    maximum, minimum, fmod = binary(e.maximum), binary(e.minimum), binary(e.fmod)
 
     def __eq__(self, other: Operand) -> "Tensor":  # type: ignore[override]
-        return Tensor.of(e.equal(self._value, _raw(other)))
+        return Tensor.of(e.equal(self._value, raw(other)))
 
     def __ne__(self, other: Operand) -> "Tensor":  # type: ignore[override]
-        return Tensor.of(e.not_equal(self._value, _raw(other)))
+        return Tensor.of(e.not_equal(self._value, raw(other)))
+
+    eq, ne, not_equal = __eq__, __ne__, __ne__
 
     def fma(self, factor: Operand, addend: Operand) -> "Tensor":
         """self * factor + addend with one rounding."""
-        return Tensor.of(e.fma(self._value, _raw(factor), _raw(addend)))
+        return Tensor.of(e.fma(self._value, raw(factor), raw(addend)))
 
-    def where(self, a: Operand, b: Operand) -> "Tensor":
-        """a where this condition holds, else b."""
-        return Tensor.of(e.select(self._value, _raw(a), _raw(b)))
+    neg = negative = __neg__ = unary(e.neg)
+    abs = absolute = __abs__ = unary(e.absolute)
+    bitwise_not = __invert__ = unary(e.not_)
+    logical_not = unary(lambda x: e.not_(e.to_bool(x)))
+    sign = sgn = unary(e.sign)
+    sqrt, rsqrt = unary(e.sqrt), unary(lambda x: e.div(1.0, e.sqrt(x)))
+    square = unary(lambda x: e.mul(x, x))
+    reciprocal = unary(lambda x: e.div(1.0, x))
+    floor, ceil = unary(e.floor), unary(e.ceil)
+    trunc = fix = unary(e.trunc)
+    frac = unary(lambda x: e.sub(x, e.trunc(x)))
+    isnan = unary(lambda x: e.not_equal(x, x))
+    isfinite = unary(e.is_finite)
+    isinf = unary(lambda x: e.equal(e.absolute(e.to_float(x)), inf))
+    isposinf, isneginf = unary(lambda x: e.equal(x, inf)), unary(lambda x: e.equal(x, -inf))
+    signbit = unary(lambda x: e.less(graph.bitcast(e.to_float(x), DType.INT32), 0))
+    exp, log, tanh = unary(t.exp), unary(t.log), unary(t.tanh)
+    sigmoid, erf = unary(t.sigmoid), unary(t.erf)
+    where, round, clamp, lerp = methods.where, methods.round, methods.clamp, methods.lerp
+    clip, subtract, divide, true_divide = clamp, sub, div, div
+    logaddexp, copysign, isclose = methods.logaddexp, methods.copysign, methods.isclose
+    nan_to_num, masked_fill, norm = methods.nan_to_num, methods.masked_fill, methods.norm
+    hypot, xlogy, heaviside = methods.hypot, methods.xlogy, methods.heaviside
+    logit, sinc, logaddexp2 = methods.logit, methods.sinc, methods.logaddexp2
+    fmax, fmin, float_power = methods.fmax, methods.fmin, methods.pow
+    clamp_min, clamp_max = maximum, minimum
+    positive, erfc = unary(lambda x: x), unary(lambda x: e.sub(1.0, t.erf(x)))
+    deg2rad, rad2deg = unary(lambda x: e.mul(x, pi / 180)), unary(lambda x: e.mul(x, 180 / pi))
+    addcmul, addcdiv = methods.addcmul, methods.addcdiv
 
-    def maximum(self, other: Operand) -> "Tensor":
-        """The larger of the two, element by element."""
-        return Tensor.of(e.maximum(self._value, _raw(other)))
+    def dist(self, other: Operand, p: "_Float" = 2) -> "Tensor":
+        """The p-norm of the difference."""
+        return methods.norm(self - other, p)
 
-    def minimum(self, other: Operand) -> "Tensor":
-        """The smaller of the two, element by element."""
-        return Tensor.of(e.minimum(self._value, _raw(other)))
+    def count_nonzero(self, axis: Axes = None) -> "Tensor":
+        """How many elements are not 0."""
+        return (self != 0).sum(axis)
 
-    def clamp(self, low: Scalar | None = None, high: Scalar | None = None) -> "Tensor":
-        """Brought between low and high."""
-        raised = self if low is None else self.maximum(low)
-        return raised if high is None else raised.minimum(high)
-
-    def abs(self) -> "Tensor":
-        """The absolute value."""
-        return Tensor.of(e.absolute(self._value))
-
-    def sign(self) -> "Tensor":
-        """-1, 0 or 1."""
-        return Tensor.of(e.sign(self._value))
-
-    def sqrt(self) -> "Tensor":
-        """The square root, correctly rounded."""
-        return Tensor.of(e.sqrt(self._value))
-
-    def square(self) -> "Tensor":
-        """self * self."""
-        return Tensor.of(e.mul(self._value, self._value))
-
-    def exp(self) -> "Tensor":
-        """e to the power of self."""
-        return Tensor.of(transcendental.exp(self._value))
-
-    def log(self) -> "Tensor":
-        """The natural logarithm."""
-        return Tensor.of(transcendental.log(self._value))
-
-    def tanh(self) -> "Tensor":
-        """The hyperbolic tangent."""
-        return Tensor.of(transcendental.tanh(self._value))
-
-    def sigmoid(self) -> "Tensor":
-        """1 / (1 + exp(-self))."""
-        return Tensor.of(transcendental.sigmoid(self._value))
-
-    def erf(self) -> "Tensor":
-        """The error function."""
-        return Tensor.of(transcendental.erf(self._value))
-
-    def cast(self, dtype: DType) -> "Tensor":
+    def cast(self, dtype: Kind) -> "Tensor":
         """The numbers in another dtype: floats truncate and saturate, NaN becomes 0."""
-        return Tensor.of(graph.cast(self._value, dtype))
+        return Tensor.of(graph.cast(self._value, dtype_of(dtype)))
 
-    def bitcast(self, dtype: DType) -> "Tensor":
+    def bitcast(self, dtype: Kind) -> "Tensor":
         """The bits in another 32-bit dtype."""
-        return Tensor.of(graph.bitcast(self._value, dtype))
+        return Tensor.of(graph.bitcast(self._value, dtype_of(dtype)))
 
-    def float(self) -> "Tensor":
-        """As FLOAT32."""
-        return self.cast(DType.FLOAT32)
-
-    def int(self) -> "Tensor":
-        """As INT32."""
-        return self.cast(DType.INT32)
-
-    def bool(self) -> "Tensor":
-        """As BOOL: whether it is not 0."""
-        return self.cast(DType.BOOL)
+    to = type = cast
+    contiguous = unary(lambda x: x)
+    float = unary(e.to_float)
+    int = unary(lambda x: graph.cast(x, DType.INT32))
+    bool = unary(e.to_bool)
 
     # Folds
 
-    def sum(self, axis: Axes = None, keepdim: _Bool = False) -> "Tensor":
-        """The sum over axes; over all without."""
-        return Tensor.of(folds.total(self._value, axis, keepdim))
-
-    def mean(self, axis: Axes = None, keepdim: _Bool = False) -> "Tensor":
-        """The mean over axes, FLOAT32."""
-        return Tensor.of(folds.mean(self._value, axis, keepdim))
-
-    def var(self, axis: Axes = None, correction: _Int = 1, keepdim: _Bool = False) -> "Tensor":
-        """The variance over axes, divided by (count - correction)."""
-        return Tensor.of(folds.var(self._value, axis, correction, keepdim))
-
-    def max(self, axis: Axes = None, keepdim: _Bool = False) -> "Tensor":
-        """The largest element over axes."""
-        return Tensor.of(folds.maximum(self._value, axis, keepdim))
-
-    def min(self, axis: Axes = None, keepdim: _Bool = False) -> "Tensor":
-        """The smallest element over axes."""
-        return Tensor.of(folds.minimum(self._value, axis, keepdim))
-
-    def argmax(self, axis: _Int | None = None, keepdim: _Bool = False) -> "Tensor":
-        """The index of the first largest element, INT32."""
-        return Tensor.of(folds.argmax(self._value, axis, keepdim))
-
-    def matmul(self, other: "Tensor") -> "Tensor":
-        """The matrix product; leading axes are batches."""
-        return Tensor.of(folds.matmul(self._value, other._value))
+    sum, mean, var, prod = lift(folds.total), lift(folds.mean), lift(folds.var), lift(folds.product)
+    amax, amin = lift(folds.maximum), lift(folds.minimum)
+    max, min = sorting.extreme(1), sorting.extreme(-1)
+    any, all = lift(folds.any_), lift(folds.all_)
+    argmax, argmin = lift(folds.argmax), lift(folds.argmin)
+    std, var_mean, std_mean = methods.std, methods.var_mean, methods.std_mean
+    nansum, nanmean, aminmax = methods.nansum, methods.nanmean, methods.aminmax
+    inner, matrix_power, diff = methods.inner, methods.matrix_power, methods.diff
+    matmul = mm = bmm = mv = dot = methods.matmul
+    vdot = methods.matmul
+    outer = ger = methods.outer
+    addmm = addmv = baddbmm = methods.addmm
+    cross, cdist, einsum = methods.cross, methods.cdist, staticmethod(einsums.einsum)
+    tensordot, kron = einsums.tensordot, einsums.kron
+    cumsum, cumprod, logcumsumexp = sorting.cumsum, sorting.cumprod, sorting.logcumsumexp
+    cummax, cummin, sort, argsort = sorting.cummax, sorting.cummin, sorting.sort, sorting.argsort
+    topk, kthvalue, median = sorting.topk, sorting.kthvalue, sorting.median
+    quantile, searchsorted = sorting.quantile, sorting.searchsorted
+    bucketize = sorting.bucketize
 
     def __matmul__(self, other: "Tensor") -> "Tensor":
         return self.matmul(other)
 
     # Movement
 
-    def reshape(self, *shape: _Int | Sequence[_Int]) -> "Tensor":
-        """The same elements in another shape; one dimension may be -1."""
-        return Tensor.of(movement.reshape(self._value, _integers(shape)))
-
-    view = reshape
-
-    def permute(self, *axes: _Int | Sequence[_Int]) -> "Tensor":
-        """Axis i of the result is axis axes[i] of this tensor."""
-        return Tensor.of(movement.permute(self._value, _integers(axes)))
-
-    def transpose(self, a: _Int = -2, b: _Int = -1) -> "Tensor":
-        """Two axes swapped."""
-        return Tensor.of(movement.transpose(self._value, a, b))
+    reshape = view = lift(movement.reshape)
+    permute, expand = lift(movement.permute), lift(movement.expand)
+    transpose = swapaxes = swapdims = lift(movement.transpose)
+    movedim = moveaxis = lift(movement.movedim)
+    flatten, unflatten = lift(movement.flatten), lift(movement.unflatten)
+    squeeze, unsqueeze = lift(movement.squeeze), lift(movement.unsqueeze)
+    ravel = unary(lambda x: movement.flatten(x))
+    flip, narrow = lift(movement.flip), lift(movement.narrow)
+    diagonal, diag_embed = lift(movement.diagonal), lift(movement.diag_embed)
+    diag, tril, triu = lift(movement.diag), lift(movement.tril), lift(movement.triu)
+    t = unary(lambda x: movement.permute(x))
+    trace = unary(lambda x: folds.total(movement.diagonal(x)))
 
     @property
     def T(self) -> "Tensor":
         """The axes in reverse order."""
-        return Tensor.of(graph.permute(self._value, range(self.ndim)[::-1]))
+        return self.permute()
 
-    def expand(self, *shape: _Int | Sequence[_Int]) -> "Tensor":
-        """Axes of length 1 repeated; -1 keeps a dimension."""
-        return Tensor.of(movement.expand(self._value, _integers(shape)))
+    @property
+    def mT(self) -> "Tensor":
+        """The last two axes swapped."""
+        return self.transpose()
 
-    def flatten(self, start: _Int = 0, end: _Int = -1) -> "Tensor":
-        """Axes start to end as one."""
-        return Tensor.of(movement.flatten(self._value, start, end))
+    broadcast_to, expand_as, view_as = expand, methods.expand_as, methods.view_as
+    cat = concat = methods.cat
+    stack, split, chunk, unbind = methods.stack, methods.split, methods.chunk, methods.unbind
+    tensor_split, meshgrid, unfold = methods.tensor_split, methods.meshgrid, methods.unfold
+    repeat, tile, repeat_interleave = methods.repeat, methods.tile, methods.repeat_interleave
+    roll, rot90, shrink = methods.roll, methods.rot90, methods.shrink
+    as_strided, pad = methods.as_strided, padding.pad
+    fliplr, flipud = unary(lambda x: movement.flip(x, 1)), unary(lambda x: movement.flip(x, 0))
+    diagflat = unary(lambda x: movement.diag(movement.flatten(x)))
+    split_with_sizes, reshape_as = split, view_as
 
-    def squeeze(self, axis: Axes = None) -> "Tensor":
-        """Without axes of length 1."""
-        return Tensor.of(movement.squeeze(self._value, axis))
+    # Indexing
 
-    def unsqueeze(self, axis: _Int) -> "Tensor":
-        """With a new axis of length 1."""
-        return Tensor.of(movement.unsqueeze(self._value, axis))
-
-    def flip(self, axis: Axes = None) -> "Tensor":
-        """Reversed along axes."""
-        return Tensor.of(movement.flip(self._value, axis))
-
-    def __getitem__(self, index: "Index | Tensor") -> "Tensor":
-        """Integers, slices, None and ... as in numpy; an INT32 tensor picks rows."""
-        if isinstance(index, Tensor):
-            return Tensor.of(folds.rows(self._value, index._value))
-        return Tensor.of(movement.getitem(self._value, index))
+    __getitem__ = indexing.getitem
+    select, take, gather = indexing.select, indexing.take, indexing.gather
+    index_select, take_along_dim = indexing.index_select, indexing.take_along_dim
+    put, index_put, scatter = indexing.put, indexing.index_put, indexing.scatter
+    scatter_add, scatter_reduce = indexing.scatter_add, indexing.scatter_reduce
+    index_add, index_copy = indexing.index_add, indexing.index_copy
+    index_fill, bincount = indexing.index_fill, indexing.bincount
+    nonzero, masked_select, unique = indexing.nonzero, indexing.masked_select, indexing.unique
+    select_scatter, slice_scatter = indexing.select_scatter, indexing.slice_scatter
+    one_hot = methods.one_hot
 
     def __iter__(self) -> "Iterator[Tensor]":
         return (self[i] for i in range(len(self)))
 
-    @staticmethod
-    def cat(tensors: "Sequence[Tensor]", axis: _Int = 0) -> "Tensor":
-        """Tensors joined along an axis."""
-        return Tensor.of(movement.cat([t._value for t in tensors], axis))
-
-    @staticmethod
-    def stack(tensors: "Sequence[Tensor]", axis: _Int = 0) -> "Tensor":
-        """Tensors of one shape joined along a new axis."""
-        return Tensor.of(movement.cat([t.unsqueeze(axis)._value for t in tensors], axis))
-
-    def one_hot(self, classes: _Int) -> "Tensor":
-        """BOOL with a new last axis: true at the class that each element names."""
-        return Tensor.of(folds.one_hot(self._value, classes))
-
     # Functions that are methods too
 
-    pad = padding.pad
     conv2d, conv_transpose2d = convolution.conv2d, convolution.conv_transpose2d
     avg_pool2d, max_pool2d = pooling.avg_pool2d, pooling.max_pool2d
     adaptive_avg_pool2d = pooling.adaptive_avg_pool2d
@@ -474,44 +576,47 @@ class Tensor:
     mse_loss, layer_norm = functional.mse_loss, functional.layer_norm
 
 
+_STORED = frozenset(np.dtype(name) for name in ("float32", "int32", "uint32", "uint8", "int8"))
+
+
 def gradient(loss: Tensor, *tensors: Tensor) -> list[Tensor]:
     """The gradient of a scalar by each tensor, as tensors in the same graph."""
-    found = graph_gradient(loss.value, [tensor.value for tensor in tensors])
-    return [Tensor.of(value) for value in found]
+    return loss.gradient(*tensors)
 
 
-def _raw(operand: Operand) -> "Value | bool | int | float":
-    """The graph value of a tensor, or a Python number."""
-    if isinstance(operand, Tensor):
-        return operand.value
-    if isinstance(operand, np.generic):
-        operand = operand.item()
-    if isinstance(operand, (bool, int, float)):
-        return operand
-    raise UsageError(f"an operand must be a Tensor or a number, not {type(operand).__name__}")
+def dtype_of(kind: Kind) -> DType:
+    """The dtype of its numpy or Python name; 64 bits become 32."""
+    if isinstance(kind, DType):
+        return kind
+    found = np.dtype(kind)
+    narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32"}.get(found.name, found)
+    try:
+        return from_numpy(narrow)
+    except KeyError:
+        raise UsageError(f"numpy dtype {found} has no counterpart here") from None
 
 
-def _value_of(given: ArrayLike) -> Value:
+def _root(value: Value) -> Value:
+    """What a value shows the elements of."""
+    while value.kind in graph.MOVEMENT or (
+        value.kind is graph.Kind.CUSTOM and len(value.inputs) == 1
+    ):
+        value = value.inputs[0]
+    return value
+
+
+def _value_of(given: ArrayLike, dtype: DType | None = None) -> Value:
     """A DATA value with a copy of the elements."""
     array = np.array(given, order="C")
-    if array.dtype.kind == "f":
+    if array.dtype.kind == "f" and array.dtype not in _STORED:
         array = array.astype(np.float32)
-    elif array.dtype.kind in "iu" and array.dtype not in (np.uint32, np.uint8, np.int8):
-        if array.size and not (int(array.min()) >= -(2**31) and int(array.max()) < 2**31):
-            raise UsageError("an integer is outside of INT32")
-        array = array.astype(np.int32)
-    try:
-        dtype = from_numpy(array.dtype)
-    except KeyError:
-        raise UsageError(f"numpy dtype {array.dtype} has no counterpart here") from None
+    elif array.dtype.kind in "iu" and array.dtype not in _STORED:
+        kind = dtype if dtype in (DType.UINT32, DType.FLOAT32) else DType.INT32
+        limits = np.iinfo(np.uint32 if kind is DType.UINT32 else np.int32)
+        is_exact = kind is DType.FLOAT32 or not array.size
+        if not is_exact and not limits.min <= int(array.min()) <= int(array.max()) <= limits.max:
+            raise UsageError(f"an integer is outside of {kind.name}")
+        array = array.astype(kind.numpy)
+    value = dtype_of(array.dtype)
     array.flags.writeable = False
-    return graph.data(array, dtype)
-
-
-def _integers(arguments: Sequence[int | Sequence[int]]) -> tuple[int, ...]:
-    """Shape or axes given as integers or as one sequence."""
-    if len(arguments) == 1 and not isinstance(arguments[0], int):
-        return tuple(arguments[0])
-    if not all(isinstance(n, int) for n in arguments):
-        raise UsageError(f"{arguments} must be integers or one sequence of integers")
-    return tuple(n for n in arguments if isinstance(n, int))
+    return graph.data(array, value)

@@ -28,7 +28,7 @@ def folds(i):
     rows, target = i["rows"], i["target"]
     return {
         "sums": cube.sum((0, 2)) + a.mean(1) + cube.var(0).sum(1),
-        "maxima": cube.max(1) + a.max(0) - cube.min(1),
+        "maxima": cube.amax(1) + a.amax(0) - cube.amin(1),
         "products": F.layer_norm(cube @ weight),
         "batches": cube @ cube.transpose(),
         "loss": F.cross_entropy(a @ weight, target) + F.mse_loss(a, i["b"]),

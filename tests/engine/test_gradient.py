@@ -10,7 +10,7 @@ RNG = np.random.default_rng(3)
 X = RNG.uniform(0.5, 2.0, (3, 4))
 Y = RNG.uniform(-2.0, 2.0, (3, 4))
 Z = RNG.standard_normal((2, 3, 4))
-INDEX = np.array([2, 0, 2, 5, -1], np.int32)
+INDEX = np.array([2, 0, 2, 5, -5], np.int32)
 
 
 def check(function, reference, *arrays, rtol=2e-3):
@@ -97,7 +97,7 @@ def test_elementwise_gradients(function, reference, arrays):
         (lambda z: z.sum((0, 2)), lambda z: z.sum((0, 2)), (Z,)),
         (lambda z: z.mean(1, keepdim=True), lambda z: z.mean(1, keepdims=True), (Z,)),
         (lambda z: z.var(-1), lambda z: z.var(-1, ddof=1), (Z,)),
-        (lambda z: z.max(1), lambda z: z.max(1), (Z,)),
+        (lambda z: z.amax(1), lambda z: z.max(1), (Z,)),
         (lambda z: z.min(), np.min, (Z,)),
         (lambda x, y: x @ y.T, lambda x, y: x @ y.T, (X, Y)),
         (lambda x, z: z @ x.T, lambda x, z: z @ x.T, (X, Z)),

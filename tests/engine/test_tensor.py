@@ -86,7 +86,7 @@ def test_elementwise_equals_numpy(function, expected):
         (lambda x: x * 0.5, INTS.astype(np.float32) / 2),
         (lambda x: x / 2, (INTS.astype(np.float32) / 2)),
         (lambda x: x.min(), INTS.min()),
-        (lambda x: x.min(1), INTS.min(1)),
+        (lambda x: x.amin(1), INTS.min(1)),
         (lambda x: x.float(), INTS.astype(np.float32)),
         (lambda x: x.bool(), INTS != 0),
     ],
@@ -106,8 +106,8 @@ def test_integers_wrap_and_round_down(function, expected):
         (lambda x: x.var(1), CUBE.var(1, ddof=1)),
         (lambda x: x.var(correction=0), CUBE.var()),
         (lambda x: x.max(), CUBE.max()),
-        (lambda x: x.max((0, 1)), CUBE.max((0, 1))),
-        (lambda x: x.min(2, keepdim=True), CUBE.min(2, keepdims=True)),
+        (lambda x: x.amax((0, 1)), CUBE.max((0, 1))),
+        (lambda x: x.amin(2, keepdim=True), CUBE.min(2, keepdims=True)),
     ],
 )
 def test_folds_equal_numpy(function, expected):
@@ -222,15 +222,15 @@ def test_chains_of_movement_equal_numpy(draw):
 
 
 def test_rows_by_index_tensor_are_zero_out_of_range():
-    """Indexing by a tensor picks rows; an index outside of the table gives zeros."""
-    index = np.array([[2, 0], [-1, 3]], np.int32)
-    expected = np.stack([A[2], A[0], np.zeros(4, np.float32), np.zeros(4, np.float32)])
+    """Indexing by a tensor picks rows, from the end below 0; outside of the table are zeros."""
+    index = np.array([[2, -1], [-4, 3]], np.int32)
+    expected = np.stack([A[2], A[-1], np.zeros(4, np.float32), np.zeros(4, np.float32)])
     check(Tensor(A)[Tensor(index)], expected.reshape(2, 2, 4))
 
 
 def test_one_hot_marks_classes():
-    """one_hot is true at the class, and nowhere for a class out of range."""
-    check(Tensor([1, 5]).one_hot(3), np.array([[False, True, False], [False] * 3]))
+    """one_hot is 1 at the class, and 0 everywhere for a class out of range."""
+    check(Tensor([1, 5]).one_hot(3), np.array([[0, 1, 0], [0, 0, 0]], np.int32))
 
 
 def test_cat_keeps_bits_and_storage_types():
@@ -263,7 +263,7 @@ def test_makers():
 def test_promotion():
     """bool -> int -> float; storage types compute as INT32; Python numbers adapt."""
     truth, integer, real = Tensor([True, False]), Tensor([2, 3]), Tensor([0.5, 1.5])
-    assert (truth + truth).dtype is DType.INT32
+    assert (truth + truth).dtype is DType.BOOL
     assert (truth * integer).dtype is DType.INT32
     assert (integer * real).dtype is DType.FLOAT32
     assert (integer + 1.0).dtype is DType.FLOAT32
@@ -326,8 +326,7 @@ def test_data_is_copied():
         (lambda: Tensor([1]).cast(DType.UINT32) - (2**33), "not a value of UINT32"),
         (lambda: Tensor([2**31]), "outside of INT32"),
         (lambda: Tensor(["a"]), "no counterpart"),
-        (lambda: Tensor(A) ** 1.5, r"\*\* takes"),
-        (lambda: Tensor(A) // 2, "integer tensors"),
+        (lambda: Tensor(A) << 2, "integer tensors"),
         (lambda: Tensor(A) & 1, "AND is defined for"),
         (lambda: Tensor(A)[Tensor([0.5])], "must be INT32"),
         (lambda: Tensor(A).item(), r"shape \(3, 4\)"),

@@ -1,0 +1,276 @@
+"""Elements by data: x[index], gather, scatter and their kin.
+
+All of it is GATHER and SCATTER of rows at addresses that are computed as INT32 tensors. Where torch
+raises for an index out of range, reading gives zeros and writing does nothing, since the cost and
+the shape of a Program are fixed. Of several values written to one place the last one stays; where
+values are added, they are added in order. A mask that selects has a shape that depends on its
+elements: they are looked at now, which is a TraceError in a traced function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf, prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import elementwise as e
+from engine import folds, graph, movement
+from engine.dtypes import DType
+from engine.errors import UsageError
+from engine.lifting import Operand
+from engine.movement import axis_of
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+
+def getitem(x: Tensor, key: Any) -> Tensor:
+    """Integers, slices, None, ..., integer tensors and masks, with torch's shapes."""
+    basic, indices = _split(x, key)
+    shown = type(x).of(movement.getitem(x.value, basic))
+    if not indices:
+        return shown
+    axes = sorted(indices)
+    rest = [n for a, n in enumerate(shown.shape) if a not in indices]
+    place = _rows_of(shown, indices)
+    first = shown.movedim(axes, range(len(axes)))
+    table = first.reshape(prod(first.shape[: len(axes)]), *rest)
+    picked = type(x).of(folds.rows(table.value, place.value))
+    if axes[-1] - axes[0] + 1 != len(axes):  # apart, so the new axes stay in front
+        return picked
+    return picked.movedim(range(place.ndim), range(axes[0], axes[0] + place.ndim))
+
+
+def setitem(x: Tensor, key: Any, value: Operand) -> Tensor:
+    """x with the elements that an index names replaced."""
+    new = x.like(value)
+    if isinstance(key, type(x)) and key.dtype is DType.BOOL and (new.numel() == 1):
+        mask = key.reshape(*key.shape, *[1] * (x.ndim - key.ndim))
+        return x.masked_fill(mask, new.reshape(()))
+    basic, indices = _split(x, key)
+    if not indices:
+        return type(x).of(movement.setitem(x.value, basic, new.value))
+    place = x.arange(x.numel()).reshape(x.shape)[key]
+    source = new.cast(x.dtype).expand(place.shape)
+    return put(x, place, source)
+
+
+def _split(x: Tensor, key: Any) -> tuple[Any, dict[int, Tensor]]:
+    """The basic part of an index, and index tensors for axes of what that shows."""
+    items: list[Any] = []
+    for item in key if isinstance(key, tuple) else (key,):
+        if isinstance(item, (list, range, np.ndarray)):
+            item = type(x)(np.array(item, None if len(item) else np.int32))
+        if isinstance(item, type(x)) and item.dtype is DType.BOOL:
+            items += item.nonzero().unbind(1)
+        elif isinstance(item, type(x)) and item.value.is_float:
+            raise UsageError(f"an index tensor must be INT32, not {item.dtype.name}")
+        else:
+            items.append(item)
+    plain = tuple(slice(None) if isinstance(item, type(x)) else item for item in items)
+    tensors = iter([item for item in items if isinstance(item, type(x))])
+    dots = next((i for i, item in enumerate(plain) if item is ...), len(plain))
+    marks = [isinstance(item, type(x)) for item in items]
+    used = sum(item is not None and item is not ... for item in plain)
+    marks[dots : dots + 1] = [False] * (x.ndim - used)
+    full = movement.full_index(x.value, plain)
+    shown = [mark for mark, item in zip(marks, full, strict=True) if not isinstance(item, int)]
+    return plain, {axis: next(tensors) for axis, mark in enumerate(shown) if mark}
+
+
+def _rows_of(x: Tensor, indices: dict[int, Tensor]) -> Tensor:
+    """The row of the indexed axes, laid out flat, for each index; -1 where one is out of range."""
+    row, is_inside = x.full((), 0), x.full((), True)
+    for axis in sorted(indices):
+        n, index = x.shape[axis], indices[axis].int()
+        index = (index < 0).where(index + n, index)
+        row = row * n + index
+        is_inside = is_inside & (index >= 0) & (index < n)
+    return is_inside.where(row, -1)
+
+
+def select(x: Tensor, axis: int, index: int) -> Tensor:
+    """One element of an axis, which goes."""
+    return x[(*[slice(None)] * axis_of(x.value, axis), index)]
+
+
+def take(x: Tensor, index: Tensor) -> Tensor:
+    """Elements of the flat tensor."""
+    return x.flatten()[index]
+
+
+def index_select(x: Tensor, axis: int, index: Tensor) -> Tensor:
+    """The slices of an axis that a vector names."""
+    return getitem(x, (*[slice(None)] * axis_of(x.value, axis), index.reshape(-1)))
+
+
+def _addresses(x: Tensor, axis: int, index: Tensor) -> Tensor:
+    """Where index[..., i, ...] along an axis lies in the flat tensor; -1 out of range."""
+    at, row = axis_of(x.value, axis), x.full((), 0)
+    if index.ndim != x.ndim:
+        raise UsageError(f"an index of {index.shape} needs as many axes as {x.shape}")
+    for a, n in enumerate(x.shape):
+        lone = x.arange(index.shape[a]).reshape(-1, *[1] * (x.ndim - a - 1))
+        row = row * n + (index.int() if a == at else lone)
+    return ((index >= 0) & (index < x.shape[at])).where(row, -1)
+
+
+def gather(x: Tensor, axis: int, index: Tensor) -> Tensor:
+    """x[index] along one axis, element by element."""
+    if not x.ndim:
+        return gather(x.reshape(1), 0, index.reshape(1)).reshape(index.shape)
+    place = _addresses(x, axis, index)
+    return type(x).of(folds.rows(x.flatten().value, place.value))
+
+
+def take_along_dim(x: Tensor, index: Tensor, axis: int | None = None) -> Tensor:
+    """`gather` whose index broadcasts."""
+    if axis is None:
+        return take(x, index.flatten())
+    at = axis_of(x.value, axis)
+    pairs = zip(index.shape, x.shape, strict=True)
+    shape = [m if a == at else max(m, n) for a, (m, n) in enumerate(pairs)]
+    return gather(x, axis, index.expand(shape))
+
+
+def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """x with elements at flat places replaced, or added to."""
+    flat, at = x.flatten(), index.flatten().int()
+    at = (at < 0).where(at + x.numel(), at)
+    values = source.cast(x.dtype).flatten()
+    done = scatter_add(flat, 0, at, values) if accumulate else scatter(flat, 0, at, values)
+    return done.reshape(x.shape)
+
+
+def scatter_add(x: Tensor, axis: int, index: Tensor, src: Tensor) -> Tensor:
+    """x with each src added at its index along an axis, in order."""
+    return x + _scattered(x, _addresses(x, axis, index), _cut(src, index.shape))
+
+
+def _scattered(x: Tensor, place: Tensor, source: Tensor) -> Tensor:
+    """What is added to each element of x."""
+    rows = source.reshape(source.numel(), 1).value
+    added = graph.scatter(place.flatten().value, rows, x.numel())
+    return type(x).of(graph.reshape(added, x.shape))
+
+
+def _cut(x: Tensor, shape: Sequence[int]) -> Tensor:
+    return x[tuple(slice(n) for n in shape)]
+
+
+def scatter(x: Tensor, axis: int, index: Tensor, src: Operand, reduce: str | None = None) -> Tensor:
+    """x with each src put at its index along an axis; of several the last one stays."""
+    source = x.like(src)
+    source = _cut(source, index.shape) if source.ndim else source.expand(index.shape)
+    if reduce is not None:
+        return scatter_reduce(x, axis, index, source, {"multiply": "prod"}.get(reduce, "sum"))
+    at, place = axis_of(x.value, axis), _addresses(x, axis, index)
+    after = [1] * (x.ndim - at - 1)
+    order = x.arange(index.shape[at])
+    is_later = order.reshape(1, -1, *after) > order.reshape(-1, 1, *after)
+    is_same = index.unsqueeze(at) == index.unsqueeze(at + 1)
+    place = (is_same & is_later).any(at + 1).where(-1, place)
+    origin = _scattered(x, place, x.arange(1, place.numel() + 1)) - 1
+    picked = type(x).of(folds.rows(source.flatten().value, origin.value))
+    return (origin >= 0).where(picked, x).cast(x.dtype)
+
+
+def scatter_reduce(
+    x: Tensor, axis: int, index: Tensor, src: Tensor, reduce: str, include_self: bool = True
+) -> Tensor:
+    """Each element reduced with what is scattered to it: sum, prod, mean, amax or amin."""
+    at, m = axis_of(x.value, axis), index.shape[axis]
+    region = tuple(slice(None) if a == at else slice(n) for a, n in enumerate(index.shape))
+    kept = x[region].unsqueeze(-1)
+    places = x.arange(x.shape[at]).reshape(-1, *[1] * (x.ndim - at))
+    is_here = index.movedim(at, -1).unsqueeze(at) == places
+    sources = _cut(src, index.shape).movedim(at, -1).unsqueeze(at)
+    parts = type(x).cat(kept, sources.expand(*kept.shape[:-1], m), axis=-1)
+    is_here = type(x).cat(kept.full(kept.shape, include_self), is_here, axis=-1)
+    count = is_here.sum(-1)
+    if reduce in ("amax", "amin"):
+        low, high = (-inf, inf) if x.value.is_float else (-(2**31), 2**31 - 1)
+        is_max = reduce == "amax"
+        masked = is_here.where(parts, low if is_max else high)
+        found = masked.amax(-1) if is_max else masked.amin(-1)
+    elif reduce in ("sum", "mean"):
+        found = is_here.where(parts, 0).sum(-1)
+    else:
+        found = is_here.where(parts, 1).prod(-1)
+    if reduce == "mean":
+        found = found.div(count.clamp(1), None if x.value.is_float else "floor")
+    return setitem(x, region, (count > 0).where(found, kept.squeeze(-1)))
+
+
+def index_add(x: Tensor, axis: int, index: Tensor, source: Tensor, alpha: float = 1) -> Tensor:
+    """x with slices added at the indices of an axis, in order."""
+    source = source if alpha == 1 else source * alpha
+    return scatter_add(x, axis, _along(source, axis, index), source)
+
+
+def index_copy(x: Tensor, axis: int, index: Tensor, source: Tensor) -> Tensor:
+    """x with slices put at the indices of an axis."""
+    return scatter(x, axis, _along(source, axis, index), source)
+
+
+def index_fill(x: Tensor, axis: int, index: Tensor, value: Operand) -> Tensor:
+    """x with a number at the indices of an axis."""
+    return setitem(x, (*[slice(None)] * axis_of(x.value, axis), index), value)
+
+
+def _along(source: Tensor, axis: int, index: Tensor) -> Tensor:
+    """A vector of indices as an index for each element."""
+    at = axis_of(source.value, axis)
+    return index.reshape(-1, *[1] * (source.ndim - at - 1)).expand(source.shape)
+
+
+def index_put(
+    x: Tensor, indices: Sequence[Tensor], values: Tensor, accumulate: bool = False
+) -> Tensor:
+    """x with the elements that index tensors name replaced, or added to."""
+    if not accumulate:
+        return setitem(x, tuple(indices), values)
+    place = x.arange(x.numel()).reshape(x.shape)[tuple(indices)]
+    return put(x, place, values.expand(place.shape), True)
+
+
+def nonzero(x: Tensor) -> Tensor:
+    """The indices of what is not 0, one row each; looks at the elements now."""
+    return type(x)(np.argwhere(x.numpy()).astype(np.int32))
+
+
+def masked_select(x: Tensor, mask: Tensor) -> Tensor:
+    """The elements where the mask holds; looks at the mask now."""
+    shape = e.broadcast_shapes(x.shape, mask.shape)
+    return x.expand(shape)[mask.expand(shape)]
+
+
+def unique(x: Tensor) -> Tensor:
+    """The elements in order, each once; looks at them now."""
+    return type(x)(np.unique(x.numpy()))
+
+
+def select_scatter(x: Tensor, src: Tensor, axis: int, index: int) -> Tensor:
+    """x with one element of an axis replaced."""
+    return setitem(x, (*[slice(None)] * axis_of(x.value, axis), index), src)
+
+
+def slice_scatter(
+    x: Tensor,
+    src: Tensor,
+    axis: int = 0,
+    start: int | None = None,
+    stop: int | None = None,
+    step: int = 1,
+) -> Tensor:
+    """x with a slice of an axis replaced."""  # fmt: skip
+    return setitem(x, (*[slice(None)] * axis_of(x.value, axis), slice(start, stop, step)), src)
+
+
+def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """How often each integer occurs, or the sum of its weights; looks at the largest now."""
+    count = max(minlength, int(x.amax().item()) + 1 if x.numel() else 0)
+    ones = x.full(x.shape, 1) if weights is None else weights
+    return scatter_add(x.full((count,), 0, ones.dtype), 0, x, ones)

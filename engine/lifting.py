@@ -1,0 +1,158 @@
+"""From functions of graph values to methods of Tensor, and what all methods have in common.
+
+`unary`, `binary` and `lift` make a method out of a function of values. `finish` gives a complete
+class the names that torch and tinygrad use for one argument ("dim" for axis), lets views know with
+whom they share elements, and derives the methods that change a tensor: `add_` from `add`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias
+
+import numpy as np
+
+from engine.errors import UsageError
+from engine.graph import Value
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+P = ParamSpec("P")
+Operand: TypeAlias = "Tensor | bool | int | float"
+
+_words = str.split
+OTHER_NAMES = {
+    name: _words(others)
+    for name, others in {
+        "axis": "dim dims axes",
+        "axes": "dim dims axis",
+        "axis0": "dim0",
+        "axis1": "dim1",
+        "axis2": "dim2",
+        "start": "start_dim",
+        "end": "end_dim",
+        "shape": "size sizes dims",
+        "keepdim": "keepdims",
+        "low": "min min_",
+        "high": "max max_",
+        "exponent": "x",
+        "other": "x y w end mat2 vec2",
+        "a": "x input",
+        "b": "y other",
+        "sorted": "sorted_",
+        "classes": "num_classes",
+        "sections": "chunks indices",
+        "sizes": "split_size split_size_or_sections",
+        "cut": "diagonal offset",
+    }.items()
+}
+VIEWS = _words(
+    "reshape view permute transpose swapaxes swapdims expand flatten squeeze unsqueeze detach "
+    "__getitem__ select narrow split chunk unbind diagonal movedim moveaxis unflatten t contiguous "
+    "cast to float int bool unfold expand_as view_as ravel broadcast_to type"
+)
+IN_PLACE = _words(
+    "add sub mul div pow neg abs sign sqrt square exp log "
+    "tanh sigmoid erf floor ceil round trunc frac rsqrt "
+    "reciprocal clamp clip masked_fill scatter scatter_add scatter_reduce index_add index_copy put "
+    "index_fill index_put fill zero copy relu lerp addcmul addcdiv addmm fmod remainder tril triu "
+    "floor_divide nan_to_num copysign cumsum cumprod logical_not bitwise_and bitwise_or bitwise_xor"
+)
+OPERATORS = _words("add sub mul truediv floordiv mod pow and or xor lshift rshift")
+
+
+def raw(operand: Operand) -> Value | bool | int | float:
+    """The graph value of a tensor, or a Python number."""
+    if isinstance(operand, np.generic):
+        operand = operand.item()
+    if isinstance(operand, (bool, int, float)):
+        return operand
+    value = getattr(operand, "value", None)
+    if isinstance(value, Value):
+        return value
+    raise UsageError(f"an operand must be a Tensor or a number, not {type(operand).__name__}")
+
+
+def unary(function: Callable[[Value], Value]) -> Callable[[Tensor], Tensor]:
+    """The method of a function of one value."""
+    return lift(function)
+
+
+def lift(
+    function: Callable[Concatenate[Value, P], Value],
+) -> Callable[Concatenate[Tensor, P], Tensor]:
+    """The method of a function of a value and of what is no tensor."""
+
+    @wraps(function)
+    def method(self: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        return type(self).of(function(self.value, *args, **kwargs))
+
+    return method
+
+
+def binary(function: Callable[[Any, Any], Value]) -> Callable[[Tensor, Operand], Tensor]:
+    """The method of a function of two operands."""
+
+    def method(self: Tensor, other: Operand) -> Tensor:
+        return type(self).of(function(self.value, raw(other)))
+
+    method.__doc__ = function.__doc__
+    return method
+
+
+def reflected(function: Callable[[Any, Any], Value]) -> Callable[[Tensor, Operand], Tensor]:
+    """The method with the tensor on the right-hand side."""
+    return binary(lambda a, b: function(b, a))
+
+
+def finish(cls: type[Tensor]) -> type[Tensor]:
+    """Give a class the other names of arguments, views that are known as such, and add_."""
+    for name in IN_PLACE:
+        setattr(cls, f"{name}_", _in_place(vars(cls)[name]))
+    for name in OPERATORS:
+        setattr(cls, f"__i{name}__", _in_place(vars(cls)[f"__{name}__"]))
+    for name, member in list(vars(cls).items()):
+        function = member.__func__ if isinstance(member, staticmethod) else member
+        if callable(function) and not isinstance(function, type):
+            made = _with_other_names(_aliasing(function) if name in VIEWS else function)
+            setattr(cls, name, staticmethod(made) if isinstance(member, staticmethod) else made)
+    return cls
+
+
+def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    @wraps(function)
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return self.become(function(self, *args, **kwargs))
+
+    return method
+
+
+def _aliasing(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        result = function(self, *args, **kwargs)
+        for view in result if isinstance(result, tuple) else (result,):
+            self.share_with(view)
+        return result
+
+    return method
+
+
+def _with_other_names(function: Callable[..., Any]) -> Callable[..., Any]:
+    parameters = signature(function).parameters
+    names = {o: n for n in parameters for o in OTHER_NAMES.get(n, ()) if o not in parameters}
+    if not names:
+        return function
+    starred = [n for n, p in parameters.items() if p.kind is Parameter.VAR_POSITIONAL]
+
+    @wraps(function)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            kwargs = {names.get(name, name): given for name, given in kwargs.items()}
+            args += tuple(kwargs.pop(name) for name in starred if name in kwargs)
+        return function(*args, **kwargs)
+
+    return method

@@ -1,0 +1,464 @@
+"""Methods of Tensor that are said in terms of other methods, named as in torch or tinygrad."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf, isfinite, log, pi
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from engine import elementwise as e
+from engine import folds, graph, movement, transcendental
+from engine.dtypes import DType
+from engine.errors import UsageError
+from engine.graph import Scalar
+from engine.lifting import Operand, raw
+from engine.movement import axis_of, integers
+from engine.windows import windows
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+Axes: TypeAlias = int | Sequence[int] | None
+Sizes: TypeAlias = int | Sequence[int]
+Several: TypeAlias = "tuple[list[Tensor], int]"
+
+# Elementwise
+
+
+def add(x: Tensor, other: Operand, alpha: Scalar = 1) -> Tensor:
+    """x + alpha * other."""
+    return type(x).of(e.add(x.value, raw(other if alpha == 1 else x.like(other) * alpha)))
+
+
+def sub(x: Tensor, other: Operand, alpha: Scalar = 1) -> Tensor:
+    """x - alpha * other."""
+    return type(x).of(e.sub(x.value, raw(other if alpha == 1 else x.like(other) * alpha)))
+
+
+def div(x: Tensor, other: Operand, rounding_mode: str | None = None) -> Tensor:
+    """x / other in FLOAT32, or rounded to "trunc" or "floor", in which integers stay integers."""
+    by = {None: e.div, "trunc": e.trunc_div, "floor": e.floor_div}
+    if rounding_mode not in by:
+        raise UsageError(f"rounding_mode must be None, 'trunc' or 'floor', not {rounding_mode!r}")
+    return type(x).of(by[rounding_mode](x.value, raw(other)))
+
+
+def pow(x: Tensor, exponent: Operand) -> Tensor:
+    """x ** exponent. Numbers that are integers up to 64 in size, 0.5 and -0.5 are exact steps."""
+    power = raw(exponent)
+    if not isinstance(power, graph.Value) and (
+        abs(power) == 0.5 or (isfinite(power) and power == int(power) and abs(power) <= 64)
+    ):
+        return type(x).of(e.power(x.value, power if isinstance(power, int) else float(power)))
+    if not isinstance(power, float) and not (x.value.is_float or x.like(exponent).value.is_float):
+        return type(x).of(e.integer_power(x.value, power))
+    return type(x).of(transcendental.pow(x.value, power))
+
+
+def rpow(x: Tensor, base: Operand) -> Tensor:
+    """base ** x."""
+    return pow(x.like(base), x)
+
+
+def where(x: Tensor, a: Operand, b: Operand) -> Tensor:
+    """a where this condition holds, else b; or torch's value.where(condition, other)."""
+    if isinstance(a, type(x)) and a.dtype is DType.BOOL and x.dtype is not DType.BOOL:
+        x, a = a, x
+    return type(x).of(e.select(x.value, raw(a), raw(b)))
+
+
+def clamp(x: Tensor, low: Operand | None = None, high: Operand | None = None) -> Tensor:
+    """Brought between low and high."""
+    bounds = (None if bound is None else raw(bound) for bound in (low, high))
+    return type(x).of(e.clamp(x.value, *bounds))
+
+
+def round(x: Tensor, decimals: int = 0) -> Tensor:
+    """Rounded to the nearest, halves to even, at a decimal place."""
+    scale = 10.0 ** abs(decimals)
+    up = x if decimals == 0 else x * scale if decimals > 0 else x / scale
+    whole = type(x).of(e.round_(up.value))
+    return whole if decimals == 0 else whole / scale if decimals > 0 else whole * scale
+
+
+def logaddexp(x: Tensor, other: Tensor) -> Tensor:
+    """log(exp(x) + exp(other)) without overflow."""
+    largest = x.maximum(other).detach()
+    largest = largest.isfinite().where(largest, 0.0)
+    return ((x - largest).exp() + (other - largest).exp()).log() + largest
+
+
+def lerp(x: Tensor, other: Operand, weight: Operand) -> Tensor:
+    """From x to other by a weight, exact at both ends."""
+    end, share = x.like(other), x.like(weight)
+    near, far = x + share * (end - x), end - (end - x) * (1.0 - share)
+    return (share.abs() < 0.5).where(near, far)
+
+
+def copysign(x: Tensor, other: Operand) -> Tensor:
+    """|x| with the sign of another, also of its zeros."""
+    signs = x.like(other).float().bitcast(DType.UINT32) & 0x8000_0000
+    x = x.expand(e.broadcast_shapes(x.shape, signs.shape))
+    bits = (x.float().bitcast(DType.UINT32) & 0x7FFF_FFFF) | signs
+    flip = (signs == 0).where(1.0, -1.0) * x.sign()
+    return type(x).of(
+        graph.custom(
+            bits.bitcast(DType.FLOAT32).value, lambda g, _: (e.mul(g, flip.value),), x.value
+        )
+    )
+
+
+def isclose(
+    x: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Tensor:
+    """|x - other| <= atol + rtol * |other|, or equal."""
+    near = (x - other).abs() <= other.abs() * rtol + atol
+    close = (x == other) | (near & x.isfinite() & other.isfinite())
+    return close | (x.isnan() & other.isnan()) if equal_nan else close
+
+
+def nan_to_num(
+    x: Tensor,
+    nan: float = 0.0,
+    posinf: float = 3.4028234663852886e38,
+    neginf: float = -3.4028234663852886e38,
+) -> Tensor:
+    """With numbers instead of NaN and infinities."""  # fmt: skip
+    finite = (x == inf).where(posinf, (x == -inf).where(neginf, x))
+    return x.isnan().where(nan, finite)
+
+
+def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> Tensor:
+    """`value` where the mask holds."""
+    return mask.where(x.like(value).cast(x.dtype), x)
+
+
+# Folds
+
+
+def std(
+    x: Tensor,
+    axis: Axes = None,
+    unbiased: int = 1,
+    keepdim: bool = False,
+    correction: int | None = None,
+) -> Tensor:
+    """The square root of var; its gradient at 0 is 0."""  # fmt: skip
+    return _root(x.var(axis, unbiased, keepdim, correction))
+
+
+def var_mean(
+    x: Tensor,
+    axis: Axes = None,
+    unbiased: int = 1,
+    keepdim: bool = False,
+    correction: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """var and mean."""  # fmt: skip
+    return x.var(axis, unbiased, keepdim, correction), x.mean(axis, keepdim)
+
+
+def std_mean(
+    x: Tensor,
+    axis: Axes = None,
+    unbiased: int = 1,
+    keepdim: bool = False,
+    correction: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """std and mean."""  # fmt: skip
+    return std(x, axis, unbiased, keepdim, correction), x.mean(axis, keepdim)
+
+
+def norm(x: Tensor, p: float | str = 2, axis: Axes = None, keepdim: bool = False) -> Tensor:
+    """The p-norm of vectors along axes; its gradient at 0 is 0."""
+    if p in (2, "fro", None):
+        return _root(x.square().sum(axis, keepdim))
+    size, p = x.abs(), float(p)
+    if p in (inf, -inf):
+        return size.amax(axis, keepdim) if p > 0 else size.amin(axis, keepdim)
+    if p in (0, 1):
+        return (size if p else (x != 0).float()).sum(axis, keepdim)
+    return (size**p).sum(axis, keepdim) ** (1 / p)
+
+
+def _root(x: Tensor) -> Tensor:
+    """The square root, with gradient 0 at 0."""
+    is_zero = x == 0
+    return is_zero.where(0.0, is_zero.where(1.0, x).sqrt())
+
+
+def nansum(x: Tensor, axis: Axes = None, keepdim: bool = False) -> Tensor:
+    """The sum of what is not NaN."""
+    return x.isnan().where(0.0, x).sum(axis, keepdim)
+
+
+def nanmean(x: Tensor, axis: Axes = None, keepdim: bool = False) -> Tensor:
+    """The mean of what is not NaN."""
+    return nansum(x, axis, keepdim) / (~x.isnan()).sum(axis, keepdim)
+
+
+def aminmax(x: Tensor, axis: Axes = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """amin and amax."""
+    return x.amin(axis, keepdim), x.amax(axis, keepdim)
+
+
+# Matrices
+
+
+def inner(x: Tensor, other: Tensor) -> Tensor:
+    """The sum of products over the last axes."""
+    return x.tensordot(other, ([-1], [-1])) if x.ndim and other.ndim else x * other
+
+
+def matrix_power(x: Tensor, n: int) -> Tensor:
+    """Multiplied with itself."""
+    result = x.eye(x.shape[-1]).expand(x.shape)
+    for _ in range(n):
+        result = result @ x
+    return result
+
+
+def outer(x: Tensor, other: Tensor) -> Tensor:
+    """Every product of two vectors' elements."""
+    return x.unsqueeze(1) * other
+
+
+def addmm(x: Tensor, a: Tensor, b: Tensor, beta: Scalar = 1, alpha: Scalar = 1) -> Tensor:
+    """beta * x + alpha * (a @ b)."""
+    product = a @ b
+    return (x if beta == 1 else x * beta) + (product if alpha == 1 else product * alpha)
+
+
+def cross(x: Tensor, other: Tensor, axis: int = -1) -> Tensor:
+    """The cross product of vectors of three."""
+    a, b = x.roll(-1, axis), other.roll(-1, axis)
+    return (a * other.roll(1, axis)) - (x.roll(1, axis) * b)
+
+
+def cdist(x: Tensor, other: Tensor, p: float = 2.0) -> Tensor:
+    """The distance of every row of one from every row of the other."""
+    return norm(x.unsqueeze(-2) - other.unsqueeze(-3), p, -1)
+
+
+# Movement
+
+
+def cat(*tensors: Tensor | Sequence[Tensor] | int, axis: int = 0) -> Tensor:
+    """Tensors, or one sequence of them, joined along an axis."""
+    several, axis = several_of(tensors, axis)
+    some = [t for t in several if t.shape != (0,)] or several[:1]
+    return type(several[0]).of(movement.cat([t.value for t in some], axis))
+
+
+def stack(*tensors: Tensor | Sequence[Tensor] | int, axis: int = 0) -> Tensor:
+    """Tensors of one shape joined along a new axis."""
+    several, axis = several_of(tensors, axis)
+    return cat([t.unsqueeze(axis) for t in several], axis=axis)
+
+
+def several_of(given: tuple[Tensor | Sequence[Tensor] | int, ...], axis: int) -> Several:
+    """Tensors given one by one or in sequences, and an axis that may be the last argument."""
+    flat: list[Tensor] = []
+    for part in given:
+        if isinstance(part, int):
+            axis = part
+        else:
+            flat.extend(part if isinstance(part, (list, tuple)) else cast("list[Tensor]", [part]))
+    if not flat:
+        raise UsageError("no tensors are given")
+    return flat, axis
+
+
+def split(x: Tensor, sizes: Sizes, axis: int = 0) -> tuple[Tensor, ...]:
+    """Parts of one size, the last perhaps smaller, or of these sizes."""
+    n = x.shape[axis]
+    if isinstance(sizes, int):
+        sizes = [min(sizes, n - start) for start in range(0, max(n, 1), max(sizes, 1))]
+    if sum(sizes) != n:
+        raise UsageError(f"sizes {sizes} do not add up to {n}")
+    return tuple(x.narrow(axis, sum(sizes[:i]), size) for i, size in enumerate(sizes))
+
+
+def chunk(x: Tensor, sections: int, axis: int = 0) -> tuple[Tensor, ...]:
+    """At most that many parts, all of one size but the last."""
+    return split(x, max(1, -(-x.shape[axis] // sections)), axis)
+
+
+def tensor_split(x: Tensor, sections: Sizes, axis: int = 0) -> tuple[Tensor, ...]:
+    """That many parts that differ in size by one at most, or cut at these places."""
+    n = x.shape[axis]
+    if isinstance(sections, int):
+        return split(x, [(n + i) // sections for i in reversed(range(sections))], axis)
+    cuts = [min(cut % n if cut < 0 else cut, n) for cut in sections]
+    return split(x, [b - a for a, b in zip([0, *cuts], [*cuts, n], strict=True)], axis)
+
+
+def unbind(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
+    """The elements along an axis."""
+    return tuple(x.select(axis, i) for i in range(x.shape[axis]))
+
+
+def repeat(x: Tensor, *shape: Sizes) -> Tensor:
+    """The whole tensor repeated along each axis, new ones in front."""
+    counts = integers(shape)
+    if len(counts) < x.ndim:
+        raise UsageError(f"repeat{counts} needs a number for each axis of {x.shape}")
+    dims = (1,) * (len(counts) - x.ndim) + x.shape
+    lone = x.reshape([n for dim in dims for n in (1, dim)])
+    wide = lone.expand([n for pair in zip(counts, dims, strict=True) for n in pair])
+    return wide.reshape([c * n for c, n in zip(counts, dims, strict=True)])
+
+
+def tile(x: Tensor, *shape: Sizes) -> Tensor:
+    """`repeat` with ones in front of too few numbers."""
+    counts = integers(shape)
+    return repeat(x, (1,) * (x.ndim - len(counts)) + counts)
+
+
+def repeat_interleave(x: Tensor, repeats: Tensor | int, axis: int | None = None) -> Tensor:
+    """Each element along an axis repeated; `repeats` that is a Tensor is looked at now."""
+    if axis is None:
+        return repeat_interleave(x.flatten(), repeats, 0)
+    at = axis_of(x.value, axis)
+    if not isinstance(repeats, int):
+        counts = [int(n) for n in repeats.expand(x.shape[at]).tolist()]
+        return x.index_select(
+            at, type(x)([i for i, n in enumerate(counts) for _ in range(n)]).int()
+        )
+    shape = (*x.shape[: at + 1], repeats, *x.shape[at + 1 :])
+    return x.unsqueeze(at + 1).expand(shape).flatten(at, at + 1)
+
+
+def roll(x: Tensor, shifts: Sizes, axes: Axes = None) -> Tensor:
+    """Rotated along axes, or as one flat row."""
+    if axes is None:
+        return roll(x.flatten(), shifts, 0).reshape(x.shape)
+    pairs = [(n,) if isinstance(n, int) else n for n in (shifts, axes)]
+    for shift, axis in zip(*pairs, strict=True):
+        n = x.shape[axis]
+        cut = -shift % n if n else 0
+        parts = x.narrow(axis, cut, n - cut), x.narrow(axis, 0, cut)
+        x = cat(*parts, axis=axis) if cut else x
+    return x
+
+
+def rot90(x: Tensor, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
+    """Turned by right angles from the first axis towards the second."""
+    a, b = axes
+    turned = {0: x, 1: x.flip(b).transpose(a, b), 2: x.flip((a, b)), 3: x.transpose(a, b).flip(b)}
+    return turned[k % 4]
+
+
+def shrink(x: Tensor, ranges: Sequence[tuple[int, int] | None]) -> Tensor:
+    """The part between (start, end) of every axis."""
+    return x[tuple(slice(None) if part is None else slice(*part) for part in ranges)]
+
+
+def unfold(x: Tensor, axis: int, size: int, step: int) -> Tensor:
+    """Windows along an axis, as a new last axis."""
+    at = axis_of(x.value, axis)
+    shown = windows(x.movedim(at, -1).value, (size,), (step,), (1,))
+    return type(x).of(shown).movedim(-2, at)
+
+
+def as_strided(x: Tensor, shape: Sequence[int], stride: Sequence[int], offset: int = 0) -> Tensor:
+    """A copy of elements offset + sum(i * stride) of the flat tensor."""
+    place = x.full(shape, offset, DType.INT32)
+    for axis, (n, step) in enumerate(zip(shape, stride, strict=True)):
+        place = place + (x.arange(n) * step).reshape(n, *[1] * (len(shape) - axis - 1))
+    return x.take(place)
+
+
+def meshgrid(*tensors: Tensor | Sequence[Tensor], indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Each vector expanded along the axes of the others."""
+    several, _ = several_of(tensors, 0)
+    if indexing == "xy":
+        turned = meshgrid([*several[1::-1], *several[2:]])
+        return (*turned[1::-1], *turned[2:])
+    shape = [t.numel() for t in several]
+    lone = [[-1 if i == at else 1 for i in range(len(shape))] for at in range(len(shape))]
+    return tuple(t.reshape(to).expand(shape) for t, to in zip(several, lone, strict=True))
+
+
+def one_hot(x: Tensor, classes: int = -1) -> Tensor:
+    """INT32 with a new last axis: 1 at the class that each element names."""
+    count = int(x.amax().item()) + 1 if classes < 0 else classes
+    return type(x).of(folds.one_hot(x.value, count)).int()
+
+
+def hypot(x: Tensor, other: Operand) -> Tensor:
+    """sqrt(x * x + other * other) without overflow; its gradient at 0 is 0."""
+    largest = x.abs().maximum(x.like(other).abs()).detach()
+    scale = (largest.isfinite() & (largest > 0)).where(largest, 1.0)
+    return _root((x / scale).square() + (x.like(other) / scale).square()) * scale
+
+
+def xlogy(x: Tensor, other: Operand) -> Tensor:
+    """x * log(other), 0 where x is 0."""
+    is_zero = (x == 0) & ((x.like(other) <= 0) | (x.like(other) == inf))
+    return is_zero.where(0.0, x * is_zero.where(1.0, other).log())
+
+
+def logit(x: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)), of x brought between eps and 1 - eps."""
+    x = x if eps is None else x.clamp(eps, 1.0 - eps)
+    return (x / (1.0 - x)).log()
+
+
+def sinc(x: Tensor) -> Tensor:
+    """sin(pi x) / (pi x), 1 at 0."""
+    angle = (x == 0).where(1.0, x) * pi
+    return (x == 0).where(1.0, angle.sin() / angle)
+
+
+def fmax(x: Tensor, other: Tensor) -> Tensor:
+    """The larger; a number rather than NaN."""
+    return other.isnan().where(x, x.isnan().where(other, x.maximum(other)))
+
+
+def fmin(x: Tensor, other: Tensor) -> Tensor:
+    """The smaller; a number rather than NaN."""
+    return -fmax(-x, -other)
+
+
+def logaddexp2(x: Tensor, other: Tensor) -> Tensor:
+    """log2(2**x + 2**other) without overflow."""
+    return logaddexp(x * log(2), other * log(2)) / log(2)
+
+
+def heaviside(x: Tensor, other: Operand) -> Tensor:
+    """0 below 0, 1 above, another value at 0."""
+    return x.isnan().where(x, (x == 0).where(other, (x > 0).where(1, 0)))
+
+
+def addcmul(x: Tensor, a: Tensor, b: Tensor, value: Scalar = 1) -> Tensor:
+    """x + value * a * b."""
+    return x + a * b * value
+
+
+def addcdiv(x: Tensor, a: Tensor, b: Tensor, value: Scalar = 1) -> Tensor:
+    """x + value * a / b."""
+    return x + a / b * value
+
+
+def matmul(x: Tensor, other: Tensor) -> Tensor:
+    """The matrix product; leading axes are batches and broadcast."""
+    return type(x).of(folds.matmul(x.value, x.like(other).value))
+
+
+def diff(x: Tensor, n: int = 1, axis: int = -1) -> Tensor:
+    """Each element less the one before, n times."""
+    for _ in range(n):
+        count = x.shape[axis] - 1
+        x = x.narrow(axis, 1, count) - x.narrow(axis, 0, count)
+    return x
+
+
+def expand_as(x: Tensor, other: Tensor) -> Tensor:
+    """Stretched to another tensor's shape."""
+    return x.expand(other.shape)
+
+
+def view_as(x: Tensor, other: Tensor) -> Tensor:
+    """In another tensor's shape."""
+    return x.reshape(other.shape)
