@@ -70,6 +70,9 @@ def silu(x: Tensor) -> Tensor:
     return x * x.sigmoid()
 
 
+swish = silu
+
+
 def glu(x: Tensor, axis: int = -1) -> Tensor:
     """The first half of an axis times the sigmoid of the second."""
     halves = x.transpose(0, axis)

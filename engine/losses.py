@@ -152,3 +152,7 @@ def margin_ranking_loss(
 def soft_margin_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """log(1 + exp(-target * x))."""
     return _reduced(softplus(-(target * x)), reduction)
+
+
+binary_cross_entropy = binary_crossentropy
+binary_cross_entropy_with_logits = binary_crossentropy_logits

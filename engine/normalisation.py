@@ -45,6 +45,11 @@ def layer_norm(
     return _scaled(_standard(x, axes, eps), weight, bias, shape)
 
 
+def layernorm(x: Tensor, axis: int | Sequence[int] = -1, eps: float = 1e-5) -> Tensor:
+    """Over any axes (tinygrad's name)."""
+    return _standard(x, (axis,) if isinstance(axis, int) else axis, eps)
+
+
 def rms_norm(
     x: Tensor,
     normalized_shape: int | Sequence[int] | None = None,

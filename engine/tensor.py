@@ -25,21 +25,19 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from engine import einsum as einsums
+from engine import elementwise as e
 from engine import (
-    convolution,
     folds,
-    functional,
     graph,
     indexing,
     methods,
     movement,
     padding,
-    pooling,
     realize,
     sorting,
 )
-from engine import einsum as einsums
-from engine import elementwise as e
+from engine import functional as F
 from engine import transcendental as t
 from engine.dtypes import DType, from_numpy
 from engine.errors import UsageError
@@ -565,15 +563,25 @@ class Tensor:
 
     # Functions that are methods too
 
-    conv2d, conv_transpose2d = convolution.conv2d, convolution.conv_transpose2d
-    avg_pool2d, max_pool2d = pooling.avg_pool2d, pooling.max_pool2d
-    adaptive_avg_pool2d = pooling.adaptive_avg_pool2d
-    adaptive_max_pool2d, max_unpool2d = pooling.adaptive_max_pool2d, pooling.max_unpool2d
-    relu, gelu, silu = functional.relu, functional.gelu, functional.silu
-    softmax, log_softmax = functional.softmax, functional.log_softmax
-    logsumexp = functional.logsumexp
-    nll_loss, cross_entropy = functional.nll_loss, functional.cross_entropy
-    mse_loss, layer_norm = functional.mse_loss, functional.layer_norm
+    binary_cross_entropy_with_logits, leaky_relu = F.binary_cross_entropy_with_logits, F.leaky_relu
+    sparse_categorical_crossentropy, hardsigmoid = F.sparse_categorical_crossentropy, F.hardsigmoid
+    scaled_dot_product_attention, smooth_l1_loss = F.scaled_dot_product_attention, F.smooth_l1_loss
+    binary_crossentropy_logits, conv_transpose2d = F.binary_crossentropy_logits, F.conv_transpose2d
+    binary_cross_entropy, adaptive_avg_pool2d = F.binary_cross_entropy, F.adaptive_avg_pool2d
+    adaptive_max_pool2d, binary_crossentropy = F.adaptive_max_pool2d, F.binary_crossentropy
+    margin_ranking_loss, cosine_similarity, elu = F.margin_ranking_loss, F.cosine_similarity, F.elu
+    soft_margin_loss, pixel_unshuffle, softplus = F.soft_margin_loss, F.pixel_unshuffle, F.softplus
+    pixel_shuffle, instance_norm, cross_entropy = F.pixel_shuffle, F.instance_norm, F.cross_entropy
+    max_unpool2d, log_softmax, interpolate = F.max_unpool2d, F.log_softmax, F.interpolate
+    quick_gelu, logsigmoid, tanhshrink, conv2d = F.quick_gelu, F.logsigmoid, F.tanhshrink, F.conv2d
+    softshrink, hardshrink, avg_pool2d, kl_div = F.softshrink, F.hardshrink, F.avg_pool2d, F.kl_div
+    max_pool2d, layer_norm, group_norm, relu6 = F.max_pool2d, F.layer_norm, F.group_norm, F.relu6
+    batch_norm, huber_loss, hardswish, softmax = F.batch_norm, F.huber_loss, F.hardswish, F.softmax
+    threshold, logsumexp, layernorm, batchnorm = F.threshold, F.logsumexp, F.layernorm, F.batchnorm
+    normalize, softsign, hardtanh, rms_norm = F.normalize, F.softsign, F.hardtanh, F.rms_norm
+    mse_loss, nll_loss, softmin, l1_loss, glu = F.mse_loss, F.nll_loss, F.softmin, F.l1_loss, F.glu
+    prelu, swish, relu, celu, selu, gelu = F.prelu, F.swish, F.relu, F.celu, F.selu, F.gelu
+    silu, mish = F.silu, F.mish
 
 
 _STORED = frozenset(np.dtype(name) for name in ("float32", "int32", "uint32", "uint8", "int8"))
