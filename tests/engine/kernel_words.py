@@ -61,8 +61,8 @@ def unknown_words(text: str) -> list[str]:
 
 @cache
 def _is_made_of(word: str, known: frozenset[str]) -> bool:
-    """One of the engine's words, or two of them joined by _, as in `row_from` or `s0_1`."""
-    if word in known:
+    """One of the engine's words, two letters, or two words joined by _, as in `row_from`, `s0_1`."""
+    if word in known or (len(word) <= 2 and known.issuperset(word)):
         return True
     return any(
         word[:i] in known and (word[i:] == "_" or word[i:] in known)
