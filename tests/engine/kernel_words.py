@@ -61,7 +61,7 @@ def unknown_words(text: str) -> list[str]:
 
 @cache
 def _is_made_of(word: str, known: frozenset[str]) -> bool:
-    """One of the engine's words, two letters, or two words joined by _, as in `row_from`, `s0_1`."""
+    """One of the engine's words, two letters, or words joined by _, as in `row_from`, `s0_1`."""
     if word in known or (len(word) <= 2 and known.issuperset(word)):
         return True
     return any(
