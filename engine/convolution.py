@@ -114,14 +114,9 @@ def _add_windows(y: Value, w: Value, how: Geometry, n: Shape) -> Value:
 
 
 def conv2d(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    groups: int = 1,
-    stride: Sizes = 1,
-    dilation: Sizes = 1,
-    padding: Sizes | str = 0,
-) -> Tensor:
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, groups: int = 1, stride: Sizes = 1,
+    dilation: Sizes = 1, padding: Sizes | str = 0,
+) -> Tensor:  # fmt: skip
     """Convolution of (batch, channels, *axes), or of one image, in as many axes as the weight has.
 
     The weight is (outputs, channels / groups, *size). Padding is one number, one per axis, "same",
@@ -142,15 +137,9 @@ def conv2d(
 
 
 def conv_transpose2d(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    groups: int = 1,
-    stride: Sizes = 1,
-    dilation: Sizes = 1,
-    padding: Sizes = 0,
-    output_padding: Sizes = 0,
-) -> Tensor:
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, groups: int = 1, stride: Sizes = 1,
+    dilation: Sizes = 1, padding: Sizes = 0, output_padding: Sizes = 0,
+) -> Tensor:  # fmt: skip
     """The gradient of a convolution by its input, for weights (channels, outputs / groups, *size).
 
     `output_padding` adds places at the high side, where several inputs have one output size.

@@ -16,12 +16,10 @@ CUBIC = -0.75
 
 
 def interpolate(
-    x: Tensor,
-    size: int | Sequence[int] | None = None,
-    scale_factor: float | Sequence[float] | None = None,
-    mode: str = "nearest",
+    x: Tensor, size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None, mode: str = "nearest",
     align_corners: bool = False,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """(n, channels, *axes) with the axes resized: to a size, or by a factor.
 
     Modes: nearest, nearest-exact, linear (bilinear, trilinear), bicubic, area. `align_corners`

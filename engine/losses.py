@@ -46,13 +46,9 @@ def smooth_l1_loss(x: Tensor, target: Tensor, reduction: str = "mean", beta: flo
 
 
 def nll_loss(
-    x: Tensor,
-    target: Tensor,
-    reduction: str = "mean",
-    weight: Tensor | None = None,
-    ignore_index: int = -100,
-    label_smoothing: float = 0.0,
-) -> Tensor:
+    x: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None,
+    ignore_index: int = -100, label_smoothing: float = 0.0,
+) -> Tensor:  # fmt: skip
     """Minus the log probability of INT32 targets (n, *axes), given as (n, classes, *axes).
 
     A target that is `ignore_index` or no class counts for nothing. The mean is by the weight of the
@@ -79,13 +75,9 @@ def nll_loss(
 
 
 def cross_entropy(
-    x: Tensor,
-    target: Tensor,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-    weight: Tensor | None = None,
-    ignore_index: int = -100,
-) -> Tensor:
+    x: Tensor, target: Tensor, reduction: str = "mean", label_smoothing: float = 0.0,
+    weight: Tensor | None = None, ignore_index: int = -100,
+) -> Tensor:  # fmt: skip
     """The cross-entropy of softmax(x) with classes (see nll_loss) or probabilities like x."""
     axis = min(1, x.ndim - 1)
     scores = log_softmax(x, axis)
@@ -100,12 +92,9 @@ def cross_entropy(
 
 
 def sparse_categorical_crossentropy(
-    x: Tensor,
-    target: Tensor,
-    ignore_index: int = -1,
-    label_smoothing: float = 0.0,
+    x: Tensor, target: Tensor, ignore_index: int = -1, label_smoothing: float = 0.0,
     reduction: str = "mean",
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """The cross-entropy with classes on the last axis."""
     flat = x.reshape(-1, x.shape[-1]), target.flatten(), reduction, label_smoothing
     losses = cross_entropy(*flat, ignore_index=ignore_index)

@@ -34,12 +34,9 @@ def _scaled(y: Tensor, weight: Tensor | None, bias: Tensor | None, shape: Sequen
 
 
 def layer_norm(
-    x: Tensor,
-    normalized_shape: int | Sequence[int] | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-) -> Tensor:
+    x: Tensor, normalized_shape: int | Sequence[int] | None = None, weight: Tensor | None = None,
+    bias: Tensor | None = None, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
     """Over the last axes, whose shape may be named; over the last one without."""
     axes, shape = _last_axes(x, normalized_shape)
     return _scaled(_standard(x, axes, eps), weight, bias, shape)
@@ -51,11 +48,9 @@ def layernorm(x: Tensor, axis: int | Sequence[int] = -1, eps: float = 1e-5) -> T
 
 
 def rms_norm(
-    x: Tensor,
-    normalized_shape: int | Sequence[int] | None = None,
-    weight: Tensor | None = None,
+    x: Tensor, normalized_shape: int | Sequence[int] | None = None, weight: Tensor | None = None,
     eps: float = 2.0**-23,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """The last axes brought to a mean square of 1 (Zhang and Sennrich 2019)."""
     axes, shape = _last_axes(x, normalized_shape)
     return _scaled(_standard(x, axes, eps, is_centred=False), weight, None, shape)
@@ -69,12 +64,9 @@ def _last_axes(x: Tensor, shape: int | Sequence[int] | None) -> tuple[range, tup
 
 
 def group_norm(
-    x: Tensor,
-    num_groups: int,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
+    x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None,
     eps: float = 1e-5,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """(n, channels, *axes), over groups of channels and all axes, image by image."""
     y = _standard(x.reshape(len(x), num_groups, -1), (2,), eps).reshape(x.shape)
     return _scaled(y, weight, bias, (-1, *[1] * (x.ndim - 2)))
@@ -88,14 +80,10 @@ def instance_norm(
 
 
 def batch_norm(
-    x: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
+    x: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None,
+    weight: Tensor | None = None, bias: Tensor | None = None, training: bool = False,
     eps: float = 1e-5,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Each channel (axis 1) by its own statistics in training, by the running ones otherwise.
 
     The running ones do not change here: `running_statistics` says what they become.
@@ -123,13 +111,9 @@ def _not_channels(x: Tensor) -> tuple[int, ...]:
 
 
 def batchnorm(
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    mean: Tensor,
-    invstd: Tensor,
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, invstd: Tensor,
     axis: int | tuple[int, ...] = 1,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """(x - mean) * invstd * weight + bias, each along an axis (tinygrad's name)."""
     along = (axis,) if isinstance(axis, int) else axis
     shape = [n if a in along else 1 for a, n in enumerate(x.shape)]

@@ -51,11 +51,9 @@ def resized(value: Value, widths: Widths, fill: Scalar = 0) -> Value:
 
 
 def pad(
-    x: Tensor,
-    padding: Sequence[int] | Sequence[tuple[int, int] | None],
-    mode: str = "constant",
+    x: Tensor, padding: Sequence[int] | Sequence[tuple[int, int] | None], mode: str = "constant",
     value: Scalar = 0,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Padded, or cropped by negative widths; mode constant, reflect, replicate or circular.
 
     `padding` is (low, high) or None for every axis, or flat from the last axis backwards as in

@@ -49,15 +49,10 @@ def _missing(n: int, k: int, s: int, d: int, padding: tuple[int, int]) -> int:
 
 
 def avg_pool2d(
-    x: Tensor,
-    kernel_size: Sizes = (2, 2),
-    stride: Sizes | None = None,
-    dilation: Sizes = 1,
-    padding: Sizes = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
+    x: Tensor, kernel_size: Sizes = (2, 2), stride: Sizes | None = None, dilation: Sizes = 1,
+    padding: Sizes = 0, ceil_mode: bool = False, count_include_pad: bool = True,
     divisor_override: int | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """The mean of every window; the padding counts, if it is to, but not what ceil_mode adds."""
     cut = _Windows(x.shape, kernel_size, stride, dilation, padding, ceil_mode)
     total = type(x).of(folds.total(cut.of(e.to_float(x.value)), -1, False))
@@ -68,53 +63,29 @@ def avg_pool2d(
 
 
 def max_pool2d(
-    x: Tensor,
-    kernel_size: Sizes = (2, 2),
-    stride: Sizes | None = None,
-    dilation: Sizes = 1,
-    padding: Sizes = 0,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
+    x: Tensor, kernel_size: Sizes = (2, 2), stride: Sizes | None = None, dilation: Sizes = 1,
+    padding: Sizes = 0, ceil_mode: bool = False, return_indices: bool = False,
+) -> Any:  # fmt: skip
     """The largest element of every window; if asked, a pair with where in the flat axes it is."""
     cut = _Windows(x.shape, kernel_size, stride, dilation, padding, ceil_mode)
     least = -inf if x.value.is_float else -(2**31)
     shown = cut.of(x.value, least, least)
-    result = type(x).of(_first_largest(shown))
+    largest, index = folds.extreme(shown, -1, True, 1)
+    result = type(x).of(graph.reshape(largest, largest.shape[:-1]))
     if not return_indices:
         return result
     places = cut.of(graph.reshape(graph.iota(prod(cut.axes)), cut.axes))
-    found = e.select(_is_first_largest(shown), places, 0)
-    return result, type(x).of(folds.total(found, -1, False))
-
-
-def _is_first_largest(value: Value) -> Value:
-    """One truth along the last axis."""
-    return e.equal(folds.argmax(value, -1, True), graph.iota(value.shape[-1]))
-
-
-def _first_largest(value: Value) -> Value:
-    """The maximum of the last axis."""
-    return graph.custom(
-        folds.maximum(value, -1, False),
-        lambda g, _: (e.select(_is_first_largest(value), graph.reshape(g, (*g.shape, 1)), 0.0),),
-        value,
-    )
+    is_found = e.equal(index, graph.iota(shown.shape[-1]))
+    return result, type(x).of(folds.total(e.select(is_found, places, 0), -1))
 
 
 def max_unpool2d(
-    x: Tensor,
-    indices: Tensor,
-    kernel_size: Sizes = (2, 2),
-    stride: Sizes | None = None,
-    dilation: Sizes = 1,
-    padding: Sizes = 0,
-    output_size: Sequence[int] | None = None,
-) -> Tensor:
+    x: Tensor, indices: Tensor, kernel_size: Sizes = (2, 2), stride: Sizes | None = None,
+    dilation: Sizes = 1, padding: Sizes = 0, output_size: Sequence[int] | None = None,
+) -> Tensor:  # fmt: skip
     """Each element put where max_pool2d found it, zeros elsewhere; several at one place add up."""
-    sides = zip(
-        *_Windows(x.shape, kernel_size, stride, dilation, padding, False).sides, strict=True
-    )
+    cut = _Windows(x.shape, kernel_size, stride, dilation, padding, False)
+    sides = zip(*cut.sides, strict=True)
     axes = [(n - 1) * s + (k - 1) * d + 1 - sum(widths) for n, k, s, d, widths in sides]
     axes = list(axes if output_size is None else output_size)[-len(axes) :]
     lead, size = x.shape[: -len(axes)], prod(axes)
@@ -133,7 +104,8 @@ def adaptive_max_pool2d(x: Tensor, output_size: int | Sequence[int | None]) -> T
     """The largest element of bins that divide the last axes into so many."""
 
     def largest(y: Tensor, is_in: Tensor) -> Tensor:
-        return type(y).of(_first_largest(is_in.where(y.unsqueeze(-2), -inf).value))
+        shown = is_in.where(y.unsqueeze(-2), -inf)
+        return type(y).of(folds.extreme(shown.value, -1, False, 1)[0])
 
     return _adaptive(x, output_size, largest)
 
@@ -144,10 +116,9 @@ def _adaptive(
     """Axis by axis from the last: so the first largest element is the first in row-major order."""
     sizes = (output_size,) * 2 if isinstance(output_size, int) else tuple(output_size)
     for axis, bins in reversed(list(enumerate(sizes, x.ndim - len(sizes)))):
-        n = x.shape[axis]
-        low, place = x.arange(bins or n).reshape(-1, 1) * n, x.arange(n)
-        is_in = (place >= low // (bins or n)) & (
-            place < (low + (n + (bins or n) - 1)) // (bins or n)
-        )
-        x = pool(x.transpose(axis, -1), is_in).transpose(axis, -1) if bins not in (None, n) else x
+        if bins is not None and bins != x.shape[axis]:
+            low, place = x.arange(bins).reshape(-1, 1) * x.shape[axis], x.arange(x.shape[axis])
+            end = (low + (x.shape[axis] + bins - 1)) // bins
+            is_in = (place >= low // bins) & (place < end)
+            x = pool(x.transpose(axis, -1), is_in).transpose(axis, -1)
     return x
