@@ -33,7 +33,7 @@ COST_MAX = 512
 INSTANCES_MAX = 4
 KERNEL_NODES_MAX = 320
 PRODUCT_TAIL_MAX = 20
-"""A longer tail of a DOT that loads more elements runs faster over whole rows than over tiles."""
+"""A longer tail of a DOT runs faster over whole rows than over tiles."""
 
 KERNEL_BUFFERS_MAX = 48
 JOIN_CANDIDATES = 12
@@ -277,7 +277,7 @@ def _can_join(groups: list[_Group], owner: dict[int, int], candidate: int, made:
     other = groups[candidate]
     if other.size != made.size or not other.joinable:
         return False
-    if other.is_product and made.nodes > PRODUCT_TAIL_MAX and len(made.reads) > 1:
+    if other.is_product and made.nodes > PRODUCT_TAIL_MAX:
         return False
     if other.nodes + made.nodes > KERNEL_NODES_MAX:
         return False
