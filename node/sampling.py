@@ -18,7 +18,7 @@ from engine.program import Program
 from engine.reference import Array, evaluate_node
 
 STORED = FOLDS | {Op.SCATTER, Op.GATHER}
-OPERANDS_MAX, DEPTH_MAX, EVALUATIONS_MAX = 32, 200, 5000
+OPERANDS_MAX, DEPTH_MAX, ELEMENTS_MAX = 32, 200, 1 << 22
 """What is larger is not looked at: it cannot be sampled cheaply."""
 
 Positions = NDArray[np.int64]
@@ -58,16 +58,18 @@ def expose(program: Program, nodes: Iterable[int]) -> Program:
 def elements(program: Program, known: Mapping[int, Array], target: int, at: Positions) -> Array:
     """The elements of a node at flat positions, computed from the whole arrays in `known`.
 
-    Raises TooDear where that takes too many evaluations; their sizes are the caller's business.
+    Raises TooDear where that takes more than ELEMENTS_MAX, an evaluation counted as 100 at least.
     """
     memory: dict[tuple[int, int], tuple[Positions, Array]] = {}
+    room = [ELEMENTS_MAX]
 
     def get(i: int, at: Positions) -> Array:
         if i in known:
             return known[i].reshape(-1)[at]
         key = (i, id(at))
         if key not in memory:
-            if len(memory) > EVALUATIONS_MAX:
+            room.append(room.pop() - len(at) - 100)
+            if room[0] < 0:
                 raise TooDear
             memory[key] = (at, compute(i, at))  # the positions are kept: nothing else has their id
         return memory[key][1]

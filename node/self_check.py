@@ -34,6 +34,9 @@ SHARE, NODES_MIN = 0.02, 4
 TARGETS_MAX, EXPOSED_BYTES_MAX, OPERAND_BYTES_MAX = 16, 16 << 20, 256 << 20
 """What is in sight takes memory and time in every step: a few nodes, others after each start."""
 
+CANDIDATES_MAX, CONE_MAX = 500, 2000
+"""Nodes that are thought of, and what may lie between one and its operands: jobs are strangers'."""
+
 ELEMENTS_MAX, READ_MAX = 64, 1 << 16
 """Elements of a node that are recomputed at once, and how many elements these may read together."""
 
@@ -157,7 +160,7 @@ def _choose(program: Program, random: Random, bytes_max: int) -> tuple[list[_Tar
     shown = set[int]()
     targets: list[_Target] = []
     behind = stored(program)
-    for index in random.sample(sorted(behind), len(behind)):
+    for index in random.sample(sorted(behind), min(len(behind), CANDIDATES_MAX)):
         if len(targets) == TARGETS_MAX:
             break
         more = ({index} | behind[index]) - open_ - shown
@@ -179,6 +182,8 @@ def _reads(program: Program, target: int, operands: Collection[int]) -> int:
         if index in seen or (index in operands and index != target):
             continue
         seen.add(index)
+        if len(seen) > CONE_MAX:
+            return 0
         stack += node.inputs
         if node.op in LENGTH_MAX:
             length = program.nodes[node.inputs[0]].shape[0 if node.op is Op.SCATTER else -1]
