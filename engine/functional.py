@@ -58,6 +58,11 @@ def embedding(index: Tensor, table: Tensor) -> Tensor:
     return table[index]
 
 
+def dropout(x: Tensor, p: float, uniform: Tensor) -> Tensor:
+    """0 where a number from 0 to 1, drawn for each element, is below p; the rest over 1 - p."""
+    return (uniform >= p).where(x * (1.0 / (1.0 - p)) if p < 1.0 else 0.0, 0.0)
+
+
 def accuracy(logits: Tensor, target: Tensor) -> Tensor:
     """The share of targets that have the largest logit, FLOAT32."""
     return (logits.argmax(-1) == target).float().mean()

@@ -46,8 +46,8 @@ def smooth_l1_loss(x: Tensor, target: Tensor, reduction: str = "mean", beta: flo
 
 
 def nll_loss(
-    x: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None,
-    ignore_index: int = -100, label_smoothing: float = 0.0,
+    x: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int | None = -100,
+    reduction: str = "mean", label_smoothing: float = 0.0,
 ) -> Tensor:  # fmt: skip
     """Minus the log probability of INT32 targets (n, *axes), given as (n, classes, *axes).
 
@@ -59,7 +59,8 @@ def nll_loss(
     if x.shape[:axis] + x.shape[axis + 1 :] != target.shape:
         raise UsageError(f"scores {x.shape} do not fit targets {target.shape}: classes are axis 1")
     along = (classes, *[1] * (x.ndim - 1 - axis))
-    counts = (target >= 0) & (target < classes) & (target != ignore_index)
+    counts = (target >= 0) & (target < classes)
+    counts = counts if ignore_index is None else counts & (target != ignore_index)
     is_target = (target.unsqueeze(axis) == x.arange(classes).reshape(along)) & counts.unsqueeze(
         axis
     )
@@ -76,13 +77,13 @@ def nll_loss(
 
 def cross_entropy(
     x: Tensor, target: Tensor, reduction: str = "mean", label_smoothing: float = 0.0,
-    weight: Tensor | None = None, ignore_index: int = -100,
+    weight: Tensor | None = None, ignore_index: int | None = -100,
 ) -> Tensor:  # fmt: skip
     """The cross-entropy of softmax(x) with classes (see nll_loss) or probabilities like x."""
     axis = min(1, x.ndim - 1)
     scores = log_softmax(x, axis)
     if not target.value.is_float:
-        return nll_loss(scores, target, reduction, weight, ignore_index, label_smoothing)
+        return nll_loss(scores, target, weight, ignore_index, reduction, label_smoothing)
     if target.shape != x.shape:
         raise UsageError(f"{target}: it must be INT32 classes, or probabilities of shape {x.shape}")
     share = target * (1.0 - label_smoothing) + label_smoothing / x.shape[axis]

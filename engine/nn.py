@@ -255,12 +255,11 @@ class LayerNorm(Module):
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
 
-class RMSNorm(Module):
+class RMSNorm(LayerNorm):
     """The last axes brought to a mean square of 1, and scaled."""
 
     def __init__(self, normalized_shape: Sizes, eps: float = 2.0**-23, affine: bool = True) -> None:
-        self.normalized_shape, self.eps = normalized_shape, eps
-        self.weight, _ = _affine(normalized_shape, affine, False)
+        super().__init__(normalized_shape, eps, affine, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape that ends with normalized_shape."""
@@ -364,6 +363,22 @@ class MultiheadAttention(Module):
         y = y if self.in_proj_bias is None else y + self.in_proj_bias[rows]
         y = y.reshape(*x.shape[:2], self.num_heads, -1)
         return y.permute(0, 2, 1, 3) if self.batch_first else y.permute(1, 2, 0, 3)
+
+
+class Dropout(Module):
+    """In training each element is 0 with probability p, by the generator of `init`.
+
+    A traced function must not use it: draw from a key that comes in, and call F.dropout.
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        if not self.training or self.p == 0.0:
+            return x
+        return F.dropout(x, self.p, init.uniform(x.shape).detach())
 
 
 class PReLU(Module):

@@ -5,7 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import SGD, AdamW, DType, Optimizer, Tensor, UsageError, jit, nn, realize
+from engine import (
+    SGD,
+    AdamW,
+    DType,
+    Optimizer,
+    Tensor,
+    TensorType,
+    TraceError,
+    UsageError,
+    jit,
+    nn,
+    realize,
+    trace,
+)
 from engine import functional as F
 from engine.state import safe_load
 
@@ -243,3 +256,18 @@ def test_module_without_forward_says_so():
     """A layer must define forward."""
     with pytest.raises(NotImplementedError, match=r"Module\.forward"):
         nn.Module()(Tensor.zeros(1, dtype=DType.FLOAT32))
+
+
+def test_dropout_scales_what_it_keeps():
+    """The seed of `init` says what; nothing is dropped in use, and a trace refuses to draw."""
+    layer, x = nn.Dropout(0.25), Tensor(np.ones((100, 100)))
+    nn.init.manual_seed(3)
+    y = layer(x).numpy()
+    assert set(np.unique(y)) == {0.0, np.float32(1 / 0.75)}
+    assert abs((y == 0).mean() - 0.25) < 0.02
+    nn.init.manual_seed(3)
+    np.testing.assert_array_equal(layer(x).numpy(), y)
+    np.testing.assert_array_equal(nn.Dropout(1.0)(x).numpy(), x.numpy() * 0)
+    np.testing.assert_array_equal(layer.eval()(x).numpy(), x.numpy())
+    with pytest.raises(TraceError, match="holds data"):
+        trace(lambda i: {"y": layer.train()(i["x"])}, {"x": TensorType(DType.FLOAT32, (4,))})
