@@ -276,13 +276,21 @@ def train(options: argparse.Namespace) -> int:
     return 0 if len(roots) == 1 else 1
 
 
+TINY = {
+    "tiny-mlp": {"WIDTHS": (60, 50, 40, 10), "BATCH": 16},
+    "tiny-gpt": {
+        "LAYERS": 2, "HEADS": 2, "WIDTH": 16, "CONTEXT": 8, "SEQUENCES": 2, "VOCABULARY": 11,
+    },
+}  # fmt: skip
+"""Models that the reference trains in a minute."""
+
+
 def _model(name: str) -> tuple[Model, Program]:
-    """A model of benchmarks.models, or a tiny GPT or a convolutional net, and its training step."""
-    if name == "tiny-gpt":
-        sizes = {"LAYERS": 2, "HEADS": 2, "WIDTH": 16, "CONTEXT": 8, "SEQUENCES": 2}
-        with patch.multiple(models, VOCABULARY=11, **sizes):
-            model = models.gpt()
-            return replace(model, name="tiny GPT"), step_program(model)
+    """A model of benchmarks.models, a tiny one or a convolutional net, and its training step."""
+    if name in TINY:
+        with patch.multiple(models, **TINY[name]):
+            model = models.MODELS[name.removeprefix("tiny-")]()
+            return replace(model, name=f"tiny {model.name}"), step_program(model)
     model = _conv() if name == "conv" else models.MODELS[name]()
     return model, step_program(model)
 
@@ -315,7 +323,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=25, help="Programs in one build")
     parser.add_argument("--state", type=Path, help="where to go on from and to")
     parser.add_argument("--failures", default="failures", help="folder for what differs")
-    parser.add_argument("--model", default="mlp", help="mlp, conv, gpt or tiny-gpt")
+    parser.add_argument("--model", default="mlp", help="mlp, conv, gpt, tiny-mlp or tiny-gpt")
     parser.add_argument("--steps", type=int, default=100)
     options = parser.parse_args()
     os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
