@@ -27,9 +27,9 @@ def scaled_dot_product_attention(
 ) -> Tensor:  # fmt: skip
     """softmax(x key^T scale) value over the last two axes (Vaswani et al. 2017).
 
-    `scale` is 1 / sqrt(width) by default. A BOOL mask names the pairs that count; any other is
-    added. `is_causal` lets place i see places up to i. `enable_gqa` lets several heads (axis -3)
-    share one of key and value.
+    `scale` is 1 / sqrt(width) by default. A BOOL mask names the pairs that count (if none, the
+    result is 0); any other is added. `is_causal` lets place i see places up to i. `enable_gqa` lets
+    several heads (axis -3) share one of key and value.
     """
     if dropout_p:
         raise UsageError("attention draws nothing: call dropout() on what it returns")
@@ -40,10 +40,12 @@ def scaled_dot_product_attention(
         rows, columns = scores.shape[-2:]
         is_later = x.arange(columns) > x.arange(rows).unsqueeze(1)
         scores = is_later.where(-inf, scores)
-    if attn_mask is not None:
-        is_mask = attn_mask.dtype is DType.BOOL
-        scores = attn_mask.where(scores, -inf) if is_mask else scores + attn_mask
-    return softmax(scores) @ value
+    if attn_mask is None:
+        return softmax(scores) @ value
+    if attn_mask.dtype is not DType.BOOL:
+        return softmax(scores + attn_mask) @ value
+    weights = softmax(attn_mask.where(scores, -inf))
+    return attn_mask.any(-1, True).where(weights, 0.0) @ value
 
 
 def _shared(x: Tensor, heads: int) -> Tensor:

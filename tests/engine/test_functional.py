@@ -82,6 +82,8 @@ def test_attention_with_masks_and_shared_heads():
     close(attention(*tensors, is_causal=True, scale=0.2), attend(q, k, v, causal, 0.2))
     close(attention(*tensors, Tensor(mask)), attend(q, k, v, mask, 8**-0.5))
     close(attention(*tensors, Tensor(np.where(mask, 0.0, -1e9))), attend(q, k, v, mask, 8**-0.5))
+    mask[2] = False
+    assert not attention(*tensors, Tensor(mask)).numpy()[:, :, 2].any()
     few = attention(tensors[0], tensors[1][:, :2], tensors[2][:, :2], enable_gqa=True)
     shared = (a[:, :2].repeat(2, 1) for a in (k, v))
     close(few, attend(q, *shared, full, 8**-0.5))
