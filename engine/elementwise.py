@@ -277,6 +277,8 @@ def power(a: Value, exponent: Scalar) -> Value:
         count //= 2
         if count:
             square = mul(square, square)
+    if not exponent:
+        return graph.custom(result, lambda g, _: (None,), a)
     return div(1.0, result) if exponent < 0 else result
 
 
@@ -288,6 +290,12 @@ def less(a: Operand, b: Operand) -> Value:
 def equal(a: Operand, b: Operand) -> Value:
     """a == b."""
     return graph.elementwise(Op.EQ, *numbers(a, b))
+
+
+def equals_or_nan(value: Value, largest: Value) -> Value:
+    """Elements equal to the largest of them; NaN counts as equal to NaN."""
+    same = equal(value, largest)
+    return or_(same, not_equal(value, value)) if value.is_float else same
 
 
 def not_equal(a: Operand, b: Operand) -> Value:

@@ -78,7 +78,8 @@ def product(value: Value, axis: Axes = None, keepdim: bool = False) -> Value:
 def _product(value: Value) -> Value:
     n, rest = value.shape[0], value.shape[1:]
     if n < 2:
-        return value if n else graph.const(1, value.dtype, (1, *rest))
+        one = graph.const(1, value.dtype, (1, *rest))
+        return value if n else graph.custom(one, lambda g, _: (None,), value)
     zeros, ones = (0,) * len(rest), (1,) * (1 + len(rest))
     parts = [
         graph.slice_(value, (start, *zeros), ones, (count, *rest))
@@ -125,7 +126,7 @@ def argmax(value: Value, axis: int | None = None, keepdim: bool = False) -> Valu
         return argmax(graph.reshape(value, (1,)), axis, False)
     axis = axis_of(value, axis)
     n = value.shape[axis]
-    is_largest = _equals(value, maximum(value, axis, keepdim=True))
+    is_largest = e.equals_or_nan(value, maximum(value, axis, keepdim=True))
     from_end = e.sub(n - 1, graph.reshape(graph.iota(n), (n, *[1] * (len(value.shape) - axis - 1))))
     return e.sub(n - 1, maximum(e.select(is_largest, from_end, 0), axis, keepdim))
 
@@ -152,14 +153,6 @@ def extreme(value: Value, axis: int, keepdim: bool, sign: int) -> tuple[Value, V
         return [e.select(chosen, graph.reshape(g, shape), 0.0)]
 
     return graph.custom(find(value, axis, keepdim), rule, value), index
-
-
-def _equals(value: Value, largest: Value) -> Value:
-    """Elements equal to the largest; NaN counts as equal to NaN."""
-    same = e.equal(value, largest)
-    if not value.is_float:
-        return same
-    return e.or_(same, e.not_(e.equal(value, value)))
 
 
 def matmul(a: Value, b: Value) -> Value:

@@ -137,7 +137,7 @@ def _sum(g: Value, out: Value) -> Gradients:
 def _max(g: Value, out: Value) -> Gradients:
     """Elements that tie for the maximum share the gradient equally."""
     source = out.inputs[0]
-    is_max = e.equal(source, graph.expand(out, source.shape))
+    is_max = e.equals_or_nan(source, graph.expand(out, source.shape))
     count = graph.fold(Op.SUM, e.to_float(is_max))
     share = graph.expand(e.div(g, count), source.shape)
     return (e.select(is_max, share, 0.0),)

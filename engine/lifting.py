@@ -55,12 +55,11 @@ VIEWS = _words(
     "cast to float int bool unfold expand_as view_as ravel broadcast_to type"
 )
 IN_PLACE = _words(
-    "add sub mul div pow neg abs sign sqrt square exp log "
-    "tanh sigmoid erf floor ceil round trunc frac rsqrt "
-    "reciprocal clamp clip masked_fill scatter scatter_add scatter_reduce index_add index_copy put "
-    "index_fill index_put fill zero copy relu lerp addcmul addcdiv addmm fmod remainder tril triu "
-    "floor_divide nan_to_num copysign cumsum cumprod logical_not bitwise_and bitwise_or bitwise_xor"
+    "add sub pow div round clamp clip masked_fill scatter scatter_add scatter_reduce index_add put "
+    "index_copy index_fill index_put fill zero copy relu lerp addcmul addcdiv addmm tril triu "
+    "nan_to_num copysign cumsum cumprod logit sinc xlogy"
 )
+_elementwise: list[object] = []
 OPERATORS = _words("add sub mul truediv floordiv mod pow and or xor lshift rshift")
 
 
@@ -78,7 +77,9 @@ def raw(operand: Operand) -> Value | bool | int | float:
 
 def unary(function: Callable[[Value], Value]) -> Callable[[Tensor], Tensor]:
     """The method of a function of one value."""
-    return lift(function)
+    method = lift(function)
+    _elementwise.append(method)
+    return method
 
 
 def lift(
@@ -100,6 +101,7 @@ def binary(function: Callable[[Any, Any], Value]) -> Callable[[Tensor, Operand],
         return type(self).of(function(self.value, raw(other)))
 
     method.__doc__ = function.__doc__
+    _elementwise.append(method)
     return method
 
 
@@ -110,8 +112,9 @@ def reflected(function: Callable[[Any, Any], Value]) -> Callable[[Tensor, Operan
 
 def finish(cls: type[Tensor]) -> type[Tensor]:
     """Give a class the other names of arguments, views that are known as such, and add_."""
-    for name in IN_PLACE:
-        setattr(cls, f"{name}_", _in_place(vars(cls)[name]))
+    for name, member in list(vars(cls).items()):
+        if name in IN_PLACE or (member in _elementwise and not name.startswith("__")):
+            setattr(cls, f"{name}_", _in_place(member))
     for name in OPERATORS:
         setattr(cls, f"__i{name}__", _in_place(vars(cls)[f"__{name}__"]))
     for name, member in list(vars(cls).items()):

@@ -26,13 +26,13 @@ _Key: TypeAlias = tuple[int, Program]
 _loaded: OrderedDict[_Key, tuple[Backend, Loaded]] = OrderedDict()  # the backend keeps its id alive
 _held: WeakKeyDictionary[Value, tuple[Backend, Buffer]] = WeakKeyDictionary()
 _deferred: list[ref[Value]] = []
-_tracing: list[None] = []
+_tracing: list[object] = []
 
 
 @contextmanager
 def tracing() -> Iterator[None]:
     """While a traced function is called."""
-    _tracing.append(None)
+    _tracing.append(object())
     try:
         yield
     finally:
@@ -42,6 +42,11 @@ def tracing() -> Iterator[None]:
 def is_tracing() -> bool:
     """Whether a traced function is being called."""
     return bool(_tracing)
+
+
+def current_trace() -> object | None:
+    """What stands for the traced function that is being called."""
+    return _tracing[-1] if _tracing else None
 
 
 def refuse_in_trace() -> None:

@@ -16,8 +16,9 @@ tinygrad, `max(dim)` also indices. Views share no memory: `x.add_(1)` makes x an
 is refused while another tensor is alive that torch would change with it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from math import inf, pi
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -75,7 +76,7 @@ class Tensor:
     uint8 and int8 stay) and must fit. With `requires_grad`, `backward` sets its `grad`.
     """
 
-    __slots__ = ("__weakref__", "_family", "_value", "grad")
+    __slots__ = ("__weakref__", "_born", "_family", "_value", "grad")
     __array_ufunc__ = None  # numpy leaves an operator with a tensor on the right to us
     __hash__ = object.__hash__
     grad: "Tensor | None"
@@ -102,6 +103,7 @@ class Tensor:
     def _set(self, value: Value) -> None:
         self._value = value
         self._family: Group | None = None
+        self._born = realize.current_trace()
         self.grad = None
 
     def like(self, operand: Operand) -> "Tensor":
@@ -139,11 +141,11 @@ class Tensor:
         """The number of elements."""
         return self._value.size
 
-    nelement = numel
-
     def dim(self) -> int:
         """The number of axes."""
         return self.ndim
+
+    nelement, ndimension = numel, dim
 
     def element_size(self) -> int:
         """Bytes per element."""
@@ -227,12 +229,14 @@ class Tensor:
                 f"{self} requires a gradient, so it cannot change in place; "
                 "use `with no_grad():`, or make a new tensor"
             )
-        if other.shape != self.shape or e.promote(self.dtype, other.dtype) is not self.dtype:
+        ranks = ["b iu f".index(kind.numpy.kind) for kind in (other.dtype, self.dtype)]
+        if other.shape != self.shape or ranks[0] > ranks[1]:
             raise UsageError(f"{self} cannot become {other} in place; make a new tensor")
-        return self._change(other._value)
+        return self._change(graph.cast(other._value, self.dtype))
 
     def _change(self, value: Value) -> "Tensor":
-        realize.refuse_in_trace()
+        if self._born is not realize.current_trace():
+            realize.refuse_in_trace()
         relatives = [t for t in (self._family or {}).values() if t is not self]
         if relatives:
             raise UsageError(
@@ -259,7 +263,8 @@ class Tensor:
 
     def copy(self, other: Operand) -> "Tensor":
         """Another tensor's elements in this shape and dtype."""
-        return self.like(other).cast(self.dtype).expand(self.shape).clone()
+        new = movement.expand(graph.cast(self.like(other)._value, self.dtype), self.shape)
+        return Tensor.of(graph.custom(new, lambda g, _: (None, g), self._value, new))
 
     def fill(self, value: Operand) -> "Tensor":
         """One number in this shape and dtype."""
@@ -267,7 +272,7 @@ class Tensor:
 
     def zero(self) -> "Tensor":
         """Zeros of this type."""
-        return self.zeros_like()
+        return self.copy(0)
 
     def clone(self) -> "Tensor":
         """The same elements, shared with nobody; gradients flow back."""
@@ -359,6 +364,26 @@ class Tensor:
     ) -> "Tensor":
         """A number in another shape, of this dtype."""
         return Tensor.full(shape, fill_value, dtype or self.dtype)
+
+    def new_tensor(self, data: ArrayLike) -> "Tensor":
+        """Data in this dtype."""
+        return Tensor(data, self.dtype)
+
+    def new_zeros(self, *shape: "_Int | Sequence[_Int]") -> "Tensor":
+        """Zeros in another shape, of this dtype."""
+        return self.new_full(movement.integers(shape), 0)
+
+    def new_ones(self, *shape: "_Int | Sequence[_Int]") -> "Tensor":
+        """Ones in another shape, of this dtype."""
+        return self.new_full(movement.integers(shape), 1)
+
+    def type_as(self, other: "Tensor") -> "Tensor":
+        """In another tensor's dtype."""
+        return self.cast(other.dtype)
+
+    def sequential(self, functions: "Sequence[Callable[[Tensor], Tensor]]") -> "Tensor":
+        """One function after the other."""
+        return reduce(lambda x, function: function(x), functions, self)
 
     def full_like(self, fill_value: Scalar, dtype: "Kind | None" = None) -> "Tensor":
         """A number in this shape."""
@@ -479,10 +504,10 @@ class Tensor:
         return Tensor.of(graph.bitcast(self._value, dtype_of(dtype)))
 
     to = type = cast
-    contiguous = unary(lambda x: x)
-    float = unary(e.to_float)
-    int = unary(lambda x: graph.cast(x, DType.INT32))
-    bool = unary(e.to_bool)
+    contiguous = cpu = lift(lambda x: x)
+    float = lift(e.to_float)
+    int = long = lift(lambda x: graph.cast(x, DType.INT32))
+    bool = lift(e.to_bool)
 
     # Folds
 
@@ -517,12 +542,12 @@ class Tensor:
     movedim = moveaxis = lift(movement.movedim)
     flatten, unflatten = lift(movement.flatten), lift(movement.unflatten)
     squeeze, unsqueeze = lift(movement.squeeze), lift(movement.unsqueeze)
-    ravel = unary(lambda x: movement.flatten(x))
+    ravel = lift(lambda x: movement.flatten(x))
     flip, narrow = lift(movement.flip), lift(movement.narrow)
     diagonal, diag_embed = lift(movement.diagonal), lift(movement.diag_embed)
     diag, tril, triu = lift(movement.diag), lift(movement.tril), lift(movement.triu)
-    t = unary(lambda x: movement.permute(x))
-    trace = unary(lambda x: folds.total(movement.diagonal(x)))
+    t = lift(lambda x: movement.permute(x))
+    trace = lift(lambda x: folds.total(movement.diagonal(x)))
 
     @property
     def T(self) -> "Tensor":
@@ -541,8 +566,8 @@ class Tensor:
     repeat, tile, repeat_interleave = methods.repeat, methods.tile, methods.repeat_interleave
     roll, rot90, shrink = methods.roll, methods.rot90, methods.shrink
     as_strided, pad = methods.as_strided, padding.pad
-    fliplr, flipud = unary(lambda x: movement.flip(x, 1)), unary(lambda x: movement.flip(x, 0))
-    diagflat = unary(lambda x: movement.diag(movement.flatten(x)))
+    fliplr, flipud = lift(lambda x: movement.flip(x, 1)), lift(lambda x: movement.flip(x, 0))
+    diagflat = lift(lambda x: movement.diag(movement.flatten(x)))
     split_with_sizes, reshape_as = split, view_as
 
     # Indexing
@@ -554,6 +579,7 @@ class Tensor:
     scatter_add, scatter_reduce = indexing.scatter_add, indexing.scatter_reduce
     index_add, index_copy = indexing.index_add, indexing.index_copy
     index_fill, bincount = indexing.index_fill, indexing.bincount
+    argwhere = indexing.nonzero
     nonzero, masked_select, unique = indexing.nonzero, indexing.masked_select, indexing.unique
     select_scatter, slice_scatter = indexing.select_scatter, indexing.slice_scatter
     one_hot = methods.one_hot
@@ -584,7 +610,8 @@ class Tensor:
     silu, mish = F.silu, F.mish
 
 
-_STORED = frozenset(np.dtype(name) for name in ("float32", "int32", "uint32", "uint8", "int8"))
+_STORED = frozenset(kind.numpy for kind in DType)
+_WIDEST = {"f": "float32", "i": "int32", "u": "int32"}
 
 
 def gradient(loss: Tensor, *tensors: Tensor) -> list[Tensor]:
@@ -597,9 +624,8 @@ def dtype_of(kind: Kind) -> DType:
     if isinstance(kind, DType):
         return kind
     found = np.dtype(kind)
-    narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32"}.get(found.name, found)
     try:
-        return from_numpy(narrow)
+        return from_numpy(found if found in _STORED else _WIDEST.get(found.kind, found))
     except KeyError:
         raise UsageError(f"numpy dtype {found} has no counterpart here") from None
 
@@ -615,16 +641,14 @@ def _root(value: Value) -> Value:
 
 def _value_of(given: ArrayLike, dtype: DType | None = None) -> Value:
     """A DATA value with a copy of the elements."""
-    array = np.array(given, order="C")
-    if array.dtype.kind == "f" and array.dtype not in _STORED:
-        array = array.astype(np.float32)
-    elif array.dtype.kind in "iu" and array.dtype not in _STORED:
-        kind = dtype if dtype in (DType.UINT32, DType.FLOAT32) else DType.INT32
-        limits = np.iinfo(np.uint32 if kind is DType.UINT32 else np.int32)
-        is_exact = kind is DType.FLOAT32 or not array.size
-        if not is_exact and not limits.min <= int(array.min()) <= int(array.max()) <= limits.max:
+    array = np.asarray(given)
+    kind = dtype_of(array.dtype)
+    if kind is DType.INT32 and dtype is DType.UINT32:
+        kind = dtype
+    if kind in (DType.INT32, DType.UINT32) and array.size:
+        limits = np.iinfo(kind.numpy.name)
+        if int(array.min()) < limits.min or int(array.max()) > limits.max:
             raise UsageError(f"an integer is outside of {kind.name}")
-        array = array.astype(kind.numpy)
-    value = dtype_of(array.dtype)
+    array = array.astype(kind.numpy, order="C")
     array.flags.writeable = False
-    return graph.data(array, value)
+    return graph.data(array, kind)

@@ -46,8 +46,9 @@ def trace(
         name: graph.input_value(name, kind.dtype, kind.shape)
         for name, kind in sorted(inputs.items())
     }
+    given = {name: Tensor.of(value) for name, value in symbols.items()}  # not to be changed inside
     with realize.tracing():
-        results = function({name: Tensor.of(value) for name, value in symbols.items()})
+        results = function(given)
     return lower(_outputs(results), symbols)
 
 

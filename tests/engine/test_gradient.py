@@ -106,7 +106,7 @@ def test_elementwise_gradients(function, reference, arrays):
         (lambda x: x[Tensor(INDEX)], lambda x: pick(x, INDEX), (X,)),
         (F.softmax, softmax, (Y,)),
         (lambda y: F.log_softmax(y, 0), lambda y: np.log(softmax(y, 0)), (Y,)),
-        (lambda y: F.logsumexp(y), lambda y: np.log(np.exp(y).sum(-1)), (Y,)),
+        (lambda y: F.logsumexp(y, -1), lambda y: np.log(np.exp(y).sum(-1)), (Y,)),
         (lambda y: F.mse_loss(y, Tensor(X)), lambda y: ((y - X) ** 2).mean(), (Y,)),
         (lambda y: F.cross_entropy(y, Tensor([1, 0, 3])),
          lambda y: -np.log(softmax(y)[[0, 1, 2], [1, 0, 3]]).mean(), (Y,)),
