@@ -92,9 +92,14 @@ class Sizes:
 def first_state(recipe: Recipe[Model]) -> dict[str, Tensor]:
     """The round state of the first round: the model's parameters, no moments and no momentum.
 
-    Raises UsageError for a parameter whose name the optimizers need for themselves.
+    Raises UsageError for a parameter whose name the optimizers need for themselves, and for buffers.
     """
     parameters = recipe.model.state_dict()
+    if recipe.model.buffers():
+        raise UsageError(
+            f"the model has buffers, {', '.join(recipe.model.buffers())}, and a round has no state "
+            "for them; use GroupNorm or LayerNorm instead of BatchNorm"
+        )
     taken = [n for n in parameters if n.startswith(RESERVED) or n in RESERVED_WHOLE]
     if taken:
         raise UsageError(

@@ -8,7 +8,7 @@ import pytest
 from engine import Tensor, UsageError, diloco
 from engine.backend import open_backend
 from engine.functional import mse_loss
-from engine.nn import Linear, Module
+from engine.nn import BatchNorm1d, Linear, Module
 
 SLOTS, STEPS, BATCH = 3, 20, 4
 SIZES = diloco.Sizes(SLOTS, STEPS, BATCH)
@@ -225,6 +225,12 @@ def test_attribute_that_only_begins_like_a_moment_is_allowed(name):
     model = Line()
     setattr(model, name, Linear(3, 2, rng=np.random.default_rng(0)))
     assert f"{name}.weight" in diloco.first_state(recipe(model=model))
+
+
+def test_model_with_buffers_is_refused():
+    """Running statistics have no place in a round's state."""
+    with pytest.raises(UsageError, match=r"buffers, running_mean, .*GroupNorm"):
+        diloco.first_state(recipe(model=BatchNorm1d(3)))
 
 
 @pytest.mark.parametrize(
