@@ -92,7 +92,7 @@ class Sizes:
 def first_state(recipe: Recipe[Model]) -> dict[str, Tensor]:
     """The round state of the first round: the model's parameters, no moments and no momentum.
 
-    Raises UsageError for a parameter whose name the optimizers need for themselves, and for buffers.
+    Raises UsageError for a parameter whose name the optimizers need, and for a model with buffers.
     """
     parameters = recipe.model.state_dict()
     if recipe.model.buffers():
