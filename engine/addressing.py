@@ -94,10 +94,25 @@ def split(address: Address, divisor: int, derive: Derive) -> tuple[Address, Addr
     quotient, rest = divided(address, divisor)
     if rest.low >= 0 and rest.high < divisor:
         return quotient, rest
+    if rest.low >= 0 and quotient != Address(0):
+        more, rest = split(rest, divisor, derive)
+        return combine([(quotient, 1), (more, 1)]), rest
+    for unit in sorted({c for _, c in address.terms if c > 1 and divisor % c == 0}, reverse=True):
+        high, low = _in_units(address, unit)
+        if high.low >= 0 and low.low >= 0 and low.high < unit:
+            quotient, rest = split(high, divisor // unit, derive)
+            return quotient, combine([(rest, unit), (low, 1)])
     return (
         affine(0, [(derive("/", address, divisor), 1)]),
         affine(0, [(derive("%", address, divisor), 1)]),
     )
+
+
+def _in_units(address: Address, unit: int) -> tuple[Address, Address]:
+    """(high, low) with address = unit * high + low: terms of whole units, and the rest."""
+    whole = [(v, c // unit) for v, c in address.terms if c % unit == 0]
+    rest = [(v, c) for v, c in address.terms if c % unit]
+    return affine(address.offset // unit, whole), affine(address.offset % unit, rest)
 
 
 def divided(address: Address, divisor: int) -> tuple[Address, Address]:

@@ -36,6 +36,9 @@ FEW_RESULTS, BLOCKS_MIN, BLOCKS_MAX = 1 << 14, 4, 512
 PACK_REUSE = 4
 """Strips for which packing scattered elements pays."""
 
+RUN = 8
+"""Elements that are copied as one vector where they turn out to be neighbours."""
+
 SWAP_GAIN = 1.25
 PREFETCH_ROWS = 16
 GPU_EACH = 4
@@ -58,6 +61,35 @@ PRELUDE = """\
 
 
 @dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an operand lies: a pointer and an address in terms of variables.
+
+    Every variable is known by what it depends on besides the batch: "batch" (nothing), "index", "k"
+    or "both"; so is every statement that makes one.
+    """
+
+    pointer: str
+    address: Address
+    kinds: dict[str, str]
+    derived: tuple[tuple[str, str], ...]
+
+    def lines(self, kind: str) -> list[str]:
+        """The statements of this kind."""
+        return [line for line, of in self.derived if of == kind]
+
+    def only(self, *kinds: str) -> bool:
+        """Whether no other statements are needed."""
+        return all(of in kinds for _, of in self.derived)
+
+    def part(self, is_index: bool) -> str:
+        """The sum of the address's terms that depend on the index, or of all others."""
+        terms = [
+            (v, c) for v, c in self.address.terms if (self.kinds[v.name] == "index") == is_index
+        ]
+        return affine(0 if is_index else self.address.offset, terms).text()
+
+
+@dataclass(frozen=True, slots=True)
 class _Operand:
     """One operand of the seed: its node and its index variables in the order of its axes."""
 
@@ -68,33 +100,44 @@ class _Operand:
     k: Variable
     is_left: bool
 
-    def load(self, prefix: str) -> tuple[list[str], str]:
+    def load(self) -> tuple[list[str], str]:
         """(statements, the variable that then holds the element at batch, index, k)."""
-        body = self.context.body(prefix)
+        body = self.context.body("v")
         value = body.value(self.node, self._flat())
         return body.lines, value
 
-    def in_place(self) -> tuple[str, Address] | None:
-        """(pointer, address) if the elements lie in a buffer at an affine address."""
-        node, address = self.node, self._flat()
-        try:
-            while not self.context.is_loaded(node):
-                made = self.context.program.nodes[node]
-                if made.op is not Op.VIEW:
-                    return None
-                address = through_view(address, made.shape, made.attributes, _refuse)
-                node = made.inputs[0]
-        except _NotAffineError:
-            return None
-        return self.context.parameters.read(node), address
+    def place(self) -> _Place | None:
+        """Where the elements are in a buffer, if views are all that is in between."""
+        parameters, node, address = self.context.parameters, self.node, self._flat()
+        kinds = {self.batch.name: "batch", self.index.name: "index", self.k.name: "k"}
+        known: dict[tuple[str, Address, int], Variable] = {}
+        derived: list[tuple[str, str]] = []
 
-    def at(self, address: Address, index: str, k: str) -> Address:
-        """An address with other variables put in."""
+        def derive(operator: str, of: Address, divisor: int) -> Variable:
+            if (operator, of, divisor) not in known:
+                name = f"{'l' if self.is_left else 'r'}{len(known)}"
+                extent = of.high // divisor + 1 if operator == "/" else divisor
+                known[operator, of, divisor] = Variable(name, extent)
+                depends = {kinds[v.name] for v, _ in of.terms} - {"batch"} or {"batch"}
+                kinds[name] = depends.pop() if len(depends) == 1 else "both"
+                text = f"const I {name} = ({parameters.address(of)}) {operator} {divisor};"
+                derived.append((text, kinds[name]))
+            return known[operator, of, divisor]
+
+        while not self.context.is_loaded(node):
+            made = self.context.program.nodes[node]
+            if made.op is not Op.VIEW:
+                return None
+            address = through_view(address, made.shape, made.attributes, derive)
+            node = made.inputs[0]
+        parameters.address(address)
+        return _Place(parameters.read(node), address, kinds, tuple(derived))
+
+    def at(self, address: Address, index: str, k: str) -> str:
+        """An address as C with other variables put in."""
         named = {self.index: index, self.k: k}
-        return affine(
-            address.offset,
-            [(Variable(named.get(v, v.name), v.extent), c) for v, c in address.terms],
-        )
+        terms = [(Variable(named.get(v, v.name), v.extent), c) for v, c in address.terms]
+        return self.context.parameters.address(affine(address.offset, terms))
 
     def result(self, other: "_Operand") -> Address:
         """The address of the product's element."""
@@ -104,14 +147,6 @@ class _Operand:
     def _flat(self) -> Address:
         axes = (self.index, self.k) if self.is_left else (self.k, self.index)
         return flat([self.batch, *axes])
-
-
-class _NotAffineError(Exception):
-    pass
-
-
-def _refuse(operator: str, address: Address, divisor: int) -> Variable:
-    raise _NotAffineError
 
 
 def split(nodes: list[Node], node: Node, inputs: tuple[int, ...]) -> int:
@@ -124,7 +159,10 @@ def split(nodes: list[Node], node: Node, inputs: tuple[int, ...]) -> int:
         return len(nodes) - 1
     total = -1
     for blocks, k, depth in parts:
-        views = [((m, depth), (k, BLOCK, length, 1)), ((depth, n), (k * n, BLOCK * n, n, 1))]
+        views = [
+            ((m, depth), (k, BLOCK, length, 1)),
+            ((depth, n), (k * n, BLOCK * n, n, 1)),
+        ]
         for source, (shape, formula) in zip(inputs, views, strict=True):
             nodes.append(Node(Op.VIEW, node.dtype, (blocks, *shape), (source,), formula))
         product = len(nodes)
@@ -200,8 +238,9 @@ def _dot_by_item(context: Context, one: _Operand, panel: _Operand) -> KernelSour
     wide_chunk = ceil(ceil(wide.extent / across) / width) * width
     depth = min(BLOCK, length)
     pitch = (depth + 1) * width  # strips that do not fall on each other in the cache
-    place = one.in_place()
-    if place and place[1].coefficient(one.k) != 1 and wide_chunk >= PACK_REUSE * width:
+    place, within = one.place(), panel.place()
+    step = place.address.coefficient(one.k) if place else 0
+    if place and (not place.only("batch") or (step != 1 and wide_chunk >= PACK_REUSE * width)):
         place = None
     sums = tall_chunk * wide_chunk // lanes if several else height * vectors
     at = f"(top - top_from) * {wide_chunk // lanes} + (left - left_from) / {lanes} * {height}"
@@ -209,14 +248,15 @@ def _dot_by_item(context: Context, one: _Operand, panel: _Operand) -> KernelSour
         *tall_share,
         *wide_share,
         "const I batch = get_global_id(2);",
+        *(line for p in (place, within) if p for line in p.lines("batch")),
         f"float{lanes} strips[{wide_chunk // width * pitch // lanes}], sums[{sums}];",
         *([] if place else [f"float packed[{tall_chunk * depth}];"]),
         f"for (I block = 0; block < {length}; block += {BLOCK}) {{",
         f"const int depth = {length} - block < {BLOCK} ? {length} - block : {BLOCK};"
         if length % BLOCK and several
         else f"const int depth = {depth};",
-        *([] if place else _pack_rows(one, height, depth)),
-        *_pack_panel(panel, width, pitch),
+        *([] if place else _pack(one, "top", "packed", height, depth * height)),
+        *_pack(panel, "left", "(float *)strips", width, pitch),
         f"for (I left = left_from; left < left_to; left += {width}) {{",
         f"const float{lanes} *strip = strips + (left - left_from) / {width} * {pitch // lanes};",
         f"for (I top = top_from; top < top_to; top += {height}) {{",
@@ -244,64 +284,70 @@ def _unless(index: Variable, size: int, text: str) -> str:
     return text if index.extent % size else ""
 
 
-def _pack_panel(panel: _Operand, width: int, pitch: int) -> list[str]:
-    """Fill `strips`; what is past the end repeats the last element and is never stored."""
-    load, value = panel.load("r")
-    place, index = panel.in_place(), panel.index
-    order = [
-        f"for (I left = left_from; left < left_to; left += {width})",
-        "for (int d = 0; d < depth; d++)",
-    ]
-    ahead = ""
-    if place and place[1].coefficient(index) == 1:
-        order.reverse()
-        far = affine(PREFETCH_ROWS * place[1].coefficient(panel.k), [])
-        start = panel.context.parameters.address(panel.at(place[1], "left", "k"))
-        ahead = f"PREFETCH({place[0]} + ({start} + {far.offset}));"
-    last = _unless(index, width, " < left_to ? left + c : left_to - 1")
-    return [
-        f"{order[0]} {order[1]} {{",
-        f"const I k = block + d; {ahead}",
-        f"float *to = (float *)strips + (left - left_from) / {width} * {pitch} + d * {width};",
-        "UNROLL",
-        f"for (int c = 0; c < {width}; c++) {{",
-        f"const I {index.name} = left + c{last};",
-        *load,
-        f"to[c] = {value};",
-        "} }",
-    ]
+def _pack(operand: _Operand, start: str, array: str, width: int, pitch: int) -> list[str]:
+    """Strips of `width`, element k of all first; past the end the last one, never stored.
 
-
-def _pack_rows(one: _Operand, height: int, depth: int) -> list[str]:
-    """Fill `packed`, a tile after the other; what is past the end repeats the last element."""
-    load, value = one.load("l")
-    last = _unless(one.index, height, " < top_to ? top + r : top_to - 1")
-    return [
-        f"for (I top = top_from; top < top_to; top += {height})",
-        "for (int d = 0; d < depth; d++) { const I k = block + d;",
-        "UNROLL",
-        f"for (int r = 0; r < {height}; r++) {{",
-        f"const I {one.index.name} = top + r{last};",
-        *load,
-        f"packed[(top - top_from) * {depth} + d * {height} + r] = {value};",
-        "} }",
-    ]
+    Whole rows of memory are read along, with what follows prefetched. Elsewhere, where an address
+    is a sum of a part that depends on k and one that does not (windows), each is computed once.
+    """
+    load, value = operand.load()
+    place, index = operand.place(), operand.index
+    last = _unless(index, width, f" < {start}_to ? {start} + c : {start}_to - 1")
+    strips = f"for (I {start} = {start}_from; {start} < {start}_to; {start} += {width}) {{"
+    steps = "for (int d = 0; d < depth; d++) { const I k = block + d;"
+    to = f"float *to = {array} + ({start} - {start}_from) / {width} * {pitch} + d * {width};"
+    elements = f"UNROLL for (int c = 0; c < {width}; c++) {{"
+    column = f"const I {index.name} = {start} + c{last};"
+    if place and place.only("batch") and place.address.coefficient(index) == 1:
+        ahead = PREFETCH_ROWS * place.address.coefficient(operand.k)
+        start_of_row = operand.at(place.address, start, "k")
+        strips += f" PREFETCH({place.pointer} + ({start_of_row} + {ahead}));"
+        return [
+            steps,
+            strips,
+            to,
+            elements,
+            column,
+            *load,
+            f"to[c] = {value};",
+            "} } }",
+        ]
+    if place and place.derived and place.only("batch", "index", "k"):
+        lanes = RUN if width % RUN == 0 else width
+        copy = f"for (int c = 0; c < {lanes}; c++) to[r + c] ="
+        return [
+            *(strips, f"I at[{width}]; int runs[{width // lanes}];", elements, column),
+            *place.lines("index"),
+            f"at[c] = {place.part(True)};",
+            f"const int r = c / {lanes}, is_next = c > 0 && at[c] == at[c - 1] + 1;",
+            *(
+                f"runs[r] = c % {lanes} == 0 || (runs[r] && is_next); }}",
+                steps,
+                *place.lines("k"),
+                to,
+            ),
+            f"global const float *from = {place.pointer} + ({place.part(False)});",
+            f"UNROLL for (int r = 0; r < {width}; r += {lanes}) {{",
+            f"if (runs[r / {lanes}]) {copy} from[at[r] + c]; else {copy} from[at[r + c]];",
+            "} } }",
+        ]
+    return [strips, steps, to, elements, column, *load, f"to[c] = {value};", "} } }"]
 
 
 def _run_tile(
-    one: _Operand, place: tuple[str, Address] | None, tile: tuple[int, int, int], depth: int
+    one: _Operand, place: _Place | None, tile: tuple[int, int, int], depth: int
 ) -> list[str]:
     """The register tile over one block of k, and its sums added to those of earlier blocks."""
     height, vectors, lanes = tile
     lines = []
     elements = [f"packed[(top - top_from) * {depth} + d * {height} + {i}]" for i in range(height)]
     if place:
-        start = one.context.parameters.address(one.at(place[1], "at", "block"))
+        start = one.at(place.address, "at", "block")
         last = _unless(one.index, height, " < top_to ? at : top_to - 1")
         for i in range(height):
             lines += [f"global const float *p{i}; {{ I at = top + {i}; at = at{last};"]
-            lines += [f"p{i} = {place[0]} + ({start}); }}"]
-        elements = [f"p{i}[d * {place[1].coefficient(one.k)}]" for i in range(height)]
+            lines += [f"p{i} = {place.pointer} + ({start}); }}"]
+        elements = [f"p{i}[d * {place.address.coefficient(one.k)}]" for i in range(height)]
     sums = [f"s{i}_{v}" for i in range(height) for v in range(vectors)]
     lines += [
         f"float{lanes} {', '.join(f'{s} = 0.0f' for s in sums)};",
@@ -312,7 +358,11 @@ def _run_tile(
         adds = " ".join(f"s{i}_{v} = fma_vector{lanes}(a, b{v}, s{i}_{v});" for v in range(vectors))
         lines.append(f"{{ const float a = {element}; {adds} }}")
     several = "block ? total[{0}] + {1} : {1}" if one.k.extent > BLOCK else "{1}"
-    return [*lines, "}", *(f"total[{i}] = {several.format(i, s)};" for i, s in enumerate(sums))]
+    return [
+        *lines,
+        "}",
+        *(f"total[{i}] = {several.format(i, s)};" for i, s in enumerate(sums)),
+    ]
 
 
 def _dot_by_group(context: Context, left: _Operand, right: _Operand) -> KernelSource:
@@ -350,16 +400,20 @@ def _dot_by_group(context: Context, left: _Operand, right: _Operand) -> KernelSo
         *context.stores(left.result(right), "result").lines,
         "} }",
     ]
-    size = (ceil(columns / wide / side) * side, ceil(rows / tall / side) * side, left.batch.extent)
+    size = (
+        ceil(columns / wide / side) * side,
+        ceil(rows / tall / side) * side,
+        left.batch.extent,
+    )
     return context.source(lines, size, (side, side, 1))
 
 
 def _load_tile(operand: _Operand, name: str, each: int, side: int) -> list[str]:
     """Fill local memory, neighbouring work-items from neighbouring addresses; ends are repeated."""
-    load, value = operand.load(f"{name}v")
-    place, index = operand.in_place(), operand.index
+    load, value = operand.load()
+    place, index = operand.place(), operand.index
     start, at, d = "top" if operand.is_left else "left", f"x + i * {side}", "y"
-    if place and place[1].coefficient(operand.k) == 1:
+    if place and place.address.coefficient(operand.k) == 1:
         at, d = f"y + i * {side}", "x"
     return [
         f"for (int i = 0; i < {each}; i++) {{",

@@ -47,7 +47,7 @@ TILES: tuple[Tile, ...] = (
 WIDE: Tile = (6, 2, 16)
 CHECKED, MEASURED = (50, 300, 70), (512, 512, 512)
 PAIRS = 15
-GAIN_MIN = 1.03
+GAIN_MIN = 1.05
 """A tile must be faster than the default by this to be chosen: less is noise."""
 
 TRIAL_S_MAX = 60

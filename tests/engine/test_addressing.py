@@ -65,6 +65,20 @@ def test_split_divides_without_variables_where_it_can(address, divisor, derived)
             assert quotient.low <= evaluate(quotient) <= quotient.high
 
 
+def test_split_derives_from_what_crosses_the_divisor_alone():
+    """(6 i + j) / 12 is i / 2: the quotient of a row does not depend on the column."""
+    seen = []
+
+    def derive(operator: str, address: Address, divisor: int) -> Variable:
+        seen.append((operator, address, divisor))
+        return Variable(f"d{len(seen)}", 2)
+
+    _, rest = split(affine(0, [(ROW, 6), (COLUMN, 1)]), 12, derive)
+    row = affine(0, [(ROW, 1)])
+    assert seen == [("/", row, 2), ("%", row, 2)]
+    assert rest.coefficient(COLUMN) == 1
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_chains_of_views_compose(seed):
     """The address through several VIEWs finds the element that applying them one by one finds."""

@@ -91,6 +91,7 @@ def case():
     table.product(1, 3, 5, 300, a_transposed=True, b_transposed=True)
     table.product(1, 20, BLOCKS_MIN * BLOCK + 7, 18, a_transposed=True)
     table.convolution(2, 3, 9, 3, 8)
+    table.convolution(1, 30, 12, 3, 7)
     program = table.program()
     validate(program)
     random = np.random.default_rng(5)
