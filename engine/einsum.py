@@ -48,6 +48,8 @@ def _letters(formula: str, operands: list[Tensor]) -> tuple[list[str], str]:
     ]
     if any(len(p) != t.ndim for p, t in zip(inputs, operands, strict=True)):
         raise UsageError(f"einsum {formula!r} does not fit shapes {[t.shape for t in operands]}")
+    if len(set(out.replace(".", ""))) < len(out.replace(".", "")) or not set(out) <= {*left, "."}:
+        raise UsageError(f"einsum {formula!r} must name letters of its operands, none twice, in ->")
     if not arrow:
         out = "..." + "".join(sorted(c for c in set(left) - set(".,") if left.count(c) == 1))
     return inputs, out.replace("...", "".join(dots))

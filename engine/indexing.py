@@ -52,9 +52,18 @@ def setitem(x: Tensor, key: Any, value: Operand) -> Tensor:
     basic, indices = _split(x, key)
     if not indices:
         return type(x).of(movement.setitem(x.value, basic, new.value))
-    place = x.arange(x.numel()).reshape(x.shape)[key]
-    source = new.cast(x.dtype).expand(place.shape)
-    return put(x, place, source)
+    return _written(x, _places(x, key), new.cast(x.dtype), False)
+
+
+def _places(x: Tensor, key: Any) -> Tensor:
+    """Where the elements that an index names lie in the flat tensor; -1 out of range."""
+    return (x.arange(x.numel()).reshape(x.shape) + 1)[key] - 1
+
+
+def _written(x: Tensor, place: Tensor, new: Tensor, is_added: bool) -> Tensor:
+    """x with elements at flat places replaced, or added to."""
+    values, write = new.expand(place.shape).flatten(), scatter_add if is_added else scatter
+    return write(x.flatten(), 0, place.flatten(), values).reshape(x.shape)
 
 
 def _split(x: Tensor, key: Any) -> tuple[Any, dict[int, Tensor]]:
@@ -137,11 +146,7 @@ def take_along_dim(x: Tensor, index: Tensor, axis: int | None = None) -> Tensor:
 
 def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """x with elements at flat places replaced, or added to."""
-    flat, at = x.flatten(), index.flatten().int()
-    at = (at < 0).where(at + x.numel(), at)
-    values = source.cast(x.dtype).flatten()
-    done = scatter_add(flat, 0, at, values) if accumulate else scatter(flat, 0, at, values)
-    return done.reshape(x.shape)
+    return _written(x, (index < 0).where(index + x.numel(), index), source, accumulate)
 
 
 def scatter_add(x: Tensor, axis: int, index: Tensor, src: Tensor) -> Tensor:
@@ -230,10 +235,7 @@ def index_put(
     x: Tensor, indices: Sequence[Tensor], values: Tensor, accumulate: bool = False
 ) -> Tensor:
     """x with the elements that index tensors name replaced, or added to."""
-    if not accumulate:
-        return setitem(x, tuple(indices), values)
-    place = x.arange(x.numel()).reshape(x.shape)[tuple(indices)]
-    return put(x, place, values.expand(place.shape), True)
+    return _written(x, _places(x, tuple(indices)), values, accumulate)
 
 
 def nonzero(x: Tensor) -> Tensor:

@@ -157,7 +157,7 @@ class Tensor:
 
     def is_floating_point(self) -> bool:
         """Whether elements are floats."""
-        return self.dtype.numpy.kind == "f"
+        return e.computed(self.dtype) is DType.FLOAT32
 
     def __len__(self) -> int:
         if not self.shape:
@@ -229,8 +229,8 @@ class Tensor:
                 f"{self} requires a gradient, so it cannot change in place; "
                 "use `with no_grad():`, or make a new tensor"
             )
-        ranks = ["b iu f".index(kind.numpy.kind) for kind in (other.dtype, self.dtype)]
-        if other.shape != self.shape or ranks[0] > ranks[1]:
+        fits = e.promote(self.dtype, other.dtype) is e.computed(self.dtype)
+        if other.shape != self.shape or not fits:
             raise UsageError(f"{self} cannot become {other} in place; make a new tensor")
         return self._change(graph.cast(other._value, self.dtype))
 
@@ -331,7 +331,11 @@ class Tensor:
         """The same elements, through which no gradient flows."""
         return Tensor.of(graph.detach(self._value))
 
-    data = property(detach)
+    @property
+    def data(self) -> "Tensor":
+        """Another name of detach."""
+        return self.detach()
+
     retain_grad = requires_grad_
     no_grad = staticmethod(no_grad)
 
