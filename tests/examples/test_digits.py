@@ -17,7 +17,7 @@ from node.quote import check_budget, quote
 from node.replay import replay
 
 State = dict[str, NDArray[np.generic]]
-CHECKPOINT = "0998be24e742ba13"
+CHECKPOINT = "06d007cdef63fe90"
 
 
 @pytest.fixture(scope="module")
