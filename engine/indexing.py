@@ -70,7 +70,9 @@ def _split(x: Tensor, key: Any) -> tuple[Any, dict[int, Tensor]]:
     """The basic part of an index, and index tensors for axes of what that shows."""
     items: list[Any] = []
     for item in key if isinstance(key, tuple) else (key,):
-        if isinstance(item, (list, range, np.ndarray)):
+        if isinstance(item, bool):
+            raise UsageError(f"a mask must be a tensor or a list, not {item}")
+        if isinstance(item, (list, tuple, range, np.ndarray)):
             item = type(x)(np.array(item, None if len(item) else np.int32))
         if isinstance(item, type(x)) and item.dtype is DType.BOOL:
             items += item.nonzero().unbind(1)

@@ -24,30 +24,14 @@ P = ParamSpec("P")
 Operand: TypeAlias = "Tensor | bool | int | float"
 
 _words = str.split
+_OTHERS = """axis: dim dims axes; axes: dim dims axis; axis0: dim0; axis1: dim1; axis2: dim2
+    start: start_dim; end: end_dim; shape: size sizes dims repeats; keepdim: keepdims
+    sizes: shape size split_size split_size_or_sections; sections: chunks indices; low: min min_
+    high: max max_; exponent: x; other: x y w end mat2 vec2; a: x input; b: y other; sorted: sorted_
+    classes: num_classes; cut: diagonal offset"""
 OTHER_NAMES = {
-    name: _words(others)
-    for name, others in {
-        "axis": "dim dims axes",
-        "axes": "dim dims axis",
-        "axis0": "dim0",
-        "axis1": "dim1",
-        "axis2": "dim2",
-        "start": "start_dim",
-        "end": "end_dim",
-        "shape": "size sizes dims",
-        "keepdim": "keepdims",
-        "low": "min min_",
-        "high": "max max_",
-        "exponent": "x",
-        "other": "x y w end mat2 vec2",
-        "a": "x input",
-        "b": "y other",
-        "sorted": "sorted_",
-        "classes": "num_classes",
-        "sections": "chunks indices",
-        "sizes": "split_size split_size_or_sections",
-        "cut": "diagonal offset",
-    }.items()
+    name.strip(): _words(others)
+    for name, others in (line.split(":") for line in _OTHERS.replace("\n", ";").split(";"))
 }
 VIEWS = _words(
     "reshape view permute transpose swapaxes swapdims expand flatten squeeze unsqueeze detach "

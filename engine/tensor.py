@@ -431,7 +431,8 @@ class Tensor:
     __sub__, __rsub__ = binary(e.sub), reflected(e.sub)
     mul = multiply = __mul__ = __rmul__ = binary(e.mul)
     __truediv__, __rtruediv__ = binary(e.div), reflected(e.div)
-    floor_divide = idiv = __floordiv__ = binary(e.floor_div)
+    floor_divide = __floordiv__ = binary(e.floor_div)
+    idiv = binary(e.trunc_div)
     remainder = mod = __mod__ = binary(e.remainder)
     __rfloordiv__, __rmod__, __pow__ = reflected(e.floor_div), reflected(e.remainder), methods.pow
     bitwise_and = __and__ = __rand__ = binary(e.and_)
@@ -448,6 +449,7 @@ class Tensor:
     le = less_equal = __le__ = binary(e.less_equal)
     ge = greater_equal = __ge__ = reflected(e.less_equal)
     maximum, minimum, fmod = binary(e.maximum), binary(e.minimum), binary(e.fmod)
+    atan2 = arctan2 = binary(t.atan2)
 
     def __eq__(self, other: Operand) -> "Tensor":  # type: ignore[override]
         return Tensor.of(e.equal(self._value, raw(other)))
@@ -466,7 +468,7 @@ class Tensor:
     bitwise_not = __invert__ = unary(e.not_)
     logical_not = unary(lambda x: e.not_(e.to_bool(x)))
     sign = sgn = unary(e.sign)
-    sqrt, rsqrt = unary(e.sqrt), unary(lambda x: e.div(1.0, e.sqrt(x)))
+    sqrt, rsqrt = unary(e.sqrt), unary(t.rsqrt)
     square = unary(lambda x: e.mul(x, x))
     reciprocal = unary(lambda x: e.div(1.0, x))
     floor, ceil = unary(e.floor), unary(e.ceil)
@@ -477,8 +479,14 @@ class Tensor:
     isinf = unary(lambda x: e.equal(e.absolute(e.to_float(x)), inf))
     isposinf, isneginf = unary(lambda x: e.equal(x, inf)), unary(lambda x: e.equal(x, -inf))
     signbit = unary(lambda x: e.less(graph.bitcast(e.to_float(x), DType.INT32), 0))
-    exp, log, tanh = unary(t.exp), unary(t.log), unary(t.tanh)
-    sigmoid, erf = unary(t.sigmoid), unary(t.erf)
+    exp, exp2, expm1 = unary(t.exp), unary(t.exp2), unary(t.expm1)
+    log, log2, log10, log1p = unary(t.log), unary(t.log2), unary(t.log10), unary(t.log1p)
+    sin, cos, tan = unary(t.sin), unary(t.cos), unary(t.tan)
+    asin, acos, atan = unary(t.asin), unary(t.acos), unary(t.atan)
+    sinh, cosh, tanh = unary(t.sinh), unary(t.cosh), unary(t.tanh)
+    asinh, acosh, atanh = unary(t.asinh), unary(t.acosh), unary(t.atanh)
+    arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
+    sigmoid, erf, erfinv = unary(t.sigmoid), unary(t.erf), unary(t.erfinv)
     where, round, clamp, lerp = methods.where, methods.round, methods.clamp, methods.lerp
     clip, subtract, divide, true_divide = clamp, sub, div, div
     logaddexp, copysign, isclose = methods.logaddexp, methods.copysign, methods.isclose
