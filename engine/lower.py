@@ -9,6 +9,7 @@ bytes in every process.
 from collections.abc import Mapping
 from dataclasses import replace
 
+from engine.debug import graph_lines, program_lines, show
 from engine.errors import ProgramError, TraceError
 from engine.graph import MOVEMENT, Kind, Value, topological
 from engine.ops import Op
@@ -24,6 +25,7 @@ def lower(outputs: Mapping[str, Value], inputs: Mapping[str, Value]) -> Program:
     Program, used or not. Raises TraceError for a leaf that is not given and for a graph that no
     valid Program can hold.
     """
+    show("graph", graph_lines, outputs, inputs)
     table = _Table(inputs)
     named = sorted(outputs.items())
     given = set(inputs.values())
@@ -40,6 +42,7 @@ def lower(outputs: Mapping[str, Value], inputs: Mapping[str, Value]) -> Program:
         validate(program)
     except ProgramError as error:
         raise TraceError(f"the graph is not a valid Program: {error}") from error
+    show("program", program_lines, program)
     return program
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from engine.arithmetic import canonical_input
 from engine.backend import Buffer, DeviceInfo, checked_inputs
+from engine.debug import kernel_lines, muted, plan_lines, schedule_lines, show
 from engine.dtypes import DType, from_numpy
 from engine.emit import KernelSource, Target
 from engine.errors import DeviceError, UsageError
@@ -210,11 +211,14 @@ class OpenCLProgram:
         self._backend = backend
         program = self._blocked = in_blocks(program)
         plan = schedule(program)
+        show("schedule", schedule_lines, program, plan)
         sources = generate(program, plan, backend.target)
+        show("kernels", kernel_lines, sources)
         inputs = {index for _, index in program.inputs}
         self._fresh = sorted({index for _, index in program.outputs} - inputs)
         bound = inputs.union(self._fresh)
         slots, sizes = plan_memory(program, sources, bound)
+        show("plan", plan_lines, sources, slots, sizes)
         nodes = program.nodes
         backend.check_fits(*sizes, *(nodes[i].bytes for i in bound))
         self._slots = [backend.allocate(size) for size in sizes]  # kernels do not keep them alive
@@ -334,7 +338,8 @@ def _open(device: cl.Device, index: int) -> OpenCLBackend:
     for variant in _variants(device):
         backend = OpenCLBackend(device, info, variant.options, variant.prelude)
         try:
-            failures = check_device(backend)
+            with muted():
+                failures = check_device(backend)
         except DeviceError as error:
             reasons.append(str(error))
             continue
