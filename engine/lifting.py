@@ -94,6 +94,18 @@ def reflected(function: Callable[[Any, Any], Value]) -> Callable[[Tensor, Operan
     return binary(lambda a, b: function(b, a))
 
 
+def maker(function: Callable[P, Value]) -> Callable[P, Tensor]:
+    """The static method of a function that makes a value of nothing but numbers."""
+
+    @wraps(function)
+    def make(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        from engine.tensor import Tensor
+
+        return Tensor.of(function(*args, **kwargs))
+
+    return staticmethod(make)
+
+
 def finish(cls: type[Tensor]) -> type[Tensor]:
     """Give a class the other names of arguments, views that are known as such, and add_."""
     for name, member in list(vars(cls).items()):
@@ -105,7 +117,8 @@ def finish(cls: type[Tensor]) -> type[Tensor]:
         function = member.__func__ if isinstance(member, staticmethod) else member
         if callable(function) and not isinstance(function, type):
             made = _with_other_names(_aliasing(function) if name in VIEWS else function)
-            setattr(cls, name, staticmethod(made) if isinstance(member, staticmethod) else made)
+            is_maker = isinstance(member, staticmethod)
+            setattr(cls, name, staticmethod(_with_requires_grad(made)) if is_maker else made)
     return cls
 
 
@@ -126,6 +139,15 @@ def _aliasing(function: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return method
+
+
+def _with_requires_grad(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def make(*args: Any, requires_grad: bool = False, **kwargs: Any) -> Any:
+        made = function(*args, **kwargs)
+        return made.requires_grad_() if requires_grad else made
+
+    return make
 
 
 def _with_other_names(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -26,9 +26,8 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from engine import einsum as einsums
-from engine import elementwise as e
 from engine import (
+    drawing,
     folds,
     graph,
     indexing,
@@ -38,6 +37,8 @@ from engine import (
     realize,
     sorting,
 )
+from engine import einsum as einsums
+from engine import elementwise as e
 from engine import functional as F
 from engine import transcendental as t
 from engine.dtypes import DType, from_numpy
@@ -45,7 +46,7 @@ from engine.errors import UsageError
 from engine.gradient import differentiable_inputs
 from engine.gradient import gradient as graph_gradient
 from engine.graph import Array, Scalar, Value
-from engine.lifting import Operand, binary, finish, lift, raw, reflected, unary
+from engine.lifting import Operand, binary, finish, lift, maker, raw, reflected, unary
 
 Axes: TypeAlias = "int | Sequence[int] | None"
 Kind: TypeAlias = "DType | DTypeLike"
@@ -423,6 +424,25 @@ class Tensor:
         return Tensor.of(movement.eye(n, n if m is None else m, dtype_of(dtype)))
 
     empty, empty_like = zeros, zeros_like
+    manual_seed = staticmethod(drawing.manual_seed)
+    rand, randn, randint = maker(drawing.rand), maker(drawing.randn), maker(drawing.randint)
+    uniform, normal = maker(drawing.uniform), maker(drawing.normal)
+    scaled_uniform, glorot_uniform = maker(drawing.scaled_uniform), maker(drawing.glorot_uniform)
+    kaiming_uniform = maker(drawing.kaiming_uniform)
+    kaiming_normal = maker(drawing.kaiming_normal)
+
+    @staticmethod
+    def randperm(n: int, key: "Tensor | None" = None) -> "Tensor":
+        """0 to n - 1 in any order."""
+        return Tensor.rand(n, key=key).argsort()
+
+    def rand_like(self, key: "Tensor | None" = None) -> "Tensor":
+        """Evenly from 0 to below 1, in this shape."""
+        return Tensor.rand(self.shape, key=key)
+
+    def randn_like(self, key: "Tensor | None" = None) -> "Tensor":
+        """From the normal distribution, in this shape."""
+        return Tensor.randn(self.shape, key=key)
 
     # Elementwise
 
