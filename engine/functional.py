@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from math import inf, sqrt
 from typing import TYPE_CHECKING
 
+from engine import folds
 from engine.activations import *  # noqa: F403
 from engine.activations import softmax
 from engine.convolution import *  # noqa: F403
@@ -57,7 +58,7 @@ def _shared(x: Tensor, heads: int) -> Tensor:
 
 def embedding(index: Tensor, table: Tensor) -> Tensor:
     """Rows of a table by INT32 index; zeros where it is out of range."""
-    return table[index]
+    return type(table).of(folds.rows(table.value, index.value))
 
 
 def dropout(x: Tensor, p: float, uniform: Tensor) -> Tensor:

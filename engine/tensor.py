@@ -26,17 +26,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from engine import (
-    drawing,
-    folds,
-    graph,
-    indexing,
-    methods,
-    movement,
-    padding,
-    realize,
-    sorting,
-)
+from engine import drawing, folds, graph, indexing, methods, movement, padding, realize, sorting
 from engine import einsum as einsums
 from engine import elementwise as e
 from engine import functional as F
@@ -202,6 +192,9 @@ class Tensor:
     def __int__(self) -> int:
         return int(self.item())
 
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if spec else repr(self), spec)
+
     def __index__(self) -> int:
         if self._value.is_float:
             raise UsageError(f"only an integer can be an index, not {self}")
@@ -225,7 +218,7 @@ class Tensor:
 
     def become(self, other: "Tensor") -> "Tensor":
         """Change to a result of this shape, with its history; what `add_` and `+=` do."""
-        if self.requires_grad and self.is_leaf and not _without_gradients:
+        if self._is_tracked and not _without_gradients:
             raise UsageError(
                 f"{self} requires a gradient, so it cannot change in place; "
                 "use `with no_grad():`, or make a new tensor"
@@ -435,6 +428,12 @@ class Tensor:
     def randperm(n: int, key: "Tensor | None" = None) -> "Tensor":
         """0 to n - 1 in any order."""
         return Tensor.rand(n, key=key).argsort()
+
+    def dropout(
+        self, p: "_Float" = 0.5, training: "_Bool" = True, key: "Tensor | None" = None
+    ) -> "Tensor":
+        """0 with probability p, the rest over 1 - p."""
+        return F.dropout(self, p, self.rand_like(key)) if training and p else self
 
     def rand_like(self, key: "Tensor | None" = None) -> "Tensor":
         """Evenly from 0 to below 1, in this shape."""
