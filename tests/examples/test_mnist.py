@@ -64,7 +64,7 @@ def package(tmp_path, monkeypatch):
 
     def write(content: object) -> None:
         with gzip.open(tmp_path / "mnist" / "data" / "mnist.pkl.gz", "wb") as file:
-            file.write(pickle.dumps(content, protocol=2))
+            file.write(pickle.dumps(content, protocol=3))
 
     return write
 
@@ -84,7 +84,7 @@ def test_package_is_read_without_running_it(package):
 def test_file_that_would_run_something_is_refused(package):
     """A pickle can name any function; this loader knows three."""
     package(print)
-    with pytest.raises(SystemExit, match=r"wants __builtin__\.print"):
+    with pytest.raises(SystemExit, match=r"wants builtins\.print"):
         load()
 
 
