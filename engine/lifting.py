@@ -28,7 +28,7 @@ _OTHERS = """axis: dim dims axes; axes: dim dims axis; axis0: dim0; axis1: dim1;
     start: start_dim; end: end_dim; shape: size sizes dims repeats; keepdim: keepdims
     sizes: shape size split_size split_size_or_sections; sections: chunks indices; low: min min_
     high: max max_; exponent: x; other: x y w end mat2 vec2; a: x input; b: y other; sorted: sorted_
-    classes: num_classes; cut: diagonal offset"""
+    classes: num_classes; cut: diagonal offset; stop: end"""
 OTHER_NAMES = {
     name.strip(): _words(others)
     for name, others in (line.split(":") for line in _OTHERS.replace("\n", ";").split(";"))
