@@ -20,7 +20,7 @@ from engine.ops import Op
 from engine.program import Node
 
 BLOCK = 256
-CHUNK_MAX = 256
+CHUNK_MAX = 384
 """Rows or columns that a work-item owns at most: blocks of both operands stay in its cache."""
 
 CHUNK_MIN = 32
@@ -33,7 +33,7 @@ WORK_PER_ITEM = 1 << 18
 FEW_RESULTS, BLOCKS_MIN, BLOCKS_MAX = 1 << 14, 4, 512
 """Products with so few results and so many blocks of k share the blocks among work-items too."""
 
-PACK_REUSE = 4
+PACK_REUSE = 8
 """Strips for which packing scattered elements pays."""
 
 RUN = 8
@@ -223,6 +223,8 @@ def _parts(context: Context, left: _Operand, right: _Operand) -> tuple[int, int]
         if max(tall, wide) < CHUNK_MIN or work < WORK_PER_ITEM:
             break
         down, across = (2 * down, across) if tall >= wide else (down, 2 * across)
+    while down * across * batches % context.target.compute_units and n // across > 2 * CHUNK_MIN:
+        across += 1  # as many for every unit
     return down, across
 
 
