@@ -95,7 +95,7 @@ def _line(number: str, kind: str, made: Value | Node, below: Sequence[str]) -> s
     words = [kind, made.dtype.name, str(made.shape), *below]
     if kind == Op.CONST.name:
         bits = np.uint32(made.attributes[0])
-        as_float = f" ({bits.view(np.float32)})" if made.dtype is DType.FLOAT32 else ""
+        as_float = f" ({bits.view(np.float32)!s})" if made.dtype is DType.FLOAT32 else ""
         words.append(f"{bits:#010x}{as_float}")
     elif made.attributes:
         words.append(str(list(made.attributes)))
