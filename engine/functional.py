@@ -25,15 +25,16 @@ if TYPE_CHECKING:
 def scaled_dot_product_attention(
     x: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
     is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
+    dropout_key: Tensor | int | None = None,
 ) -> Tensor:  # fmt: skip
     """softmax(x key^T scale) value over the last two axes (Vaswani et al. 2017).
 
     `scale` is 1 / sqrt(width) by default. A BOOL mask names the pairs that count (if none, the
     result is 0); any other is added. `is_causal` lets place i see places up to i. `enable_gqa` lets
-    several heads (axis -3) share one of key and value.
+    several heads (axis -3) share one of key and value. `dropout_p` is for the weights, always.
     """
-    if dropout_p:
-        raise UsageError("attention draws nothing: call dropout() on what it returns")
+    if is_causal and attn_mask is not None:
+        raise UsageError("attention takes attn_mask or is_causal, not both: join the masks")
     if enable_gqa:
         key, value = (_shared(tensor, x.shape[-3]) for tensor in (key, value))
     scores = (x @ key.transpose(-2, -1)) * (1 / sqrt(x.shape[-1]) if scale is None else scale)
@@ -42,11 +43,13 @@ def scaled_dot_product_attention(
         is_later = x.arange(columns) > x.arange(rows).unsqueeze(1)
         scores = is_later.where(-inf, scores)
     if attn_mask is None:
-        return softmax(scores) @ value
-    if attn_mask.dtype is not DType.BOOL:
-        return softmax(scores + attn_mask) @ value
-    weights = softmax(attn_mask.where(scores, -inf))
-    return attn_mask.any(-1, True).where(weights, 0.0) @ value
+        weights = softmax(scores)
+    elif attn_mask.dtype is not DType.BOOL:
+        weights = softmax(scores + attn_mask)
+    else:
+        weights = softmax(attn_mask.where(scores, -inf))
+        weights = attn_mask.any(-1, True).where(weights, 0.0)
+    return weights.dropout(dropout_p, True, dropout_key) @ value
 
 
 def _shared(x: Tensor, heads: int) -> Tensor:

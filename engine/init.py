@@ -1,7 +1,7 @@
 """First values of parameters, by the formulas of torch.nn.init.
 
-They are drawn from a numpy generator. Without one, all come from one generator, which `manual_seed`
-sets; it starts the same in every process.
+They are drawn from a numpy generator if one is given, else from the stream of `Tensor.rand`, which
+`manual_seed` restarts; it starts the same in every process.
 """
 
 from collections.abc import Sequence
@@ -9,27 +9,27 @@ from math import prod, sqrt
 
 import numpy as np
 
+from engine.drawing import manual_seed
 from engine.errors import UsageError
 from engine.tensor import Tensor
 
 Rng = np.random.Generator | None
 
-_shared = [np.random.default_rng(0)]
-
-
-def manual_seed(seed: int) -> None:
-    """Restart the generator that is used where none is given."""
-    _shared[0] = np.random.default_rng(seed)
+__all__ = ["manual_seed"]
 
 
 def uniform(shape: Sequence[int], low: float = 0.0, high: float = 1.0, rng: Rng = None) -> Tensor:
     """A parameter drawn evenly from low to high."""
-    return Tensor((rng or _shared[0]).uniform(low, high, tuple(shape)), requires_grad=True)
+    sizes = tuple(shape)
+    drawn = rng.uniform(low, high, sizes) if rng else Tensor.uniform(sizes, low=low, high=high)
+    return Tensor(np.asarray(drawn), requires_grad=True)
 
 
 def normal(shape: Sequence[int], mean: float = 0.0, std: float = 1.0, rng: Rng = None) -> Tensor:
     """A parameter drawn from the normal distribution."""
-    return Tensor((rng or _shared[0]).normal(mean, std, tuple(shape)), requires_grad=True)
+    sizes = tuple(shape)
+    drawn = rng.normal(mean, std, sizes) if rng else Tensor.normal(sizes, mean=mean, std=std)
+    return Tensor(np.asarray(drawn), requires_grad=True)
 
 
 def xavier_uniform(shape: Sequence[int], gain: float = 1.0, rng: Rng = None) -> Tensor:

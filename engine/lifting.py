@@ -94,14 +94,15 @@ def reflected(function: Callable[[Any, Any], Value]) -> Callable[[Tensor, Operan
     return binary(lambda a, b: function(b, a))
 
 
-def maker(function: Callable[P, Value]) -> Callable[P, Tensor]:
-    """The static method of a function that makes a value of nothing but numbers."""
+def maker(function: Callable[..., Value]) -> Callable[..., Tensor]:
+    """The static method of a function that makes a value of nothing but numbers, in any dtype."""
 
     @wraps(function)
-    def make(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+    def make(*args: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
         from engine.tensor import Tensor
 
-        return Tensor.of(function(*args, **kwargs))
+        made = Tensor.of(function(*args, **kwargs))
+        return made if dtype is None else made.cast(dtype)
 
     return staticmethod(make)
 

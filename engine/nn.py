@@ -366,19 +366,17 @@ class MultiheadAttention(Module):
 
 
 class Dropout(Module):
-    """In training each element is 0 with probability p, by the generator of `init`.
+    """In training each element is 0 with probability p, by the stream of `Tensor.rand` or a key.
 
-    A traced function must not use it: draw from a key that comes in, and call F.dropout.
+    A traced function must give it a key, another one for each call and step: `Tensor.split_key`.
     """
 
     def __init__(self, p: float = 0.5) -> None:
         self.p = p
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, key: Tensor | int | None = None) -> Tensor:
         """Any shape."""
-        if not self.training or self.p == 0.0:
-            return x
-        return F.dropout(x, self.p, init.uniform(x.shape).detach())
+        return x.dropout(self.p, self.training, key)
 
 
 class PReLU(Module):

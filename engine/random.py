@@ -42,10 +42,13 @@ def block(key: Value, first: Value, second: Value) -> tuple[Value, Value]:
     return a, b
 
 
-def split(key: Value, number: int) -> Value:
+def split(key: Value, number: Value | int) -> Value:
     """Another key, for another stream of numbers: the block of counters (number, 1)."""
     one = graph.const(1, DType.UINT32, (1,))
-    return movement.cat(block(key, graph.const(number, DType.UINT32, (1,)), one), 0)
+    which = graph.const(number, DType.UINT32) if isinstance(number, int) else number
+    if which.size != 1 or which.is_float:
+        raise UsageError(f"a key is split by one integer, not by {which.dtype.name} {which.shape}")
+    return movement.cat(block(key, graph.reshape(graph.cast(which, DType.UINT32), (1,)), one), 0)
 
 
 def bits(key: Value, shape: Sequence[int]) -> Value:

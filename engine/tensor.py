@@ -422,26 +422,20 @@ class Tensor:
     uniform, normal = maker(drawing.uniform), maker(drawing.normal)
     scaled_uniform, glorot_uniform = maker(drawing.scaled_uniform), maker(drawing.glorot_uniform)
     kaiming_uniform = maker(drawing.kaiming_uniform)
-    kaiming_normal = maker(drawing.kaiming_normal)
+    kaiming_normal, split_key = maker(drawing.kaiming_normal), maker(drawing.split_key)
+    rand_like, randn_like = drawing.rand_like, drawing.randn_like
+    bernoulli, multinomial = drawing.bernoulli, drawing.multinomial
 
     @staticmethod
-    def randperm(n: int, key: "Tensor | None" = None) -> "Tensor":
+    def randperm(n: int, key: drawing.Key = None) -> "Tensor":
         """0 to n - 1 in any order."""
         return Tensor.rand(n, key=key).argsort()
 
     def dropout(
-        self, p: "_Float" = 0.5, training: "_Bool" = True, key: "Tensor | None" = None
+        self, p: "_Float" = 0.5, training: "_Bool" = True, key: drawing.Key = None
     ) -> "Tensor":
         """0 with probability p, the rest over 1 - p."""
-        return F.dropout(self, p, self.rand_like(key)) if training and p else self
-
-    def rand_like(self, key: "Tensor | None" = None) -> "Tensor":
-        """Evenly from 0 to below 1, in this shape."""
-        return Tensor.rand(self.shape, key=key)
-
-    def randn_like(self, key: "Tensor | None" = None) -> "Tensor":
-        """From the normal distribution, in this shape."""
-        return Tensor.randn(self.shape, key=key)
+        return F.dropout(self, p, self.rand_like(key=key)) if training and p else self
 
     # Elementwise
 

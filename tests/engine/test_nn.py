@@ -269,5 +269,7 @@ def test_dropout_scales_what_it_keeps():
     np.testing.assert_array_equal(layer(x).numpy(), y)
     np.testing.assert_array_equal(nn.Dropout(1.0)(x).numpy(), x.numpy() * 0)
     np.testing.assert_array_equal(layer.eval()(x).numpy(), x.numpy())
-    with pytest.raises(TraceError, match="holds data"):
-        trace(lambda i: {"y": layer.train()(i["x"])}, {"x": TensorType(DType.FLOAT32, (4,))})
+    inputs = {"x": TensorType(DType.FLOAT32, (4,)), "key": TensorType(DType.UINT32, (2,))}
+    with pytest.raises(TraceError, match="pass a key"):
+        trace(lambda i: {"y": layer.train()(i["x"])}, inputs)
+    assert trace(lambda i: {"y": layer(i["x"], i["key"])}, inputs).output_types
