@@ -23,6 +23,7 @@ from engine.dtypes import DType
 from engine.emit import KernelSource
 from engine.graph import Value, topological
 from engine.ops import Op
+from engine.planner import Plan
 from engine.program import Node, Program
 from engine.schedule import Schedule
 
@@ -81,14 +82,13 @@ def kernel_lines(sources: Sequence[KernelSource]) -> Iterator[str]:
     yield from (f"// kernel {at}\n{source.text}" for at, source in enumerate(sources))
 
 
-def plan_lines(
-    sources: Sequence[KernelSource], slots: Mapping[int, int], sizes: Sequence[int]
-) -> Iterator[str]:
-    """The launches with their buffers: nodes, in a slot of the plan or bound at each run."""
+def plan_lines(sources: Sequence[KernelSource], plan: Plan) -> Iterator[str]:
+    """The launches with their buffers: nodes, at an offset of an arena or bound at each run."""
+    places = {i: f"n{i} at {arena}:{offset}" for i, (arena, offset) in plan.places.items()}
     for at, source in enumerate(sources):
-        places = [f"n{i} in slot {slots[i]}" if i in slots else f"n{i}" for i in source.buffers]
-        yield f"launch {at}: {source.global_size} by {source.local_size}: {', '.join(places)}"
-    yield f"slots of {list(sizes)} bytes"
+        buffers = ", ".join(places.get(i, f"n{i}") for i in source.buffers)
+        yield f"launch {at}: {source.global_size} by {source.local_size}: {buffers}"
+    yield f"arenas of {list(plan.arenas)} bytes"
 
 
 def _line(number: str, kind: str, made: Value | Node, below: Sequence[str]) -> str:

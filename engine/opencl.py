@@ -26,6 +26,8 @@ from engine.errors import DeviceError, UsageError
 from engine.kernels import generate
 from engine.matmul import PRELUDE as MATMUL_PRELUDE
 from engine.matmul import group_side
+from engine.planner import lifetimes
+from engine.planner import plan as place
 from engine.prelude import PRELUDE, SOFTWARE_PRELUDE
 from engine.program import Program
 from engine.reduction import in_blocks
@@ -125,6 +127,7 @@ class OpenCLBackend:
             group_side(device.max_work_group_size, device.local_mem_size),
         )
         self.allocation_bytes_max: int = device.max_mem_alloc_size
+        self.alignment: int = device.mem_base_addr_align // 8
         with _device_errors(self.name):
             self.context = cl.Context([device])
             self.queue = cl.CommandQueue(self.context)
@@ -157,21 +160,27 @@ class OpenCLBackend:
         """Copy an array to the device."""
         dtype = from_numpy(array.dtype)
         array = np.ascontiguousarray(canonical_input(array)).reshape(array.shape)
-        memory = self.allocate(array.nbytes)
+        (memory,) = self.allocate(array.nbytes)
         with _device_errors(f"{self.name}: writing {dtype.name} {array.shape}"):
             cl.enqueue_copy(self.queue, memory, array)
         return DeviceBuffer(self, memory, dtype, array.shape)
 
-    def allocate(self, size: int) -> cl.Buffer:
+    def allocate(self, *sizes: int) -> list[cl.Buffer]:
         """Uninitialised device memory, given back with the last reference to it."""
-        self.check_fits(size)
-        with _device_errors(f"{self.name}: allocating {size} bytes"):
+        self.check_fits(*sizes)
+        with _device_errors(f"{self.name}: allocating {sum(sizes)} bytes"):
             # The stubs do not know that pooled memory can be bound and copied like any other.
-            return cast(cl.Buffer, self._pool.allocate(size))
+            return [cast(cl.Buffer, self._pool.allocate(size)) for size in sizes]
+
+    def arena(self, size: int) -> cl.Buffer:
+        """Memory for the intermediate tensors of a Program."""
+        with _device_errors(f"{self.name}: allocating {size} bytes"):
+            return cl.Buffer(self.context, cl.mem_flags.READ_WRITE, size)
 
     def check_fits(self, *sizes: int) -> None:
         """Raise DeviceError, before anything is allocated, if these buffers would not fit."""
-        total, held = sum(sizes), self._pool.active_bytes
+        arenas = sum(sum(loaded.memory_plan.arenas) for loaded in self._loaded.values())
+        total, held = sum(sizes), self._pool.active_bytes + arenas
         if held + total > self.info.memory_bytes:
             raise DeviceError(
                 f"{self.name}: {total} bytes are needed and {held} are in use, "
@@ -217,12 +226,23 @@ class OpenCLProgram:
         inputs = {index for _, index in program.inputs}
         self._fresh = sorted({index for _, index in program.outputs} - inputs)
         bound = inputs.union(self._fresh)
-        slots, sizes = plan_memory(program, sources, bound)
-        show("plan", plan_lines, sources, slots, sizes)
-        nodes = program.nodes
-        backend.check_fits(*sizes, *(nodes[i].bytes for i in bound))
-        self._slots = [backend.allocate(size) for size in sizes]  # kernels do not keep them alive
-        self._launches = self._bind(sources, {i: self._slots[slot] for i, slot in slots.items()})
+        used = [source.buffers for source in sources]
+        sizes = {i: program.nodes[i].bytes for i in {i for u in used for i in u} - bound}
+        self.lifetimes = lifetimes(used, sizes)
+        self.memory_plan = place(self.lifetimes, backend.alignment, backend.allocation_bytes_max)
+        show("plan", plan_lines, sources, self.memory_plan)
+        self._fresh_bytes = [program.nodes[i].bytes for i in self._fresh]
+        backend.check_fits(
+            *self.memory_plan.arenas, *self._fresh_bytes, *(program.nodes[i].bytes for i in inputs)
+        )
+        self._arenas = [backend.arena(size) for size in self.memory_plan.arenas]
+        with _device_errors(f"{backend.name}: preparing memory"):
+            # Kernels do not keep their arguments alive.
+            self._parts = {
+                i: self._arenas[arena].get_sub_region(offset, sizes[i])
+                for i, (arena, offset) in self.memory_plan.places.items()
+            }
+        self._launches = self._bind(sources, self._parts)
 
     def _bind(
         self, sources: Sequence[KernelSource], memory: Mapping[int, cl.Buffer]
@@ -253,9 +273,9 @@ class OpenCLProgram:
         buffers = {
             index: self._on_device(name, given[name]) for name, index in self._blocked.inputs
         }
-        for index in self._fresh:
+        fresh = self._backend.allocate(*self._fresh_bytes)
+        for index, memory in zip(self._fresh, fresh, strict=True):
             node = self._blocked.nodes[index]
-            memory = self._backend.allocate(node.bytes)
             buffers[index] = DeviceBuffer(self._backend, memory, node.dtype, node.shape)
         queue = self._backend.queue
         with _device_errors(f"{self._backend.name}: running"):
@@ -274,41 +294,6 @@ class OpenCLProgram:
         if not isinstance(value, DeviceBuffer) or value.backend is not self._backend:
             raise UsageError(f"input {name!r} lives on another backend; pass value.numpy()")
         return value
-
-
-def plan_memory(
-    program: Program, sources: Sequence[KernelSource], bound: set[int]
-) -> tuple[dict[int, int], list[int]]:
-    """(slot of every intermediate node, bytes of every slot).
-
-    A slot is free again after the last kernel that reads the node in it; the smallest free slot
-    that is large enough is taken, else the largest one grows.
-    """
-    last_use = {index: at for at, source in enumerate(sources) for index in source.buffers}
-    slots: dict[int, int] = {}
-    sizes: list[int] = []
-    free: list[int] = []
-    for at, source in enumerate(sources):
-        for index in source.buffers:
-            if index in bound or index in slots:
-                continue
-            slots[index] = _take_slot(program.nodes[index].bytes, sizes, free)
-        free += [slots[i] for i in source.buffers if i in slots and last_use[i] == at]
-    return slots, sizes
-
-
-def _take_slot(size: int, sizes: list[int], free: list[int]) -> int:
-    enough = [slot for slot in free if sizes[slot] >= size]
-    if enough:
-        slot = min(enough, key=lambda s: sizes[s])
-    elif free:
-        slot = max(free, key=lambda s: sizes[s])
-        sizes[slot] = size
-    else:
-        sizes.append(size)
-        return len(sizes) - 1
-    free.remove(slot)
-    return slot
 
 
 @dataclass(frozen=True, slots=True)

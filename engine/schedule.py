@@ -136,12 +136,12 @@ def _should_realise(
     program: Program, index: int, realised: set[int], instances: dict[int, int]
 ) -> bool:
     node = program.nodes[index]
-    if node.op in (Op.CONST, Op.IOTA):
+    if node.op in _FREE:
         return False
     if len(instances) > INSTANCES_MAX:
         return True
     repeated = sum(instances.values()) - node.size
-    if node.op is Op.VIEW or repeated <= 0:
+    if repeated <= 0:
         return False
     transfers = TRANSFER_COST * node.size * (1 + len(instances))
     enough = max(INLINE_COST_MAX, min((REPEATED_WORK_MAX + transfers) / repeated, COST_MAX))

@@ -10,12 +10,13 @@ import pytest
 from engine import TensorType, gradient, opencl, trace
 from engine.backend import list_devices, open_backend
 from engine.dtypes import DType
-from engine.emit import KernelSource, Target
+from engine.emit import Target
 from engine.errors import DeviceError, UsageError
 from engine.functional import cross_entropy, relu
 from engine.nn import Linear
 from engine.ops import Op
 from engine.optim import AdamW
+from engine.planner import live_bytes_max
 from engine.program import Node, Program
 from engine.reference import ReferenceBackend
 from engine.validate import validate
@@ -218,24 +219,19 @@ def test_a_kernel_that_does_not_build_is_a_device_error(device):
         device.build("kernel void broken(")
 
 
-def source(*buffers: int) -> KernelSource:
-    """A kernel that touches some nodes."""
-    return KernelSource("", buffers, (1,), (1,))
+def test_intermediate_tensors_share_one_arena(device):
+    """What is alive at once fits, and a chain of products needs two places for ever."""
+    square = TensorType(F32, (64, 64))
 
+    def chain(i):
+        x = i["x"]
+        for _ in range(9):
+            x = x @ i["x"]
+        return {"y": x}
 
-def test_planned_memory_is_shared_by_lifetime():
-    """A slot is used again after the last reader, and never while a reader is to come."""
-    nodes = [Node(Op.INPUT, F32, (4,))]
-    nodes += [Node(Op.ADD, F32, (size,), ()) for size in (4, 8, 4, 4)]
-    program = Program(tuple(nodes), (), ())
-    sources = [source(1, 0), source(2, 1), source(3, 2), source(4, 3, 1)]
-    slots, sizes = opencl.plan_memory(program, sources, {0, 4})
-    assert slots[1] not in (slots[2], slots[3])
-    assert slots[2] != slots[3]
-    sources = [source(1, 0), source(2, 1), source(3, 2), source(4, 3)]
-    slots, sizes = opencl.plan_memory(program, sources, {0, 4})
-    assert slots[3] == slots[1]
-    assert sorted(sizes) == [16, 32]
+    loaded = device.load(trace(chain, {"x": square}))
+    assert loaded.memory_plan.arenas == (2 * 64 * 64 * 4,)
+    assert live_bytes_max(loaded.lifetimes) == 2 * 64 * 64 * 4
 
 
 def test_twenty_training_steps_have_the_bits_of_the_reference(device):
