@@ -63,9 +63,11 @@ def _count(value: Value, axes: Axes) -> int:
     return prod(value.shape[a] for a in axes_of(value, axes))
 
 
-def product(value: Value, axis: Axes = None, keepdim: bool = False) -> Value:
+def product(
+    value: Value, axis: Axes = None, keepdim: bool = False, dtype: DType | None = None
+) -> Value:
     """The product: of the two halves, whatever is left over last."""
-    (value,) = e.numbers(value)
+    (value,) = e.numbers(value if dtype is None else graph.cast(value, dtype))
     folded = axes_of(value, axis)
     shape = [1 if a in folded else n for a, n in enumerate(value.shape)]
     kept = [a for a in range(len(shape)) if a not in folded]

@@ -75,6 +75,9 @@ def _split(x: Tensor, key: Any) -> tuple[Any, dict[int, Tensor]]:
         if isinstance(item, (list, tuple, range, np.ndarray)):
             item = type(x)(np.array(item, None if len(item) else np.int32))
         if isinstance(item, type(x)) and item.dtype is DType.BOOL:
+            at = sum(1 for other in items if other is not None)
+            if ... not in items and item.shape != x.shape[at : at + item.ndim]:
+                raise UsageError(f"a mask of {item.shape} does not fit {x.shape} at axis {at}")
             items += item.nonzero().unbind(1)
         elif isinstance(item, type(x)) and item.value.is_float:
             raise UsageError(f"an index tensor must be INT32, not {item.dtype.name}")
@@ -122,6 +125,8 @@ def _addresses(x: Tensor, axis: int, index: Tensor) -> Tensor:
     at, row = axis_of(x.value, axis), x.full((), 0)
     if index.ndim != x.ndim:
         raise UsageError(f"an index of {index.shape} needs as many axes as {x.shape}")
+    if any(index.shape[a] > n for a, n in enumerate(x.shape) if a != at):
+        raise UsageError(f"an index of {index.shape} exceeds {x.shape} apart from axis {at}")
     for a, n in enumerate(x.shape):
         lone = x.arange(index.shape[a]).reshape(-1, *[1] * (x.ndim - a - 1))
         row = row * n + (index.int() if a == at else lone)
@@ -143,7 +148,8 @@ def take_along_dim(x: Tensor, index: Tensor, axis: int | None = None) -> Tensor:
     at = axis_of(x.value, axis)
     pairs = zip(index.shape, x.shape, strict=True)
     shape = [m if a == at else max(m, n) for a, (m, n) in enumerate(pairs)]
-    return gather(x, axis, index.expand(shape))
+    wide = x.expand([x.shape[at] if a == at else n for a, n in enumerate(shape)])
+    return gather(wide, axis, index.expand(shape))
 
 
 def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
@@ -153,7 +159,7 @@ def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> T
 
 def scatter_add(x: Tensor, axis: int, index: Tensor, src: Tensor) -> Tensor:
     """x with each src added at its index along an axis, in order."""
-    return x + _scattered(x, _addresses(x, axis, index), _cut(src, index.shape))
+    return x + _scattered(x, _addresses(x, axis, index), _source(x, src, index))
 
 
 def _scattered(x: Tensor, place: Tensor, source: Tensor) -> Tensor:
@@ -163,16 +169,24 @@ def _scattered(x: Tensor, place: Tensor, source: Tensor) -> Tensor:
     return type(x).of(graph.reshape(added, x.shape))
 
 
-def _cut(x: Tensor, shape: Sequence[int]) -> Tensor:
-    return x[tuple(slice(n) for n in shape)]
+def _source(x: Tensor, src: Tensor, index: Tensor) -> Tensor:
+    """The part of what is written to x that the index has places for."""
+    if src.dtype is not x.dtype:
+        raise UsageError(f"{src} cannot be written to {x}: cast() one of them")
+    if src.ndim != index.ndim or any(m < n for m, n in zip(src.shape, index.shape, strict=True)):
+        raise UsageError(f"an index of {index.shape} exceeds what is written, {src.shape}")
+    return src[tuple(slice(n) for n in index.shape)]
 
 
 def scatter(x: Tensor, axis: int, index: Tensor, src: Operand, reduce: str | None = None) -> Tensor:
     """x with each src put at its index along an axis; of several the last one stays."""
-    source = x.like(src)
-    source = _cut(source, index.shape) if source.ndim else source.expand(index.shape)
+    if isinstance(src, type(x)) and src.ndim:
+        source = _source(x, src, index)
+    else:
+        source = x.like(src).cast(x.dtype).expand(index.shape)
     if reduce is not None:
-        return scatter_reduce(x, axis, index, source, {"multiply": "prod"}.get(reduce, "sum"))
+        names = {"multiply": "prod", "add": "sum"}
+        return scatter_reduce(x, axis, index, source, names.get(reduce, reduce))
     at, place = axis_of(x.value, axis), _addresses(x, axis, index)
     after = [1] * (x.ndim - at - 1)
     order = x.arange(index.shape[at])
@@ -188,12 +202,14 @@ def scatter_reduce(
     x: Tensor, axis: int, index: Tensor, src: Tensor, reduce: str, include_self: bool = True
 ) -> Tensor:
     """Each element reduced with what is scattered to it: sum, prod, mean, amax or amin."""
+    if reduce not in ("sum", "prod", "mean", "amax", "amin"):
+        raise UsageError(f"reduce must be sum, prod, mean, amax or amin, not {reduce!r}")
     at, m = axis_of(x.value, axis), index.shape[axis]
     region = tuple(slice(None) if a == at else slice(n) for a, n in enumerate(index.shape))
     kept = x[region].unsqueeze(-1)
     places = x.arange(x.shape[at]).reshape(-1, *[1] * (x.ndim - at))
     is_here = index.movedim(at, -1).unsqueeze(at) == places
-    sources = _cut(src, index.shape).movedim(at, -1).unsqueeze(at)
+    sources = _source(x, src, index).movedim(at, -1).unsqueeze(at)
     parts = type(x).cat(kept, sources.expand(*kept.shape[:-1], m), axis=-1)
     is_here = type(x).cat(kept.full(kept.shape, include_self), is_here, axis=-1)
     count = is_here.sum(-1)

@@ -46,6 +46,8 @@ def div(x: Tensor, other: Operand, rounding_mode: str | None = None) -> Tensor:
 def pow(x: Tensor, exponent: Operand) -> Tensor:
     """x ** exponent. Numbers that are integers up to 64 in size, 0.5 and -0.5 are exact steps."""
     power = raw(exponent)
+    if isinstance(power, int) and power < 0 and not x.value.is_float:
+        raise UsageError(f"{x} has no negative power {power}: integers stay integers; use float()")
     if not isinstance(power, graph.Value) and (
         abs(power) == 0.5 or (isfinite(power) and power == int(power) and abs(power) <= 64)
     ):
@@ -69,6 +71,8 @@ def where(x: Tensor, a: Operand, b: Operand) -> Tensor:
 
 def clamp(x: Tensor, low: Operand | None = None, high: Operand | None = None) -> Tensor:
     """Brought between low and high."""
+    if low is None and high is None:
+        raise UsageError("clamp() needs a lower or an upper bound, or both")
     bounds = (None if bound is None else raw(bound) for bound in (low, high))
     return type(x).of(e.clamp(x.value, *bounds))
 
@@ -259,6 +263,9 @@ def stack(*tensors: Tensor | Sequence[Tensor] | int, axis: int = 0) -> Tensor:
 def several_of(given: tuple[Tensor | Sequence[Tensor] | int, ...], axis: int) -> Several:
     """Tensors given one by one or in sequences, and an axis that may be the last argument."""
     flat: list[Tensor] = []
+    parts = [part for part in given if not isinstance(part, int)]
+    if len(parts) > 1 and any(isinstance(part, (list, tuple)) for part in parts):
+        raise UsageError("give tensors one by one, or one sequence of them, not both")
     for part in given:
         if isinstance(part, int):
             axis = part
@@ -332,8 +339,10 @@ def repeat_interleave(x: Tensor, repeats: Tensor | int, axis: int | None = None)
 def roll(x: Tensor, shifts: Sizes, axes: Axes = None) -> Tensor:
     """Rotated along axes, or as one flat row."""
     if axes is None:
-        return roll(x.flatten(), shifts, 0).reshape(x.shape)
+        return roll(x.flatten(), shifts, (0,)).reshape(x.shape)
     pairs = [(n,) if isinstance(n, int) else n for n in (shifts, axes)]
+    if len(pairs[0]) != len(pairs[1]):
+        raise UsageError(f"roll() needs one shift for each axis, not {shifts} for {axes}")
     for shift, axis in zip(*pairs, strict=True):
         n = x.shape[axis]
         cut = -shift % n if n else 0
@@ -372,6 +381,8 @@ def as_strided(x: Tensor, shape: Sequence[int], stride: Sequence[int], offset: i
 def meshgrid(*tensors: Tensor | Sequence[Tensor], indexing: str = "ij") -> tuple[Tensor, ...]:
     """Each vector expanded along the axes of the others."""
     several, _ = several_of(tensors, 0)
+    if indexing not in ("ij", "xy"):
+        raise UsageError(f"indexing must be 'ij' or 'xy', not {indexing!r}")
     if indexing == "xy":
         turned = meshgrid([*several[1::-1], *several[2:]])
         return (*turned[1::-1], *turned[2:])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from math import ceil, prod
 from operator import index
 from types import EllipsisType
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from engine import elementwise as e
 from engine import graph
@@ -50,9 +50,12 @@ def integers(arguments: Sequence[int | Sequence[int]]) -> tuple[int, ...]:
     return tuple(n for n in arguments if isinstance(n, int))
 
 
-def reshape(value: Value, *sizes: int | Sequence[int]) -> Value:
-    """The same elements in another shape; one dimension may be -1 and is worked out."""
-    shape = integers(sizes)
+def reshape(value: Value, *sizes: int | Sequence[int | None] | None) -> Value:
+    """The same elements in another shape; -1, once, is worked out, and None keeps a dimension."""
+    only = sizes[0] if len(sizes) == 1 else None
+    given = only if isinstance(only, Sequence) else sizes
+    filled = [value.shape[i] if n is None else cast(int, n) for i, n in enumerate(given)]
+    shape = integers(filled) if given is sizes else tuple(filled)
     if -1 not in shape:
         return graph.reshape(value, shape)
     known = prod(n for n in shape if n != -1)
@@ -272,7 +275,9 @@ def full_index(value: Value, items: tuple[IndexItem, ...]) -> list[int | slice |
     rank = len(value.shape)
     used = sum(1 for item in items if item is not None and item is not ...)
     dots = [i for i, item in enumerate(items) if item is ...]
-    if used > rank or len(dots) > 1:
+    if len(dots) > 1:
+        raise UsageError(f"the index {items} may have a single ellipsis")
+    if used > rank:
         raise UsageError(f"the index {items} has too many parts for shape {value.shape}")
     at = dots[0] if dots else len(items)
     filled = (*items[:at], *[slice(None)] * (rank - used), *items[at + 1 :])
@@ -289,7 +294,7 @@ def _range(item: int | slice, n: int, shape: Shape) -> tuple[int, int, int]:
     except TypeError:
         raise UsageError(f"an index must be an integer or a slice, not {item!r}") from None
     if not -n <= place < n:
-        raise UsageError(f"index {place} is out of range for an axis of length {n} in {shape}")
+        raise UsageError(f"index {place} is out of bounds for an axis of length {n} in {shape}")
     return place % n, 1, 1
 
 

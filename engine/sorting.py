@@ -24,14 +24,21 @@ Combine: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
 
 
 class Chosen(NamedTuple):
-    """Elements, and where they were along the axis."""
+    """Elements, and where they were along the axis. It has the methods of the elements, too, for
+    who expects them alone as in tinygrad: `x.max(1).numpy()`."""
 
     values: Tensor
     indices: Tensor
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.values, name)
+
 
 def _running(x: Tensor, axis: int, combine: Combine, neutral: Scalar) -> Tensor:
     """combine() of all elements up to each."""
+    axis_of(x.value, axis, not x.ndim)  # refuses an axis that is not there
     if not x.ndim:
         return x
     result, shift = x.movedim(axis, -1), 1
@@ -71,6 +78,7 @@ def cummin(x: Tensor, axis: int = 0) -> Chosen:
 
 
 def _record(x: Tensor, key: Tensor, axis: int) -> Chosen:
+    axis_of(x.value, axis, not x.ndim)
     if not x.ndim:
         return Chosen(x, x.full((), 0))
     keys = order(key)

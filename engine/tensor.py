@@ -407,6 +407,10 @@ class Tensor:
     @staticmethod
     def linspace(start: float, stop: float, steps: "_Int", dtype: Kind = DType.FLOAT32) -> "Tensor":
         """Evenly spaced numbers, both ends included."""
+        if steps < 0 or dtype_of(dtype) is DType.BOOL:
+            raise UsageError(
+                f"linspace() of {steps} steps in {dtype_of(dtype).name} is not possible"
+            )
         place, step = Tensor.arange(steps).float(), (stop - start) / max(steps - 1, 1)
         up, down = place * step + start, stop - (steps - 1 - place) * step
         return (place < steps / 2).where(up, down).cast(dtype)
@@ -476,6 +480,12 @@ class Tensor:
         """self * factor + addend with one rounding."""
         return Tensor.of(e.fma(self._value, raw(factor), raw(addend)))
 
+    def isinf(self, detect_positive: "_Bool" = True, detect_negative: "_Bool" = True) -> "Tensor":
+        """Where elements are infinite, of the signs asked for."""
+        x, signs = e.to_float(self._value), [inf] * detect_positive + [-inf] * detect_negative
+        found = [e.equal(x, sign) for sign in signs]
+        return Tensor.of(reduce(e.or_, found, graph.const(False, DType.BOOL, self.shape)))
+
     neg = negative = __neg__ = unary(e.neg)
     abs = absolute = __abs__ = unary(e.absolute)
     bitwise_not = __invert__ = unary(e.not_)
@@ -489,7 +499,6 @@ class Tensor:
     frac = unary(lambda x: e.sub(x, e.trunc(x)))
     isnan = unary(lambda x: e.not_equal(x, x))
     isfinite = unary(e.is_finite)
-    isinf = unary(lambda x: e.equal(e.absolute(e.to_float(x)), inf))
     isposinf, isneginf = unary(lambda x: e.equal(x, inf)), unary(lambda x: e.equal(x, -inf))
     signbit = unary(lambda x: e.less(graph.bitcast(e.to_float(x), DType.INT32), 0))
     exp, exp2, expm1 = unary(t.exp), unary(t.exp2), unary(t.expm1)

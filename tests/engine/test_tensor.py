@@ -313,10 +313,19 @@ def test_data_is_copied():
         (lambda: Tensor(A) @ Tensor(1.0), "a scalar is no matrix"),
         (lambda: Tensor(A).reshape(5, -1), r"cannot reshape \(3, 4\)"),
         (lambda: Tensor(A).reshape(5, 5), r"cannot reshape \(3, 4\) \(12 elements\)"),
+        (lambda: Tensor(A).clamp(), "a lower or an upper bound"),
+        (lambda: Tensor([2]) ** -1, "no negative power -1"),
+        (lambda: Tensor.linspace(0, 1, -1), "-1 steps"),
+        (lambda: Tensor.linspace(0, 1, 3, dtype=bool), "BOOL"),
+        (lambda: Tensor(A).roll((1, 2), 0), "one shift for each axis"),
+        (lambda: Tensor(A).meshgrid(indexing="no"), "not 'no'"),
+        (lambda: Tensor.stack([Tensor(A)], Tensor(A)), "not both"),
+        (lambda: Tensor(A).cumsum(2), "axis 2 is out of range"),
+        (lambda: Tensor(1.0).cummax(1), "axis 1 is out of range"),
         (lambda: Tensor(A).permute(0, 0), r"not an order of the axes of \(3, 4\)"),
         (lambda: Tensor(A).sum(2), r"axis 2 is out of range for shape \(3, 4\)"),
         (lambda: Tensor(A).sum((0, -2)), "twice"),
-        (lambda: Tensor(A)[3], r"index 3 is out of range for an axis of length 3"),
+        (lambda: Tensor(A)[3], r"index 3 is out of bounds for an axis of length 3"),
         (lambda: Tensor(A)[1.0], "not 1.0"),
         (lambda: Tensor(A)[0, 0, 0], "too many"),
         (lambda: Tensor(A).expand(3, 5), "broadcast"),
@@ -371,3 +380,22 @@ def test_same_graph_is_loaded_once(monkeypatch):
         backend.set_default_backend(None)
     assert len(counted) == 2
     assert len(realize._loaded) <= realize.LOADED_MAX
+
+
+def test_names_of_outsiders_are_understood():
+    """Sizes that stay, signs of infinities, dtypes of products, indices beside the largest."""
+    assert (
+        Tensor(A).reshape(None, 2, 2).shape == Tensor(A).reshape((None, 2, -1)).shape == (3, 2, 2)
+    )
+    ends = Tensor([-np.inf, 0.0, np.inf, np.nan])
+    assert ends.isinf().tolist() == [True, False, True, False]
+    assert ends.isinf(detect_negative=False).tolist() == [False, False, True, False]
+    assert ends.isinf(False).tolist() == [True, False, False, False]
+    assert Tensor([1.5, 2.5]).prod(dtype=DType.INT32).item() == 2
+    found = Tensor(A).max(1)
+    np.testing.assert_array_equal(found.numpy(), A.max(1))
+    np.testing.assert_array_equal(found.indices.numpy(), A.argmax(1))
+    with pytest.raises(AttributeError, match="no_such"):
+        found.no_such  # noqa: B018
+    wide = Tensor([[1.0, 2.0]]).take_along_dim(Tensor([[1], [0], [1]]), 1)
+    assert wide.tolist() == [[2.0], [1.0], [2.0]]
