@@ -366,6 +366,9 @@ def shrink(x: Tensor, ranges: Sequence[tuple[int, int] | None]) -> Tensor:
 def unfold(x: Tensor, axis: int, size: int, step: int) -> Tensor:
     """Windows along an axis, as a new last axis."""
     at = axis_of(x.value, axis)
+    if size == 0 < step:
+        none = x.movedim(at, -1).narrow(-1, 0, 0).unsqueeze(-2)
+        return none.expand(*none.shape[:-2], x.shape[at] // step + 1, 0).movedim(-2, at)
     shown = windows(x.movedim(at, -1).value, (size,), (step,), (1,))
     return type(x).of(shown).movedim(-2, at)
 

@@ -399,3 +399,4 @@ def test_names_of_outsiders_are_understood():
         found.no_such  # noqa: B018
     wide = Tensor([[1.0, 2.0]]).take_along_dim(Tensor([[1], [0], [1]]), 1)
     assert wide.tolist() == [[2.0], [1.0], [2.0]]
+    assert Tensor(A).unfold(0, 0, 2).shape == (2, 4, 0)
