@@ -2,10 +2,12 @@
 
 All frameworks start from the same numbers, so their losses can be compared. torch and tinygrad are
 optional: they are imported where they are used. Parameters are named as in torch and hold its
-shapes; the GPT is nanoGPT's for characters (no biases, no dropout, the embedding is the last layer).
+shapes; the GPT is nanoGPT's for characters (no biases, no dropout, the embedding is the last
+layer).
 """
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from dataclasses import dataclass
 from math import prod, sqrt
 from typing import Any, TypeAlias
@@ -110,7 +112,7 @@ def mlp() -> Model:
     """784-512-512-10 with ReLU, batch 128."""
     random = np.random.default_rng(0)
     shapes = {}
-    for i, (before, after) in enumerate(zip(WIDTHS, WIDTHS[1:], strict=False)):
+    for i, (before, after) in enumerate(pairwise(WIDTHS)):
         shapes |= {f"{i}.weight": (after, before), f"{i}.bias": (after,)}
     x = random.standard_normal((BATCH, WIDTHS[0])).astype(np.float32)
     y = random.integers(0, CLASSES, BATCH).astype(np.int32)
