@@ -7,8 +7,8 @@ layer).
 """
 
 from collections.abc import Callable, Mapping
-from itertools import pairwise
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod, sqrt
 from typing import Any, TypeAlias
 
