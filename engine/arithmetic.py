@@ -10,15 +10,15 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.dtypes import DType
+from engine.dtypes import CANONICAL_NAN, DType
 
 Array: TypeAlias = NDArray[np.generic]
 Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
 
-NAN_BITS = 0x7FC00000
-"""The one bit pattern of a NaN that is stored or whose bits are looked at."""
+NAN_BITS = CANONICAL_NAN[DType.FLOAT32]
+_BFLOAT16 = DType.BFLOAT16.numpy
 
 _RANGE = {
     DType.INT32: (-(2**31), 2**31 - 1),
@@ -33,9 +33,13 @@ _HALFWAY = 0x10000000
 
 def canonical(a: Array) -> Array:
     """`a` with every NaN replaced by the canonical one; other types are returned unchanged."""
-    if a.dtype != np.float32 or not np.isnan(a).any():
+    if a.dtype == _BFLOAT16:
+        bits = np.ascontiguousarray(a).view(np.uint16)
+        nan = np.uint16(CANONICAL_NAN[DType.BFLOAT16])
+        return np.where(bits & 0x7FFF > 0x7F80, nan, bits).view(_BFLOAT16).reshape(a.shape)
+    if a.dtype not in (np.float32, np.float16) or not np.isnan(a).any():
         return a
-    return np.where(np.isnan(a), np.uint32(NAN_BITS).view(np.float32), a)
+    return np.where(np.isnan(a), np.uint32(NAN_BITS).view(np.float32).astype(a.dtype), a)
 
 
 def canonical_input(a: Array) -> Array:
@@ -158,7 +162,15 @@ def _shift_is_inside(b: Array) -> Bools:
 
 def convert(a: Array, to: DType) -> Array:
     """CAST mode 0, the value: the table in docs/spec/arithmetic.md."""
+    if a.dtype == _BFLOAT16:
+        wide = np.ascontiguousarray(a).view(np.uint16).astype(np.uint32) << np.uint32(16)
+        a = wide.view(np.float32).reshape(a.shape)
+    elif a.dtype == np.float16:
+        with np.errstate(invalid="ignore"):  # of signalling NaNs
+            a = a.astype(np.float32)
     source = a.dtype
+    if to in (DType.FLOAT16, DType.BFLOAT16):
+        return _narrowed(np.asarray(convert(a, DType.FLOAT32)), to)
     if to is DType.BOOL:
         return np.not_equal(a, 0)
     if to is DType.FLOAT32:
@@ -174,6 +186,16 @@ def convert(a: Array, to: DType) -> Array:
     return a.astype(np.int64).astype(to.numpy)  # modulo 2**32
 
 
+def _narrowed(a: Array, to: DType) -> Array:
+    """FLOAT32 rounded to nearest even in 16 bits."""
+    if to is DType.FLOAT16:
+        with np.errstate(all="ignore"):
+            return a.astype(np.float16)
+    bits = np.ascontiguousarray(canonical(a)).view(np.uint32)
+    rounded = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
+    return (rounded >> np.uint32(16)).astype(np.uint16).view(_BFLOAT16).reshape(a.shape)
+
+
 def reinterpret(a: Array, to: DType) -> Array:
     """CAST mode 1, the bits of a 32-bit type; NaN is canonical before and after."""
     return canonical(np.ascontiguousarray(canonical(a)).view(to.numpy).reshape(a.shape))
@@ -185,5 +207,5 @@ def constant(bits: int, dtype: DType) -> Array:
     if dtype is DType.BOOL:
         return np.asarray(value != 0)
     if dtype.is_storage:
-        return value.astype(np.uint8).view(dtype.numpy)
+        return value.astype(f"u{dtype.bytes}").view(dtype.numpy)
     return canonical(value.view(dtype.numpy))

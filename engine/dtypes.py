@@ -1,7 +1,8 @@
 """The element types of tensors.
 
-Arithmetic happens in FLOAT32, INT32, UINT32 and BOOL. UINT8 and INT8 are storage only: they can be
-an input, an output, moved and cast, nothing else. Every element is little-endian.
+Arithmetic happens in FLOAT32, INT32, UINT32 and BOOL. The others are storage only: they can be an
+input, an output, moved and cast, nothing else. Every element is little-endian. numpy has no
+bfloat16; here it is a structured type whose one field holds the bits.
 """
 
 from enum import IntEnum
@@ -19,6 +20,8 @@ class DType(IntEnum):
     BOOL = 4
     UINT8 = 5
     INT8 = 6
+    FLOAT16 = 7  # IEEE binary16
+    BFLOAT16 = 8  # the upper half of a binary32
 
     @property
     def numpy(self) -> "np.dtype[np.generic]":
@@ -38,7 +41,7 @@ class DType(IntEnum):
     @property
     def is_storage(self) -> bool:
         """Whether the type can only be stored, moved and cast."""
-        return self in (DType.UINT8, DType.INT8)
+        return self >= DType.UINT8
 
 
 _NUMPY: dict[DType, "np.dtype[np.generic]"] = {
@@ -48,6 +51,8 @@ _NUMPY: dict[DType, "np.dtype[np.generic]"] = {
     DType.BOOL: np.dtype("?"),
     DType.UINT8: np.dtype("u1"),
     DType.INT8: np.dtype("i1"),
+    DType.FLOAT16: np.dtype("<f2"),
+    DType.BFLOAT16: np.dtype([("bfloat16", "<u2")]),
 }
 _OPENCL = {
     DType.FLOAT32: "float",
@@ -56,7 +61,20 @@ _OPENCL = {
     DType.BOOL: "uchar",
     DType.UINT8: "uchar",
     DType.INT8: "char",
+    DType.FLOAT16: "ushort",
+    DType.BFLOAT16: "ushort",
 }
+
+
+CANONICAL_NAN = {DType.FLOAT32: 0x7FC00000, DType.FLOAT16: 0x7E00, DType.BFLOAT16: 0x7FC0}
+"""The one bit pattern of a NaN that is stored or whose bits are looked at, per type."""
+
+
+def is_other_nan(bits: int, dtype: DType) -> bool:
+    """Whether a bit pattern is a NaN, but not the canonical one."""
+    nan = CANONICAL_NAN.get(dtype, 0)
+    infinity = nan & nan << 1  # the exponent's bits
+    return dtype in CANONICAL_NAN and bits != nan and bits % (1 << 8 * dtype.bytes - 1) > infinity
 
 
 def from_numpy(dtype: DTypeLike) -> DType:

@@ -31,10 +31,15 @@ REGISTER = {
     DType.BOOL: "int",
     DType.UINT8: "int",
     DType.INT8: "int",
+    DType.FLOAT16: "uint",
+    DType.BFLOAT16: "uint",
 }
 
 CUT_MIN = 16
 """The fewest elements in a row for which a padded axis is worth two loops."""
+
+HALVES = {DType.FLOAT16: "half", DType.BFLOAT16: "bfloat"}
+"""Kept as bits; the names in the prelude of their conversions."""
 
 INDEX_32_BIT_MAX = 2**30
 """Above this, addresses are computed in 64 bits; half of the range, so that no step overflows."""
@@ -293,6 +298,8 @@ def _constant(node: Node) -> str:
         return str(bits & 0xFF)
     if node.dtype is DType.INT8:
         return str((bits & 0xFF) - 256 * (bits >> 7 & 1))
+    if node.dtype.is_storage:
+        return f"{bits & 0xFFFF}u"
     return f"(int){bits:#x}u" if node.dtype is DType.INT32 else f"{bits:#x}u"
 
 
@@ -305,6 +312,13 @@ def _reinterpret(node: Node, source: DType, a: str) -> str:
 
 def _convert(node: Node, source: DType, a: str) -> str:
     to = node.dtype
+    if to is source:
+        return a
+    if source in HALVES:
+        a, source = f"{HALVES[source]}_to_float({a})", DType.FLOAT32
+    if to in HALVES:
+        a = a if source is DType.FLOAT32 else f"(float){a}"
+        return f"float_to_{HALVES[to]}({a})"
     if to is source:
         return a
     if to is DType.BOOL:

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.dtypes import DType
+from engine.arithmetic import canonical, convert
+from engine.dtypes import CANONICAL_NAN, DType
 from engine.errors import UsageError
 from engine.ops import ELEMENTWISE, Op
 
@@ -119,6 +120,9 @@ def bits_of(value: Scalar, dtype: DType) -> int:
     """The bit pattern of a Python number in `dtype`; one that does not fit is a UsageError."""
     if dtype is DType.FLOAT32:
         return _float_bits(float(value))
+    if dtype in CANONICAL_NAN:
+        number = np.array([_float_bits(float(value))], np.uint32).view(np.float32)
+        return int(canonical(convert(number, dtype)).view(np.uint16)[0])
     low, high = _RANGE[dtype]
     if not low <= value <= high or value != int(value):
         raise UsageError(f"{value} is not a value of {dtype.name} ({low} to {high})")
@@ -251,7 +255,7 @@ def affine(
     for (start, steps), n in zip(axes, value.shape, strict=True):
         reach = [step * (new[at] - 1) for at, step in steps.items()]
         low, high = (start + sum(pick(0, r) for r in reach) for pick in (min, max))
-        if not 0 <= low <= high < n:
+        if 0 not in new and not 0 <= low <= high < n:
             raise UsageError(f"elements {low}..{high} are outside of an axis of {value.shape}")
     if value.kind is Op.CONST:
         return _refill(value, new)

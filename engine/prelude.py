@@ -40,6 +40,24 @@ static inline int int_div(int a, int b) {{
   const int d = (b == 0 || b == -1) ? 1 : b;
   return b == 0 ? 0 : b == -1 ? (int)(0u - (uint)a) : a / d;
 }}
+static inline float half_to_float(uint a) {{
+  const uint m = a & 0x7fffu;
+  const uint normal = (m << 13) + (m >= 0x7c00u ? 0x70000000u : 0x38000000u);
+  const uint size = m < 0x400u ? as_uint((float)m * 0x1p-24f) : normal;
+  return as_float(size | (a & 0x8000u) << 16);
+}}
+static inline uint float_to_half(float a) {{
+  const uint bits = as_uint(canonical(a)), m = bits & 0x7fffffffu;
+  const uint tiny = as_uint(as_float(m) * 0x1p24f + 0x1p23f) - 0x4b000000u;
+  const uint rest = m - 0x38000000u, normal = (rest + 0xfffu + (rest >> 13 & 1u)) >> 13;
+  const uint large = m > 0x7f800000u ? 0x7e00u : 0x7c00u;
+  return (bits >> 16 & 0x8000u) | (m < 0x38800000u ? tiny : m < 0x47800000u ? normal : large);
+}}
+static inline float bfloat_to_float(uint a) {{ return as_float(a << 16); }}
+static inline uint float_to_bfloat(float a) {{
+  const uint bits = as_uint(canonical(a));
+  return (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}}
 static inline uint uint_div(uint a, uint b) {{ return b == 0u ? 0u : a / (b == 0u ? 1u : b); }}
 """
 

@@ -28,6 +28,8 @@ _CODES = {
     DType.FLOAT32: "F32",
     DType.UINT32: "U32",
     DType.INT32: "I32",
+    DType.BFLOAT16: "BF16",
+    DType.FLOAT16: "F16",
     DType.INT8: "I8",
     DType.UINT8: "U8",
     DType.BOOL: "BOOL",

@@ -540,6 +540,8 @@ class Tensor:
     to = type = cast
     contiguous = cpu = lift(lambda x: x)
     float = lift(e.to_float)
+    half = lift(lambda x: graph.cast(x, DType.FLOAT16))
+    bfloat16 = lift(lambda x: graph.cast(x, DType.BFLOAT16))
     int = long = lift(lambda x: graph.cast(x, DType.INT32))
     bool = lift(e.to_bool)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
-from engine.dtypes import DType
+from engine.dtypes import DType, is_other_nan
 from engine.errors import ProgramError
 from engine.ops import ARITHMETIC_VERSION, ARITY, Op
 
@@ -26,7 +26,6 @@ Rule: TypeAlias = "Callable[[Node, Sequence[Node]], None]"
 FLOATS = frozenset({DType.FLOAT32})
 INTEGERS = frozenset({DType.INT32, DType.UINT32})
 NUMBERS = FLOATS | INTEGERS
-CANONICAL_NAN = 0x7FC00000
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
@@ -155,8 +154,7 @@ def _const(node: "Node", inputs: Sequence["Node"]) -> None:
     (bits,) = node.attributes
     top = 2 if node.dtype is DType.BOOL else 1 << (8 * node.dtype.bytes)
     _require(0 <= bits < top, f"{bits} is not a bit pattern of {node.dtype.name}")
-    is_nan = node.dtype is DType.FLOAT32 and bits & 0x7FFFFFFF > 0x7F800000
-    _require(not is_nan or bits == CANONICAL_NAN, f"{bits:#x} is not the canonical NaN")
+    _require(not is_other_nan(bits, node.dtype), f"{bits:#x} is not the canonical NaN")
 
 
 def _iota(node: "Node", inputs: Sequence["Node"]) -> None:

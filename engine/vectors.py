@@ -2,12 +2,13 @@
 
 `vectors.json` beside this file is data for every implementation of the contract, Solidity included:
 
-    inputs  name -> {dtype, shape, bits}: bits is the elements in order, in hexadecimal, each
-            big-endian with 8 digits (2 for BOOL, UINT8 and INT8)
+    inputs  name -> {dtype, shape, bits}: bits is 0x and the elements in order, in hexadecimal, each
+            big-endian with two digits a byte
     cases   {name, nodes, expected}: a short chain of nodes {op, dtype, shape, inputs, attributes};
             an input is the name of an input or "$i", the i-th node of the chain
 
-tests/vectors/generate.py writes it from the reference; docs/spec/arithmetic.md is normative.
+tests/vectors/generate.py writes it from the reference; tests/vectors/arithmetic.json is a link to
+it; docs/spec/arithmetic.md is normative.
 """
 
 import json
@@ -62,7 +63,7 @@ def parse(content: Mapping[str, Any]) -> Vectors:
 
 def _array(value: Mapping[str, Any]) -> Array:
     dtype = DType[value["dtype"]].numpy
-    stored = np.frombuffer(bytes.fromhex(value["bits"]), f">u{dtype.itemsize}")
+    stored = np.frombuffer(bytes.fromhex(value["bits"].removeprefix("0x")), f">u{dtype.itemsize}")
     return stored.astype(f"<u{dtype.itemsize}").view(dtype).reshape(value["shape"])
 
 
@@ -137,4 +138,8 @@ def _describe_inputs(vectors: Vectors, case: Case, element: int) -> str:
 def encode_array(array: Array) -> dict[str, Any]:
     """An array as `vectors.json` holds it."""
     stored = np.ascontiguousarray(array).view(f"u{array.itemsize}").astype(f">u{array.itemsize}")
-    return {"dtype": _dtype(array).name, "shape": list(array.shape), "bits": stored.tobytes().hex()}
+    return {
+        "dtype": _dtype(array).name,
+        "shape": list(array.shape),
+        "bits": f"0x{stored.tobytes().hex()}",
+    }

@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 
 from engine.addressing import strides
-from engine.dtypes import DType
+from engine.dtypes import CANONICAL_NAN, DType, is_other_nan
 from engine.ops import FOLDS, Op
 from engine.program import Node, Program
 
@@ -184,8 +184,8 @@ class Table:
     def constant(self, dtype, shape) -> int:
         """A CONST of special or random bits."""
         bits = int(random_bits(self.random, 1)[0]) % (2 if dtype is BOOL else 256**dtype.bytes)
-        if dtype is F32 and bits & 0x7FFFFFFF > 0x7F800000:
-            bits = 0x7FC00000
+        if is_other_nan(bits, dtype):
+            bits = CANONICAL_NAN[dtype]
         return self.add(Op.CONST, dtype, shape, (), (bits,))
 
     def elementwise(self, op: Op) -> None:

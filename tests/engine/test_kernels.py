@@ -32,6 +32,8 @@ def test_only_known_functions_are_called(target):
     called = set(re.findall(r"\b([a-z]\w*)\(", text)) - {"for", "if", "return"}
     ours = {"canonical", "order_of", "float_of", "float_to_int", "float_to_uint", "float_within"}
     ours |= {"int_within", "uint_up_to", "int_div", "uint_div", "fma_vector8", "PREFETCH"}
+    ours |= {f"{kind}_to_float" for kind in ("half", "bfloat")}
+    ours |= {f"float_to_{kind}" for kind in ("half", "bfloat")}
     language = {"as_float", "as_int", "as_uint", "barrier", "reqd_work_group_size"}
     language |= {"get_global_id", "get_local_id", "get_group_id", "__attribute__"}
     assert called <= ours | language

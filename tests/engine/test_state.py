@@ -87,7 +87,7 @@ def foreign(dtype, shape, data):
         (state.encode(EXAMPLE) + b"x", "not safetensors"),
         (foreign("F32", [2**40], b"1234"), "not safetensors"),
         (foreign("F64", [1], bytes(8)), "'x' has dtype F64"),
-        (foreign("BF16", [1], bytes(2)), "'x' has dtype BF16"),
+        (foreign("F8_E4M3", [1], bytes(1)), "'x' has dtype F8_E4M3"),
         (foreign("BOOL", [2], b"\x01\x02"), "neither 0 nor 1"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Write engine/vectors.json: `python tests/vectors/generate.py` from the repository root.
+"""Write engine/vectors.json: `python -m tests.vectors.generate` from the repository root.
 
 Inputs are chosen to separate right from nearly right: every pair of special values, sums and
 products that round differently when contracted, flushed or rounded twice. Expected bits come from
@@ -11,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from engine import graph, random, transcendental
 from engine.dtypes import DType
+from engine.lower import lower
+from engine.ops import Op
 from engine.reference import ReferenceBackend
 from engine.vectors import Vectors, encode_array, parse, program_of
 
-F32, I32, U32, BOOL, U8, I8 = DType
+F32, I32, U32, BOOL, U8, I8, F16, BF16 = DType
 COUNT = 256
 PATH = Path(__file__).parents[2] / "engine" / "vectors.json"
 
@@ -63,7 +66,7 @@ def build() -> dict[str, object]:
     content = {"inputs": {k: encode_array(v) for k, v in inputs().items()}, "cases": cases()}
     for case in content["cases"]:
         shape, dtype = case["nodes"][-1]["shape"], DType[case["nodes"][-1]["dtype"]]
-        case["expected"] = "00" * (int(np.prod(shape)) * dtype.bytes)
+        case["expected"] = "0x" + "00" * (int(np.prod(shape)) * dtype.bytes)
     vectors = parse(content)
     for case, bits in zip(content["cases"], expected(vectors), strict=True):
         case["expected"] = bits
@@ -94,6 +97,11 @@ def inputs() -> dict[str, np.ndarray]:
         "v": ints[1],
         "bytes": np.arange(COUNT, dtype=np.uint8),
         "signed_bytes": np.arange(COUNT, dtype=np.uint8).view(np.int8),
+        "halves": halves(0x7C00, 0x7E00).view(F16.numpy),
+        "bfloats": halves(0x7F80, 0x7FC0).view(BF16.numpy),
+        "ties": ties(),
+        "special": a[: 7 * 14].reshape(1, 7, 14).copy(),
+        "special_too": b[: 14 * 3].reshape(1, 14, 3).copy(),
         "rows": hard_rows(random, 6, 97),
         "matrix": matrix,
         "other": (random.standard_normal((1, 300, 11)) * 8).astype(np.float32),
@@ -118,6 +126,24 @@ def floats(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndar
     for at, triple in enumerate(HALFWAY, start=COUNT - len(HALFWAY)):
         a[at], b[at], c[at] = triple
     return a, b, c
+
+
+def halves(infinity: int, nan: int) -> np.ndarray:
+    """16-bit patterns: zeros, subnormals, ones, ends, infinity, NaN; then any."""
+    known = [0, 1, 2, 0x3FF, 0x400, 0x401, 0x3C00, 0x3F80, infinity - 1, infinity, nan]
+    bits = np.random.default_rng(3).integers(0, infinity, COUNT, dtype=np.uint16)
+    bits[: 2 * len(known)] = [b | s for b in known for s in (0, 0x8000 if b != nan else 0)]
+    return bits
+
+
+def ties() -> np.ndarray:
+    """Floats halfway between neighbours in 16 bits, or next to that, over all exponents."""
+    draw = np.random.default_rng(4)
+    coarse = draw.integers(0, 1 << 19, COUNT, dtype=np.uint32) << 13
+    coarse[::2] = draw.integers(0x70 << 10, 0x90 << 10, (COUNT + 1) // 2, dtype=np.uint32) << 13
+    coarse[1::4] &= 0xFFFF0000
+    half = np.where(np.arange(COUNT) % 4 == 1, 0x8000, 0x1000)
+    return (coarse + half + draw.integers(-1, 2, COUNT)).astype(np.uint32).view(np.float32)
 
 
 def integers(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -160,7 +186,10 @@ def cases() -> list[dict[str, object]]:
         for op in ("ADD", "MUL", "DIV", "AND", "OR", "XOR", "SHL", "SHR"):
             single.append(node(op, dtype, n, a, b))
     single += [node(op, BOOL, n, "p", "q") for op in ("AND", "OR", "XOR")]
+    single += [node("SELECT", BOOL, n, "p", "q", "p")]
     sources = {F32: "a", I32: "i", U32: "u", BOOL: "p", U8: "bytes", I8: "signed_bytes"}
+    sources |= {F16: "halves", BF16: "bfloats"}
+    single += [node("CAST", to, n, "ties", attributes=[0]) for to in (F16, BF16)]
     single += [
         node("CAST", to, n, name, attributes=[0])
         for (dtype, name), to in product(sources.items(), DType)
@@ -177,6 +206,9 @@ def cases() -> list[dict[str, object]]:
         node("CONST", F32, n, attributes=[0x00000001]),
         node("VIEW", F32, [6, 4, 5], "rows", attributes=[96, 97, -7, -1]),
         node("PAD", F32, [7, 99], "rows", attributes=[0, 1, 2, 0]),
+        *(node("VIEW", d, [16, 9], sources[d], attributes=[255, -16, -1]) for d in sources),
+        *(node("PAD", d, [COUNT + 3], sources[d], attributes=[1, 2]) for d in sources),
+        node("DOT", F32, [1, 7, 3], "special", "special_too"),
         node("SUM", F32, [6, 1], "rows"),
         node("MAX", F32, [6, 1], "rows"),
         node("DOT", F32, [1, 5, 11], "matrix", "other"),
@@ -195,17 +227,80 @@ def cases() -> list[dict[str, object]]:
         split = node("VIEW", dtype, [4, 64], name, attributes=[0, 64, 1])
         chains += [[split, node(op, dtype, [4, 1], "$0")] for op in ("SUM", "MAX")]
     named = [(_name(s), [s]) for s in single] + [(_chain_name(c), c) for c in chains]
+    for op, (dtype, count) in product(("SUM", "MAX"), LONG):
+        named.append((f"{op} {dtype.name} of {count}", long_fold(op, dtype, count)))
+    named += [(f"threefry2x32-20 word {word}", threefry(word)) for word in (0, 1)]
+    named += [(f"lowered {name}", function(name)) for name in ("tanh", "sin")]
     return [{"name": name, "nodes": nodes} for name, nodes in named]
 
 
+LONG = ((F32, 4096), (F32, 4097), (F32, 20000), (I32, 5000), (U32, 8192))
+
+
+def long_fold(op: str, dtype: DType, count: int) -> list[dict]:
+    """A fold of numbers made from their places: multiples of an odd number, as bits of floats."""
+
+    def constant(bits: int) -> dict:
+        return node("CONST", U32, [count], attributes=[bits])
+
+    chain = [
+        node("IOTA", I32, [count]),
+        node("CAST", U32, [count], "$0", attributes=[0]),
+        constant(2654435761),
+        node("MUL", U32, [count], "$1", "$2"),
+        constant(0x87FFFFFF),
+        node("AND", U32, [count], "$3", "$4"),
+        constant(0x38000000),
+        node("OR", U32, [count], "$5", "$6"),
+        node("CAST", dtype, [count], "$7", attributes=[int(dtype is not U32)]),
+    ]
+    return [*chain, node(op, dtype, [1], "$8")]
+
+
+def threefry(word: int) -> list[dict]:
+    """One word of threefry2x32-20 of counters (u, v)."""
+    u, v = (graph.input_value(name, U32, (COUNT,)) for name in "uv")
+    return chain_of(random.block(random.key_of(0x0123456789ABCDEF), u, v)[word], {"u": u, "v": v})
+
+
+def function(name: str) -> list[dict]:
+    """A lowered function of "a"."""
+    a = graph.input_value("a", F32, (COUNT,))
+    return chain_of(getattr(transcendental, name)(a), {"a": a})
+
+
+def chain_of(value: graph.Value, given: dict[str, graph.Value]) -> list[dict]:
+    """The nodes that compute a value."""
+    program = lower({"y": value}, given)
+    names = {index: name for name, index in program.inputs}
+    made: list[dict] = []
+    for index, n in enumerate(program.nodes):
+        if n.op is not Op.INPUT:
+            inputs = [names[i] for i in n.inputs]
+            names[index] = f"${len(made)}"
+            attributes = list(n.attributes)
+            made.append(node(n.op.name, n.dtype, list(n.shape), *inputs, attributes=attributes))
+    assert names[program.outputs[0][1]] == f"${len(made) - 1}"
+    return made
+
+
 def _name(single: dict) -> str:
-    mode = {0: " value", 1: " bits"}[single["attributes"][0]] if single["op"] == "CAST" else ""
-    return f"{single['op']}{mode} {single['dtype']}"
+    if single["op"] != "CAST":
+        return f"{single['op']} {single['dtype']}"
+    mode = ("value", "bits")[single["attributes"][0]]
+    return f"CAST {mode} of {single['inputs'][0]} to {single['dtype']}"
 
 
 def _chain_name(chain: list[dict]) -> str:
     return " then ".join(_name(n) for n in chain)
 
 
+def text(content: dict[str, object]) -> str:
+    """The file: an input or a case a line."""
+    inputs = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in content["inputs"].items())
+    cases = ",\n".join(json.dumps(case) for case in content["cases"])
+    return f'{{"inputs": {{\n{inputs}\n}},\n"cases": [\n{cases}\n]}}\n'
+
+
 if __name__ == "__main__":
-    PATH.write_text(json.dumps(build(), indent=1) + "\n", encoding="utf-8")
+    PATH.write_text(text(build()), encoding="utf-8")
