@@ -2,8 +2,7 @@
 
 All frameworks start from the same numbers, so their losses can be compared. torch and tinygrad are
 optional: they are imported where they are used. Parameters are named as in torch and hold its
-shapes; the GPT is nanoGPT's for characters (no biases, no dropout, the embedding is the last
-layer).
+shapes. The GPT is nanoGPT's for characters: no biases, no dropout, the embedding is the last layer.
 """
 
 from collections.abc import Callable, Mapping
@@ -148,4 +147,38 @@ def _mlp_tinygrad(p: Tensors, x: Any, y: Any) -> Any:
     return (x @ p["2.weight"].T + p["2.bias"]).sparse_categorical_crossentropy(y)
 
 
-MODELS = {"gpt": gpt, "mlp": mlp}
+def convolutional() -> Model:
+    """Two 3x3 convolutions (16, 32 channels), each with ReLU and pooling, then a layer; 128 images.
+
+    The net of examples/mnist.py.
+    """
+    random = np.random.default_rng(0)
+    shapes = {"0.weight": (16, 1, 3, 3), "0.bias": (16,), "1.weight": (32, 16, 3, 3)}
+    shapes |= {"1.bias": (32,), "2.weight": (CLASSES, 32 * 7 * 7), "2.bias": (CLASSES,)}
+    x = random.standard_normal((BATCH, 1, 28, 28)).astype(np.float32)
+    y = random.integers(0, CLASSES, BATCH).astype(np.int32)
+    parameters = _uniform(random, shapes)
+    return Model("convolutional", parameters, x, y, _conv_ours, _conv_torch, _conv_tinygrad)
+
+
+def _conv_ours(p: Tensors, x: Tensor, y: Tensor) -> Tensor:
+    for i in range(2):
+        x = F.max_pool2d(F.relu(F.conv2d(x, p[f"{i}.weight"], p[f"{i}.bias"], padding=1)), 2)
+    return F.cross_entropy(x.flatten(1) @ p["2.weight"].T + p["2.bias"], y)
+
+
+def _conv_torch(p: Tensors, x: Any, y: Any) -> Any:
+    from torch.nn import functional as f
+
+    for i in range(2):
+        x = f.max_pool2d(f.relu(f.conv2d(x, p[f"{i}.weight"], p[f"{i}.bias"], padding=1)), 2)
+    return f.cross_entropy(f.linear(x.flatten(1), p["2.weight"], p["2.bias"]), y)
+
+
+def _conv_tinygrad(p: Tensors, x: Any, y: Any) -> Any:
+    for i in range(2):
+        x = x.conv2d(p[f"{i}.weight"], p[f"{i}.bias"], padding=1).relu().max_pool2d(2)
+    return (x.flatten(1) @ p["2.weight"].T + p["2.bias"]).sparse_categorical_crossentropy(y)
+
+
+MODELS = {"gpt": gpt, "mlp": mlp, "convolutional": convolutional}

@@ -98,7 +98,7 @@ class Context:
             [
                 f"kernel __attribute__((reqd_work_group_size({sizes})))",
                 f"void NAME({self.parameters.signature()}) {{",
-                f"typedef {index} I;",
+                f"typedef {index} I; typedef u{index} U;",
                 *lines,
                 "}\n",
             ]
@@ -139,13 +139,13 @@ def flat(variables: Sequence[Variable]) -> Address:
 
 
 def unflatten(name: str, variables: Sequence[Variable]) -> list[str]:
-    """Statements that set the variables from a flat index in `name`."""
+    """Statements that set the variables from a flat index in `name`; unsigned for speed."""
     lines = []
     for i, (variable, stride) in enumerate(
         zip(variables, strides([v.extent for v in variables]), strict=True)
     ):
-        text = f"{name} / {stride}" if stride > 1 else name
-        text = f"{text} % {variable.extent}" if i else text
+        text = f"(U){name} / {stride}" if stride > 1 else name
+        text = f"(U){text} % {variable.extent}" if i else text
         lines.append(f"const I {variable.name} = {text};")
     return lines
 

@@ -141,7 +141,7 @@ class Body:
             self.addresses.add(address)
             self._wish_for(address, divisor)
             extent = address.high // divisor + 1 if operator == "/" else divisor
-            text = f"({self.parameters.address(address)}) {operator} {divisor}"
+            text = f"(U)({self.parameters.address(address)}) {operator} {divisor}"
             self._derived[key] = Variable(self.declare("I", text), extent)
         return self._derived[key]
 
@@ -177,6 +177,9 @@ class Body:
             return self._inside_pad(index, node, address)
         if node.op is Op.GATHER:
             return self._gathered_row(index, node, address)
+        if node.op in (Op.SUM, Op.MAX):
+            count = self._nodes[node.inputs[0]].shape[-1]
+            return [(node.inputs[0], combine([(address, count)], k)) for k in range(count)]
         return [(i, address) for i in node.inputs]
 
     def _inside_pad(self, index: int, node: Node, address: Address) -> list[tuple[int, Address]]:
@@ -257,8 +260,31 @@ class Body:
         if node.op is Op.IOTA:
             self.addresses.add(address)
             return self.declare("int", f"(int)({self.parameters.address(address)})")
+        if node.op in (Op.SUM, Op.MAX):
+            return self._short_fold(node, operands)
         source = self._nodes[node.inputs[0]].dtype if node.inputs else node.dtype
         return self.declare(REGISTER[node.dtype], scalar(node, source, operands))
+
+    def _short_fold(self, node: Node, lanes: list[str]) -> str:
+        """The tree over at most 32 lanes of one element each."""
+        is_float = node.dtype is DType.FLOAT32
+        kind = "int" if node.op is Op.MAX and is_float else REGISTER[node.dtype]
+        if kind == "int" and is_float:
+            lanes = [self.declare(kind, f"order_of({lane})") for lane in lanes]
+        add = _wrapping("+")
+        while (count := len(lanes)) > 1:
+            gap = 1 << (count - 1).bit_length() - 1
+            pairs = list(zip(lanes, lanes[gap:], strict=False))
+            texts = [
+                f"{a} > {b} ? {a} : {b}" if node.op is Op.MAX else add(node.dtype, a, b)
+                for a, b in pairs
+            ]
+            lanes = [self.declare(kind, text) for text in texts] + lanes[len(pairs) : gap]
+        return (
+            self.declare("float", f"float_of({lanes[0]})")
+            if kind == "int" and is_float
+            else lanes[0]
+        )
 
 
 def _padded_axes(

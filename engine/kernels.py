@@ -29,6 +29,8 @@ from engine.schedule import Schedule
 
 GPU_GROUP = 64
 SCATTER_COLUMNS = 64
+LOOP_MIN = 4
+"""Shorter inner loops are joined with the next: dividing costs less than not being vectorised."""
 
 
 def generate(program: Program, schedule: Schedule, target: Target) -> list[KernelSource]:
@@ -55,13 +57,17 @@ def elementwise(context: Context) -> KernelSource:
     if context.target.is_gpu:
         return _one_item_each(context, variables, body)
     work = context.kernel.size * len(body)
-    *outer, inner = variables
+    near = next((n for n in range(1, len(shape)) if prod(shape[-n:]) >= LOOP_MIN), len(shape))
+    outer, columns = variables[:-near], prod(shape[-near:])
     rows = prod(v.extent for v in outer)
+    name = "column" if near > 1 else variables[-1].name
     row_share, row_items = share("row", rows, min(rows, context.items(work)), 0)
     column_share, column_items = share(
-        inner.name, inner.extent, ceil(context.items(work) / row_items), 1, GPU_GROUP
+        name, columns, ceil(context.items(work) / row_items), 1, GPU_GROUP
     )
-    inside = _loop(inner.name, f"{inner.name}_from", f"{inner.name}_to", body)
+    body = [*unflatten(name, variables[-near:]), *body] if near > 1 else body
+    bounds = (f"{name}_from", f"{name}_to") if column_items > 1 else ("0", str(columns))
+    inside = _loop(name, *bounds, body)
     if outer:
         *outer, middle = outer
         repeats = middle.extent if rows // middle.extent >= row_items else 1
@@ -74,7 +80,8 @@ def elementwise(context: Context) -> KernelSource:
             *row_share,
             *_loop("row", "row_from", "row_to", [*unflatten("row", outer), *inside]),
         ]
-    return context.source([*column_share, *inside], (row_items, column_items), (1, 1))
+    inside = [*column_share, *inside] if column_items > 1 else inside
+    return context.source(inside, (row_items, column_items), (1, 1))
 
 
 def _loop(name: str, start: str, end: str, body: Sequence[str]) -> list[str]:

@@ -35,6 +35,9 @@ KERNEL_NODES_MAX = 320
 PRODUCT_TAIL_MAX = 20
 """A longer tail of a DOT runs faster over whole rows than over tiles."""
 
+SHORT_FOLD, RESULTS_ENOUGH = 9, 1024
+"""So few elements (a window of 3 x 3), of so many results, are folded like any elementwise op."""
+
 KERNEL_BUFFERS_MAX = 48
 JOIN_CANDIDATES = 12
 JOINED_GROUPS_MAX = 4096
@@ -50,8 +53,9 @@ class Kernel:
     """Nodes computed together.
 
     `seed` is the SUM, MAX or DOT that the kernel folds, or the SCATTER; None for a map over
-    elements. `stores` are the nodes written to a buffer, each of `size` elements, computed element
-    by element from buffers and from the seed's element at the same flat address.
+    elements, short folds among them. `stores` are the nodes written to a buffer, each of `size`
+    elements, computed element by element from buffers and from the seed's element at the same flat
+    address.
     """
 
     seed: int | None
@@ -223,9 +227,10 @@ def group(program: Program, realised: set[int]) -> Schedule:
 def _single(program: Program, index: int, realised: set[int]) -> _Group:
     node = program.nodes[index]
     seeded = node.op in _ALONE
+    elements = program.nodes[node.inputs[0]].shape[-1] if node.op in (Op.SUM, Op.MAX) else 1
     reads: dict[int, bool] = {}
     seen: set[tuple[int, bool]] = set()
-    stack = [(i, not seeded and node.op not in _MOVING) for i in node.inputs]
+    stack = [(i, node.op not in _ALONE | _MOVING) for i in node.inputs]
     if node.op is Op.VIEW:
         stack = [(node.inputs[0], _is_reshape(program, index))]
     while stack:
@@ -240,6 +245,9 @@ def _single(program: Program, index: int, realised: set[int]) -> _Group:
         stack += [(i, own_below) for i in program.nodes[at].inputs]
     joinable = node.op is not Op.SCATTER
     count = 1 + sum(program.nodes[at].op not in _FREE for at in {at for at, _ in seen})
+    short = elements <= SHORT_FOLD and elements * count <= KERNEL_NODES_MAX
+    if node.op in (Op.SUM, Op.MAX) and short and node.size >= RESULTS_ENOUGH:
+        seeded, count = False, elements * count
     return _Group(
         index if seeded else None, [index], node.size, reads, count, joinable, node.op is Op.DOT
     )

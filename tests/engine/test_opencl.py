@@ -2,6 +2,7 @@
 
 import gc
 import os
+from itertools import product
 from random import Random
 
 import numpy as np
@@ -19,6 +20,7 @@ from engine.optim import AdamW
 from engine.planner import live_bytes_max
 from engine.program import Node, Program
 from engine.reference import ReferenceBackend
+from engine.schedule import schedule
 from engine.validate import validate
 from tests.engine.random_programs import random_inputs, random_program
 
@@ -217,6 +219,22 @@ def test_a_kernel_that_does_not_build_is_a_device_error(device):
     """A driver's failure never leaves as an exception of the driver."""
     with pytest.raises(DeviceError, match="building"):
         device.build("kernel void broken(")
+
+
+@pytest.mark.parametrize("backend", ["device", "gpu_like"])
+def test_short_folds_of_many_results_have_the_bits_of_the_reference(backend, request):
+    """They are folded element by element, as elementwise ops are, beside others that read them."""
+    random, nodes, outputs = Random(3), [], []
+    for dtype in (F32, DType.INT32, DType.UINT32):
+        for op, length in product((Op.SUM, Op.MAX), (1, 2, 3, 4, 7, 9)):
+            at = len(nodes)
+            nodes += [Node(Op.INPUT, dtype, (1030, length)), Node(op, dtype, (1030, 1), (at,))]
+            nodes += [Node(Op.MUL, dtype, (1030, 1), (at + 1, at + 1))]
+            outputs += [at + 1, at + 2]
+    inputs = tuple((f"i{at:03}", at) for at, n in enumerate(nodes) if n.op is Op.INPUT)
+    program = Program(tuple(nodes), inputs, tuple((f"o{at:03}", at) for at in outputs))
+    assert all(kernel.seed is None for kernel in schedule(program).kernels)
+    assert_same_bits(request.getfixturevalue(backend), program, random_inputs(program, random))
 
 
 def test_intermediate_tensors_share_one_arena(device):
