@@ -178,6 +178,7 @@ def run_chunk(seed: int, number: int) -> Chunk:
     """Try every input of a chunk under the limits of this process."""
     accepted = generated = 0
     findings: list[tuple[str, str]] = []
+    signal.signal(signal.SIGVTALRM, _hang)  # its default is to end the process
     for data in inputs(seed, number, _programs(seed)):
         signal.setitimer(signal.ITIMER_VIRTUAL, HANG_S)
         try:
@@ -200,14 +201,13 @@ def _programs(seed: int) -> list[Program]:
     return _corpora[seed]
 
 
+def _hang(*_: object) -> None:
+    raise Hang
+
+
 def _limit() -> None:
-    """Bound this worker's memory; turn its timer into `Hang`."""
+    """Bound this worker's memory."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-
-    def hang(*_: object) -> None:
-        raise Hang
-
-    signal.signal(signal.SIGVTALRM, hang)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from tests.engine.kernel_words import unknown_words
 def test_a_thousand_inputs_do_no_harm(monkeypatch):
     """Refused, or sound: one encoding, a cost, and where it is small kernels of known words."""
     monkeypatch.setattr(fuzz, "CHUNK", 1000)
+    monkeypatch.setattr(fuzz, "HANG_S", 60.0)  # a test run's garbage is collected in this time, too
     chunk = fuzz.run_chunk(3, 0)
     assert chunk.findings == ()
     assert chunk.accepted > 10
@@ -49,6 +50,19 @@ def test_a_broken_decoder_is_found(monkeypatch, spoil, what):
     monkeypatch.setattr(fuzz, "CHUNK", 3)
     monkeypatch.setattr(fuzz, "decode", spoil)
     assert [w[: len(what)] for _, w in fuzz.run_chunk(1, 0).findings] == [what] * 3
+
+
+def test_a_hang_is_found(monkeypatch):
+    """It does not end the process."""
+
+    def spin(_data):
+        while True:
+            pass
+
+    monkeypatch.setattr(fuzz, "CHUNK", 2)
+    monkeypatch.setattr(fuzz, "HANG_S", 0.05)
+    monkeypatch.setattr(fuzz, "decode", spin)
+    assert [what for _, what in fuzz.run_chunk(1, 0).findings] == ["Hang: "] * 2
 
 
 def test_known_words_are_told_from_others():
