@@ -1,28 +1,32 @@
 """Whole training steps against PyTorch and tinygrad: `python -m benchmarks.steps [--json]`.
 
 For each model of `benchmarks.models`: a step of AdamW with everything on the device, run in turns
-with the same step in the other frameworks (each started from the same parameters, its loss
-compared), the time to load the Program and the memory that its plan takes. Options choose the
-models, the rivals and the device. Shared machines are noisy: the median of the ratios of paired
-runs says more than either side's time.
+with the same step in the other frameworks (each from the same parameters; the losses stand beside
+each other), the time until the first step is done, and the memory that the plan takes beside the
+most that is alive at once. The frameworks have their own defaults. Shared machines are noisy: the
+median of the ratios of paired runs says more than either side's time, and with OPENBLAS_NUM_THREADS
+and POCL_MAX_PTHREAD_COUNT set to 1, every side has one thread and its processor time is taken.
 """
 
 import argparse
 import json
-import os
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
 
 from benchmarks.models import MODELS, Model
+from benchmarks.pairs import clock
 from engine import Tensor, TensorType, gradient, trace
-from engine.backend import Backend, open_backend
+from engine.backend import Backend, Loaded, open_backend
 from engine.cost import cost
 from engine.dtypes import DType, from_numpy
 from engine.optim import AdamW
+from engine.planner import live_bytes_max
 from engine.program import Program
 
 RATE = 1e-3
@@ -52,9 +56,8 @@ def initial_state(model: Model) -> dict[str, np.ndarray]:
     return model.parameters | zeros
 
 
-def ours(backend: Backend, model: Model) -> Callable[[], float]:
+def ours(backend: Backend, model: Model, loaded: Loaded) -> Callable[[], float]:
     """A function that does one step and returns its loss."""
-    loaded = backend.load(step_program(model))
     state = {name: backend.upload(array) for name, array in initial_state(model).items()}
     batch = {"x": backend.upload(model.x), "y": backend.upload(model.y)}
 
@@ -70,6 +73,8 @@ def in_torch(model: Model) -> Callable[[], float]:
     """The same in PyTorch, eagerly, with its own AdamW."""
     import torch
 
+    if clock is process_time:
+        torch.set_num_threads(1)
     parameters = {n: torch.tensor(a, requires_grad=True) for n, a in model.parameters.items()}
     optimizer = torch.optim.AdamW(parameters.values(), lr=RATE)
     x, y = torch.tensor(model.x), torch.tensor(model.y.astype(np.int64))
@@ -113,51 +118,89 @@ RIVALS = {"torch": in_torch, "tinygrad": in_tinygrad}
 
 
 def measure(backend: Backend, name: str, rivals: list[str], runs: int) -> dict[str, Any]:
-    """One model: seconds of each side, paired ratios (below 1, ours is faster), and the losses."""
+    """One model: seconds of each side, medians of paired ratios (below 1, ours is faster)."""
     model = MODELS[name]()
     program = step_program(model)
     start = perf_counter()
-    steps = {"ours": ours(backend, model)}
-    losses = {"ours": [steps["ours"]()]}
-    result: dict[str, Any] = {"model": name, "first_step_s": perf_counter() - start}
+    loaded = backend.load(program)
+    steps = {"ours": ours(backend, model, loaded)}
+    losses = {"ours": steps["ours"]()}
+    result: dict[str, Any] = {"model": name, "ours_first_step_s": perf_counter() - start}
     for rival in rivals:
         start = perf_counter()
         try:
-            steps[rival] = RIVALS[rival](model)
+            step = RIVALS[rival](model)
         except ImportError:
-            print(f"{rival} is not installed and is left out: pip install {rival}")
+            print(f"{rival} is not installed and is left out; pip install {rival}")
             continue
-        losses[rival] = [steps[rival]()]
-        result[f"{rival}_first_step_s"] = perf_counter() - start
+        for _ in range(3):  # what compiles by itself does so at the second or third call
+            losses[rival] = step()
+        steps[rival] = step
+        result[f"{rival}_first_steps_s"] = perf_counter() - start
     times: dict[str, list[float]] = {side: [] for side in steps}
     for _ in range(runs):
         for side, step in steps.items():
-            start = perf_counter()
-            losses[side].append(step())
-            times[side].append(perf_counter() - start)
+            start = clock()
+            losses[side] = step()
+            times[side].append(clock() - start)
     result |= {f"{side}_s": median(t) for side, t in times.items()}
     for rival in steps.keys() - {"ours"}:
         pairs = zip(times["ours"], times[rival], strict=True)
         result[f"ratio_to_{rival}"] = median(a / b for a, b in pairs)
-    spent = cost(program)
-    result |= {"nodes": len(program.nodes), "flops": spent.flops, "peak_bytes": spent.peak_bytes}
-    return result | {"losses": {side: values[-1] for side, values in losses.items()}}
+    result |= {"nodes": len(program.nodes), "flops": cost(program).flops, "losses": losses}
+    return result | _memory(loaded)
 
 
-def main() -> None:
-    """Parse the arguments, run everything."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.steps")
+def _memory(loaded: Loaded) -> dict[str, int]:
+    """Bytes of the plan and bytes alive at once, both with the inputs and the outputs."""
+    if not hasattr(loaded, "memory_plan"):
+        return {}
+    nodes, named = loaded.program.nodes, (*loaded.program.inputs, *loaded.program.outputs)
+    bound = sum(nodes[index].bytes for index in {index for _, index in named})
+    planned, live = sum(loaded.memory_plan.arenas), live_bytes_max(loaded.lifetimes)
+    return {"planned_bytes": bound + planned, "live_bytes": bound + live}
+
+
+def benchmark_steps(backend: Backend, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure and print them all."""
+    print(f"\n{'training step':14} {'first s':>8} {'ms':>8}   beside, ratio; memory")
+    rows = []
+    for name in options.models:
+        row = measure(backend, name, options.rivals, options.runs)
+        rows.append(row)
+        beside = [
+            f"{rival} {1e3 * row[f'{rival}_s']:.1f} ms, {row[f'ratio_to_{rival}']:.2f}"
+            for rival in options.rivals
+            if f"{rival}_s" in row
+        ]
+        planned, live = (1e-6 * row.get(f"{kind}_bytes", 0) for kind in ("planned", "live"))
+        memory = f"{planned:.1f} MB, {live:.1f} alive"
+        first, step = row["ours_first_step_s"], 1e3 * row["ours_s"]
+        print(f"{name:14} {first:8.2f} {step:8.2f}   {'; '.join([*beside, memory])}", flush=True)
+    return rows
+
+
+def add_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """What a benchmark can be told."""
     parser.add_argument("--device", default="", help="index or part of a name; default: the best")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=["torch"])
     parser.add_argument("--runs", type=int, default=21)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    backend = open_backend(options.device)
-    print(f"device       {backend.name}, {os.cpu_count()} processors")
-    for name in options.models:
-        result = measure(backend, name, options.rivals, options.runs)
-        print(json.dumps(result) if options.json else result)
+    parser.add_argument(
+        "--json", action="store_true", help="one object on stdout, the rest on stderr"
+    )
+    return parser
+
+
+def main() -> None:
+    """Parse the arguments, run everything."""
+    options = add_options(argparse.ArgumentParser(prog="python -m benchmarks.steps")).parse_args()
+    with redirect_stdout(sys.stderr if options.json else sys.stdout):
+        backend = open_backend(options.device)
+        print(f"device       {backend.name}")
+        rows = benchmark_steps(backend, options)
+    if options.json:
+        print(json.dumps({"device": backend.name, "steps": rows}))
 
 
 if __name__ == "__main__":
