@@ -7,10 +7,11 @@ at the true value, 2**-149 below the normal range; an overflow counts as 2**128.
 results are at most 0.5 away and are only counted.
 
 The graphs of odd and even functions work on the size and copy the sign; those, and functions that
-are NaN for every negative argument, are run on each 64th chunk of the negative half only.
+are NaN for every negative argument, are run on each 61st chunk of the negative half only.
 
 A run of all takes hours; progress is kept in --state after every chunk, and the same command goes
-on where it stopped. --every 64 takes each 64th chunk.
+on where it stopped. --every 61 takes each 61st chunk, and all from 2**-12 to 64 in size, where the
+polynomials are (take no power of two: it would see few fractions).
 """
 
 import argparse
@@ -31,6 +32,7 @@ from engine.program import Program
 
 CHUNK = 1 << 20
 CHUNKS = 1 << 12
+CENTRAL = range(115 * 8, 133 * 8)  # 2**-12 to 64 in size
 Doubles = NDArray[np.float64]
 
 TRUTH: dict[str, Callable[..., Doubles]] = {
@@ -84,8 +86,10 @@ def measure(
     """The state after each further chunk."""
     run = backend.load(program(name))
     result = dict(so_far)
-    for chunk in range(int(str(so_far["done"])), CHUNKS, every):
-        if name not in BOTH_HALVES and chunk >= CHUNKS // 2 and chunk % 64:
+    for chunk in range(int(str(so_far["done"])), CHUNKS):
+        is_mirrored = name not in BOTH_HALVES and chunk >= CHUNKS // 2
+        is_central = name not in BINARY and chunk % (CHUNKS // 2) in CENTRAL and not is_mirrored
+        if chunk % (61 if is_mirrored else every) and not is_central:
             continue
         arguments = operands(name, chunk)
         got = run(uploads(name, chunk, arguments))["y"].numpy().astype(np.float32, copy=False)
@@ -96,7 +100,7 @@ def measure(
         result["broken"] = int(str(result.get("broken", 0))) + int(broken.sum())
         result["wrong"] = int(str(result["wrong"])) + len(wrong)
         result["tried"] = int(str(result["tried"])) + CHUNK
-        result["done"] = chunk + every
+        result["done"] = chunk + 1
         if len(wrong) and errors.max() > float(str(result["worst"])):
             at = int(wrong[errors.argmax()])
             result["worst"] = float(errors.max())
@@ -116,7 +120,7 @@ def distances(got: NDArray[np.float32], exact: Doubles) -> tuple[Doubles, NDArra
         broken = (np.isnan(got) != np.isnan(exact)) | ((got == 0) & (exact == 0))
         a, b = (np.clip(v.astype(np.float64), -(2.0**128), 2.0**128) for v in (got, exact))
         unit = np.ldexp(1.0, np.maximum(np.frexp(b)[1] - 24, -149))
-        return np.where(broken, 0.0, np.abs(a - b) / unit), broken
+        return np.where(broken | np.isnan(got), 0.0, np.abs(a - b) / unit), broken
 
 
 def program(name: str) -> Program:
