@@ -69,6 +69,34 @@ def test_a_broadcast_row_is_a_nested_loop_without_division_inside():
     assert "%" not in inner
 
 
+def test_parts_put_beside_each_other_are_copied_without_division_inside():
+    """Axes are cut where a padding begins and where a view counts in rows: 3 times 4 times 32."""
+    nodes = [Node(Op.INPUT, F32, (2, 4, 64, 32)), Node(Op.INPUT, F32, (2, 4, 64, 32))]
+    for at, widths in ((0, (0, 256)), (1, (128, 128))):
+        heads = Node(Op.VIEW, F32, (2, 64, 4, 32), (at,), (0, 8192, 32, 2048, 1))
+        flat = Node(Op.VIEW, F32, (2, 64, 128), (len(nodes),), (0, 8192, 128, 1))
+        padding = (0, 0, 0, 0, *widths)
+        nodes += [heads, flat, Node(Op.PAD, F32, (2, 64, 384), (len(nodes) + 1,), padding)]
+    (kernel,) = kernels(*nodes, Node(Op.ADD, F32, (2, 64, 384), (4, 7)))
+    inner = kernel.text.split("for (I x")[-1]
+    assert "/" not in inner
+    assert "%" not in inner
+    assert " ? a0[" in inner  # nothing is loaded from outside
+
+
+def test_short_inner_axes_are_one_loop_with_the_next():
+    """Three neighbours alone would not be vectorised."""
+    nodes = [
+        Node(Op.INPUT, F32, (40, 50, 3)),
+        Node(Op.INPUT, F32, (40, 50)),
+        Node(Op.VIEW, F32, (40, 50, 3), (1,), (0, 50, 1, 0)),
+        Node(Op.ADD, F32, (40, 50, 3), (0, 2)),
+    ]
+    (kernel,) = kernels(*nodes)
+    assert f"column < {40 * 50 * 3}" in kernel.text
+    assert "(U)column" in kernel.text
+
+
 def test_equal_kernels_have_equal_text():
     """So that they are compiled once: layers of one size share their kernels."""
     shape = (1, 10, 10)

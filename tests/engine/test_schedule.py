@@ -148,3 +148,32 @@ def test_a_very_long_program_is_scheduled_without_joining():
     nodes += [Node(Op.SUM, F32, (1,), (0,)) for _ in range(20_000)]
     plan = schedule(table(*nodes, outputs=tuple(range(1, 20_001))))
     assert len(plan.kernels) == 20_000
+
+
+def test_a_value_used_often_in_one_kernel_is_not_stored():
+    """However long the paths to it: once computed, it is at hand."""
+    shape = (1000,)
+    nodes = [Node(Op.INPUT, F32, shape), Node(Op.DIV, F32, shape, (0, 0))]
+    nodes += [Node(Op.FMA, F32, shape, (1, i, 1)) for i in range(1, 9)]
+    plan = schedule(table(*nodes, outputs=(9,)))
+    assert plan.realised == {0, 9}
+
+
+def test_a_long_tail_of_a_product_has_its_own_loop():
+    """exp of a product, but not a bias and an activation."""
+    types = {"x": TensorType(F32, (64, 64)), "w": TensorType(F32, (64, 64))}
+    plan = schedule(trace(lambda i: {"y": (i["x"] @ i["w"]).erf()}, types))
+    assert [kernel.seed is None for kernel in plan.kernels] == [False, True]
+
+
+def test_a_view_is_read_where_it_is_however_often():
+    """Nine products with one weight do not copy it."""
+
+    def chain(i):
+        x = i["x"]
+        for _ in range(9):
+            x = x @ i["w"].T
+        return {"y": x}
+
+    kind = TensorType(F32, (64, 64))
+    assert len(schedule(trace(chain, {"x": kind, "w": kind})).kernels) == 9
