@@ -92,11 +92,11 @@ def in_torch(model: Model) -> Callable[[], float]:
 
 def in_tinygrad(model: Model) -> Callable[[], float]:
     """The same in tinygrad, captured by its TinyJit on the device that its environment chooses."""
+    from tinygrad import Context, TinyJit
     from tinygrad import Tensor as T
-    from tinygrad import TinyJit
     from tinygrad.nn.optim import AdamW as TinyAdamW
 
-    parameters = {n: T(a).requires_grad_() for n, a in model.parameters.items()}
+    parameters = {n: T(a).is_param_() for n, a in model.parameters.items()}
     optimizer = TinyAdamW(list(parameters.values()), lr=RATE)
     x, y = T(model.x).realize(), T(model.y).realize()
 
@@ -108,7 +108,7 @@ def in_tinygrad(model: Model) -> Callable[[], float]:
         return loss.realize(*optimizer.schedule_step())
 
     def step() -> float:
-        with T.train():
+        with Context(TRAINING=1):
             return float(run().item())
 
     return step
