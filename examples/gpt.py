@@ -203,6 +203,7 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="a text in UTF-8")
     parser.add_argument("--iterations", type=int, default=Settings().iterations)
     parser.add_argument("--seed", type=int, default=Settings().seed)
+    parser.add_argument("--rate", type=float, default=Settings().rate, help="the highest")
     parser.add_argument("--device", default="", help="as in `ainur doctor`; default: the best")
     parser.add_argument("--out", type=Path, help="write the weights here (safetensors)")
     parser.add_argument("--sample", type=int, default=500, help="characters to write at the end")
@@ -210,7 +211,7 @@ def main() -> None:
     backend = open_backend(options.device)
     set_default_backend(backend)
     print(f"device {backend.name}")
-    settings = Settings(iterations=options.iterations, seed=options.seed)
+    settings = Settings(iterations=options.iterations, seed=options.seed, rate=options.rate)
     trainer, characters, _ = train(settings, options.file.read_text(encoding="utf-8"))
     weights = {name: tensor.numpy() for name, tensor in trainer.parameters.items()}
     print(f"weights {state_root(weights).hex()}")
