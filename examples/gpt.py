@@ -2,7 +2,9 @@
 
 Four layers of four heads, 128 wide, that see 64 characters: nanoGPT's configuration for processors
 (github.com/karpathy/nanoGPT, "I only have a macbook"), which publishes a validation loss of 1.88 on
-Shakespeare after 2,000 iterations without dropout. The first 90% of the text are for training.
+Shakespeare after 2,000 iterations without dropout, measured on 20 batches. The first 90% of a text
+are for training, all of the rest for validation. With nanoGPT's rate of 1e-3 that gives 1.90, here
+and in PyTorch from the same first values; with twice the rate, the default, 1.82.
 
 One training step is one Program: `jit` makes it from `train_step`, which takes parameters and
 moments and returns new ones, so that they stay on the device. Every device ends with the same
@@ -33,7 +35,7 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The published configuration; the tests use a smaller one."""
+    """The published configuration, but for the rate; the tests use a smaller one."""
 
     layers: int = 4
     heads: int = 4
@@ -42,7 +44,7 @@ class Settings:
     batch: int = 12
     iterations: int = 2000
     warm_up: int = 100
-    rate: float = 1e-3
+    rate: float = 2e-3
     rate_min: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.1
