@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from engine import trace
+from engine.arithmetic import canonical_input
 from engine.backend import Backend, Buffer, list_devices, open_backend
 from engine.dtypes import DType
 from engine.errors import DeviceError
@@ -66,7 +67,8 @@ class FlippingProgram:
         for index, node in enumerate(self.program.nodes):
             if index in names:
                 given = inputs[names[index]]
-                values.append(given if isinstance(given, np.ndarray) else given.numpy())
+                array = given if isinstance(given, np.ndarray) else given.numpy()
+                values.append(canonical_input(array))
                 continue
             result = evaluate_node(node, [values[i] for i in node.inputs])
             if node.op is self.backend.op and result.dtype == np.float32:
