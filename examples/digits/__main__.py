@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from engine import state as tensors
-from engine.diloco import Sizes, first_state, programs
 from examples.digits.model import recipe
+from scheduler.diloco import Sizes, first_state, programs
 
 SHUFFLE_SEED, PARAMETER_SEED = 0, 0
 HELD_OUT = 5

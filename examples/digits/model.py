@@ -1,6 +1,6 @@
 """The model of the digits job and how it is trained.
 
-`engine.diloco` makes the four Programs of it: tables of primitive operations that any peer can
+`scheduler.diloco` makes the four Programs of it: tables of primitive operations that any peer can
 price, run and verify. Names follow docs/spec/protocol.md, section 3.
 """
 
@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from engine.diloco import Recipe
 from engine.functional import accuracy, cross_entropy, relu
 from engine.nn import Linear, Module
 from engine.tensor import Tensor
+from scheduler.diloco import Recipe
 
 PIXELS, WIDTH, CLASSES = 64, 64, 10
 BRIGHTEST = 16.0

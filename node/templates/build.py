@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import Tensor, diloco, state
+from engine import Tensor, state
 from engine.functional import accuracy, cross_entropy
 from engine.nn import Flatten, Linear, Module, ReLU, Sequential
+from scheduler import diloco
 
 FOLDER = Path(__file__).resolve().parent
 Arrays = dict[str, NDArray[np.generic]]

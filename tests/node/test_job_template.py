@@ -150,9 +150,9 @@ def test_write_template_refuses_a_file_in_the_way(tmp_path: Path, below: str) ->
         write_template(tmp_path / "file" / below)
 
 
-def test_script_imports_only_the_engine_and_numpy() -> None:
+def test_script_imports_nothing_but_ainur_and_numpy() -> None:
     """It must run wherever Ainur is installed, and stay one page to read."""
     text = (ROOT / "node/templates/build.py").read_text()
     imports = re.findall(r"^(?:from|import) ([a-z_]+)", text, flags=re.MULTILINE)
-    assert set(imports) == {"collections", "pathlib", "numpy", "engine"}
+    assert set(imports) == {"collections", "pathlib", "numpy", "engine", "scheduler"}
     assert len(text.splitlines()) <= 150

@@ -5,10 +5,11 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from engine import Tensor, UsageError, diloco
+from engine import Tensor, UsageError
 from engine.backend import open_backend
 from engine.functional import mse_loss
 from engine.nn import BatchNorm1d, Linear, Module
+from scheduler import diloco
 
 SLOTS, STEPS, BATCH = 3, 20, 4
 SIZES = diloco.Sizes(SLOTS, STEPS, BATCH)

@@ -13,6 +13,8 @@ section 3 asks for:
 
 A slot's influence is bounded, whoever computed it: a peer that lies and is not found out can cost
 one slot's share of a round, not the model. That is what the two limits of `Recipe` are for.
+
+It stands beside the state machine, which does not import it: who makes a job uses it once, before.
 """
 
 from collections.abc import Callable, Mapping, Sequence
