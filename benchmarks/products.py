@@ -12,7 +12,7 @@ from engine import Tensor, TensorType, gradient, trace
 from engine.backend import Backend
 from engine.dtypes import DType
 
-TURN_FLOP = 4e8
+TURN_FLOP = 4e9
 """Small products are repeated to about this many operations in one turn."""
 
 GPT_LINEAR = {"qkv": (128, 384), "projection": (128, 128), "up": (128, 512), "down": (512, 128)}

@@ -5,6 +5,7 @@ rebinds its inputs and outputs and enqueues. The queue runs in order, so memory 
 been enqueued can be handed out again at once. What a driver raises leaves here as a DeviceError.
 """
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,6 +56,7 @@ def list_devices() -> list[DeviceInfo]:
 
 
 def _devices() -> list[cl.Device]:
+    _pin_threads()
     try:
         platforms = cl.get_platforms()
     except cl.Error:  # the loader found no driver
@@ -66,6 +68,17 @@ def _devices() -> list[cl.Device]:
         except cl.Error:  # a driver without a device
             continue
     return devices
+
+
+def _pin_threads() -> None:
+    """Have PoCL keep each thread on a processor: else the system wakes all of them on one of them.
+
+    A launch of a millisecond is over before they are spread. Not where processors or threads
+    were chosen from outside, for which PoCL's numbering does not fit.
+    """
+    everywhere = hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) == os.cpu_count()
+    if everywhere and "POCL_MAX_PTHREAD_COUNT" not in os.environ:
+        os.environ.setdefault("POCL_AFFINITY", "1")
 
 
 def _describe(index: int, device: cl.Device) -> DeviceInfo:

@@ -286,3 +286,25 @@ def test_twenty_training_steps_have_the_bits_of_the_reference(device):
         assert losses[-1] < losses[0]
         ends.append({name: buffer.numpy().tobytes() for name, buffer in state.items()})
     assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "given", "expected"),
+    [
+        (range(4), {}, "1"),
+        (range(2), {}, None),
+        (range(4), {"POCL_AFFINITY": "0"}, "0"),
+        (range(4), {"POCL_MAX_PTHREAD_COUNT": "1"}, None),
+    ],
+    ids=["all processors", "some processors", "chosen", "threads chosen"],
+)
+def test_threads_are_pinned_where_nobody_chose(monkeypatch, allowed, given, expected) -> None:
+    """Four processors; the variable that PoCL reads when its devices are listed."""
+    for name in ("POCL_AFFINITY", "POCL_MAX_PTHREAD_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(allowed), raising=False)
+    list_devices()
+    assert os.environ.get("POCL_AFFINITY") == expected
