@@ -6,7 +6,7 @@ place, as in torch; a rule that is made of tensors is one: `AdamW(model.paramete
 state starts at zero, so that a step that finds zeros is the first step.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import log, pi, sqrt
 from typing import Any, TypeAlias
@@ -18,14 +18,15 @@ from engine.tensor import Tensor
 
 Tensors: TypeAlias = Mapping[str, Tensor]
 Own: TypeAlias = dict[str, Tensor]
+Recall: TypeAlias = Callable[[str], Tensor]
 Rate: TypeAlias = "float | Tensor"
 
 
 class Rule:
     """How parameters follow their gradients.
 
-    A rule says with `slots` what it remembers of each parameter, with `once` what it remembers
-    besides (scalars, as they are in this step), and with `one` how one parameter changes.
+    A rule says with `one` how one parameter changes and what is remembered of it, with `once` what
+    is remembered besides (scalars, as they are in this step).
     """
 
     __slots__ = ()
@@ -37,23 +38,18 @@ class Rule:
             return object.__new__(cls)
         return Optimizer(given, cls(*arguments[1:], **options))
 
-    def slots(self) -> tuple[str, ...]:
-        """The names of the tensors that are remembered of each parameter."""
-        return ()
-
     def once(self, state: Tensors) -> Own:
         """The scalars of this step, from those of the last one."""
         return {}
 
-    def one(self, p: Tensor, g: Tensor, own: Own) -> tuple[Tensor, Own]:
+    def one(self, p: Tensor, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
         """A parameter and its slots after a step, from its gradient, its slots and the scalars."""
         raise NotImplementedError(f"{type(self).__name__}.one")
 
     def init(self, parameters: Tensors) -> Own:
         """The state before the first step: zeros, named slot.parameter and as the scalars."""
-        scalars = self.once(_Zeros())
-        slots = {f"{s}.{n}": p.zeros_like() for s in self.slots() for n, p in parameters.items()}
-        return slots | {name: Tensor.zeros() for name in scalars}
+        _, state = self.step(parameters, parameters, _Zeros())
+        return {name: tensor.zeros_like() for name, tensor in state.items()}
 
     def step(self, parameters: Tensors, gradients: Tensors, state: Tensors) -> tuple[Own, Own]:
         """The parameters and the state after a step."""
@@ -64,8 +60,11 @@ class Rule:
         scalars = self.once(state)
         kept = dict(scalars)
         for name, p in parameters.items():
-            own = {slot: state[f"{slot}.{name}"] for slot in self.slots()}
-            new[name], after = self.one(p, gradients[name], own | scalars)
+
+            def own(slot: str, name: str = name) -> Tensor:
+                return scalars[slot] if slot in scalars else state[f"{slot}.{name}"]
+
+            new[name], after = self.one(p, gradients[name], own)
             kept |= {f"{slot}.{name}": tensor for slot, tensor in after.items()}
         return new, kept
 
@@ -87,21 +86,18 @@ class SGD(Rule):
     weight_decay: float = 0.0
     dampening: float = 0.0
 
-    def slots(self) -> tuple[str, ...]:
-        return ("momentum",) if self.momentum else ()
-
     def once(self, state: Tensors) -> Own:
         """With dampening: 1 in the first step, whose gradient is not dampened, then the rest."""
         if not self.dampening:
             return {}
         return {"share": (state["share"] == 0.0).where(1.0, 1.0 - self.dampening)}
 
-    def one(self, p: Tensor, g: Tensor, own: Own) -> tuple[Tensor, Own]:
+    def one(self, p: Tensor, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
         """b = momentum b + g; p = p - lr b, or p - lr (g + momentum b) with Nesterov."""
         g = p.fma(self.weight_decay, g) if self.weight_decay else g
         if not self.momentum:
             return g.fma(-self.lr, p), {}
-        velocity = own["momentum"].fma(self.momentum, g * own["share"] if self.dampening else g)
+        velocity = own("momentum").fma(self.momentum, g * own("share") if self.dampening else g)
         step = velocity.fma(self.momentum, g) if self.nesterov else velocity
         return step.fma(-self.lr, p), {"momentum": velocity}
 
@@ -120,19 +116,16 @@ class AdamW(Rule):
     eps: float = 1e-8
     weight_decay: float = 1e-2
 
-    def slots(self) -> tuple[str, ...]:
-        return ("m", "v")
-
     def once(self, state: Tensors) -> Own:
         names = zip(("bias1", "bias2"), self.betas, strict=True)
         return {name: state[name].fma(beta, 1 - beta) for name, beta in names}
 
-    def one(self, p: Tensor, g: Tensor, own: Own) -> tuple[Tensor, Own]:
+    def one(self, p: Tensor, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
         """p = p (1 - lr decay) - lr (m / bias1) / (sqrt(v / bias2) + eps)."""
         beta1, beta2 = self.betas
-        m = own["m"].fma(beta1, g * (1 - beta1))
-        v = own["v"].fma(beta2, g.square() * (1 - beta2))
-        update = (m / own["bias1"]) / ((v / own["bias2"]).sqrt() + self.eps)
+        m = own("m").fma(beta1, g * (1 - beta1))
+        v = own("v").fma(beta2, g.square() * (1 - beta2))
+        update = (m / own("bias1")) / ((v / own("bias2")).sqrt() + self.eps)
         kept = p * (1 - self.lr * self.weight_decay) if self.weight_decay else p
         return update.fma(-self.lr, kept), {"m": m, "v": v}
 
@@ -143,7 +136,7 @@ class Adam(AdamW):
 
     weight_decay: float = 0.0
 
-    def one(self, p: Tensor, g: Tensor, own: Own) -> tuple[Tensor, Own]:
+    def one(self, p: Tensor, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
         g = p.fma(self.weight_decay, g) if self.weight_decay else g
         return AdamW(self.lr, self.betas, self.eps, 0.0).one(p, g, own)
 
@@ -158,16 +151,13 @@ class RMSprop(Rule):
     weight_decay: float = 0.0
     momentum: float = 0.0
 
-    def slots(self) -> tuple[str, ...]:
-        return ("v", "momentum") if self.momentum else ("v",)
-
-    def one(self, p: Tensor, g: Tensor, own: Own) -> tuple[Tensor, Own]:
+    def one(self, p: Tensor, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
         g = p.fma(self.weight_decay, g) if self.weight_decay else g
-        v = own["v"].fma(self.alpha, g.square() * (1 - self.alpha))
+        v = own("v").fma(self.alpha, g.square() * (1 - self.alpha))
         step = g / (v.sqrt() + self.eps)
         if not self.momentum:
             return step.fma(-self.lr, p), {"v": v}
-        velocity = own["momentum"].fma(self.momentum, step)
+        velocity = own("momentum").fma(self.momentum, step)
         return velocity.fma(-self.lr, p), {"v": v, "momentum": velocity}
 
 
@@ -185,13 +175,10 @@ class Muon(Rule):
     weight_decay: float = 0.1
     ns_steps: int = 5
 
-    def slots(self) -> tuple[str, ...]:
-        return ("momentum",)
-
-    def one(self, p: Tensor, g: Tensor, own: Own) -> tuple[Tensor, Own]:
+    def one(self, p: Tensor, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
         if p.ndim < 2:
             raise UsageError(f"Muon is for matrices, not {p}; give this parameter to AdamW")
-        velocity = own["momentum"].fma(self.momentum, g * (1 - self.momentum))
+        velocity = own("momentum").fma(self.momentum, g * (1 - self.momentum))
         step = velocity.fma(self.momentum, g * (1 - self.momentum)) if self.nesterov else velocity
         update = newton_schulz(step.flatten(1), self.ns_steps).reshape(p.shape)
         scale = sqrt(max(1.0, p.shape[0] / (p.numel() // p.shape[0])))
@@ -224,13 +211,12 @@ class Optimizer:
         parts = list(parameters)
         groups = parts if parts and isinstance(parts[0], Mapping) else [{"params": parts}]
         self.parameters: dict[str, Tensor] = {}
-        self.rules, self.names, self.states = list[Any](), list[list[str]](), list[Own]()
+        self.rules, self.groups = list[Any](), list[tuple[Own, Own]]()
         for group in groups:
             named = enumerate(group["params"], len(self.parameters))
             own = dict((str(i), p) if isinstance(p, Tensor) else p for i, p in named)
             self.rules.append(replace(rule, **{n: group[n] for n in group if n != "params"}))  # type: ignore[type-var]
-            self.names.append(list(own))
-            self.states.append(self.rules[-1].init(own))
+            self.groups.append((own, self.rules[-1].init(own)))
             self.parameters |= own
 
     @property
@@ -251,32 +237,25 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter and the state in one run."""
-        gradients = {}
-        for name, tensor in self.parameters.items():
-            if tensor.grad is None:
+        changes: list[tuple[Tensor, Tensor]] = []
+        for rule, (parameters, state) in zip(self.rules, self.groups, strict=True):
+            gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
+            for name in parameters.keys() - gradients.keys():
                 raise UsageError(f"{name} has no gradient; call backward() on a loss that uses it")
-            gradients[name] = tensor.grad
-        parameters: Own = {}
-        for i, names in enumerate(self.names):
-            of = [
-                {name: tensors[name] for name in names} for tensors in (self.parameters, gradients)
-            ]
-            new, self.states[i] = self.rules[i].step(*of, self.states[i])
-            parameters |= new
-        values = [t.value for tensors in (parameters, *self.states) for t in tensors.values()]
-        done = {id(v): Tensor.of(new) for v, new in zip(values, realize(values), strict=True)}
-        self.states = [{n: done[id(t.value)] for n, t in state.items()} for state in self.states]
-        for name, tensor in self.parameters.items():
-            tensor.assign(parameters[name])
+            new, after = rule.step(parameters, gradients, state)
+            changes += [(p, new[name]) for name, p in parameters.items()]
+            changes += [(tensor, after[name]) for name, tensor in state.items()]
+        realize([new.value for _, new in changes])
+        for tensor, new in changes:
+            tensor.assign(new)
 
 
 def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
     """Scale the gradients of tensors to a joint 2-norm of at most `max_norm`; the norm before."""
-    tensors = {f"{i:09}": p for i, p in enumerate(parameters) if p.grad is not None}
-    gradients = {name: p.grad for name, p in tensors.items() if p.grad is not None}
-    clipped, norm = clip_grad_norm(gradients, max_norm)
-    for name, p in tensors.items():
-        p.grad = clipped[name]
+    known = [(p, p.grad) for p in parameters if p.grad is not None]
+    clipped, norm = clip_grad_norm({f"{i:09}": g for i, (_, g) in enumerate(known)}, max_norm)
+    for (p, _), gradient in zip(known, clipped.values(), strict=True):
+        p.grad = gradient
     return norm
 
 
