@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf, prod, sqrt
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from engine import elementwise as e
-from engine import graph, random
+from engine import functional, graph, random
 from engine.errors import TraceError, UsageError
 from engine.graph import Value
 from engine.movement import integers
 from engine.realize import is_tracing
+from engine.sorting import topk
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 Sizes: TypeAlias = int | Sequence[int]
-Key: TypeAlias = "Tensor | int | None"
+Key: TypeAlias = Value | int | None
 
 _state = [0, 0]  # the seed, and how often was drawn
 
@@ -35,7 +36,7 @@ def manual_seed(seed: int = 0) -> None:
 
 def _key(key: Key) -> Value:
     if key is not None:
-        return random.key_of(key) if isinstance(key, int) else key.value
+        return random.key_of(key) if isinstance(key, int) else key
     if is_tracing():
         raise TraceError(
             "a Program would draw the same numbers in each of its runs; pass a key (UINT32, shape "
@@ -45,10 +46,9 @@ def _key(key: Key) -> Value:
     return random.split(random.key_of(_state[0]), _state[1])
 
 
-def split_key(key: Tensor | int, number: Tensor | int) -> Value:
+def split_key(key: Key, number: Value | int) -> Value:
     """Another key for each number; it may be a scalar tensor, like the step of a training run."""
-    which = number if isinstance(number, int) else number.value
-    return random.split(_key(key), which)
+    return random.split(_key(key), number)
 
 
 def _sizes(shape: Sequence[Sizes]) -> tuple[int, ...]:
@@ -115,23 +115,22 @@ def _deviation(shape: Sequence[Sizes], a: float) -> float:
 # Methods
 
 
-def rand_like(x: Tensor, **options: Any) -> Tensor:
-    """Evenly from 0 to below 1, in this shape."""
-    return x.rand(x.shape, **options)
+def dropout(
+    x: Tensor, p: float = 0.5, training: bool = True, key: Tensor | int | None = None
+) -> Tensor:
+    """0 with probability p, the rest over 1 - p."""
+    if not training or not p:
+        return x
+    return functional.dropout(x, p, x.rand(x.shape, key=key))
 
 
-def randn_like(x: Tensor, **options: Any) -> Tensor:
-    """From the normal distribution, in this shape."""
-    return x.randn(x.shape, **options)
-
-
-def bernoulli(x: Tensor, key: Key = None) -> Tensor:
+def bernoulli(x: Tensor, key: Tensor | int | None = None) -> Tensor:
     """1 with the probability that each element gives, else 0."""
     return (x.rand(x.shape, key=key) < x).cast(x.dtype)
 
 
 def multinomial(
-    x: Tensor, num_samples: int = 1, replacement: bool = False, key: Key = None
+    x: Tensor, num_samples: int = 1, replacement: bool = False, key: Tensor | int | None = None
 ) -> Tensor:
     """INT32 places along the last axis, drawn with these weights; twice only with replacement."""
     if not replacement and num_samples > x.shape[-1]:
@@ -141,4 +140,4 @@ def multinomial(
     # The first of arrivals with these rates comes from each with its share of the rates.
     arrival = (1.0 - x.rand(rows, key=key)).log() / weights
     order = (weights > 0).where(arrival, -inf)
-    return order.argmax(-1) if replacement else order.squeeze(-2).topk(num_samples).indices
+    return order.argmax(-1) if replacement else topk(order.squeeze(-2), num_samples).indices

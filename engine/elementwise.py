@@ -85,7 +85,9 @@ def _weak_dtype(number: Scalar, beside: DType) -> DType:
         return DType.BOOL
     if isinstance(number, int):
         return DType.INT32 if beside is DType.BOOL else beside
-    return DType.FLOAT32
+    if isinstance(number, float):
+        return DType.FLOAT32
+    raise UsageError(f"an operand must be a Tensor or a number, not {type(number).__name__}")
 
 
 def numbers(*operands: Operand) -> list[Value]:
@@ -135,9 +137,9 @@ def sub(a: Operand, b: Operand) -> Value:
     return add(left, neg(right))
 
 
-def fma(a: Operand, b: Operand, c: Operand) -> Value:
-    """a * b + c in FLOAT32 with one rounding."""
-    return graph.elementwise(Op.FMA, *(to_float(v) for v in match(a, b, c)))
+def fma(a: Operand, factor: Operand, addend: Operand) -> Value:
+    """a * factor + addend in FLOAT32 with one rounding."""
+    return graph.elementwise(Op.FMA, *(to_float(v) for v in match(a, factor, addend)))
 
 
 def div(a: Operand, b: Operand) -> Value:
@@ -287,6 +289,11 @@ def less(a: Operand, b: Operand) -> Value:
     return graph.elementwise(Op.LT, *numbers(a, b))
 
 
+def greater(a: Operand, b: Operand) -> Value:
+    """a > b."""
+    return less(b, a)
+
+
 def equal(a: Operand, b: Operand) -> Value:
     """a == b."""
     return graph.elementwise(Op.EQ, *numbers(a, b))
@@ -306,6 +313,11 @@ def not_equal(a: Operand, b: Operand) -> Value:
 def less_equal(a: Operand, b: Operand) -> Value:
     """a <= b; false for NaN."""
     return or_(less(a, b), equal(a, b))
+
+
+def greater_equal(a: Operand, b: Operand) -> Value:
+    """a >= b; false for NaN."""
+    return less_equal(b, a)
 
 
 def select(condition: Value, a: Operand, b: Operand) -> Value:
@@ -354,6 +366,8 @@ def _taken(takes_right: Value, left: Value, right: Value) -> Value:
 
 def clamp(a: Value, low: "Operand | None" = None, high: "Operand | None" = None) -> Value:
     """Brought between low and high; at a bound that is a number the gradient is 0."""
+    if low is None and high is None:
+        raise UsageError("clamp() needs a lower or an upper bound, or both")
     if isinstance(low, Value) or isinstance(high, Value):
         raised = a if low is None else maximum(a, low)
         return raised if high is None else minimum(raised, high)

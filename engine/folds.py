@@ -158,9 +158,9 @@ def extreme(value: Value, axis: int, keepdim: bool, sign: int) -> tuple[Value, V
 
 
 def matmul(a: Value, b: Value) -> Value:
-    """torch.matmul: 1-D operands are vectors, leading axes are batches and broadcast."""
-    if not a.shape or not b.shape:
-        raise UsageError(f"matmul of {a.shape} and {b.shape}: a scalar is no matrix, use *")
+    """The matrix product; 1-D operands are vectors, leading axes are batches and broadcast."""
+    if not isinstance(b, Value) or not a.shape or not b.shape:
+        raise UsageError(f"matmul of {a} and {b}: a scalar is no matrix, use *")
     left = graph.reshape(a, (1, *a.shape)) if len(a.shape) == 1 else a
     right = graph.reshape(b, (*b.shape, 1)) if len(b.shape) == 1 else b
     if left.shape[-1] != right.shape[-2]:

@@ -20,6 +20,7 @@ from engine import folds, graph, movement
 from engine.dtypes import DType
 from engine.errors import UsageError
 from engine.lifting import Operand
+from engine.methods import cat
 from engine.movement import axis_of
 
 if TYPE_CHECKING:
@@ -210,8 +211,8 @@ def scatter_reduce(
     places = x.arange(x.shape[at]).reshape(-1, *[1] * (x.ndim - at))
     is_here = index.movedim(at, -1).unsqueeze(at) == places
     sources = _source(x, src, index).movedim(at, -1).unsqueeze(at)
-    parts = type(x).cat(kept, sources.expand(*kept.shape[:-1], m), axis=-1)
-    is_here = type(x).cat(kept.full(kept.shape, include_self), is_here, axis=-1)
+    parts = cat(kept, sources.expand(*kept.shape[:-1], m), axis=-1)
+    is_here = cat(kept.full(kept.shape, include_self), is_here, axis=-1)
     count = is_here.sum(-1)
     if reduce in ("amax", "amin"):
         low, high = (-inf, inf) if x.value.is_float else (-(2**31), 2**31 - 1)

@@ -1,38 +1,40 @@
-"""From functions of graph values to methods of Tensor, and what all methods have in common.
+"""How functions become methods of Tensor, and what all methods have in common.
 
-`unary`, `binary` and `lift` make a method out of a function of values. `finish` gives a complete
-class the names that torch and tinygrad use for one argument ("dim" for axis), lets views know with
-whom they share elements, and derives the methods that change a tensor: `add_` from `add`.
+`lift` makes a function of tensors out of a function of graph values. `finish` gives a class the
+functions that a table names as methods, lets all of them understand the names that torch and
+tinygrad use for one argument ("dim" for axis), lets views know with whom they share elements, and
+derives the methods that change a tensor: `add_` and `+=` from `add`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, signature
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from engine.errors import UsageError
 from engine.graph import Value
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
 
-P = ParamSpec("P")
 Operand: TypeAlias = "Tensor | bool | int | float"
+Table: TypeAlias = Mapping[ModuleType, str]
+Method: TypeAlias = Callable[..., Any]
 
-_words = str.split
 _OTHERS = """axis: dim dims axes; axes: dim dims axis; axis0: dim0; axis1: dim1; axis2: dim2
     start: start_dim; end: end_dim; shape: size sizes dims repeats; keepdim: keepdims
     sizes: shape size split_size split_size_or_sections; sections: chunks indices; low: min min_
-    high: max max_; exponent: x; other: x y w end mat2 vec2; a: x input; b: y other; sorted: sorted_
-    classes: num_classes; cut: diagonal offset; stop: end"""
+    high: max max_; exponent: x; other: x y w end mat2 vec2; a: x input; sorted: sorted_
+    b: other x y w end mat2 vec2; x: other; classes: num_classes; cut: diagonal offset; stop: end"""
 OTHER_NAMES = {
-    name.strip(): _words(others)
+    name.strip(): others.split()
     for name, others in (line.split(":") for line in _OTHERS.replace("\n", ";").split(";"))
 }
+_words = str.split
 VIEWS = _words(
     "reshape view permute transpose swapaxes swapdims expand flatten squeeze unsqueeze detach "
     "__getitem__ select narrow split chunk unbind diagonal movedim moveaxis unflatten t contiguous "
@@ -41,89 +43,98 @@ VIEWS = _words(
 IN_PLACE = _words(
     "add sub pow div round clamp clip masked_fill scatter scatter_add scatter_reduce index_add put "
     "index_copy index_fill index_put fill zero copy relu lerp addcmul addcdiv addmm tril triu "
-    "nan_to_num copysign cumsum cumprod logit sinc xlogy"
+    "nan_to_num copysign cumsum cumprod logit sinc xlogy square reciprocal frac isnan isposinf "
+    "isneginf signbit positive erfc deg2rad rad2deg logical_not logical_and logical_or logical_xor"
 )
-_elementwise: list[object] = []
 OPERATORS = _words("add sub mul truediv floordiv mod pow and or xor lshift rshift")
 
 
-def raw(operand: Operand) -> Value | bool | int | float:
-    """The graph value of a tensor, or a Python number."""
+def raw(operand: Any) -> Any:
+    """The graph value of a tensor, the Python number of numpy's, anything else as it is."""
     if isinstance(operand, np.generic):
-        operand = operand.item()
-    if isinstance(operand, (bool, int, float)):
-        return operand
+        return operand.item()
     value = getattr(operand, "value", None)
-    if isinstance(value, Value):
-        return value
-    raise UsageError(f"an operand must be a Tensor or a number, not {type(operand).__name__}")
+    return value if isinstance(value, Value) else operand
 
 
-def unary(function: Callable[[Value], Value]) -> Callable[[Tensor], Tensor]:
-    """The method of a function of one value."""
-    method = lift(function)
-    _elementwise.append(method)
-    return method
-
-
-def lift(
-    function: Callable[Concatenate[Value, P], Value],
-) -> Callable[Concatenate[Tensor, P], Tensor]:
-    """The method of a function of a value and of what is no tensor."""
+def lift(function: Callable[..., Value]) -> Callable[..., Tensor]:
+    """A function of graph values as one of tensors."""
 
     @wraps(function)
-    def method(self: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
-        return type(self).of(function(self.value, *args, **kwargs))
+    def method(*args: Any, **kwargs: Any) -> Tensor:
+        from engine.tensor import Tensor
+
+        named = {name: raw(given) for name, given in kwargs.items()}
+        return Tensor.of(function(*map(raw, args), **named))
 
     return method
-
-
-def binary(function: Callable[[Any, Any], Value]) -> Callable[[Tensor, Operand], Tensor]:
-    """The method of a function of two operands."""
-
-    def method(self: Tensor, other: Operand) -> Tensor:
-        return type(self).of(function(self.value, raw(other)))
-
-    method.__doc__ = function.__doc__
-    _elementwise.append(method)
-    return method
-
-
-def reflected(function: Callable[[Any, Any], Value]) -> Callable[[Tensor, Operand], Tensor]:
-    """The method with the tensor on the right-hand side."""
-    return binary(lambda a, b: function(b, a))
 
 
 def maker(function: Callable[..., Value]) -> Callable[..., Tensor]:
-    """The static method of a function that makes a value of nothing but numbers, in any dtype."""
+    """The static method of a function that makes a value of numbers, in any dtype."""
+    lifted = lift(function)
 
     @wraps(function)
     def make(*args: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
-        from engine.tensor import Tensor
-
-        made = Tensor.of(function(*args, **kwargs))
+        made = lifted(*args, **kwargs)
         return made if dtype is None else made.cast(dtype)
 
     return staticmethod(make)
 
 
-def finish(cls: type[Tensor]) -> type[Tensor]:
-    """Give a class the other names of arguments, views that are known as such, and add_."""
-    for name, member in list(vars(cls).items()):
-        if name in IN_PLACE or (member in _elementwise and not name.startswith("__")):
-            setattr(cls, f"{name}_", _in_place(member))
+def finish(
+    cls: type[Tensor],
+    formulas: Mapping[str, Method],
+    elementwise: Table,
+    values: Table,
+    tensors: Sequence[ModuleType],
+    names: str,
+) -> None:
+    """Give a class its methods: formulas, and functions of modules.
+
+    Tables name functions of graph values. Of `tensors` every public function is a method whose
+    first parameter is a Tensor. `names` are further names. Everything in `elementwise`, and what
+    IN_PLACE names, changes a tensor under its name with "_".
+    """
+    by_element = _named(elementwise)
+    methods = {**vars(cls), **formulas, **by_element, **_named(values)}
+    for module in tensors:
+        methods |= {name: f for name, f in vars(module).items() if _is_method(f)}
+    for name, *others in map(_equal, names.split()):
+        methods |= dict.fromkeys(others, methods[name])
+    for name in (*IN_PLACE, *by_element):
+        methods[f"{name}_"] = _in_place(methods[name])
     for name in OPERATORS:
-        setattr(cls, f"__i{name}__", _in_place(vars(cls)[f"__{name}__"]))
-    for name, member in list(vars(cls).items()):
-        function = member.__func__ if isinstance(member, staticmethod) else member
-        if callable(function) and not isinstance(function, type):
-            made = _with_other_names(_aliasing(function) if name in VIEWS else function)
-            is_maker = isinstance(member, staticmethod)
-            setattr(cls, name, staticmethod(_with_requires_grad(made)) if is_maker else made)
-    return cls
+        methods[f"__i{name}__"] = _in_place(methods[f"__{name}__"])
+    for name, member in methods.items():
+        if isinstance(member, staticmethod):
+            made = _with_requires_grad(_with_other_names(member.__func__))
+            setattr(cls, name, staticmethod(made))
+        elif callable(member) and not isinstance(member, type):
+            setattr(cls, name, _with_other_names(_aliasing(member) if name in VIEWS else member))
 
 
-def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _named(table: Table) -> dict[str, Method]:
+    """The methods of functions of values that a table names, by their names."""
+    found: dict[str, Method] = {}
+    for module, words in table.items():
+        for name, *others in map(_equal, words.split()):
+            found |= dict.fromkeys(others or [name], lift(vars(module)[name]))
+    return found
+
+
+def _equal(word: str) -> list[str]:
+    return word.split("=")
+
+
+def _is_method(member: object) -> bool:
+    if not isinstance(member, FunctionType) or member.__name__.startswith("_"):
+        return False
+    first = next(iter(signature(member).parameters.values()), None)
+    return first is not None and str(first.annotation).startswith("Tensor")
+
+
+def _in_place(function: Method) -> Method:
     @wraps(function)
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return self.become(function(self, *args, **kwargs))
@@ -131,7 +142,7 @@ def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return method
 
 
-def _aliasing(function: Callable[..., Any]) -> Callable[..., Any]:
+def _aliasing(function: Method) -> Method:
     @wraps(function)
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
         result = function(self, *args, **kwargs)
@@ -142,7 +153,7 @@ def _aliasing(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-def _with_requires_grad(function: Callable[..., Any]) -> Callable[..., Any]:
+def _with_requires_grad(function: Method) -> Method:
     @wraps(function)
     def make(*args: Any, requires_grad: bool = False, **kwargs: Any) -> Any:
         made = function(*args, **kwargs)
@@ -151,7 +162,7 @@ def _with_requires_grad(function: Callable[..., Any]) -> Callable[..., Any]:
     return make
 
 
-def _with_other_names(function: Callable[..., Any]) -> Callable[..., Any]:
+def _with_other_names(function: Method) -> Method:
     parameters = signature(function).parameters
     names = {o: n for n in parameters for o in OTHER_NAMES.get(n, ()) if o not in parameters}
     if not names:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf, isfinite, log, pi
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -11,7 +11,7 @@ from engine import folds, graph, movement, transcendental
 from engine.dtypes import DType
 from engine.errors import UsageError
 from engine.graph import Scalar
-from engine.lifting import Operand, raw
+from engine.lifting import Operand, lift, raw
 from engine.movement import axis_of, integers
 from engine.windows import windows
 
@@ -22,17 +22,53 @@ Axes: TypeAlias = int | Sequence[int] | None
 Sizes: TypeAlias = int | Sequence[int]
 Several: TypeAlias = "tuple[list[Tensor], int]"
 
+FORMULAS: dict[str, Callable[..., Tensor]] = {
+    "square": lambda x: x * x,
+    "reciprocal": lambda x: 1.0 / x,
+    "positive": lambda x: type(x).of(x.value),
+    "frac": lambda x: x - x.trunc(),
+    "deg2rad": lambda x: x * (pi / 180),
+    "rad2deg": lambda x: x * (180 / pi),
+    "erfc": lambda x: 1.0 - x.erf(),
+    "isnan": lambda x: x != x,
+    "isposinf": lambda x: x == inf,
+    "isneginf": lambda x: x == -inf,
+    "signbit": lambda x: x.float().bitcast(DType.INT32) < 0,
+    "logical_not": lambda x: ~x.bool(),
+    "logical_and": lambda x, other: x.bool() & x.like(other).bool(),
+    "logical_or": lambda x, other: x.bool() | x.like(other).bool(),
+    "logical_xor": lambda x, other: x.bool() ^ x.like(other).bool(),
+    "float": lambda x: x.cast(DType.FLOAT32),
+    "half": lambda x: x.cast(DType.FLOAT16),
+    "bfloat16": lambda x: x.cast(DType.BFLOAT16),
+    "int": lambda x: x.cast(DType.INT32),
+    "bool": lambda x: x.cast(DType.BOOL),
+    "contiguous": lambda x: type(x).of(x.value),
+    "t": lambda x: x.permute(),
+    "trace": lambda x: x.diagonal().sum(),
+    "fliplr": lambda x: x.flip(1),
+    "flipud": lambda x: x.flip(0),
+    "diagflat": lambda x: x.flatten().diag(),
+    "type_as": lambda x, other: x.cast(other.dtype),
+    "count_nonzero": lambda x, axis=None: (x != 0).sum(axis),
+    "dist": lambda x, other, p=2: norm(x - other, p),
+    "rand_like": lambda x, **options: x.rand(x.shape, **options),
+    "randn_like": lambda x, **options: x.randn(x.shape, **options),
+}
+"""Methods that are their formula."""
+
+
 # Elementwise
 
 
 def add(x: Tensor, other: Operand, alpha: Scalar = 1) -> Tensor:
     """x + alpha * other."""
-    return type(x).of(e.add(x.value, raw(other if alpha == 1 else x.like(other) * alpha)))
+    return x + (other if alpha == 1 else x.like(other) * alpha)
 
 
 def sub(x: Tensor, other: Operand, alpha: Scalar = 1) -> Tensor:
     """x - alpha * other."""
-    return type(x).of(e.sub(x.value, raw(other if alpha == 1 else x.like(other) * alpha)))
+    return x - (other if alpha == 1 else x.like(other) * alpha)
 
 
 def div(x: Tensor, other: Operand, rounding_mode: str | None = None) -> Tensor:
@@ -40,7 +76,7 @@ def div(x: Tensor, other: Operand, rounding_mode: str | None = None) -> Tensor:
     by = {None: e.div, "trunc": e.trunc_div, "floor": e.floor_div}
     if rounding_mode not in by:
         raise UsageError(f"rounding_mode must be None, 'trunc' or 'floor', not {rounding_mode!r}")
-    return type(x).of(by[rounding_mode](x.value, raw(other)))
+    return lift(by[rounding_mode])(x, other)
 
 
 def pow(x: Tensor, exponent: Operand) -> Tensor:
@@ -57,31 +93,18 @@ def pow(x: Tensor, exponent: Operand) -> Tensor:
     return type(x).of(transcendental.pow(x.value, power))
 
 
-def rpow(x: Tensor, base: Operand) -> Tensor:
-    """base ** x."""
-    return pow(x.like(base), x)
-
-
 def where(x: Tensor, a: Operand, b: Operand) -> Tensor:
     """a where this condition holds, else b; or torch's value.where(condition, other)."""
     if isinstance(a, type(x)) and a.dtype is DType.BOOL and x.dtype is not DType.BOOL:
         x, a = a, x
-    return type(x).of(e.select(x.value, raw(a), raw(b)))
-
-
-def clamp(x: Tensor, low: Operand | None = None, high: Operand | None = None) -> Tensor:
-    """Brought between low and high."""
-    if low is None and high is None:
-        raise UsageError("clamp() needs a lower or an upper bound, or both")
-    bounds = (None if bound is None else raw(bound) for bound in (low, high))
-    return type(x).of(e.clamp(x.value, *bounds))
+    return lift(e.select)(x, a, b)
 
 
 def round(x: Tensor, decimals: int = 0) -> Tensor:
     """Rounded to the nearest, halves to even, at a decimal place."""
     scale = 10.0 ** abs(decimals)
     up = x if decimals == 0 else x * scale if decimals > 0 else x / scale
-    whole = type(x).of(e.round_(up.value))
+    whole = lift(e.round_)(up)
     return whole if decimals == 0 else whole / scale if decimals > 0 else whole * scale
 
 
@@ -110,6 +133,11 @@ def copysign(x: Tensor, other: Operand) -> Tensor:
             bits.bitcast(DType.FLOAT32).value, lambda g, _: (e.mul(g, flip.value),), x.value
         )
     )
+
+
+def isinf(x: Tensor, detect_positive: bool = True, detect_negative: bool = True) -> Tensor:
+    """Where elements are infinite, of the signs asked for."""
+    return ((x == inf) & detect_positive) | ((x == -inf) & detect_negative)
 
 
 def isclose(
@@ -453,11 +481,6 @@ def addcmul(x: Tensor, a: Tensor, b: Tensor, value: Scalar = 1) -> Tensor:
 def addcdiv(x: Tensor, a: Tensor, b: Tensor, value: Scalar = 1) -> Tensor:
     """x + value * a / b."""
     return x + a / b * value
-
-
-def matmul(x: Tensor, other: Tensor) -> Tensor:
-    """The matrix product; leading axes are batches and broadcast."""
-    return type(x).of(folds.matmul(x.value, x.like(other).value))
 
 
 def diff(x: Tensor, n: int = 1, axis: int = -1) -> Tensor:

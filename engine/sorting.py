@@ -81,14 +81,14 @@ def _record(x: Tensor, key: Tensor, axis: int) -> Chosen:
     axis_of(x.value, axis, not x.ndim)
     if not x.ndim:
         return Chosen(x, x.full((), 0))
-    keys = order(key)
+    keys = _order(key)
     largest = _running(keys, axis, lambda a, b: a.maximum(b), -(2**31))
     place = x.arange(x.shape[axis]).reshape(-1, *[1] * (x.ndim - axis_of(x.value, axis) - 1))
     found = _running((keys == largest).where(place, 0), axis, lambda a, b: a.maximum(b), -1)
     return Chosen(x.gather(axis, found), found)
 
 
-def order(x: Tensor) -> Tensor:
+def _order(x: Tensor) -> Tensor:
     """INT32 in the order of x: -0 equals 0, NaN is above all."""
     if not x.value.is_float:
         return (x ^ 0x8000_0000).bitcast(DType.INT32) if x.dtype is DType.UINT32 else x.int()
@@ -100,7 +100,7 @@ def sort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = Tru
     """Sorted along an axis, equal elements in their old order, and where they were."""
     if not x.ndim:
         return Chosen(x, x.full((), 0))
-    keys = order(x.detach()).movedim(axis, -1)
+    keys = _order(x.detach()).movedim(axis, -1)
     keys = ~keys if descending else keys
     place = x.arange(x.shape[axis])
     mine, other = keys.unsqueeze(-1), keys.unsqueeze(-2)

@@ -19,30 +19,35 @@ is refused while another tensor is alive that torch would change with it.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
-from math import inf, pi
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from engine import drawing, folds, graph, indexing, methods, movement, padding, realize, sorting
-from engine import einsum as einsums
+from engine import (
+    drawing,
+    einsum,
+    folds,
+    functional,
+    graph,
+    indexing,
+    methods,
+    movement,
+    realize,
+    sorting,
+    transcendental,
+)
 from engine import elementwise as e
-from engine import functional as F
-from engine import transcendental as t
 from engine.dtypes import DType, from_numpy
 from engine.errors import UsageError
 from engine.gradient import differentiable_inputs
 from engine.gradient import gradient as graph_gradient
 from engine.graph import Array, Scalar, Value
-from engine.lifting import Operand, binary, finish, lift, maker, raw, reflected, unary
+from engine.lifting import Operand, finish, lift, maker, raw
 
 Axes: TypeAlias = "int | Sequence[int] | None"
 Kind: TypeAlias = "DType | DTypeLike"
-_Bool: TypeAlias = bool  # the class has methods that hide these names
-_Int: TypeAlias = int
-_Float: TypeAlias = float
 
 Group: TypeAlias = "WeakValueDictionary[int, Tensor]"  # by id: tensors compare element by element
 _tracked: "WeakKeyDictionary[Value, Group]" = WeakKeyDictionary()
@@ -59,7 +64,6 @@ def no_grad() -> Iterator[None]:
         _without_gradients.pop()
 
 
-@finish
 class Tensor:
     """An immutable array of elements, perhaps not yet computed, and a name for it to change.
 
@@ -124,7 +128,7 @@ class Tensor:
         """The number of axes."""
         return len(self.shape)
 
-    def size(self, axis: int | None = None) -> "tuple[_Int, ...] | _Int":
+    def size(self, axis: int | None = None) -> "tuple[int, ...] | int":
         """The shape, or the length of one axis."""
         return self.shape if axis is None else self.shape[axis]
 
@@ -169,7 +173,7 @@ class Tensor:
         """The elements as a new numpy array; TraceError inside a traced function."""
         return realize.elements(self._value)
 
-    def __array__(self, dtype: "DTypeLike | None" = None, copy: "_Bool | None" = None) -> Array:
+    def __array__(self, dtype: "DTypeLike | None" = None, copy: bool | None = None) -> Array:
         return self.numpy().astype(dtype or self.dtype.numpy, copy=False)
 
     def tolist(self) -> Any:
@@ -200,7 +204,7 @@ class Tensor:
             raise UsageError(f"only an integer can be an index, not {self}")
         return int(self.item())
 
-    def allclose(self, other: "Tensor", rtol: "_Float" = 1e-5, atol: "_Float" = 1e-8) -> bool:
+    def allclose(self, other: "Tensor", rtol: "float" = 1e-5, atol: "float" = 1e-8) -> bool:
         """Whether all elements are close; looks at them now."""
         return bool(self.isclose(other, rtol, atol).all())
 
@@ -299,9 +303,7 @@ class Tensor:
             _tracked.get(self._value, WeakValueDictionary[int, Tensor]()).pop(id(self), None)
         return self
 
-    def backward(
-        self, gradient: "Tensor | None" = None, retain_graph: "_Bool | None" = None
-    ) -> None:
+    def backward(self, gradient: "Tensor | None" = None, retain_graph: bool | None = None) -> None:
         """Add the gradient of this scalar to `grad` of every tensor that requires one.
 
         What is no scalar needs the gradient of something by it. The graph is always kept.
@@ -337,7 +339,7 @@ class Tensor:
 
     @staticmethod
     def full(
-        shape: "Sequence[_Int] | _Int", fill_value: Scalar, dtype: "Kind | None" = None
+        shape: "Sequence[int] | int", fill_value: Scalar, dtype: "Kind | None" = None
     ) -> "Tensor":
         """A tensor filled with a number."""
         plain = raw(fill_value)
@@ -348,17 +350,17 @@ class Tensor:
         return Tensor.of(graph.const(plain, kind, sizes))
 
     @staticmethod
-    def zeros(*shape: "_Int | Sequence[_Int]", dtype: Kind = DType.FLOAT32) -> "Tensor":
+    def zeros(*shape: "int | Sequence[int]", dtype: Kind = DType.FLOAT32) -> "Tensor":
         """Zeros."""
         return Tensor.full(movement.integers(shape), 0, dtype)
 
     @staticmethod
-    def ones(*shape: "_Int | Sequence[_Int]", dtype: Kind = DType.FLOAT32) -> "Tensor":
+    def ones(*shape: "int | Sequence[int]", dtype: Kind = DType.FLOAT32) -> "Tensor":
         """Ones."""
         return Tensor.full(movement.integers(shape), 1, dtype)
 
     def new_full(
-        self, shape: "Sequence[_Int] | _Int", fill_value: Scalar, dtype: "Kind | None" = None
+        self, shape: "Sequence[int] | int", fill_value: Scalar, dtype: "Kind | None" = None
     ) -> "Tensor":
         """A number in another shape, of this dtype."""
         return Tensor.full(shape, fill_value, dtype or self.dtype)
@@ -367,17 +369,13 @@ class Tensor:
         """Data in this dtype."""
         return Tensor(data, self.dtype)
 
-    def new_zeros(self, *shape: "_Int | Sequence[_Int]") -> "Tensor":
+    def new_zeros(self, *shape: "int | Sequence[int]") -> "Tensor":
         """Zeros in another shape, of this dtype."""
         return self.new_full(movement.integers(shape), 0)
 
-    def new_ones(self, *shape: "_Int | Sequence[_Int]") -> "Tensor":
+    def new_ones(self, *shape: "int | Sequence[int]") -> "Tensor":
         """Ones in another shape, of this dtype."""
         return self.new_full(movement.integers(shape), 1)
-
-    def type_as(self, other: "Tensor") -> "Tensor":
-        """In another tensor's dtype."""
-        return self.cast(other.dtype)
 
     def sequential(self, functions: "Sequence[Callable[[Tensor], Tensor]]") -> "Tensor":
         """One function after the other."""
@@ -405,7 +403,7 @@ class Tensor:
         return found if dtype is None else found.cast(dtype)
 
     @staticmethod
-    def linspace(start: float, stop: float, steps: "_Int", dtype: Kind = DType.FLOAT32) -> "Tensor":
+    def linspace(start: float, stop: float, steps: "int", dtype: Kind = DType.FLOAT32) -> "Tensor":
         """Evenly spaced numbers, both ends included."""
         if steps < 0 or dtype_of(dtype) is DType.BOOL:
             raise UsageError(
@@ -421,113 +419,17 @@ class Tensor:
         return Tensor.of(movement.eye(n, n if m is None else m, dtype_of(dtype)))
 
     empty, empty_like = zeros, zeros_like
-    manual_seed = staticmethod(drawing.manual_seed)
+    manual_seed, einsum = staticmethod(drawing.manual_seed), staticmethod(einsum.einsum)
     rand, randn, randint = maker(drawing.rand), maker(drawing.randn), maker(drawing.randint)
     uniform, normal = maker(drawing.uniform), maker(drawing.normal)
     scaled_uniform, glorot_uniform = maker(drawing.scaled_uniform), maker(drawing.glorot_uniform)
-    kaiming_uniform = maker(drawing.kaiming_uniform)
-    kaiming_normal, split_key = maker(drawing.kaiming_normal), maker(drawing.split_key)
-    rand_like, randn_like = drawing.rand_like, drawing.randn_like
-    bernoulli, multinomial = drawing.bernoulli, drawing.multinomial
+    kaiming_uniform, kaiming_normal = maker(drawing.kaiming_uniform), maker(drawing.kaiming_normal)
+    split_key = maker(drawing.split_key)
 
     @staticmethod
-    def randperm(n: int, key: drawing.Key = None) -> "Tensor":
+    def randperm(n: int, key: "Tensor | int | None" = None) -> "Tensor":
         """0 to n - 1 in any order."""
         return Tensor.rand(n, key=key).argsort()
-
-    def dropout(
-        self, p: "_Float" = 0.5, training: "_Bool" = True, key: drawing.Key = None
-    ) -> "Tensor":
-        """0 with probability p, the rest over 1 - p."""
-        return F.dropout(self, p, self.rand_like(key=key)) if training and p else self
-
-    # Elementwise
-
-    add, sub, div, pow, __rpow__ = methods.add, methods.sub, methods.div, methods.pow, methods.rpow
-    __add__ = __radd__ = binary(e.add)
-    __sub__, __rsub__ = binary(e.sub), reflected(e.sub)
-    mul = multiply = __mul__ = __rmul__ = binary(e.mul)
-    __truediv__, __rtruediv__ = binary(e.div), reflected(e.div)
-    floor_divide = __floordiv__ = binary(e.floor_div)
-    idiv = binary(e.trunc_div)
-    remainder = mod = __mod__ = binary(e.remainder)
-    __rfloordiv__, __rmod__, __pow__ = reflected(e.floor_div), reflected(e.remainder), methods.pow
-    bitwise_and = __and__ = __rand__ = binary(e.and_)
-    bitwise_or = __or__ = __ror__ = binary(e.or_)
-    bitwise_xor = __xor__ = __rxor__ = binary(e.xor)
-    lshift = bitwise_left_shift = __lshift__ = binary(e.shl)
-    rshift = bitwise_right_shift = __rshift__ = binary(e.shr)
-    __rlshift__, __rrshift__ = reflected(e.shl), reflected(e.shr)
-    logical_and = binary(lambda a, b: e.and_(e.to_bool(a), e.to_bool(b)))
-    logical_or = binary(lambda a, b: e.or_(e.to_bool(a), e.to_bool(b)))
-    logical_xor = binary(lambda a, b: e.xor(e.to_bool(a), e.to_bool(b)))
-    lt = less = __lt__ = binary(e.less)
-    gt = greater = __gt__ = reflected(e.less)
-    le = less_equal = __le__ = binary(e.less_equal)
-    ge = greater_equal = __ge__ = reflected(e.less_equal)
-    maximum, minimum, fmod = binary(e.maximum), binary(e.minimum), binary(e.fmod)
-    atan2 = arctan2 = binary(t.atan2)
-
-    def __eq__(self, other: Operand) -> "Tensor":  # type: ignore[override]
-        return Tensor.of(e.equal(self._value, raw(other)))
-
-    def __ne__(self, other: Operand) -> "Tensor":  # type: ignore[override]
-        return Tensor.of(e.not_equal(self._value, raw(other)))
-
-    eq, ne, not_equal = __eq__, __ne__, __ne__
-
-    def fma(self, factor: Operand, addend: Operand) -> "Tensor":
-        """self * factor + addend with one rounding."""
-        return Tensor.of(e.fma(self._value, raw(factor), raw(addend)))
-
-    def isinf(self, detect_positive: "_Bool" = True, detect_negative: "_Bool" = True) -> "Tensor":
-        """Where elements are infinite, of the signs asked for."""
-        x, signs = e.to_float(self._value), [inf] * detect_positive + [-inf] * detect_negative
-        found = [e.equal(x, sign) for sign in signs]
-        return Tensor.of(reduce(e.or_, found, graph.const(False, DType.BOOL, self.shape)))
-
-    neg = negative = __neg__ = unary(e.neg)
-    abs = absolute = __abs__ = unary(e.absolute)
-    bitwise_not = __invert__ = unary(e.not_)
-    logical_not = unary(lambda x: e.not_(e.to_bool(x)))
-    sign = sgn = unary(e.sign)
-    sqrt, rsqrt = unary(e.sqrt), unary(t.rsqrt)
-    square = unary(lambda x: e.mul(x, x))
-    reciprocal = unary(lambda x: e.div(1.0, x))
-    floor, ceil = unary(e.floor), unary(e.ceil)
-    trunc = fix = unary(e.trunc)
-    frac = unary(lambda x: e.sub(x, e.trunc(x)))
-    isnan = unary(lambda x: e.not_equal(x, x))
-    isfinite = unary(e.is_finite)
-    isposinf, isneginf = unary(lambda x: e.equal(x, inf)), unary(lambda x: e.equal(x, -inf))
-    signbit = unary(lambda x: e.less(graph.bitcast(e.to_float(x), DType.INT32), 0))
-    exp, exp2, expm1 = unary(t.exp), unary(t.exp2), unary(t.expm1)
-    log, log2, log10, log1p = unary(t.log), unary(t.log2), unary(t.log10), unary(t.log1p)
-    sin, cos, tan = unary(t.sin), unary(t.cos), unary(t.tan)
-    asin, acos, atan = unary(t.asin), unary(t.acos), unary(t.atan)
-    sinh, cosh, tanh = unary(t.sinh), unary(t.cosh), unary(t.tanh)
-    asinh, acosh, atanh = unary(t.asinh), unary(t.acosh), unary(t.atanh)
-    arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
-    sigmoid, erf, erfinv = unary(t.sigmoid), unary(t.erf), unary(t.erfinv)
-    where, round, clamp, lerp = methods.where, methods.round, methods.clamp, methods.lerp
-    clip, subtract, divide, true_divide = clamp, sub, div, div
-    logaddexp, copysign, isclose = methods.logaddexp, methods.copysign, methods.isclose
-    nan_to_num, masked_fill, norm = methods.nan_to_num, methods.masked_fill, methods.norm
-    hypot, xlogy, heaviside = methods.hypot, methods.xlogy, methods.heaviside
-    logit, sinc, logaddexp2 = methods.logit, methods.sinc, methods.logaddexp2
-    fmax, fmin, float_power = methods.fmax, methods.fmin, methods.pow
-    clamp_min, clamp_max = maximum, minimum
-    positive, erfc = unary(lambda x: x), unary(lambda x: e.sub(1.0, t.erf(x)))
-    deg2rad, rad2deg = unary(lambda x: e.mul(x, pi / 180)), unary(lambda x: e.mul(x, 180 / pi))
-    addcmul, addcdiv = methods.addcmul, methods.addcdiv
-
-    def dist(self, other: Operand, p: "_Float" = 2) -> "Tensor":
-        """The p-norm of the difference."""
-        return methods.norm(self - other, p)
-
-    def count_nonzero(self, axis: Axes = None) -> "Tensor":
-        """How many elements are not 0."""
-        return (self != 0).sum(axis)
 
     def cast(self, dtype: Kind) -> "Tensor":
         """The numbers in another dtype: floats truncate and saturate, NaN becomes 0."""
@@ -538,52 +440,35 @@ class Tensor:
         return Tensor.of(graph.bitcast(self._value, dtype_of(dtype)))
 
     to = type = cast
-    contiguous = cpu = lift(lambda x: x)
-    float = lift(e.to_float)
-    half = lift(lambda x: graph.cast(x, DType.FLOAT16))
-    bfloat16 = lift(lambda x: graph.cast(x, DType.BFLOAT16))
-    int = long = lift(lambda x: graph.cast(x, DType.INT32))
-    bool = lift(e.to_bool)
 
-    # Folds
+    # Operators; all other methods are in the tables below
 
-    sum, mean, var, prod = lift(folds.total), lift(folds.mean), lift(folds.var), lift(folds.product)
-    amax, amin = lift(folds.maximum), lift(folds.minimum)
+    __add__ = __radd__ = lift(e.add)
+    __sub__, __rsub__ = lift(e.sub), lift(lambda a, b: e.sub(b, a))
+    __mul__ = __rmul__ = lift(e.mul)
+    __matmul__ = lift(folds.matmul)
+    __truediv__, __rtruediv__ = lift(e.div), lift(lambda a, b: e.div(b, a))
+    __floordiv__, __rfloordiv__ = lift(e.floor_div), lift(lambda a, b: e.floor_div(b, a))
+    __mod__, __rmod__ = lift(e.remainder), lift(lambda a, b: e.remainder(b, a))
+    __pow__ = methods.pow
+    __and__ = __rand__ = lift(e.and_)
+    __or__ = __ror__ = lift(e.or_)
+    __xor__ = __rxor__ = lift(e.xor)
+    __lshift__, __rlshift__ = lift(e.shl), lift(lambda a, b: e.shl(b, a))
+    __rshift__, __rrshift__ = lift(e.shr), lift(lambda a, b: e.shr(b, a))
+    __lt__, __gt__ = lift(e.less), lift(e.greater)
+    __le__, __ge__ = lift(e.less_equal), lift(e.greater_equal)
+    __eq__ = lift(e.equal)  # type: ignore[assignment]
+    __ne__ = lift(e.not_equal)  # type: ignore[assignment]
+    __neg__, __abs__, __invert__ = lift(e.neg), lift(e.absolute), lift(e.not_)
+    __getitem__ = indexing.getitem
     max, min = sorting.extreme(1), sorting.extreme(-1)
-    any, all = lift(folds.any_), lift(folds.all_)
-    argmax, argmin = lift(folds.argmax), lift(folds.argmin)
-    std, var_mean, std_mean = methods.std, methods.var_mean, methods.std_mean
-    nansum, nanmean, aminmax = methods.nansum, methods.nanmean, methods.aminmax
-    inner, matrix_power, diff = methods.inner, methods.matrix_power, methods.diff
-    matmul = mm = bmm = mv = dot = methods.matmul
-    vdot = methods.matmul
-    outer = ger = methods.outer
-    addmm = addmv = baddbmm = methods.addmm
-    cross, cdist, einsum = methods.cross, methods.cdist, staticmethod(einsums.einsum)
-    tensordot, kron = einsums.tensordot, einsums.kron
-    cumsum, cumprod, logcumsumexp = sorting.cumsum, sorting.cumprod, sorting.logcumsumexp
-    cummax, cummin, sort, argsort = sorting.cummax, sorting.cummin, sorting.sort, sorting.argsort
-    topk, kthvalue, median = sorting.topk, sorting.kthvalue, sorting.median
-    quantile, searchsorted = sorting.quantile, sorting.searchsorted
-    bucketize = sorting.bucketize
 
-    def __matmul__(self, other: "Tensor") -> "Tensor":
-        return self.matmul(other)
+    def __rpow__(self, base: Operand) -> "Tensor":
+        return self.like(base) ** self
 
-    # Movement
-
-    reshape = view = lift(movement.reshape)
-    permute, expand = lift(movement.permute), lift(movement.expand)
-    transpose = swapaxes = swapdims = lift(movement.transpose)
-    movedim = moveaxis = lift(movement.movedim)
-    flatten, unflatten = lift(movement.flatten), lift(movement.unflatten)
-    squeeze, unsqueeze = lift(movement.squeeze), lift(movement.unsqueeze)
-    ravel = lift(lambda x: movement.flatten(x))
-    flip, narrow = lift(movement.flip), lift(movement.narrow)
-    diagonal, diag_embed = lift(movement.diagonal), lift(movement.diag_embed)
-    diag, tril, triu = lift(movement.diag), lift(movement.tril), lift(movement.triu)
-    t = lift(lambda x: movement.permute(x))
-    trace = lift(lambda x: folds.total(movement.diagonal(x)))
+    def __iter__(self) -> "Iterator[Tensor]":
+        return (self[i] for i in range(len(self)))
 
     @property
     def T(self) -> "Tensor":
@@ -595,55 +480,39 @@ class Tensor:
         """The last two axes swapped."""
         return self.transpose()
 
-    broadcast_to, expand_as, view_as = expand, methods.expand_as, methods.view_as
-    cat = concat = methods.cat
-    stack, split, chunk, unbind = methods.stack, methods.split, methods.chunk, methods.unbind
-    tensor_split, meshgrid, unfold = methods.tensor_split, methods.meshgrid, methods.unfold
-    repeat, tile, repeat_interleave = methods.repeat, methods.tile, methods.repeat_interleave
-    roll, rot90, shrink = methods.roll, methods.rot90, methods.shrink
-    as_strided, pad = methods.as_strided, padding.pad
-    fliplr, flipud = lift(lambda x: movement.flip(x, 1)), lift(lambda x: movement.flip(x, 0))
-    diagflat = lift(lambda x: movement.diag(movement.flatten(x)))
-    split_with_sizes, reshape_as = split, view_as
+    if TYPE_CHECKING:
 
-    # Indexing
+        def __getattr__(self, name: str) -> "Callable[..., Tensor]":
+            """A method from the tables."""
 
-    __getitem__ = indexing.getitem
-    select, take, gather = indexing.select, indexing.take, indexing.gather
-    index_select, take_along_dim = indexing.index_select, indexing.take_along_dim
-    put, index_put, scatter = indexing.put, indexing.index_put, indexing.scatter
-    scatter_add, scatter_reduce = indexing.scatter_add, indexing.scatter_reduce
-    index_add, index_copy = indexing.index_add, indexing.index_copy
-    index_fill, bincount = indexing.index_fill, indexing.bincount
-    argwhere = indexing.nonzero
-    nonzero, masked_select, unique = indexing.nonzero, indexing.masked_select, indexing.unique
-    select_scatter, slice_scatter = indexing.select_scatter, indexing.slice_scatter
-    one_hot = methods.one_hot
 
-    def __iter__(self) -> "Iterator[Tensor]":
-        return (self[i] for i in range(len(self)))
-
-    # Functions that are methods too
-
-    binary_cross_entropy_with_logits, leaky_relu = F.binary_cross_entropy_with_logits, F.leaky_relu
-    sparse_categorical_crossentropy, hardsigmoid = F.sparse_categorical_crossentropy, F.hardsigmoid
-    scaled_dot_product_attention, smooth_l1_loss = F.scaled_dot_product_attention, F.smooth_l1_loss
-    binary_crossentropy_logits, conv_transpose2d = F.binary_crossentropy_logits, F.conv_transpose2d
-    binary_cross_entropy, adaptive_avg_pool2d = F.binary_cross_entropy, F.adaptive_avg_pool2d
-    adaptive_max_pool2d, binary_crossentropy = F.adaptive_max_pool2d, F.binary_crossentropy
-    margin_ranking_loss, cosine_similarity, elu = F.margin_ranking_loss, F.cosine_similarity, F.elu
-    soft_margin_loss, pixel_unshuffle, softplus = F.soft_margin_loss, F.pixel_unshuffle, F.softplus
-    pixel_shuffle, instance_norm, cross_entropy = F.pixel_shuffle, F.instance_norm, F.cross_entropy
-    max_unpool2d, log_softmax, interpolate = F.max_unpool2d, F.log_softmax, F.interpolate
-    quick_gelu, logsigmoid, tanhshrink, conv2d = F.quick_gelu, F.logsigmoid, F.tanhshrink, F.conv2d
-    softshrink, hardshrink, avg_pool2d, kl_div = F.softshrink, F.hardshrink, F.avg_pool2d, F.kl_div
-    max_pool2d, layer_norm, group_norm, relu6 = F.max_pool2d, F.layer_norm, F.group_norm, F.relu6
-    batch_norm, huber_loss, hardswish, softmax = F.batch_norm, F.huber_loss, F.hardswish, F.softmax
-    threshold, logsumexp, layernorm, batchnorm = F.threshold, F.logsumexp, F.layernorm, F.batchnorm
-    normalize, softsign, hardtanh, rms_norm = F.normalize, F.softsign, F.hardtanh, F.rms_norm
-    mse_loss, nll_loss, softmin, l1_loss, glu = F.mse_loss, F.nll_loss, F.softmin, F.l1_loss, F.glu
-    prelu, swish, relu, celu, selu, gelu = F.prelu, F.swish, F.relu, F.celu, F.selu, F.gelu
-    silu, mish = F.silu, F.mish
+finish(
+    Tensor,
+    methods.FORMULAS,
+    elementwise={
+        e: """mul=mul=multiply fma floor_div=floor_divide trunc_div=idiv remainder=remainder=mod
+            fmod and_=bitwise_and or_=bitwise_or xor=bitwise_xor not_=bitwise_not
+            shl=lshift=bitwise_left_shift shr=rshift=bitwise_right_shift less=lt=less
+            greater=gt=greater less_equal=le=less_equal greater_equal=ge=greater_equal equal=eq
+            not_equal=ne=not_equal maximum=maximum=clamp_min minimum=minimum=clamp_max
+            clamp=clamp=clip neg=neg=negative absolute=abs=absolute sign=sign=sgn sqrt floor ceil
+            trunc=trunc=fix is_finite=isfinite""",
+        transcendental: """rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh
+            asin=asin=arcsin acos=acos=arccos atan=atan=arctan atan2=atan2=arctan2
+            asinh=asinh=arcsinh acosh=acosh=arccosh atanh=atanh=arctanh sigmoid erf erfinv""",
+    },
+    values={
+        folds: """total=sum mean var product=prod maximum=amax minimum=amin any_=any all_=all argmax
+            argmin matmul=matmul=mm=bmm=mv=dot=vdot""",
+        movement: """reshape=reshape=view permute expand=expand=broadcast_to flatten=flatten=ravel
+            transpose=transpose=swapaxes=swapdims movedim=movedim=moveaxis unflatten squeeze
+            unsqueeze flip narrow diagonal diag_embed diag tril triu""",
+    },
+    tensors=(methods, sorting, indexing, functional, einsum, drawing),
+    names="""sub=subtract div=divide=true_divide pow=float_power int=long outer=ger cat=concat
+        view_as=reshape_as addmm=addmv=baddbmm split=split_with_sizes nonzero=argwhere
+        contiguous=cpu""",
+)
 
 
 _STORED = frozenset(kind.numpy for kind in DType)
