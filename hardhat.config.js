@@ -39,7 +39,9 @@ export default defineConfig({
   },
   test: {
     solidity: {
-      fsPermissions: { readFile: ["tests/vectors/contracts.json"] },
+      fsPermissions: {
+        readFile: ["tests/vectors/contracts.json", "tests/vectors/arithmetic.json"],
+      },
       fuzz: { runs: 64, seed: "0x41696e7572" },
       invariant: { runs: 12, depth: 120, failOnRevert: true },
     },

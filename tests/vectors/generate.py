@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from engine import graph, random, transcendental
-from engine.dtypes import DType
+from engine.dtypes import DType, from_numpy
 from engine.lower import lower
-from engine.ops import Op
+from engine.ops import ARITHMETIC_VERSION, Op
 from engine.reference import ReferenceBackend
-from engine.vectors import Vectors, encode_array, parse, program_of
+from engine.vectors import Vectors, parse, program_of
 
 F32, I32, U32, BOOL, U8, I8, F16, BF16 = DType
 COUNT = 256
@@ -63,7 +63,11 @@ INTEGERS = [
 
 def build() -> dict[str, object]:
     """The content of vectors.json."""
-    content = {"inputs": {k: encode_array(v) for k, v in inputs().items()}, "cases": cases()}
+    content = {
+        "arithmetic_version": ARITHMETIC_VERSION,
+        "inputs": [{"name": name, **encode_array(array)} for name, array in inputs().items()],
+        "cases": cases(),
+    }
     for case in content["cases"]:
         shape, dtype = case["nodes"][-1]["shape"], DType[case["nodes"][-1]["dtype"]]
         case["expected"] = "0x" + "00" * (int(np.prod(shape)) * dtype.bytes)
@@ -77,6 +81,16 @@ def expected(vectors: Vectors) -> list[str]:
     """The reference's bits for every case."""
     results = ReferenceBackend().load(program_of(vectors))(vectors.inputs)
     return [encode_array(results[f"case{i:03}"].numpy())["bits"] for i in range(len(vectors.cases))]
+
+
+def encode_array(array: np.ndarray) -> dict[str, object]:
+    """An array as the file holds it."""
+    stored = np.ascontiguousarray(array).view(f"u{array.itemsize}").astype(f">u{array.itemsize}")
+    return {
+        "dtype": from_numpy(array.dtype).name,
+        "shape": list(array.shape),
+        "bits": f"0x{stored.tobytes().hex()}",
+    }
 
 
 def inputs() -> dict[str, np.ndarray]:
@@ -297,9 +311,11 @@ def _chain_name(chain: list[dict]) -> str:
 
 def text(content: dict[str, object]) -> str:
     """The file: an input or a case a line."""
-    inputs = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in content["inputs"].items())
-    cases = ",\n".join(json.dumps(case) for case in content["cases"])
-    return f'{{"inputs": {{\n{inputs}\n}},\n"cases": [\n{cases}\n]}}\n'
+    inputs, cases = (",\n".join(map(json.dumps, content[key])) for key in ("inputs", "cases"))
+    version = content["arithmetic_version"]
+    return (
+        f'{{"arithmetic_version": {version},\n"inputs": [\n{inputs}\n],\n"cases": [\n{cases}\n]}}\n'
+    )
 
 
 if __name__ == "__main__":
