@@ -65,15 +65,18 @@ ERF_NEAR = (
     *(1.12819925e-1, -3.76125336e-1, 1.28379166e-1),
 )
 ERF_TAIL_EDGE = 0.927734375
-# M. Giles, "Approximating the erfinv function" (2010), in w = -log(1 - x * x).
-ERFINV_CENTRAL = (
-    *(2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087),
-    *(-0.00125372503, -0.00417768164, 0.246640727, 1.50140941),
+ERFINV_TOP = 0.8862269520759583
+ERFINV = (
+    *(0.44491085, -0.606301, 0.47736344, -0.12584822, 0.089424655),
+    *(0.06010875, 0.08688463, 0.12754616, 0.23201375, -2.66232e-08),
 )
+"""erfinv(x) / x - ERFINV_TOP in x**2 <= 1 / 2."""
 ERFINV_TAIL = (
-    *(-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773),
-    *(-0.0076224613, 0.00943887047, 1.00167406, 2.83297682),
+    *(1.3842251e-07, -8.5792817e-07, -9.0032654e-07, 1.0523268e-05, -4.9711093e-06),
+    *(-5.877434e-05, 0.00010463614, 0.00015353003, -0.00090615713, 0.0011530364),
+    *(0.0036355928, -0.024301464, 0.06858504),
 )
+"""1 - erfinv(x) / w in w - 2.4140625, w = sqrt(-log(1 - x**2))."""
 TWO_OVER_PI = (
     *(0x00000000, 0xA2F9836E, 0x4E441529, 0xFC2757D1),
     *(0xF534DDC0, 0xDB629599, 0x3C439041, 0xFE5163AB),
@@ -264,11 +267,18 @@ def _erf(x: Value) -> Value:
 
 
 def _erfinv(x: Value) -> Value:
-    w = neg(_log(mul(sub(1.0, x), add(1.0, x)), NATURAL))
-    central = _horner(sub(w, 2.5), ERFINV_CENTRAL)
-    tail = _horner(sub(e.sqrt(w), 3.0), ERFINV_TAIL)
-    y = mul(select(less(w, 5.0), central, tail), x)
-    return select(e.equal(e.absolute(x), 1.0), mul(x, inf), y)
+    """In x**2; where that is over 1 / 2, and 1 - x**2 a pair, in the root of its logarithm."""
+    size, square = e.absolute(x), mul(x, x)
+    central = fma(size, ERFINV_TOP, mul(size, _horner(square, ERFINV)))
+    rest = neg(fma(x, x, neg(square)))
+    log, rest = _sum(*_log_pair(*_sum(sub(1.0, square), rest), NATURAL))
+    w = e.sqrt(neg(log))
+    low = div(sub(fma(neg(w), w, neg(log)), rest), mul(w, 2.0))
+    tail = add(w, fma(neg(w), _horner(sub(w, 2.4140625), ERFINV_TAIL), low))
+    special = select(e.equal(size, 1.0), inf, nan)
+    return _with_sign_of(
+        x, select(less(square, 0.5), central, select(less(size, 1.0), tail, special))
+    )
 
 
 # Logarithms
