@@ -9,7 +9,7 @@ traced step: the parameters come in as inputs and go out as outputs.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from math import prod, sqrt
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,11 +19,10 @@ from engine.dtypes import DType
 from engine.init import Rng
 from engine.padding import Sizes, per_axis
 from engine.realize import defer, is_tracing
-from engine.state import get_state_dict, named_tensors, require_fit
+from engine.state import named_tensors, parts, require_fit
 from engine.tensor import Tensor
 
 __all__ = ["init", "optim", "state"]
-T = TypeVar("T")
 ModuleList = list
 
 
@@ -45,42 +44,28 @@ class Module:
         self.buffer_names |= {name}
         setattr(self, name, tensor)
 
+    parameters, state_dict = state.get_parameters, state.get_state_dict
+    load_state_dict = state.load_state_dict
+
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """(name, tensor) of what is trained, in the order of definition."""
         return ((name, tensor) for name, tensor, is_buffer in named_tensors(self) if not is_buffer)
 
-    def parameters(self) -> list[Tensor]:
-        """The tensors that are trained, each once."""
-        return state.get_parameters(self)
-
     def buffers(self) -> dict[str, Tensor]:
         """The tensors that are not trained, by name."""
         return {name: tensor for name, tensor, is_buffer in named_tensors(self) if is_buffer}
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """All tensors by name."""
-        return get_state_dict(self)
-
-    def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> None:
-        """Take over the elements of tensors with the same names, dtypes and shapes."""
-        state.load_state_dict(self, state_dict, strict)
 
     def with_parameters(self, state_dict: Mapping[str, Tensor], prefix: str = "") -> Self:
         """A copy of the layer that holds the tensors of `state_dict` instead of its own.
 
         Buffers that a call of the copy changes are changed in the copy: see its `buffers`.
         """
-        return _replaced(self, state_dict, prefix)
+        new: Self = _replaced(self, state_dict, prefix)
+        return new
 
     def modules(self) -> "Iterator[Module]":
         """The layer and all that are part of it."""
-        yield self
-        stack: list[object] = list(vars(self).values())
-        for part in stack:
-            if isinstance(part, Module):
-                yield from part.modules()
-            elif isinstance(part, (list, tuple, Mapping)):
-                stack += part.values() if isinstance(part, Mapping) else part
+        return _modules(self)
 
     def apply(self, function: "Callable[[Module], object]") -> Self:
         """Call a function with the layer and each of its parts; returns self."""
@@ -104,20 +89,24 @@ class Module:
             tensor.grad = None
 
 
-def _replaced(part: T, tensors: Mapping[str, Tensor], prefix: str) -> T:
+def _modules(part: object) -> Iterator[Module]:
+    if isinstance(part, Module):
+        yield part
+    for _, below in parts(part):
+        yield from _modules(below)
+
+
+def _replaced(part: Any, tensors: Mapping[str, Tensor], prefix: str) -> Any:
     """A copy in which every tensor is the one of its name; `prefix` ends with a dot or is empty."""
     if isinstance(part, Tensor):
-        return tensors[prefix[:-1]]  # type: ignore[return-value]
+        return tensors[prefix[:-1]]
+    new = {n: _replaced(below, tensors, f"{prefix}{n}.") for n, below in parts(part)}
     if isinstance(part, (list, tuple)):
-        several = (_replaced(item, tensors, f"{prefix}{i}.") for i, item in enumerate(part))
-        return type(part)(several)
-    if isinstance(part, dict):
-        return {n: _replaced(item, tensors, f"{prefix}{n}.") for n, item in part.items()}  # type: ignore
+        return type(part)(new.values())
     if isinstance(part, Module):
-        new = copy(part)
-        vars(new).update(_replaced(vars(part), tensors, prefix))
-        return new
-    return part
+        part = copy(part)
+        vars(part).update(new)
+    return new if isinstance(part, Mapping) else part
 
 
 def functional_call(module: Module, state_dict: Mapping[str, Tensor], *inputs: Tensor) -> Tensor:
@@ -168,8 +157,8 @@ class Conv2d(Module):
         padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True, *,
         rng: Rng = None,
     ) -> None:  # fmt: skip
-        size = per_axis(kernel_size, self.rank)
-        self.weight, self.bias = _kernel(out_channels, in_channels // groups, size, 0, bias, rng)
+        shape = (out_channels, in_channels // groups, *per_axis(kernel_size, self.rank))
+        self.weight, self.bias = _kernel(shape, out_channels, bias, rng)
         self.places = (groups, stride, dilation, padding)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -187,8 +176,8 @@ class ConvTranspose2d(Module):
         padding: Sizes = 0, output_padding: Sizes = 0, groups: int = 1, bias: bool = True,
         dilation: Sizes = 1, *, rng: Rng = None,
     ) -> None:  # fmt: skip
-        size, outputs = per_axis(kernel_size, self.rank), out_channels // groups
-        self.weight, self.bias = _kernel(in_channels, outputs, size, groups, bias, rng)
+        shape = (in_channels, out_channels // groups, *per_axis(kernel_size, self.rank))
+        self.weight, self.bias = _kernel(shape, out_channels, bias, rng)
         self.places = (groups, stride, dilation, padding, output_padding)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -197,12 +186,12 @@ class ConvTranspose2d(Module):
 
 
 def _kernel(
-    first: int, second: int, size: Sequence[int], transposed: int, bias: bool, rng: Rng
+    shape: Sequence[int], outputs: int, has_bias: bool, rng: Rng
 ) -> tuple[Tensor, Tensor | None]:
-    """A weight and, if asked for, a bias within 1 / sqrt(second * size), as torch draws them."""
-    bound = 1 / sqrt(second * prod(size))
-    shift = init.uniform((second * transposed or first,), -bound, bound, rng) if bias else None
-    return init.uniform((first, second, *size), -bound, bound, rng), shift
+    """A weight and, if asked for, a bias within 1 / sqrt(inputs of one place), bias drawn first."""
+    bound = 1 / sqrt(prod(shape[1:]))
+    bias = init.uniform((outputs,), -bound, bound, rng) if has_bias else None
+    return init.uniform(shape, -bound, bound, rng), bias
 
 
 class Conv1d(Conv2d):
@@ -294,15 +283,15 @@ class BatchNorm(Module):
     `copy = model.with_parameters(state); y = copy(x); new = copy.buffers()`.
     """
 
-    running_mean: Tensor
-    running_var: Tensor
+    running_mean: Tensor | None = None
+    running_var: Tensor | None = None
     num_batches_tracked: Tensor
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True,
         track_running_stats: bool = True,
     ) -> None:  # fmt: skip
-        self.eps, self.momentum, self.tracks = eps, momentum, track_running_stats
+        self.eps, self.momentum = eps, momentum
         self.weight, self.bias = _affine(num_features, affine, affine)
         if track_running_stats:
             self.register_buffer("running_mean", Tensor(np.zeros(num_features)))
@@ -311,10 +300,8 @@ class BatchNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, *axes)."""
-        if not self.tracks:
-            return F.batch_norm(x, None, None, self.weight, self.bias, True, self.eps)
         mean, var = self.running_mean, self.running_var
-        if self.training:
+        if self.training and mean is not None and var is not None:
             for tensor in () if is_tracing() else self.buffers().values():
                 tensor.assign(tensor)  # of the last batch: data by now, or computed
             self.running_mean, self.running_var = F.running_statistics(x, mean, var, self.momentum)
@@ -390,13 +377,17 @@ class PReLU(Module):
         return F.prelu(x, self.weight)
 
 
-def _layer(function: Callable[..., Any]) -> Callable[..., Module]:
-    """A layer that calls a function of its inputs with what it was made with."""
+def _layer(function: Callable[..., Any], order: str = "") -> Callable[..., Module]:
+    """A layer that calls a function of its inputs with what it was made with.
+
+    `order` names torch's positional arguments where the function has them in another order.
+    """
 
     class Layer(Module):
         def __init__(self, *arguments: object, **options: object) -> None:
-            self.arguments = arguments
-            self.options = {_RENAMED.get(name, name): value for name, value in options.items()}
+            self.arguments = () if order else arguments
+            self.options = dict(zip(order.split(), arguments, strict=False))
+            self.options |= {_RENAMED.get(name, name): value for name, value in options.items()}
 
         def forward(self, *inputs: Tensor) -> Tensor:
             result: Tensor = function(*inputs, *self.arguments, **self.options)
@@ -405,34 +396,28 @@ def _layer(function: Callable[..., Any]) -> Callable[..., Module]:
     return Layer
 
 
-_RENAMED = {"dim": "axis", "negative_slope": "neg_slope", "return_indices": "indices"}
+_RENAMED = {"dim": "axis", "negative_slope": "neg_slope"}
+
+
+def _layers(*functions: Callable[..., Any]) -> Iterator[Callable[..., Module]]:
+    return (_layer(function) for function in functions)
+
 
 Flatten = _layer(lambda x, start_dim=1, end_dim=-1: x.flatten(start_dim, end_dim))
 Identity = _layer(lambda x, *_: x)
-MaxPool2d = _layer(
-    lambda x, kernel_size, stride=None, padding=0, dilation=1, indices=False, ceil_mode=False: (
-        F.max_pool2d(x, kernel_size, stride, dilation, padding, ceil_mode, indices)
-    )
-)
+MaxPool2d = _layer(F.max_pool2d, "kernel_size stride padding dilation return_indices ceil_mode")
 AvgPool2d = _layer(
-    lambda x, kernel_size, stride=None, padding=0, *more, **options: F.avg_pool2d(
-        x, kernel_size, stride, 1, padding, *more, **options
-    )
+    F.avg_pool2d, "kernel_size stride padding ceil_mode count_include_pad divisor_override"
 )
-ReLU, ReLU6 = _layer(F.relu), _layer(F.relu6)
-LeakyReLU, ELU = _layer(F.leaky_relu), _layer(F.elu)
-CELU, SELU = _layer(F.celu), _layer(F.selu)
-GELU, SiLU = _layer(F.gelu), _layer(F.silu)
-Mish, GLU = _layer(F.mish), _layer(F.glu)
-Softplus, Softsign = _layer(F.softplus), _layer(F.softsign)
-LogSigmoid, Softmax = _layer(F.logsigmoid), _layer(F.softmax)
-LogSoftmax, Hardtanh = _layer(F.log_softmax), _layer(F.hardtanh)
-Hardsigmoid, Hardswish = _layer(F.hardsigmoid), _layer(F.hardswish)
-PixelShuffle, Upsample = _layer(F.pixel_shuffle), _layer(F.interpolate)
-MSELoss, L1Loss = _layer(F.mse_loss), _layer(F.l1_loss)
-HuberLoss, SmoothL1Loss = _layer(F.huber_loss), _layer(F.smooth_l1_loss)
-NLLLoss, CrossEntropyLoss = _layer(F.nll_loss), _layer(F.cross_entropy)
-BCELoss, BCEWithLogitsLoss = _layer(F.binary_crossentropy), _layer(F.binary_crossentropy_logits)
-KLDivLoss, AdaptiveAvgPool2d = _layer(F.kl_div), _layer(F.adaptive_avg_pool2d)
-AdaptiveMaxPool2d = _layer(F.adaptive_max_pool2d)
-Tanh, Sigmoid = _layer(lambda x: x.tanh()), _layer(lambda x: x.sigmoid())
+AdaptiveAvgPool2d, AdaptiveMaxPool2d = _layers(F.adaptive_avg_pool2d, F.adaptive_max_pool2d)
+PixelShuffle, Upsample = _layers(F.pixel_shuffle, F.interpolate)
+Tanh, Sigmoid = _layers(lambda x: x.tanh(), lambda x: x.sigmoid())
+ReLU, ReLU6, LeakyReLU, ELU = _layers(F.relu, F.relu6, F.leaky_relu, F.elu)
+CELU, SELU, GELU, GLU = _layers(F.celu, F.selu, F.gelu, F.glu)
+SiLU, Mish, Softplus, Softsign = _layers(F.silu, F.mish, F.softplus, F.softsign)
+Softmax, LogSoftmax, LogSigmoid = _layers(F.softmax, F.log_softmax, F.logsigmoid)
+Hardtanh, Hardsigmoid, Hardswish = _layers(F.hardtanh, F.hardsigmoid, F.hardswish)
+MSELoss, L1Loss, KLDivLoss = _layers(F.mse_loss, F.l1_loss, F.kl_div)
+HuberLoss, SmoothL1Loss = _layers(F.huber_loss, F.smooth_l1_loss)
+NLLLoss, CrossEntropyLoss = _layers(F.nll_loss, F.cross_entropy)
+BCELoss, BCEWithLogitsLoss = _layers(F.binary_crossentropy, F.binary_crossentropy_logits)

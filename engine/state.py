@@ -24,26 +24,19 @@ from engine.tensor import Tensor
 
 Array: TypeAlias = NDArray[np.generic]
 
-_CODES = {
-    DType.FLOAT32: "F32",
-    DType.UINT32: "U32",
-    DType.INT32: "I32",
-    DType.BFLOAT16: "BF16",
-    DType.FLOAT16: "F16",
-    DType.INT8: "I8",
-    DType.UINT8: "U8",
-    DType.BOOL: "BOOL",
-}
+_CODES = {  # in the order of their tensors
+    DType.FLOAT32: "F32", DType.UINT32: "U32", DType.INT32: "I32", DType.BFLOAT16: "BF16",
+    DType.FLOAT16: "F16", DType.INT8: "I8", DType.UINT8: "U8", DType.BOOL: "BOOL",
+}  # fmt: skip
 _DTYPES = {code: dtype for dtype, code in _CODES.items()}
 _WIDE = {"F64": "<f8", "I64": "<i8", "F16": "<f2"}
 _NOTHING: Mapping[str, str] = {}
-_ORDER = {dtype: place for place, dtype in enumerate(_CODES)}
 
 
 def encode(state: Mapping[str, Array]) -> bytes:
     """The canonical safetensors bytes of named arrays."""
     types = types_of(state)
-    data = (np.asarray(state[name], order="C").tobytes() for name, _ in _ordered(types))
+    data = (np.asarray(state[name], order="C").tobytes() for name in _ordered(types))
     return b"".join([_header(types), *data])
 
 
@@ -54,7 +47,7 @@ def types_of(state: Mapping[str, Array]) -> dict[str, TensorType]:
 
 def encoded_bytes(types: Mapping[str, TensorType]) -> int:
     """The length of `encode` for tensors of these types."""
-    return len(_header(types)) + sum(_data_bytes(kind) for kind in types.values())
+    return len(_header(types)) + sum(map(_data_bytes, types.values()))
 
 
 def decode(data: bytes, more: Mapping[str, str] = _NOTHING) -> dict[str, Array]:
@@ -89,18 +82,21 @@ def named_tensors(model: object, prefix: str = "") -> Iterator[tuple[str, Tensor
     Tensors are looked for in attributes, lists, tuples and mappings. What a layer calls a buffer
     (`register_buffer`) is not trained.
     """
-    parts: Iterable[tuple[object, object]] = ()
-    if isinstance(model, (list, tuple)):
-        parts = enumerate(model)
-    elif isinstance(model, Mapping):
-        parts = model.items()
-    elif hasattr(model, "__dict__") and not isinstance(model, (type, ModuleType)):
-        parts = vars(model).items()
-    for name, part in parts:
+    for name, part in parts(model):
         if isinstance(part, Tensor):
             yield f"{prefix}{name}", part, name in getattr(model, "buffer_names", ())
         else:
             yield from named_tensors(part, f"{prefix}{name}.")
+
+
+def parts(model: object) -> Iterable[tuple[object, object]]:
+    """(name, part) of a list, a tuple, a mapping, or an object with attributes."""
+    if isinstance(model, (list, tuple)):
+        return enumerate(model)
+    if isinstance(model, Mapping):
+        return model.items()
+    has_parts = hasattr(model, "__dict__") and not isinstance(model, (type, ModuleType))
+    return vars(model).items() if has_parts else ()
 
 
 def get_state_dict(model: object, prefix: str = "") -> dict[str, Tensor]:
@@ -159,8 +155,9 @@ def _type_of(name: str, array: Array) -> TensorType:
         ) from None
 
 
-def _ordered(types: Mapping[str, TensorType]) -> list[tuple[str, TensorType]]:
-    return sorted(types.items(), key=lambda item: (_ORDER[item[1].dtype], item[0].encode()))
+def _ordered(types: Mapping[str, TensorType]) -> list[str]:
+    order = list(_CODES)
+    return sorted(types, key=lambda name: (order.index(types[name].dtype), name.encode()))
 
 
 def _data_bytes(kind: TensorType) -> int:
@@ -169,15 +166,12 @@ def _data_bytes(kind: TensorType) -> int:
 
 def _header(types: Mapping[str, TensorType]) -> bytes:
     entries: dict[str, object] = {}
-    start = 0
-    for name, kind in _ordered(types):
-        end = start + _data_bytes(kind)
-        entries[name] = {
-            "dtype": _CODES[kind.dtype],
-            "shape": list(kind.shape),
-            "data_offsets": [start, end],
-        }
-        start = end
+    end = 0
+    for name in _ordered(types):
+        kind, start = types[name], end
+        end += _data_bytes(kind)
+        offsets = {"data_offsets": [start, end]}
+        entries[name] = {"dtype": _CODES[kind.dtype], "shape": list(kind.shape)} | offsets
     text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
