@@ -12,11 +12,10 @@ from engine.activations import softmax
 from engine.convolution import *  # noqa: F403
 from engine.dtypes import DType
 from engine.errors import UsageError
-from engine.interpolation import *  # noqa: F403
 from engine.losses import *  # noqa: F403
 from engine.normalisation import *  # noqa: F403
-from engine.padding import *  # noqa: F403
 from engine.pooling import *  # noqa: F403
+from engine.windows import pad as pad
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor

@@ -17,10 +17,10 @@ from engine import functional as F
 from engine import init, optim, state
 from engine.dtypes import DType
 from engine.init import Rng
-from engine.padding import Sizes, per_axis
 from engine.realize import defer, is_tracing
 from engine.state import named_tensors, parts, require_fit
 from engine.tensor import Tensor
+from engine.windows import Sizes, per_axis
 
 __all__ = ["init", "optim", "state"]
 ModuleList = list

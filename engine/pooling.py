@@ -1,6 +1,7 @@
-"""Pooling over windows of the last axes, as many as the window has; arguments as in torch.
+"""Fewer or more places on the last axes: pooling over windows or bins, resizing, pixel shuffles.
 
-A maximum's gradient goes to the first largest element of its window, as in torch.
+Arguments are torch's; windows have as many axes as their size names. A maximum's gradient goes to
+the first largest element of its window, as in torch.
 """
 
 from __future__ import annotations
@@ -12,33 +13,28 @@ from typing import TYPE_CHECKING, Any
 from engine import elementwise as e
 from engine import folds, graph
 from engine.dtypes import DType
-from engine.graph import Scalar, Shape, Value
-from engine.padding import Sizes, per_axis, resized, widths_of
-from engine.windows import windows
+from engine.errors import UsageError
+from engine.graph import Shape, Value
+from engine.windows import Sizes, Windows, per_axis, widths_of
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
 
+CUBIC = -0.75
+"""The slope of Keys' kernel (1981), as torch has it."""
 
-class _Windows:
-    """Windows of the last axes of a shape, each flattened to one axis."""
 
-    def __init__(
-        self, shape: Shape, k: Sizes, s: Sizes | None, d: Sizes, padding: Sizes, ceil_mode: bool
-    ) -> None:
-        self.size = (k, k) if isinstance(k, int) else tuple(k)
-        rank = len(self.size)
-        self.axes, self.stride = shape[-rank:], per_axis(self.size if s is None else s, rank)
-        self.dilation, self.padding = per_axis(d, rank), widths_of(padding, rank)
-        self.sides = (self.axes, self.size, self.stride, self.dilation, self.padding)
-        more = (_missing(*side) if ceil_mode else 0 for side in zip(*self.sides, strict=True))
-        self.more = tuple((0, width) for width in more)
-
-    def of(self, value: Value, fill: Scalar = 0, more: Scalar = 0) -> Value:
-        """(..., *axes) -> (..., *counts, elements): `fill` is padded, then `more` for ceil_mode."""
-        padded = resized(resized(value, self.padding, fill), self.more, more)
-        shown = windows(padded, self.size, self.stride, self.dilation)
-        return graph.reshape(shown, (*shown.shape[: -len(self.size)], prod(self.size)))
+def _windows(
+    axes: Shape, k: Sizes, s: Sizes | None, d: Sizes, padding: Sizes, ceil_mode: bool
+) -> Windows:
+    """Windows on the last of these axes, with what ceil_mode adds for a last one."""
+    size = (k, k) if isinstance(k, int) else tuple(k)
+    rank = len(size)
+    stride, dilation = per_axis(size if s is None else s, rank), per_axis(d, rank)
+    widths = widths_of(padding, rank)
+    sides = zip(axes[-rank:], size, stride, dilation, widths, strict=True)
+    more = tuple((0, _missing(*side) if ceil_mode else 0) for side in sides)
+    return Windows(size, stride, dilation, widths, more)
 
 
 def _missing(n: int, k: int, s: int, d: int, padding: tuple[int, int]) -> int:
@@ -48,18 +44,24 @@ def _missing(n: int, k: int, s: int, d: int, padding: tuple[int, int]) -> int:
     return (steps - (steps * s >= n + padding[0])) * s - last
 
 
+def _flat(shown: Value, rank: int) -> Value:
+    """Windows, each as one axis."""
+    return graph.reshape(shown, (*shown.shape[:-rank], prod(shown.shape[-rank:])))
+
+
 def avg_pool2d(
     x: Tensor, kernel_size: Sizes = (2, 2), stride: Sizes | None = None, dilation: Sizes = 1,
     padding: Sizes = 0, ceil_mode: bool = False, count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor:  # fmt: skip
     """The mean of every window; the padding counts, if it is to, but not what ceil_mode adds."""
-    cut = _Windows(x.shape, kernel_size, stride, dilation, padding, ceil_mode)
-    total = type(x).of(folds.total(cut.of(e.to_float(x.value)), -1, False))
+    how = _windows(x.shape, kernel_size, stride, dilation, padding, ceil_mode)
+    rank = len(how.size)
+    total = type(x).of(folds.total(_flat(how.cut(e.to_float(x.value)), rank), -1))
     if divisor_override or (count_include_pad and not ceil_mode):
-        return total / (divisor_override or prod(cut.size))
-    ones = cut.of(graph.const(1, DType.FLOAT32, cut.axes), int(count_include_pad))
-    return total / type(x).of(folds.total(ones, -1, False))
+        return total / (divisor_override or prod(how.size))
+    ones = how.cut(graph.const(1, DType.FLOAT32, x.shape[-rank:]), int(count_include_pad))
+    return total / type(x).of(folds.total(_flat(ones, rank), -1))
 
 
 def max_pool2d(
@@ -67,15 +69,15 @@ def max_pool2d(
     padding: Sizes = 0, ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     """The largest element of every window; if asked, a pair with where in the flat axes it is."""
-    cut = _Windows(x.shape, kernel_size, stride, dilation, padding, ceil_mode)
-    least = -inf if x.value.is_float else -(2**31)
-    shown = cut.of(x.value, least, least)
-    largest, index = folds.extreme(shown, -1, True, 1)
+    how = _windows(x.shape, kernel_size, stride, dilation, padding, ceil_mode)
+    rank, least = len(how.size), -inf if x.value.is_float else -(2**31)
+    largest, index = folds.extreme(_flat(how.cut(x.value, least, least), rank), -1, True, 1)
     result = type(x).of(graph.reshape(largest, largest.shape[:-1]))
     if not return_indices:
         return result
-    places = cut.of(graph.reshape(graph.iota(prod(cut.axes)), cut.axes))
-    is_found = e.equal(index, graph.iota(shown.shape[-1]))
+    axes = x.shape[-rank:]
+    places = _flat(how.cut(graph.reshape(graph.iota(prod(axes)), axes)), rank)
+    is_found = e.equal(index, graph.iota(prod(how.size)))
     return result, type(x).of(folds.total(e.select(is_found, places, 0), -1))
 
 
@@ -84,14 +86,13 @@ def max_unpool2d(
     dilation: Sizes = 1, padding: Sizes = 0, output_size: Sequence[int] | None = None,
 ) -> Tensor:  # fmt: skip
     """Each element put where max_pool2d found it, zeros elsewhere; several at one place add up."""
-    cut = _Windows(x.shape, kernel_size, stride, dilation, padding, False)
-    sides = zip(*cut.sides, strict=True)
-    axes = [(n - 1) * s + (k - 1) * d + 1 - sum(widths) for n, k, s, d, widths in sides]
-    axes = list(axes if output_size is None else output_size)[-len(axes) :]
-    lead, size = x.shape[: -len(axes)], prod(axes)
-    plane = x.arange(prod(lead)).reshape(*lead, *[1] * len(axes)) * size
-    rows, places = x.reshape(-1, 1), (plane + indices).flatten()
-    flat = graph.scatter(places.value, rows.value, prod(lead) * size)
+    how = _windows(x.shape, kernel_size, stride, dilation, padding, False)
+    rank = len(how.size)
+    axes = how.covered(x.shape[-rank:]) if output_size is None else tuple(output_size)[-rank:]
+    lead, size = x.shape[:-rank], prod(axes)
+    plane = x.arange(prod(lead)).reshape(*lead, *[1] * rank) * size
+    places = (plane + indices).flatten()
+    flat = graph.scatter(places.value, x.reshape(-1, 1).value, prod(lead) * size)
     return type(x).of(graph.reshape(flat, (*lead, *axes)))
 
 
@@ -122,3 +123,82 @@ def _adaptive(
             is_in = (place >= low // bins) & (place < end)
             x = pool(x.transpose(axis, -1), is_in).transpose(axis, -1)
     return x
+
+
+def interpolate(
+    x: Tensor, size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None, mode: str = "nearest",
+    align_corners: bool = False,
+) -> Tensor:  # fmt: skip
+    """(n, channels, *axes) with the axes resized: to a size, or by a factor.
+
+    Modes: nearest, nearest-exact, linear (bilinear, trilinear), bicubic, area. `align_corners`
+    makes the first and the last element of an axis stay where they are.
+    """
+    axes = x.shape[2:]
+    if size is not None:
+        sizes = per_axis(size, len(axes))
+        ratios = [n / m for n, m in zip(axes, sizes, strict=True)]
+    elif scale_factor is not None:
+        if isinstance(scale_factor, (int, float)):
+            scale_factor = [scale_factor] * len(axes)
+        sizes = tuple(int(n * f) for n, f in zip(axes, scale_factor, strict=True))
+        ratios = [1.0 / f for f in scale_factor]
+    else:
+        raise UsageError("interpolate() needs a size or a scale_factor")
+    if mode == "area":
+        return adaptive_avg_pool2d(x, sizes)
+    for axis, (n, m, ratio) in enumerate(zip(axes, sizes, ratios, strict=True), 2):
+        if align_corners:
+            ratio = (n - 1) / (m - 1) if m > 1 else 0.0
+        x = _resampled(x, axis, x.arange(m).float(), ratio, mode, align_corners)
+    return x
+
+
+def _resampled(
+    x: Tensor, axis: int, place: Tensor, ratio: float, mode: str, align_corners: bool
+) -> Tensor:
+    """An axis sampled at `place` times the ratio: the sum of its neighbours, each with a weight."""
+    last = x.shape[axis] - 1
+    at = place * ratio if align_corners else (place + 0.5) * ratio - 0.5
+    if mode in ("nearest", "nearest-exact"):
+        at = (place + 0.5) * ratio if mode == "nearest-exact" else place * ratio
+        return x.index_select(axis, at.int().clamp(0, last))
+    if mode in ("linear", "bilinear", "trilinear"):
+        at = at.maximum(0.0)
+        first = at.int().minimum(last)
+        part = at - first.float()
+        taps = {0: 1.0 - part, 1: part}
+    elif mode == "bicubic":
+        first = (at + 1.0).int() - 1
+        part = at - first.float()
+        taps = {i: _cubic((part - i).abs(), i) for i in (-1, 0, 1, 2)}
+    else:
+        raise UsageError(f"mode {mode!r}: nearest, nearest-exact, linear, bilinear, bicubic, area")
+    along = (-1, *[1] * (x.ndim - 1 - axis))
+    near = {step: x.index_select(axis, (first + step).clamp(0, last)) for step in taps}
+    shares = [near[step] * weight.reshape(along) for step, weight in taps.items()]
+    return sum(shares[1:], shares[0])
+
+
+def _cubic(d: Tensor, tap: int) -> Tensor:
+    """Keys' kernel at a distance, which is at most 1 for the inner taps, 1 to 2 for the outer."""
+    if tap in (0, 1):
+        return (d * (CUBIC + 2.0) - (CUBIC + 3.0)) * d * d + 1.0
+    return ((d * CUBIC - 5.0 * CUBIC) * d + 8.0 * CUBIC) * d - 4.0 * CUBIC
+
+
+def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
+    """(..., channels r r, h, w) -> (..., channels, h r, w r)."""
+    *lead, channels, h, w = x.shape
+    r = upscale_factor
+    split = x.reshape(-1, channels // (r * r), r, r, h, w).permute(0, 1, 4, 2, 5, 3)
+    return split.reshape(*lead, channels // (r * r), h * r, w * r)
+
+
+def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
+    """(..., channels, h r, w r) -> (..., channels r r, h, w)."""
+    *lead, channels, h, w = x.shape
+    r = downscale_factor
+    split = x.reshape(-1, channels, h // r, r, w // r, r).permute(0, 1, 3, 5, 2, 4)
+    return split.reshape(*lead, channels * r * r, h // r, w // r)

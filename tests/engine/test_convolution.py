@@ -7,7 +7,7 @@ import pytest
 
 from engine import Tensor, UsageError, gradient
 from engine.convolution import conv2d, conv_transpose2d
-from engine.padding import pad
+from engine.windows import pad
 
 RNG = np.random.default_rng(2)
 X, W, B = RNG.standard_normal((2, 4, 6, 5)), RNG.standard_normal((6, 4, 3, 2)), RNG.random(6)
