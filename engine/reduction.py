@@ -16,10 +16,11 @@ from math import ceil, prod
 from engine.addressing import Address, Variable, affine, strides
 from engine.dtypes import DType
 from engine.emit import Context, KernelSource, axes, flat, merged, share, unflatten
-from engine.expressions import REGISTER, Body, Parameters
+from engine.expressions import Body, Parameters
 from engine.matmul import split as split_product
 from engine.ops import Op
 from engine.program import Node, Program
+from engine.scalars import FOLD_TEXT, REGISTER, FoldText
 
 SUM_BLOCK = 4096
 SUM_LANES = 32
@@ -87,64 +88,80 @@ def _block_results(nodes: list[Node], fold: Node, source: int) -> int:
     return source
 
 
-@dataclass(frozen=True, slots=True)
-class _Fold:
-    """How SUM or MAX of one type combines."""
-
-    c_type: str
-    identity: str
-    take: str  # an element as it enters the fold
-    combine: str
-    give: str  # the result as it leaves
-
-    def adding(self, target: str, element: str) -> str:
-        """target = target (+) element, both already taken."""
-        return f"{target} = {self.combine.format(a=target, b=element)};"
-
-
-def _fold_of(op: Op, dtype: DType) -> _Fold:
-    if op is Op.SUM:
-        if dtype is DType.FLOAT32:
-            return _Fold("float", "-0.0f", "{}", "{a} + {b}", "{}")
-        return _Fold("uint", "0u", "(uint){}", "{a} + {b}", f"({REGISTER[dtype]}){{}}")
-    larger = "{a} > {b} ? {a} : {b}"
-    if dtype is DType.FLOAT32:
-        return _Fold("int", "(int)0x80000000", "order_of({})", larger, "float_of({})")
-    if dtype is DType.INT32:
-        return _Fold("int", "(int)0x80000000", "{}", larger, "{}")
-    return _Fold("uint", "0u", "{}", larger, "{}")
-
-
 def fold(context: Context) -> KernelSource:
     """SUM or MAX over the last axis, and what is computed from it element by element."""
     seed = context.kernel.seed
     assert seed is not None
     node = context.program.nodes[seed]
-    source = node.inputs[0]
-    length = context.program.nodes[source].shape[-1]
-    k = Variable("k", length)
+    k = Variable("k", context.program.nodes[node.inputs[0]].shape[-1])
     shape = context.result_shape()
-    trial = _element(context, source, axes(shape), k)[0].addresses
-    trial |= context.stores(flat(axes(shape)), "seed").addresses
-    results = axes(merged(shape, trial))
-    addresses = _element(context, source, results, k)[0].addresses
+    trial = _Fold(context, node, axes(shape), k)
+    addresses = trial.element()[0].addresses | trial.stores().addresses
+    folding = _Fold(context, node, axes(merged(shape, addresses)), k)
+    addresses = folding.element()[0].addresses
     context.parameters = Parameters(context.program)
-    kind = _fold_of(node.op, node.dtype)
     if context.target.is_gpu:
-        return _fold_by_group(context, kind, source, results, k)
-    if _results_lie_closer(addresses, results[-1], k):
-        return _fold_columns(context, kind, source, results, k)
-    return _fold_rows(context, kind, source, results, k)
+        return _by_group(folding)
+    if _results_lie_closer(addresses, folding.results[-1], k):
+        return _by_columns(folding)
+    return _by_rows(folding)
 
 
-def _element(
-    context: Context, source: int, results: Sequence[Variable], k: Variable
-) -> tuple[Body, str]:
-    """(statements, name) of one element that is folded; `k` along the last axis."""
-    body = context.body()
-    outer = flat(results)
-    address = affine(0, [(v, c * k.extent) for v, c in outer.terms] + [(k, 1)])
-    return body, body.value(source, address)
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """What is folded: the index variables of the results, and `k` along the axis that goes."""
+
+    context: Context
+    node: Node
+    results: Sequence[Variable]
+    k: Variable
+
+    @property
+    def text(self) -> FoldText:
+        """How elements are combined."""
+        return FOLD_TEXT[self.node.op, self.node.dtype]
+
+    @property
+    def lanes(self) -> int:
+        """The lanes that hold anything, rounded up to a power of two."""
+        return min(SUM_LANES, 1 << (self.k.extent - 1).bit_length())
+
+    def element(self) -> tuple[Body, str]:
+        """(statements, name) of one element."""
+        body = self.context.body()
+        outer = flat(self.results)
+        address = affine(0, [(v, c * self.k.extent) for v, c in outer.terms] + [(self.k, 1)])
+        return body, body.value(self.node.inputs[0], address)
+
+    def add(self, target: str) -> list[str]:
+        """Statements that take one element into `target`."""
+        body, name = self.element()
+        return [*body.lines, self.text.adding(target, self.text.take.format(name))]
+
+    def share(self, name: str, count: int) -> tuple[list[str], int]:
+        """A work-item's part of `count` results or groups of them."""
+        work = self.context.kernel.size * self.k.extent * len(self.add(""))
+        return share(name, count, min(count, self.context.items(work)), 0)
+
+    def stores(self) -> Body:
+        """The statements that store the results computed from `total`."""
+        return self.context.stores(flat(self.results), "total")
+
+    def finish(self, lane: str) -> list[str]:
+        """Statements that make a result of the last lane and store what is computed from it."""
+        total = self.text.give.format(lane)
+        return [f"const {REGISTER[self.node.dtype]} total = {total};", *self.stores().lines]
+
+    def tree(self, width: int = 1) -> list[str]:
+        """Lanes added in halves; lane l of `width` neighbouring results is at lane + l * width."""
+        if self.lanes == 1:
+            return []
+        times = f" * {width}" if width > 1 else ""
+        add = self.text.adding("lane[l]", f"lane[l + gap{times}]")
+        return [
+            f"for (int gap = {self.lanes // 2}; gap > 0; gap >>= 1)",
+            f"for (int l = 0; l < gap{times}; l++) {add}",
+        ]
 
 
 def _results_lie_closer(addresses: set[Address], inner: Variable, k: Variable) -> bool:
@@ -154,27 +171,18 @@ def _results_lie_closer(addresses: set[Address], inner: Variable, k: Variable) -
     return inner.extent >= 8 and along_results > along_k
 
 
-def _lanes(length: int) -> int:
-    """The lanes that hold anything, rounded up to a power of two."""
-    return min(SUM_LANES, 1 << (length - 1).bit_length())
-
-
-def _fold_rows(
-    context: Context, kind: _Fold, source: int, results: Sequence[Variable], k: Variable
-) -> KernelSource:
+def _by_rows(fold: _Fold) -> KernelSource:
     """One result after the other; the lanes are the vector."""
-    count, lanes = context.kernel.size, _lanes(k.extent)
-    body, name = _element(context, source, results, k)
-    work = count * k.extent * (len(body.lines) + 1)
-    shares, items = share("row", count, min(count, context.items(work)), 0)
-    whole = k.extent // SUM_LANES * SUM_LANES
-    step = [*body.lines, kind.adding("lane[l]", kind.take.format(name)), "}"]
+    length, text = fold.k.extent, fold.text
+    shares, items = fold.share("row", fold.context.kernel.size)
+    whole = length // SUM_LANES * SUM_LANES
+    step = [*fold.add("lane[l]"), "}"]
     lines = [
         *shares,
         "for (I row = row_from; row < row_to; row++) {",
-        *unflatten("row", results),
-        f"{kind.c_type} lane[{lanes}];",
-        f"for (int l = 0; l < {lanes}; l++) lane[l] = {kind.identity};",
+        *unflatten("row", fold.results),
+        f"{text.c_type} lane[{fold.lanes}];",
+        f"for (int l = 0; l < {fold.lanes}; l++) lane[l] = {text.identity};",
     ]
     if whole:
         lines += [
@@ -182,37 +190,20 @@ def _fold_rows(
             f"for (int l = 0; l < {SUM_LANES}; l++) {{ const I k = block + l;",
             *step,
         ]
-    if k.extent > whole:
+    if length > whole:
         lines += [
-            f"for (int l = 0; l < {k.extent - whole}; l++) {{ const I k = {whole} + l;",
+            f"for (int l = 0; l < {length - whole}; l++) {{ const I k = {whole} + l;",
             *step,
         ]
-    lines += _tree(kind, lanes, "lane[l]", "lane[l + gap]")
-    lines += [f"const {REGISTER[_dtype(context)]} total = {kind.give.format('lane[0]')};"]
-    lines += [*context.stores(flat(results), "total").lines, "}"]
-    return context.source(lines, (items,), (1,))
+    lines += [*fold.tree(), *fold.finish("lane[0]"), "}"]
+    return fold.context.source(lines, (items,), (1,))
 
 
-def _tree(kind: _Fold, lanes: int, low: str, high: str) -> list[str]:
-    if lanes == 1:
-        return []
-    return [
-        f"for (int gap = {lanes // 2}; gap > 0; gap >>= 1)",
-        f"for (int l = 0; l < gap; l++) {kind.adding(low, high)}",
-    ]
-
-
-def _fold_columns(
-    context: Context, kind: _Fold, source: int, results: Sequence[Variable], k: Variable
-) -> KernelSource:
+def _by_columns(fold: _Fold) -> KernelSource:
     """Neighbouring results together; they are the vector, each with all its lanes."""
-    *outer, inner = results
-    lanes = _lanes(k.extent)
-    body, name = _element(context, source, results, k)
-    blocks = ceil(inner.extent / COLUMNS)
-    tasks = Variable("task", prod(v.extent for v in outer) * blocks)
-    work = context.kernel.size * k.extent * (len(body.lines) + 1)
-    shares, items = share("task", tasks.extent, min(tasks.extent, context.items(work)), 0)
+    *outer, inner = fold.results
+    blocks, held = ceil(inner.extent / COLUMNS), fold.lanes * COLUMNS
+    shares, items = fold.share("task", prod(v.extent for v in outer) * blocks)
     wide = f"for (int c = 0; c < width; c++) {{ const I {inner.name} = first + c;"
     lines = [
         *shares,
@@ -221,52 +212,40 @@ def _fold_columns(
         f"const I first = task % {blocks} * {COLUMNS};",
         f"const I left = {inner.extent} - first;",
         f"const int width = left < {COLUMNS} ? left : {COLUMNS};",
-        f"{kind.c_type} lane[{lanes * COLUMNS}];",
-        f"for (int l = 0; l < {lanes * COLUMNS}; l++) lane[l] = {kind.identity};",
-        f"for (I k = 0; k < {k.extent}; k++) {{",
-        f"{kind.c_type} *at = lane + (k & {SUM_LANES - 1}) * {COLUMNS};",
+        f"{fold.text.c_type} lane[{held}];",
+        f"for (int l = 0; l < {held}; l++) lane[l] = {fold.text.identity};",
+        f"for (I k = 0; k < {fold.k.extent}; k++) {{",
+        f"{fold.text.c_type} *at = lane + (k & {SUM_LANES - 1}) * {COLUMNS};",
         wide,
-        *body.lines,
-        kind.adding("at[c]", kind.take.format(name)),
+        *fold.add("at[c]"),
         "} }",
-        *_tree(kind, lanes, "", "")[:1],
+        *fold.tree(COLUMNS),
+        wide,
+        *fold.finish("lane[c]"),
+        "} }",
     ]
-    if lanes > 1:
-        add = kind.adding("lane[l]", f"lane[l + gap * {COLUMNS}]")
-        lines += [f"for (int l = 0; l < gap * {COLUMNS}; l++) {add}"]
-    lines += [wide, f"const {REGISTER[_dtype(context)]} total = {kind.give.format('lane[c]')};"]
-    lines += [*context.stores(flat(results), "total").lines, "} }"]
-    return context.source(lines, (items,), (1,))
+    return fold.context.source(lines, (items,), (1,))
 
 
-def _fold_by_group(
-    context: Context, kind: _Fold, source: int, results: Sequence[Variable], k: Variable
-) -> KernelSource:
+def _by_group(fold: _Fold) -> KernelSource:
     """A work-group per result, a work-item per lane."""
-    body, name = _element(context, source, results, k)
+    text = fold.text
     lines = [
-        f"local {kind.c_type} lane[{SUM_LANES}];",
+        f"local {text.c_type} lane[{SUM_LANES}];",
         "const int l = get_local_id(0);",
-        *unflatten("(I)get_group_id(0)", results),
-        f"{kind.c_type} sum = {kind.identity};",
-        f"for (I k = l; k < {k.extent}; k += {SUM_LANES}) {{",
-        *body.lines,
-        kind.adding("sum", kind.take.format(name)),
+        *unflatten("(I)get_group_id(0)", fold.results),
+        f"{text.c_type} sum = {text.identity};",
+        f"for (I k = l; k < {fold.k.extent}; k += {SUM_LANES}) {{",
+        *fold.add("sum"),
         "}",
         "lane[l] = sum;",
         "barrier(CLK_LOCAL_MEM_FENCE);",
         f"for (int gap = {SUM_LANES // 2}; gap > 0; gap >>= 1) {{",
-        f"if (l < gap) {kind.adding('lane[l]', 'lane[l + gap]')}",
+        f"if (l < gap) {text.adding('lane[l]', 'lane[l + gap]')}",
         "barrier(CLK_LOCAL_MEM_FENCE);",
         "}",
         "if (l == 0) {",
-        f"const {REGISTER[_dtype(context)]} total = {kind.give.format('lane[0]')};",
-        *context.stores(flat(results), "total").lines,
+        *fold.finish("lane[0]"),
         "}",
     ]
-    return context.source(lines, (context.kernel.size * SUM_LANES,), (SUM_LANES,))
-
-
-def _dtype(context: Context) -> DType:
-    assert context.kernel.seed is not None
-    return context.program.nodes[context.kernel.seed].dtype
+    return fold.context.source(lines, (fold.context.kernel.size * SUM_LANES,), (SUM_LANES,))

@@ -11,8 +11,9 @@ passes:
    fold, bias and activation after a DOT). A result that nobody else reads then loses its buffer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from engine.addressing import is_reshape
 from engine.ops import FOLDS, Op
@@ -106,19 +107,24 @@ def _always_realised(program: Program) -> set[int]:
     return realised
 
 
+def _cone(program: Program, index: int, realised: set[int]) -> Iterator[int]:
+    """A node, what is computed inline for it, and the nodes with buffers that are read there."""
+    seen, stack = {index}, [index]
+    while stack:
+        at = stack.pop()
+        yield at
+        new = set(program.nodes[at].inputs) - seen if at not in realised else set()
+        seen |= new
+        stack += new
+
+
 def _inline_cost(program: Program, index: int, realised: set[int], enough: float) -> int:
     """Operations and loads for one element of a node; the count stops when it is `enough`."""
-    seen, stack, total = {index}, [index], -(TRANSFER_COST // 2)  # what is stored is loaded, too
-    while stack and total < enough:
-        at = stack.pop()
-        if at in realised:
-            total += TRANSFER_COST // 2
-            continue
-        total += _COST.get(program.nodes[at].op, 1)
-        for i in program.nodes[at].inputs:
-            if i not in seen:
-                seen.add(i)
-                stack.append(i)
+    total = -(TRANSFER_COST // 2)  # what is stored is loaded, too
+    for at in _cone(program, index, realised):
+        total += TRANSFER_COST // 2 if at in realised else _COST.get(program.nodes[at].op, 1)
+        if total >= enough:
+            break
     return total
 
 
@@ -167,14 +173,9 @@ def _bound_kernels(program: Program, realised: set[int]) -> set[int]:
 
 def _cone_size(program: Program, index: int, realised: set[int]) -> int:
     """How many nodes are computed inline for a node, up to a little over KERNEL_NODES_MAX."""
-    seen, stack, count = {index}, [index], 0
-    while stack and count <= KERNEL_NODES_MAX:
-        at = stack.pop()
-        count += program.nodes[at].op not in _FREE
-        new = {i for i in program.nodes[at].inputs if i not in realised} - seen
-        seen |= new
-        stack += new
-    return count
+    inline = (at for at in _cone(program, index, realised) if at not in realised)
+    counted = (at for at in inline if program.nodes[at].op not in _FREE)
+    return sum(1 for _ in islice(counted, KERNEL_NODES_MAX + 1))
 
 
 def dot_operand(program: Program, index: int, side: int) -> int:
@@ -204,15 +205,12 @@ def group(program: Program, realised: set[int]) -> Schedule:
     """Join the kernels of `realised` nodes where possible, and put them in order."""
     groups: list[_Group] = []
     owner: dict[int, int] = {}
-    if len(realised) > JOINED_GROUPS_MAX:
-        singles = [
-            _single(program, i, realised) for i in sorted(realised) if not _is_input(program, i)
-        ]
+    inputs = {index for _, index in program.inputs}
+    singles = [_single(program, index, realised) for index in sorted(realised - inputs)]
+    if len(singles) > JOINED_GROUPS_MAX:
         return _result(program, singles)
-    for index in sorted(realised):
-        if _is_input(program, index):
-            continue
-        made = _single(program, index, realised)
+    for made in singles:
+        (index,) = made.stores
         target = _join_target(groups, owner, made)
         if target is None:
             made.ancestors = _ancestors(groups, owner, made)
@@ -334,9 +332,5 @@ def _result(program: Program, groups: list[_Group]) -> Schedule:
     kernels = tuple(
         Kernel(g.seed, tuple(i for i in g.stores if i in needed), g.size) for g in groups
     )
-    inputs = {i for i in range(len(program.nodes)) if _is_input(program, i)}
+    inputs = {index for _, index in program.inputs}
     return Schedule(kernels, frozenset(inputs.union(*(k.stores for k in kernels))))
-
-
-def _is_input(program: Program, index: int) -> bool:
-    return program.nodes[index].op is Op.INPUT
