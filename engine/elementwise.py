@@ -9,6 +9,7 @@ Shapes broadcast as in numpy: aligned at the last axis, length 1 stretches.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import reduce
 from math import inf, nan
 from typing import TypeAlias
 
@@ -64,9 +65,7 @@ def computed(dtype: DType) -> DType:
 def match(*operands: Operand) -> list[Value]:
     """The operands in one dtype and one shape; at least one must be a Value."""
     values = [o for o in operands if isinstance(o, Value)]
-    dtype = computed(values[0].dtype)
-    for value in values[1:]:
-        dtype = promote(dtype, value.dtype)
+    dtype = reduce(promote, (value.dtype for value in values), DType.BOOL)
     for operand in operands:
         if not isinstance(operand, Value):
             dtype = promote(dtype, _weak_dtype(operand, dtype))
@@ -153,15 +152,11 @@ def _exact_inverse(value: Value) -> Value | None:
     """1 / value for a constant power of two: multiplying by it gives the bits of dividing."""
     if value.kind is not Op.CONST:
         return None
-    sign, exponent, fraction = _fields(value.attributes[0])
-    if fraction or not 1 <= exponent <= 253:  # its inverse must be normal, too
+    (bits,) = value.attributes
+    exponent = bits >> 23 & 0xFF
+    if bits & 0x7FFFFF or not 1 <= exponent <= 253:  # its inverse must be normal, too
         return None
-    return replace(value, attributes=(sign | (254 - exponent) << 23,))
-
-
-def _fields(bits: int) -> tuple[int, int, int]:
-    """The sign bit, the biased exponent and the fraction of a binary32 number."""
-    return bits & _SIGN_BIT, bits >> 23 & 0xFF, bits & 0x7FFFFF
+    return replace(value, attributes=(bits & _SIGN_BIT | (254 - exponent) << 23,))
 
 
 def trunc_div(a: Operand, b: Operand) -> Value:
@@ -174,14 +169,19 @@ def floor_div(a: Operand, b: Operand) -> Value:
     """a / b rounded down; integers stay integers."""
     left, right = numbers(a, b)
     if left.is_float:
+        quotient = div(left, right)
         exact = round_(div(sub(left, remainder(left, right)), right))
-        return graph.detach(select(is_finite(div(left, right)), exact, div(left, right)))
-    quotient = graph.elementwise(Op.DIV, left, right)
+        return graph.detach(select(is_finite(quotient), exact, quotient))
+    quotient = trunc_div(left, right)
     if left.dtype is DType.UINT32:
         return quotient
-    rest = sub(left, mul(quotient, right))
-    is_off = and_(not_equal(rest, 0), xor(less(rest, 0), less(right, 0)))
+    is_off = _is_off(fmod(left, right), right)
     return sub(quotient, graph.cast(is_off, DType.INT32))
+
+
+def _is_off(rest: Value, right: Value) -> Value:
+    """Whether what is left of a division has the other sign."""
+    return and_(not_equal(rest, 0), xor(less(rest, 0), less(right, 0)))
 
 
 def remainder(a: Operand, b: Operand) -> Value:
@@ -190,9 +190,8 @@ def remainder(a: Operand, b: Operand) -> Value:
     if not left.is_float:
         return sub(left, mul(floor_div(left, right), right))
     rest = fmod(left, right)
-    is_off = and_(not_equal(rest, 0.0), xor(less(rest, 0.0), less(right, 0.0)))
-    found = select(is_off, add(rest, right), rest)
-    return graph.custom(found, _rest_rule(floor), left, right)
+    found = select(_is_off(rest, right), add(rest, right), rest)
+    return _rest(found, floor, left, right)
 
 
 def fmod(a: Operand, b: Operand) -> Value:
@@ -204,20 +203,15 @@ def fmod(a: Operand, b: Operand) -> Value:
     for _ in range(3):  # a - b * nearest(a / b) is a binary32 number
         rest = fma(neg(round_(div(rest, right))), right, rest)
     size = absolute(right)
-    is_off = and_(not_equal(rest, 0.0), xor(less(rest, 0.0), less(left, 0.0)))
-    rest = select(is_off, add(rest, select(less(left, 0.0), neg(size), size)), rest)
+    step = select(less(left, 0.0), neg(size), size)
+    rest = select(_is_off(rest, left), add(rest, step), rest)
     rest = select(equal(rest, 0.0), mul(left, 0.0), rest)
-    return graph.custom(
-        select(less(absolute(left), size), left, rest), _rest_rule(trunc), left, right
-    )
+    return _rest(select(less(absolute(left), size), left, rest), trunc, left, right)
 
 
-def _rest_rule(rounded: Callable[[Value], Value]) -> graph.Rule:
-    def rule(g: Value, out: Value) -> list[Value]:
-        _, a, b = out.inputs
-        return [g, neg(mul(g, rounded(div(a, b))))]
-
-    return rule
+def _rest(found: Value, rounded: Callable[[Value], Value], a: Value, b: Value) -> Value:
+    """a - b * rounded(a / b), with that gradient."""
+    return graph.custom(found, lambda g, _: (g, neg(mul(g, rounded(div(a, b))))), a, b)
 
 
 def trunc(a: Value) -> Value:
@@ -327,10 +321,8 @@ def select(condition: Value, a: Operand, b: Operand) -> Value:
         a = graph.const(a, dtype)
     left, right = match(a, b)
     shape = broadcast_shapes(condition.shape, left.shape)
-    chosen = broadcast_to(to_bool(condition), shape)
-    return graph.elementwise(
-        Op.SELECT, chosen, broadcast_to(left, shape), broadcast_to(right, shape)
-    )
+    wide = (broadcast_to(value, shape) for value in (to_bool(condition), left, right))
+    return graph.elementwise(Op.SELECT, *wide)
 
 
 def to_bool(a: Value) -> Value:
@@ -340,26 +332,25 @@ def to_bool(a: Value) -> Value:
 
 def maximum(a: Operand, b: Operand) -> Value:
     """The larger; NaN if either is. Equal ones share the gradient."""
-    left, right = match(a, b)
-    return _taken(less(left, right), left, right)
+    return _taken(less, a, b)
 
 
 def minimum(a: Operand, b: Operand) -> Value:
     """The smaller; NaN if either is. Equal ones share the gradient."""
+    return _taken(greater, a, b)
+
+
+def _taken(compare: Callable[[Value, Value], Value], a: Operand, b: Operand) -> Value:
     left, right = match(a, b)
-    return _taken(less(right, left), left, right)
-
-
-def _taken(takes_right: Value, left: Value, right: Value) -> Value:
+    takes_right = compare(left, right)
     if not left.is_float:
         return select(takes_right, right, left)
     if right.kind is not Op.CONST:
         takes_right = or_(takes_right, not_equal(right, right))
 
     def rule(g: Value, _: Value) -> list[Value]:
-        is_tie, half = equal(left, right), mul(g, 0.5)
-        by_left, by_right = select(takes_right, 0.0, g), select(takes_right, g, 0.0)
-        return [select(is_tie, half, by_left), select(is_tie, half, by_right)]
+        sides = select(takes_right, 0.0, g), select(takes_right, g, 0.0)
+        return [select(equal(left, right), mul(g, 0.5), side) for side in sides]
 
     return graph.custom(select(takes_right, right, left), rule, left, right)
 

@@ -12,7 +12,7 @@ from engine import graph
 from engine.dtypes import DType
 from engine.errors import UsageError
 from engine.graph import Value
-from engine.movement import axes_of, axis_of
+from engine.movement import along, axes_of, axis_of, narrow
 from engine.ops import Op
 
 Axes = int | Sequence[int] | None
@@ -21,12 +21,22 @@ Axes = int | Sequence[int] | None
 def fold(op: Op, value: Value, axes: Axes, keepdim: bool) -> Value:
     """SUM or MAX over axes (None: all), which are dropped or stay with length 1."""
     (value,) = e.numbers(value)
+    kept, folded, shape = _split(value, axes, keepdim)
+    rows = [value.shape[a] for a in kept]
+    flat = graph.reshape(graph.permute(value, (*kept, *folded)), (*rows, _count(value, axes)))
+    return graph.reshape(graph.fold(op, flat), shape)
+
+
+def _split(value: Value, axes: Axes, keepdim: bool) -> tuple[list[int], Sequence[int], list[int]]:
+    """The axes that stay, those that are folded, and the shape of the result."""
     folded = axes_of(value, axes)
     kept = [a for a in range(len(value.shape)) if a not in folded]
-    rows, count = [value.shape[a] for a in kept], prod(value.shape[a] for a in folded)
-    flat = graph.reshape(graph.permute(value, (*kept, *folded)), (*rows, count))
-    shape = [1 if a in folded else n for a, n in enumerate(value.shape)] if keepdim else rows
-    return graph.reshape(graph.fold(op, flat), shape)
+    shape = [1 if a in folded else n for a, n in enumerate(value.shape) if keepdim or a in kept]
+    return kept, folded, shape
+
+
+def _count(value: Value, axes: Axes) -> int:
+    return prod(value.shape[a] for a in axes_of(value, axes))
 
 
 def total(
@@ -38,29 +48,21 @@ def total(
 
 def mean(value: Value, axis: Axes = None, keepdim: bool = False) -> Value:
     """The sum, divided by the number of elements in FLOAT32."""
-    added = total(e.to_float(value), axis, keepdim)
-    return e.div(added, float(_count(value, axis)))
+    return e.div(total(e.to_float(value), axis, keepdim), float(_count(value, axis)))
 
 
 def var(
-    value: Value,
-    axis: Axes = None,
-    unbiased: int = 1,
-    keepdim: bool = False,
+    value: Value, axis: Axes = None, unbiased: int = 1, keepdim: bool = False,
     correction: int | None = None,
-) -> Value:
+) -> Value:  # fmt: skip
     """The variance from squared distances to the mean, over (count - correction), or NaN.
 
     `unbiased` is another name of the correction, False or True.
-    """  # fmt: skip
+    """
     value = e.to_float(value)
     count = _count(value, axis) - int(unbiased if correction is None else correction)
     distance = e.sub(value, mean(value, axis, keepdim=True))
     return e.div(total(e.mul(distance, distance), axis, keepdim), float(max(count, 0)))
-
-
-def _count(value: Value, axes: Axes) -> int:
-    return prod(value.shape[a] for a in axes_of(value, axes))
 
 
 def product(
@@ -68,27 +70,20 @@ def product(
 ) -> Value:
     """The product: of the two halves, whatever is left over last."""
     (value,) = e.numbers(value if dtype is None else graph.cast(value, dtype))
-    folded = axes_of(value, axis)
-    shape = [1 if a in folded else n for a, n in enumerate(value.shape)]
-    kept = [a for a in range(len(shape)) if a not in folded]
-    flat = graph.reshape(
-        graph.permute(value, (*folded, *kept)), (_count(value, axis), *(shape[a] for a in kept))
-    )
-    return graph.reshape(_product(flat), shape if keepdim else [shape[a] for a in kept])
+    kept, folded, shape = _split(value, axis, keepdim)
+    rows = [value.shape[a] for a in kept]
+    flat = graph.reshape(graph.permute(value, (*folded, *kept)), (_count(value, axis), *rows))
+    return graph.reshape(_product(flat), shape)
 
 
 def _product(value: Value) -> Value:
-    n, rest = value.shape[0], value.shape[1:]
+    n = value.shape[0]
     if n < 2:
-        one = graph.const(1, value.dtype, (1, *rest))
+        one = graph.const(1, value.dtype, (1, *value.shape[1:]))
         return value if n else graph.custom(one, lambda g, _: (None,), value)
-    zeros, ones = (0,) * len(rest), (1,) * (1 + len(rest))
-    parts = [
-        graph.slice_(value, (start, *zeros), ones, (count, *rest))
-        for start, count in ((0, n // 2), (n // 2, n // 2), (n - 1, n % 2))
-    ]
-    halves = _product(e.mul(parts[0], parts[1]))
-    return e.mul(halves, parts[2]) if n % 2 else halves
+    left, right = (narrow(value, 0, start, n // 2) for start in (0, n // 2))
+    halves = _product(e.mul(left, right))
+    return e.mul(halves, narrow(value, 0, n - 1, 1)) if n % 2 else halves
 
 
 def maximum(value: Value, axis: Axes = None, keepdim: bool = False) -> Value:
@@ -126,10 +121,9 @@ def argmax(value: Value, axis: int | None = None, keepdim: bool = False) -> Valu
         return graph.reshape(flat, [1] * len(value.shape)) if keepdim else flat
     if not value.shape:
         return argmax(graph.reshape(value, (1,)), axis, False)
-    axis = axis_of(value, axis)
-    n = value.shape[axis]
+    n, *after = value.shape[axis_of(value, axis) :]
     is_largest = e.equals_or_nan(value, maximum(value, axis, keepdim=True))
-    from_end = e.sub(n - 1, graph.reshape(graph.iota(n), (n, *[1] * (len(value.shape) - axis - 1))))
+    from_end = e.sub(n - 1, along(n, len(after)))
     return e.sub(n - 1, maximum(e.select(is_largest, from_end, 0), axis, keepdim))
 
 
@@ -150,8 +144,7 @@ def extreme(value: Value, axis: int, keepdim: bool, sign: int) -> tuple[Value, V
         at = axis_of(value, axis)
         n, *after = value.shape[at:]
         shape = (*value.shape[:at], 1, *after)
-        place = graph.reshape(graph.iota(n), (n, *[1] * len(after)))
-        chosen = e.equal(graph.reshape(index, shape), place)
+        chosen = e.equal(graph.reshape(index, shape), along(n, len(after)))
         return [e.select(chosen, graph.reshape(g, shape), 0.0)]
 
     return graph.custom(find(value, axis, keepdim), rule, value), index
@@ -165,8 +158,7 @@ def matmul(a: Value, b: Value) -> Value:
     right = graph.reshape(b, (*b.shape, 1)) if len(b.shape) == 1 else b
     if left.shape[-1] != right.shape[-2]:
         raise UsageError(
-            f"cannot multiply {a.shape} and {b.shape}: {left.shape[-1]} columns, "
-            f"{right.shape[-2]} rows"
+            f"cannot multiply {a.shape} and {b.shape}: the columns of one are not the rows of the other"
         )
     if left.is_float or right.is_float:
         product = _matrices(e.to_float(left), e.to_float(right))
@@ -183,16 +175,14 @@ def matmul(a: Value, b: Value) -> Value:
 def _matrices(a: Value, b: Value) -> Value:
     """The product of batches of matrices, broadcast; (batch..., m, n)."""
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
+    batch = e.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     if prod(b.shape[:-2]) == 1:
         # One matrix on the right: all rows of all batches are one matrix, so that the gradient
         # of the right-hand side is one product, too.
-        rows = prod(a.shape[:-1])
-        one = graph.dot(graph.reshape(a, (1, rows, k)), graph.reshape(b, (1, k, n)))
-        batch = e.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        return graph.reshape(one, (*batch, m, n))
-    batch = e.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    left = graph.reshape(e.broadcast_to(a, (*batch, m, k)), (prod(batch), m, k))
-    right = graph.reshape(e.broadcast_to(b, (*batch, k, n)), (prod(batch), k, n))
+        left, right = graph.reshape(a, (1, prod(a.shape[:-1]), k)), graph.reshape(b, (1, k, n))
+    else:
+        left = graph.reshape(e.broadcast_to(a, (*batch, m, k)), (prod(batch), m, k))
+        right = graph.reshape(e.broadcast_to(b, (*batch, k, n)), (prod(batch), k, n))
     return graph.reshape(graph.dot(left, right), (*batch, m, n))
 
 

@@ -5,14 +5,13 @@ rule gets the gradient of the loss by a value, and the value; it returns the gra
 None where none flows. Only FLOAT32 carries gradients.
 """
 
-from collections.abc import Sequence
-from math import prod
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from engine import elementwise as e
-from engine import graph, movement
+from engine import folds, graph, movement
 from engine.errors import UsageError
-from engine.graph import Kind, Rule, Value
+from engine.graph import Kind, Value
 from engine.ops import Op
 
 Gradients: TypeAlias = "Sequence[Value | None]"
@@ -31,10 +30,7 @@ def gradient(loss: Value, targets: Sequence[Value], seed: Value | None = None) -
     if seed.shape != loss.shape or not seed.is_float:
         raise UsageError(f"the seed is {seed.dtype.name} {seed.shape}, the loss {loss.shape}")
     found = _backward(loss, seed, set(targets))
-    return [
-        found[target] if target in found else graph.const(0, target.dtype, target.shape)
-        for target in targets
-    ]
+    return [found.get(t) or graph.const(0, t.dtype, t.shape) for t in targets]
 
 
 def _backward(loss: Value, seed: Value, targets: set[Value]) -> dict[Value, Value]:
@@ -49,8 +45,8 @@ def _backward(loss: Value, seed: Value, targets: set[Value]) -> dict[Value, Valu
         inputs = differentiable_inputs(value)
         if value not in found or not any(i in on_path for i in inputs):
             continue
-        rule = value.rule if value.rule is not None else RULES[value.kind]
-        parts = rule(found[value], value)
+        g = found[value]
+        parts = value.rule(g, value) if value.rule else RULES[value.kind](g, value, *value.inputs)
         for target, part in zip(_primals(value), parts, strict=True):
             if part is not None and target in on_path:
                 found[target] = e.add(found[target], part) if target in found else part
@@ -69,111 +65,52 @@ def differentiable_inputs(value: Value) -> tuple[Value, ...]:
     return tuple(i for i in _primals(value) if i.is_float)
 
 
-def _mul(g: Value, out: Value) -> Gradients:
-    a, b = out.inputs
-    return e.mul(g, b), e.mul(g, a)
+def sum_to(value: Value, shape: graph.Shape) -> Value:
+    """`value` summed over the axes where `shape` has length 1, as one axis; the rank stays."""
+    folded = [a for a, (n, m) in enumerate(zip(shape, value.shape, strict=True)) if n != m]
+    return folds.fold(Op.SUM, value, folded, True) if folded else value
 
 
-def _fma(g: Value, out: Value) -> Gradients:
-    a, b, _ = out.inputs
-    return e.mul(g, b), e.mul(g, a), g
-
-
-def _div(g: Value, out: Value) -> Gradients:
-    """a/b: g/b, and -a g/b^2 written as -(g/b) (a/b), which overflows later."""
-    by_a = e.div(g, out.inputs[1])
-    return by_a, e.neg(e.mul(by_a, out))
-
-
-def _sqrt(g: Value, out: Value) -> Gradients:
-    return (e.div(e.mul(g, 0.5), out),)
-
-
-def _select(g: Value, out: Value) -> Gradients:
-    condition = out.inputs[0]
-    return None, e.select(condition, g, 0.0), e.select(condition, 0.0, g)
-
-
-def _reshape(g: Value, out: Value) -> Gradients:
-    return (graph.reshape(g, out.inputs[0].shape),)
-
-
-def _permute(g: Value, out: Value) -> Gradients:
+def _permute(g: Value, out: Value, _: Value) -> Gradients:
     inverse = sorted(range(len(out.attributes)), key=lambda axis: out.attributes[axis])
     return (graph.permute(g, inverse),)
 
 
-def _expand(g: Value, out: Value) -> Gradients:
-    """A repeated element gets the sum over its repetitions, folded as one axis."""
-    return (sum_to(g, out.inputs[0].shape),)
-
-
-def sum_to(value: Value, shape: graph.Shape) -> Value:
-    """`value` summed over the axes where `shape` has length 1; the rank stays."""
-    rank = len(shape)
-    folded = [a for a in range(rank) if shape[a] == 1 and value.shape[a] != 1]
-    if not folded:
-        return value
-    kept = [a for a in range(rank) if a not in folded]
-    rows, count = [value.shape[a] for a in kept], prod(value.shape[a] for a in folded)
-    flat = graph.reshape(graph.permute(value, kept + folded), (*rows, count))
-    return graph.reshape(graph.fold(Op.SUM, flat), shape)
-
-
-def _pad(g: Value, out: Value) -> Gradients:
-    inner = out.inputs[0].shape
-    return (graph.slice_(g, out.attributes[::2], (1,) * len(inner), inner),)
-
-
-def _slice(g: Value, out: Value) -> Gradients:
-    starts, steps = out.attributes[::2], out.attributes[1::2]
-    return (movement.place(g, starts, steps, out.inputs[0].shape),)
-
-
-def _sum(g: Value, out: Value) -> Gradients:
-    return (graph.expand(g, out.inputs[0].shape),)
-
-
-def _max(g: Value, out: Value) -> Gradients:
+def _max(g: Value, out: Value, a: Value) -> Gradients:
     """Elements that tie for the maximum share the gradient equally."""
-    source = out.inputs[0]
-    is_max = e.equals_or_nan(source, graph.expand(out, source.shape))
-    count = graph.fold(Op.SUM, e.to_float(is_max))
-    share = graph.expand(e.div(g, count), source.shape)
-    return (e.select(is_max, share, 0.0),)
+    is_max = e.equals_or_nan(a, graph.expand(out, a.shape))
+    share = e.div(g, graph.fold(Op.SUM, e.to_float(is_max)))
+    return (e.select(is_max, graph.expand(share, a.shape), 0.0),)
 
 
-def _dot(g: Value, out: Value) -> Gradients:
-    a, b = out.inputs
-    swap = (0, 2, 1)
-    return graph.dot(g, graph.permute(b, swap)), graph.dot(graph.permute(a, swap), g)
+def _pairs(out: Value) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(starts, steps) of a slice, (low, high) of a pad."""
+    return out.attributes[::2], out.attributes[1::2]
 
 
-def _gather(g: Value, out: Value) -> Gradients:
-    table, index = out.inputs
-    return graph.scatter(index, g, table.shape[0]), None
+def _swap(matrices: Value) -> Value:
+    return graph.permute(matrices, (0, 2, 1))
 
 
-def _scatter(g: Value, out: Value) -> Gradients:
-    return None, graph.gather(g, out.inputs[0])
-
-
-RULES: dict[Op | Kind, Rule] = {
-    Op.ADD: lambda g, out: (g, g),
-    Op.MUL: _mul,
-    Op.FMA: _fma,
-    Op.DIV: _div,
-    Op.SQRT: _sqrt,
-    Op.SELECT: _select,
-    Kind.RESHAPE: _reshape,
+RULES: dict[Op | Kind, Callable[..., Gradients]] = {
+    Op.ADD: lambda g, out, a, b: (g, g),
+    Op.MUL: lambda g, out, a, b: (e.mul(g, b), e.mul(g, a)),
+    Op.FMA: lambda g, out, a, b, c: (e.mul(g, b), e.mul(g, a), g),
+    # By b it is -a g / b^2, written as -(g / b) (a / b), which overflows later.
+    Op.DIV: lambda g, out, a, b: (e.div(g, b), e.neg(e.mul(e.div(g, b), out))),
+    Op.SQRT: lambda g, out, a: (e.div(e.mul(g, 0.5), out),),
+    Op.SELECT: lambda g, out, c, a, b: (None, e.select(c, g, 0.0), e.select(c, 0.0, g)),
+    Kind.RESHAPE: lambda g, out, a: (graph.reshape(g, a.shape),),
     Kind.PERMUTE: _permute,
-    Kind.EXPAND: _expand,
-    Kind.SLICE: _slice,
-    Op.PAD: _pad,
-    Op.SUM: _sum,
+    Kind.EXPAND: lambda g, out, a: (sum_to(g, a.shape),),
+    Kind.SLICE: lambda g, out, a: (movement.place(g, *_pairs(out), a.shape),),
+    Op.PAD: lambda g, out, a: (graph.slice_(g, _pairs(out)[0], (1,) * len(a.shape), a.shape),),
+    Op.SUM: lambda g, out, a: (graph.expand(g, a.shape),),
     Op.MAX: _max,
-    Op.DOT: _dot,
-    Op.GATHER: _gather,
-    Op.SCATTER: _scatter,
+    Op.DOT: lambda g, out, a, b: (graph.dot(g, _swap(b)), graph.dot(_swap(a), g)),
+    Op.GATHER: lambda g, out, table, i: (graph.scatter(i, g, table.shape[0]), None),
+    Op.SCATTER: lambda g, out, i, rows: (None, graph.gather(g, i)),
 }
-"""Ops that are missing give BOOL or integers, or take their value's bits: no gradient flows."""
+"""(the gradient of the loss by a value, the value, its inputs) -> the gradient by each input.
+
+Ops that are missing give BOOL or integers, or take their value's bits: no gradient flows."""

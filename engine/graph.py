@@ -40,18 +40,8 @@ Rule: TypeAlias = "Callable[[Value, Value], Sequence[Value | None]]"
 """A gradient rule: (gradient of the loss by a value, the value) -> one gradient per input."""
 
 
-class Kind(IntEnum):
-    """What a Value can be besides a primitive op."""
-
-    DATA = 101
-    RESHAPE = 102
-    PERMUTE = 103
-    EXPAND = 104
-    SLICE = 105
-    CUSTOM = 106
-    AFFINE = 107
-
-
+Kind = IntEnum("Kind", "DATA RESHAPE PERMUTE EXPAND SLICE CUSTOM AFFINE", start=101)
+"""What a Value can be besides a primitive op."""
 MOVEMENT = frozenset({Kind.RESHAPE, Kind.PERMUTE, Kind.EXPAND, Kind.SLICE, Kind.AFFINE})
 
 
@@ -100,12 +90,17 @@ def _made(
     return custom(zeros, lambda g, out: [None] * len(inputs), *inputs)
 
 
+def _moved(kind: Kind, value: Value, shape: Shape, attributes: tuple[int, ...] = ()) -> Value:
+    """The elements of a value elsewhere; what is constant stays so."""
+    if value.kind is Op.CONST:
+        return Value(Op.CONST, value.dtype, shape, attributes=value.attributes)
+    return _made(kind, value.dtype, shape, value, attributes=attributes)
+
+
 def input_value(name: str, dtype: DType, shape: Sequence[int]) -> Value:
     """A named tensor that is given when the Program runs."""
     if 0 in shape:
-        raise UsageError(
-            f"the input {name!r} has shape {tuple(shape)}: a Program has no empty tensors"
-        )
+        raise UsageError(f"input {name!r} of shape {tuple(shape)}: a Program has no empty tensors")
     return Value(Op.INPUT, dtype, checked_shape(shape), name=name)
 
 
@@ -123,7 +118,8 @@ def bits_of(value: Scalar, dtype: DType) -> int:
     if dtype in CANONICAL_NAN:
         number = np.array([_float_bits(float(value))], np.uint32).view(np.float32)
         return int(canonical(convert(number, dtype)).view(np.uint16)[0])
-    low, high = _RANGE[dtype]
+    limits = np.iinfo(dtype.numpy.str) if dtype is not DType.BOOL else None
+    low, high = (limits.min, limits.max) if limits else (0, 1)
     if not low <= value <= high or value != int(value):
         raise UsageError(f"{value} is not a value of {dtype.name} ({low} to {high})")
     return int(value) % (1 << (8 * dtype.bytes))
@@ -134,15 +130,6 @@ def _float_bits(value: float) -> int:
         return 0x7FC00000
     with np.errstate(over="ignore"):
         return int.from_bytes(np.float32(value).tobytes(), sys.byteorder)
-
-
-_RANGE = {
-    DType.INT32: (-(2**31), 2**31 - 1),
-    DType.UINT32: (0, 2**32 - 1),
-    DType.BOOL: (0, 1),
-    DType.UINT8: (0, 255),
-    DType.INT8: (-128, 127),
-}
 
 
 def const(value: Scalar, dtype: DType, shape: Sequence[int] = ()) -> Value:
@@ -174,16 +161,17 @@ def elementwise(op: Op, *inputs: Value) -> Value:
 
 def cast(value: Value, dtype: DType) -> Value:
     """The same numbers in another dtype."""
-    if value.dtype is dtype:
-        return value
-    return _made(Op.CAST, dtype, value.shape, value, attributes=(0,))
+    return _cast(value, dtype, 0)
 
 
 def bitcast(value: Value, dtype: DType) -> Value:
     """The same bits in another 32-bit dtype; no gradient."""
-    if value.dtype is dtype:
-        return value
-    return _made(Op.CAST, dtype, value.shape, value, attributes=(1,))
+    return _cast(value, dtype, 1)
+
+
+def _cast(value: Value, dtype: DType, mode: int) -> Value:
+    same = value.dtype is dtype
+    return value if same else _made(Op.CAST, dtype, value.shape, value, attributes=(mode,))
 
 
 def reshape(value: Value, shape: Sequence[int]) -> Value:
@@ -193,10 +181,8 @@ def reshape(value: Value, shape: Sequence[int]) -> Value:
         raise UsageError(f"cannot reshape {value.shape} ({value.size} elements) to {new}")
     if new == value.shape:
         return value
-    if value.kind is Op.CONST:
-        return _refill(value, new)
     source = value.inputs[0] if value.kind is Kind.RESHAPE else value
-    return source if source.shape == new else _made(Kind.RESHAPE, value.dtype, new, source)
+    return source if source.shape == new else _moved(Kind.RESHAPE, source, new)
 
 
 def permute(value: Value, axes: Sequence[int]) -> Value:
@@ -207,9 +193,7 @@ def permute(value: Value, axes: Sequence[int]) -> Value:
     if order == tuple(range(len(order))):
         return value
     shape = tuple(value.shape[a] for a in order)
-    if value.kind is Op.CONST:
-        return _refill(value, shape)
-    return _made(Kind.PERMUTE, value.dtype, shape, value, attributes=order)
+    return _moved(Kind.PERMUTE, value, shape, order)
 
 
 def expand(value: Value, shape: Sequence[int]) -> Value:
@@ -221,9 +205,7 @@ def expand(value: Value, shape: Sequence[int]) -> Value:
         raise UsageError(f"cannot expand {value.shape} to {new}")
     if new == value.shape:
         return value
-    if value.kind is Op.CONST:
-        return _refill(value, new)
-    return _made(Kind.EXPAND, value.dtype, new, value)
+    return _moved(Kind.EXPAND, value, new)
 
 
 def slice_(
@@ -237,10 +219,8 @@ def slice_(
             raise UsageError(f"slice {start}..{end} is outside of an axis of {value.shape}")
     if new == value.shape and all(step == 1 for step in steps):
         return value
-    if value.kind is Op.CONST:
-        return _refill(value, new)
     pairs = tuple(n for pair in zip(starts, steps, strict=True) for n in pair)
-    return _made(Kind.SLICE, value.dtype, new, value, attributes=pairs)
+    return _moved(Kind.SLICE, value, new, pairs)
 
 
 def affine(
@@ -257,10 +237,8 @@ def affine(
         low, high = (start + sum(pick(0, r) for r in reach) for pick in (min, max))
         if 0 not in new and not 0 <= low <= high < n:
             raise UsageError(f"elements {low}..{high} are outside of an axis of {value.shape}")
-    if value.kind is Op.CONST:
-        return _refill(value, new)
     flat = (n for start, steps in axes for n in (start, *map(steps.get, range(len(new)))))
-    return _made(Kind.AFFINE, value.dtype, new, value, attributes=tuple(n or 0 for n in flat))
+    return _moved(Kind.AFFINE, value, new, tuple(n or 0 for n in flat))
 
 
 def pad(value: Value, widths: Sequence[tuple[int, int]]) -> Value:
@@ -330,7 +308,3 @@ def topological(
             seen.add(value)
             stack.append((value, True))
             stack.extend((i, False) for i in reversed(inputs_of(value)) if i not in seen)
-
-
-def _refill(constant: Value, shape: Shape) -> Value:
-    return Value(Op.CONST, constant.dtype, shape, attributes=constant.attributes)

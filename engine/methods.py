@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import inf, isfinite, log, pi
-from typing import TYPE_CHECKING, TypeAlias, cast
+from math import inf, log, pi
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from engine import elementwise as e
 from engine import folds, graph, movement, transcendental
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Axes: TypeAlias = int | Sequence[int] | None
 Sizes: TypeAlias = int | Sequence[int]
 Several: TypeAlias = "tuple[list[Tensor], int]"
+_LARGEST = 3.4028234663852886e38
 
 FORMULAS: dict[str, Callable[..., Tensor]] = {
     "square": lambda x: x * x,
@@ -84,13 +85,11 @@ def pow(x: Tensor, exponent: Operand) -> Tensor:
     power = raw(exponent)
     if isinstance(power, int) and power < 0 and not x.value.is_float:
         raise UsageError(f"{x} has no negative power {power}: integers stay integers; use float()")
-    if not isinstance(power, graph.Value) and (
-        abs(power) == 0.5 or (isfinite(power) and power == int(power) and abs(power) <= 64)
-    ):
-        return type(x).of(e.power(x.value, power if isinstance(power, int) else float(power)))
-    if not isinstance(power, float) and not (x.value.is_float or x.like(exponent).value.is_float):
-        return type(x).of(e.integer_power(x.value, power))
-    return type(x).of(transcendental.pow(x.value, power))
+    if isinstance(power, (int, float)) and (abs(power) == 0.5 or power in range(-64, 65)):
+        return lift(e.power)(x, power)
+    if x.value.is_float or x.like(exponent).value.is_float:
+        return lift(transcendental.pow)(x, power)
+    return lift(e.integer_power)(x, power)
 
 
 def where(x: Tensor, a: Operand, b: Operand) -> Tensor:
@@ -102,10 +101,10 @@ def where(x: Tensor, a: Operand, b: Operand) -> Tensor:
 
 def round(x: Tensor, decimals: int = 0) -> Tensor:
     """Rounded to the nearest, halves to even, at a decimal place."""
-    scale = 10.0 ** abs(decimals)
-    up = x if decimals == 0 else x * scale if decimals > 0 else x / scale
-    whole = lift(e.round_)(up)
-    return whole if decimals == 0 else whole / scale if decimals > 0 else whole * scale
+    if decimals < 0:
+        return round(x / 10.0**-decimals) * 10.0**-decimals
+    scale = 10.0**decimals
+    return round(x * scale) / scale if decimals else lift(e.round_)(x)
 
 
 def logaddexp(x: Tensor, other: Tensor) -> Tensor:
@@ -128,11 +127,8 @@ def copysign(x: Tensor, other: Operand) -> Tensor:
     x = x.expand(e.broadcast_shapes(x.shape, signs.shape))
     bits = (x.float().bitcast(DType.UINT32) & 0x7FFF_FFFF) | signs
     flip = (signs == 0).where(1.0, -1.0) * x.sign()
-    return type(x).of(
-        graph.custom(
-            bits.bitcast(DType.FLOAT32).value, lambda g, _: (e.mul(g, flip.value),), x.value
-        )
-    )
+    found = bits.bitcast(DType.FLOAT32).value
+    return type(x).of(graph.custom(found, lambda g, _: (e.mul(g, flip.value),), x.value))
 
 
 def isinf(x: Tensor, detect_positive: bool = True, detect_negative: bool = True) -> Tensor:
@@ -150,12 +146,9 @@ def isclose(
 
 
 def nan_to_num(
-    x: Tensor,
-    nan: float = 0.0,
-    posinf: float = 3.4028234663852886e38,
-    neginf: float = -3.4028234663852886e38,
+    x: Tensor, nan: float = 0.0, posinf: float = _LARGEST, neginf: float = -_LARGEST
 ) -> Tensor:
-    """With numbers instead of NaN and infinities."""  # fmt: skip
+    """With numbers instead of NaN and infinities."""
     finite = (x == inf).where(posinf, (x == -inf).where(neginf, x))
     return x.isnan().where(nan, finite)
 
@@ -168,37 +161,23 @@ def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> Tensor:
 # Folds
 
 
-def std(
-    x: Tensor,
-    axis: Axes = None,
-    unbiased: int = 1,
-    keepdim: bool = False,
-    correction: int | None = None,
-) -> Tensor:
-    """The square root of var; its gradient at 0 is 0."""  # fmt: skip
-    return _root(x.var(axis, unbiased, keepdim, correction))
+def std(x: Tensor, *given: Any, **named: Any) -> Tensor:
+    """The square root of `var`, whose arguments it takes; its gradient at 0 is 0."""
+    return _root(x.var(*given, **named))
 
 
 def var_mean(
-    x: Tensor,
-    axis: Axes = None,
-    unbiased: int = 1,
-    keepdim: bool = False,
+    x: Tensor, axis: Axes = None, unbiased: int = 1, keepdim: bool = False,
     correction: int | None = None,
-) -> tuple[Tensor, Tensor]:
-    """var and mean."""  # fmt: skip
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """var and mean."""
     return x.var(axis, unbiased, keepdim, correction), x.mean(axis, keepdim)
 
 
-def std_mean(
-    x: Tensor,
-    axis: Axes = None,
-    unbiased: int = 1,
-    keepdim: bool = False,
-    correction: int | None = None,
-) -> tuple[Tensor, Tensor]:
-    """std and mean."""  # fmt: skip
-    return std(x, axis, unbiased, keepdim, correction), x.mean(axis, keepdim)
+def std_mean(x: Tensor, *given: Any, **named: Any) -> tuple[Tensor, ...]:
+    """std and mean, with the arguments of `var_mean`."""
+    variance, mean = x.var_mean(*given, **named)
+    return _root(variance), mean
 
 
 def norm(x: Tensor, p: float | str = 2, axis: Axes = None, keepdim: bool = False) -> Tensor:
@@ -288,20 +267,14 @@ def stack(*tensors: Tensor | Sequence[Tensor] | int, axis: int = 0) -> Tensor:
     return cat([t.unsqueeze(axis) for t in several], axis=axis)
 
 
-def several_of(given: tuple[Tensor | Sequence[Tensor] | int, ...], axis: int) -> Several:
-    """Tensors given one by one or in sequences, and an axis that may be the last argument."""
-    flat: list[Tensor] = []
+def several_of(given: Sequence[Tensor | Sequence[Tensor] | int], axis: int) -> Several:
+    """Tensors given one by one or in one sequence, and an axis that may be the last argument."""
+    *_, axis = axis, *(n for n in given if isinstance(n, int))
     parts = [part for part in given if not isinstance(part, int)]
-    if len(parts) > 1 and any(isinstance(part, (list, tuple)) for part in parts):
-        raise UsageError("give tensors one by one, or one sequence of them, not both")
-    for part in given:
-        if isinstance(part, int):
-            axis = part
-        else:
-            flat.extend(part if isinstance(part, (list, tuple)) else cast("list[Tensor]", [part]))
-    if not flat:
-        raise UsageError("no tensors are given")
-    return flat, axis
+    flat = list(parts[0]) if len(parts) == 1 and isinstance(parts[0], (list, tuple)) else parts
+    if not flat or any(isinstance(part, (list, tuple)) for part in flat):
+        raise UsageError("give tensors, one by one or in one sequence of them, not both")
+    return cast("list[Tensor]", flat), axis
 
 
 def split(x: Tensor, sizes: Sizes, axis: int = 0) -> tuple[Tensor, ...]:
@@ -356,10 +329,8 @@ def repeat_interleave(x: Tensor, repeats: Tensor | int, axis: int | None = None)
         return repeat_interleave(x.flatten(), repeats, 0)
     at = axis_of(x.value, axis)
     if not isinstance(repeats, int):
-        counts = [int(n) for n in repeats.expand(x.shape[at]).tolist()]
-        return x.index_select(
-            at, type(x)([i for i, n in enumerate(counts) for _ in range(n)]).int()
-        )
+        counts = enumerate(repeats.expand(x.shape[at]).tolist())
+        return x.index_select(at, type(x)([i for i, n in counts for _ in range(int(n))]).int())
     shape = (*x.shape[: at + 1], repeats, *x.shape[at + 1 :])
     return x.unsqueeze(at + 1).expand(shape).flatten(at, at + 1)
 
@@ -372,18 +343,16 @@ def roll(x: Tensor, shifts: Sizes, axes: Axes = None) -> Tensor:
     if len(pairs[0]) != len(pairs[1]):
         raise UsageError(f"roll() needs one shift for each axis, not {shifts} for {axes}")
     for shift, axis in zip(*pairs, strict=True):
-        n = x.shape[axis]
-        cut = -shift % n if n else 0
-        parts = x.narrow(axis, cut, n - cut), x.narrow(axis, 0, cut)
-        x = cat(*parts, axis=axis) if cut else x
+        cut = -shift % max(x.shape[axis], 1)
+        if cut:
+            x = cat(x.narrow(axis, cut, x.shape[axis] - cut), x.narrow(axis, 0, cut), axis=axis)
     return x
 
 
 def rot90(x: Tensor, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
     """Turned by right angles from the first axis towards the second."""
     a, b = axes
-    turned = {0: x, 1: x.flip(b).transpose(a, b), 2: x.flip((a, b)), 3: x.transpose(a, b).flip(b)}
-    return turned[k % 4]
+    return (x, x.flip(b).transpose(a, b), x.flip(axes), x.transpose(a, b).flip(b))[k % 4]
 
 
 def shrink(x: Tensor, ranges: Sequence[tuple[int, int] | None]) -> Tensor:
@@ -418,8 +387,8 @@ def meshgrid(*tensors: Tensor | Sequence[Tensor], indexing: str = "ij") -> tuple
         turned = meshgrid([*several[1::-1], *several[2:]])
         return (*turned[1::-1], *turned[2:])
     shape = [t.numel() for t in several]
-    lone = [[-1 if i == at else 1 for i in range(len(shape))] for at in range(len(shape))]
-    return tuple(t.reshape(to).expand(shape) for t, to in zip(several, lone, strict=True))
+    after = reversed(range(len(shape)))
+    return tuple(t.reshape(-1, *[1] * n).expand(shape) for t, n in zip(several, after, strict=True))
 
 
 def one_hot(x: Tensor, classes: int = -1) -> Tensor:

@@ -5,6 +5,8 @@ from statically known addresses; addressing by data is `engine.folds.rows`.
 """
 
 from collections.abc import Sequence
+from functools import reduce
+from itertools import accumulate
 from math import ceil, prod
 from operator import index
 from types import EllipsisType
@@ -72,12 +74,10 @@ def permute(value: Value, *axes: int | Sequence[int]) -> Value:
 
 def transpose(value: Value, axis0: int = -2, axis1: int = -1) -> Value:
     """Two axes swapped."""
-    order = list(range(len(value.shape)))
-    if not order:
+    if not value.shape:
         return value
     a, b = axis_of(value, axis0), axis_of(value, axis1)
-    order[a], order[b] = b, a
-    return graph.permute(value, order)
+    return graph.permute(value, [{a: b, b: a}.get(i, i) for i in range(len(value.shape))])
 
 
 def movedim(value: Value, source: int | Sequence[int], destination: int | Sequence[int]) -> Value:
@@ -96,10 +96,8 @@ def expand(value: Value, *sizes: int | Sequence[int]) -> Value:
     missing = len(shape) - len(value.shape)
     if missing < 0:
         raise UsageError(f"cannot expand {value.shape} to {tuple(shape)}")
-    old = (1,) * missing + value.shape
-    return e.broadcast_to(
-        value, tuple(m if n == -1 else n for n, m in zip(shape, old, strict=True))
-    )
+    pairs = zip(shape, (1,) * missing + value.shape, strict=True)
+    return e.broadcast_to(value, tuple(m if n == -1 else n for n, m in pairs))
 
 
 def flatten(value: Value, start: int = 0, end: int = -1) -> Value:
@@ -189,18 +187,18 @@ def triu(value: Value, cut: int = 0) -> Value:
 
 def _is_above(value: Value, cut: int) -> Value:
     n, m = value.shape[-2:]
-    return e.less(e.add(graph.reshape(graph.iota(n), (n, 1)), cut), graph.iota(m))
+    return e.less(e.add(along(n, 1), cut), graph.iota(m))
 
 
 def getitem(value: Value, key: Index) -> Value:
     """numpy's basic indexing."""
-    starts, steps, counts, shape = index_ranges(value, key)
+    starts, steps, counts, shape = _ranges(value, key)
     return graph.reshape(graph.slice_(value, starts, steps, counts), shape)
 
 
 def setitem(value: Value, key: Index, new: Value) -> Value:
     """`value` with the elements that a basic index names replaced."""
-    starts, steps, counts, shape = index_ranges(value, key)
+    starts, steps, counts, shape = _ranges(value, key)
     if 0 in counts:
         return value
     while len(new.shape) > len(shape) and new.shape[0] == 1:
@@ -221,53 +219,34 @@ def place(value: Value, starts: Sequence[int], steps: Sequence[int], shape: Shap
 
     Reversed where the step is negative, spread out by the step, padded.
     """
-    flipped = [n - 1 if step < 0 else 0 for n, step in zip(value.shape, steps, strict=True)]
-    forward = [-1 if step < 0 else 1 for step in steps]
-    spread = graph.slice_(value, flipped, forward, value.shape)
+    spread = flip(value, [axis for axis, step in enumerate(steps) if step < 0])
     for axis, step in enumerate(steps):
         spread = _spread(spread, axis, abs(step))
-    lows = [
-        start + min(step, 0) * (n - 1)
-        for start, step, n in zip(starts, steps, value.shape, strict=True)
-    ]
+    ranges = zip(starts, steps, value.shape, strict=True)
+    lows = [start + min(step, 0) * (n - 1) for start, step, n in ranges]
     widths = [(low, n - low - m) for low, n, m in zip(lows, shape, spread.shape, strict=True)]
     return graph.pad(spread, widths)
 
 
 def _spread(value: Value, axis: int, step: int) -> Value:
     """step - 1 zeros between the elements along an axis."""
-    n = value.shape[axis]
+    n, rank = value.shape[axis], len(value.shape)
     if step == 1 or n == 1:
         return value
-    before, after = value.shape[:axis], value.shape[axis + 1 :]
-    split = graph.reshape(value, (*before, n, 1, *after))
-    none = [(0, 0)]
-    padded = graph.pad(split, none * (axis + 1) + [(0, step - 1)] + none * len(after))
-    joined = graph.reshape(padded, (*before, n * step, *after))
-    whole = (*before, (n - 1) * step + 1, *after)
-    return graph.slice_(joined, (0,) * len(whole), (1,) * len(whole), whole)
+    widths = [(0, step - 1 if a == axis + 1 else 0) for a in range(rank + 1)]
+    padded = graph.pad(unsqueeze(value, axis + 1), widths)
+    return narrow(flatten(padded, axis, axis + 1), axis, 0, (n - 1) * step + 1)
 
 
-def index_ranges(value: Value, key: Index) -> tuple[list[int], list[int], list[int], list[int]]:
+def _ranges(value: Value, key: Index) -> tuple[list[int], list[int], list[int], list[int]]:
     """Start, step and count for each axis, and the shape of the result."""
     items = full_index(value, key if isinstance(key, tuple) else (key,))
-    starts: list[int] = []
-    steps: list[int] = []
-    counts: list[int] = []
-    shape: list[int] = []
-    axis = 0
-    for item in items:
-        if item is None:
-            shape.append(1)
-            continue
-        start, step, count = _range(item, value.shape[axis], value.shape)
-        starts.append(start)
-        steps.append(step)
-        counts.append(count)
-        if isinstance(item, slice):
-            shape.append(count)
-        axis += 1
-    return starts, steps, counts, shape
+    axes = iter(value.shape)
+    ranges = [range(1) if i is None else _range(i, next(axes), value.shape) for i in items]
+    read = [r for item, r in zip(items, ranges, strict=True) if item is not None]
+    pairs = zip(items, ranges, strict=True)
+    shape = [len(r) for item, r in pairs if item is None or isinstance(item, slice)]
+    return [r.start for r in read], [r.step for r in read], [len(r) for r in read], shape
 
 
 def full_index(value: Value, items: tuple[IndexItem, ...]) -> list[int | slice | None]:
@@ -284,27 +263,24 @@ def full_index(value: Value, items: tuple[IndexItem, ...]) -> list[int | slice |
     return [item for item in filled if not isinstance(item, EllipsisType)]
 
 
-def _range(item: int | slice, n: int, shape: Shape) -> tuple[int, int, int]:
-    """(start, step, count) of an index item on an axis of length n."""
+def _range(item: int | slice, n: int, shape: Shape) -> range:
+    """The places that an index item names on an axis of length n."""
     if isinstance(item, slice):
-        chosen = range(*item.indices(n))
-        return chosen.start, chosen.step, len(chosen)
+        return range(*item.indices(n))
     try:
         place = index(item)
     except TypeError:
         raise UsageError(f"an index must be an integer or a slice, not {item!r}") from None
     if not -n <= place < n:
         raise UsageError(f"index {place} is out of bounds for an axis of length {n} in {shape}")
-    return place % n, 1, 1
+    return range(place % n, place % n + 1)
 
 
 def cat(values: Sequence[Value], axis: int) -> Value:
     """The values joined along an axis; they agree in the other dimensions."""
     if not values:
         raise UsageError("cat() of no tensors")
-    dtype = values[0].dtype
-    for other in values[1:]:
-        dtype = dtype if dtype is other.dtype else e.promote(dtype, other.dtype)
+    dtype = reduce(lambda a, b: a if a is b else e.promote(a, b), [v.dtype for v in values])
     parts = [graph.cast(v, dtype) for v in values]
     at = axis_of(parts[0], axis)
     rest = {(*p.shape[:at], *p.shape[at + 1 :]) for p in parts}
@@ -312,7 +288,12 @@ def cat(values: Sequence[Value], axis: int) -> Value:
         shapes = ", ".join(str(p.shape) for p in parts)
         raise UsageError(f"cannot join shapes {shapes} along axis {axis}")
     joined = _joined([graph.cast(p, e.computed(dtype)) for p in parts], at)
-    return graph.custom(graph.cast(joined, dtype), _cat_gradient(parts, at), *parts)
+
+    def rule(g: Value, _: Value) -> list[Value]:
+        starts = accumulate([0, *(p.shape[at] for p in parts[:-1])])
+        return [narrow(g, at, start, p.shape[at]) for start, p in zip(starts, parts, strict=True)]
+
+    return graph.custom(graph.cast(joined, dtype), rule, *parts)
 
 
 def _joined(parts: list[Value], axis: int) -> Value:
@@ -320,29 +301,18 @@ def _joined(parts: list[Value], axis: int) -> Value:
     would turn -0 into +0."""
     if len(parts) == 1:
         return parts[0]
-    left = _joined(parts[: len(parts) // 2], axis)
-    right = _joined(parts[len(parts) // 2 :], axis)
+    half = len(parts) // 2
+    left, right = _joined(parts[:half], axis), _joined(parts[half:], axis)
     n, m, rank = left.shape[axis], right.shape[axis], len(left.shape)
-    none = [(0, 0)]
-    before, after = none * axis, none * (rank - axis - 1)
-    position = graph.reshape(graph.iota(n + m), (n + m, *[1] * len(after)))
-    return e.select(
-        e.less(position, n),
-        graph.pad(left, [*before, (0, m), *after]),
-        graph.pad(right, [*before, (n, 0), *after]),
-    )
+    lefts = [(0, m if a == axis else 0) for a in range(rank)]
+    rights = [(n if a == axis else 0, 0) for a in range(rank)]
+    is_left = e.less(along(n + m, rank - axis - 1), n)
+    return e.select(is_left, graph.pad(left, lefts), graph.pad(right, rights))
 
 
-def _cat_gradient(parts: Sequence[Value], axis: int) -> graph.Rule:
-    def rule(g: Value, out: Value) -> list[Value]:
-        starts = [0] * len(g.shape)
-        gradients = []
-        for part in parts:
-            gradients.append(graph.slice_(g, starts, [1] * len(starts), part.shape))
-            starts[axis] += part.shape[axis]
-        return gradients
-
-    return rule
+def along(n: int, after: int) -> Value:
+    """0 to n - 1 along an axis that so many others follow."""
+    return graph.reshape(graph.iota(n), (n, *[1] * after))
 
 
 def arange(start: float, stop: float, step: float) -> Value:
@@ -354,5 +324,4 @@ def arange(start: float, stop: float, step: float) -> Value:
 
 def eye(n: int, m: int, dtype: DType) -> Value:
     """Ones on the diagonal."""
-    rows, columns = graph.reshape(graph.iota(n), (n, 1)), graph.iota(m)
-    return graph.cast(e.equal(rows, columns), dtype)
+    return graph.cast(e.equal(along(n, 1), graph.iota(m)), dtype)
