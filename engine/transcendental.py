@@ -20,8 +20,11 @@ from engine.dtypes import DType
 from engine.elementwise import Operand, add, div, fma, less, mul, neg, select, sub
 from engine.graph import Value
 
-Pair: TypeAlias = tuple[Value, Value]
+Pair: TypeAlias = tuple[Operand, Operand]
+Values: TypeAlias = tuple[Value, Value]
+Base: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
 
+ZERO = 0.0, 0.0
 ROUNDER = 12582912.0  # 1.5 * 2**23: adding and subtracting it rounds to an integer
 LOG2_E = 1.4426950408889634
 SQRT_HALF_BITS = 0x3F3504F3
@@ -48,9 +51,9 @@ SIN = (2.83745476e-6, -1.98535083e-4, 8.33338033e-3, -0.166666672)
 COS = (2.44306684e-5, -1.38873013e-3, 0.0416666456)
 """(cos(r) - 1 + r**2 / 2) / r**4, likewise."""
 ATAN = (
-    *(1.13452214e-3, -7.42536318e-3, 0.022777617, -0.0449832566, 0.0676364899),
-    *(-0.0882146209, 0.110612333, -0.142803431, 0.199997157, -0.333333284),
-)
+    1.13452214e-3, -7.42536318e-3, 0.022777617, -0.0449832566, 0.0676364899,
+    -0.0882146209, 0.110612333, -0.142803431, 0.199997157, -0.333333284,
+)  # fmt: skip
 """(atan(t) - t) / t**3 in t**2 for t <= 1."""
 ASIN = (0.0376169384, 0.0143628241, 0.0318290666, 0.0445142128, 0.075005196, 0.166666597)
 """(asin(x) - x) / x**3 in x**2 for |x| <= 1 / 2."""
@@ -61,65 +64,59 @@ TANH = (2.15761387e-3, -8.19507334e-3, 0.0217087474, -0.053948462, 0.133332223, 
 # Fits published by N. Juffa ("my_erff"): near zero in x * x; in the tail the exponent of
 # 1 - exp(...), whose polynomial stands in `erf`.
 ERF_NEAR = (
-    *(-5.96761703e-4, 4.99119423e-3, -2.67681349e-2),
-    *(1.12819925e-1, -3.76125336e-1, 1.28379166e-1),
-)
+    -5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1,
+)  # fmt: skip
 ERF_TAIL_EDGE = 0.927734375
 ERFINV_TOP = 0.8862269520759583
 ERFINV = (
-    *(0.44491085, -0.606301, 0.47736344, -0.12584822, 0.089424655),
-    *(0.06010875, 0.08688463, 0.12754616, 0.23201375, -2.66232e-08),
-)
+    0.44491085, -0.606301, 0.47736344, -0.12584822, 0.089424655,
+    0.06010875, 0.08688463, 0.12754616, 0.23201375, -2.66232e-08,
+)  # fmt: skip
 """erfinv(x) / x - ERFINV_TOP in x**2 <= 1 / 2."""
 ERFINV_TAIL = (
-    *(1.3842251e-07, -8.5792817e-07, -9.0032654e-07, 1.0523268e-05, -4.9711093e-06),
-    *(-5.877434e-05, 0.00010463614, 0.00015353003, -0.00090615713, 0.0011530364),
-    *(0.0036355928, -0.024301464, 0.06858504),
-)
+    1.3842251e-07, -8.5792817e-07, -9.0032654e-07, 1.0523268e-05, -4.9711093e-06,
+    -5.877434e-05, 0.00010463614, 0.00015353003, -0.00090615713, 0.0011530364,
+    0.0036355928, -0.024301464, 0.06858504,
+)  # fmt: skip
 """1 - erfinv(x) / w in w - 2.4140625, w = sqrt(-log(1 - x**2))."""
 TWO_OVER_PI = (
-    *(0x00000000, 0xA2F9836E, 0x4E441529, 0xFC2757D1),
-    *(0xF534DDC0, 0xDB629599, 0x3C439041, 0xFE5163AB),
-)
+    0x00000000, 0xA2F9836E, 0x4E441529, 0xFC2757D1, 0xF534DDC0, 0xDB629599, 0x3C439041, 0xFE5163AB,
+)  # fmt: skip
 """32 zero bits, then the first 224 of 2 / pi."""
 
 
 # Pairs and other means
 
 
-def _sum(a: Operand, b: Operand) -> Pair:
+def _sum(a: Operand, b: Operand) -> Values:
     """a + b exactly, for |a| >= |b| or a = 0."""
     total = add(a, b)
     return total, sub(b, sub(total, a))
 
 
-def _sum_of_any(a: Value, b: Value) -> Pair:
+def _sum_of_any(a: Operand, b: Operand) -> Values:
     """a + b exactly (Knuth's TwoSum)."""
     total = add(a, b)
     other = sub(total, a)
     return total, add(sub(a, sub(total, other)), sub(b, other))
 
 
-def _product(a: Pair, b: Pair) -> Pair:
+def _product(a: Pair, b: Pair) -> Values:
     """a * b."""
     top = mul(a[0], b[0])
     return top, fma(a[0], b[1], fma(a[1], b[0], fma(a[0], b[0], neg(top))))
 
 
-def _quotient(a: Pair, b: Pair) -> Pair:
+def _quotient(a: Pair, b: Pair) -> Values:
     """a / b."""
     top = div(a[0], b[0])
     rest = add(fma(neg(top), b[0], a[0]), sub(a[1], mul(top, b[1])))
     return top, div(rest, b[0])
 
 
-def _fixed(like: Value, pair: tuple[float, float]) -> Pair:
-    top, rest = (graph.const(number, like.dtype, like.shape) for number in pair)
-    return top, rest
-
-
-def _exact(x: Value) -> Pair:
-    return x, graph.const(0, x.dtype, x.shape)
+def _either(condition: Value, a: Pair, b: Pair) -> Values:
+    """`a` where the condition holds, else `b`."""
+    return select(condition, a[0], b[0]), select(condition, a[1], b[1])
 
 
 def _with_sign_of(x: Value, size: Value) -> Value:
@@ -191,13 +188,13 @@ def _exp(x: Value) -> Value:
     return _scaled(y, graph.cast(k, DType.INT32))
 
 
-def _exp_near_zero(r: Value, rest: Value) -> Pair:
+def _exp_near_zero(r: Value, rest: Value) -> Values:
     """exp(r + rest) for |r| below 0.35."""
     top, low = _sum(1.0, r)
     return top, add(low, fma(rest, top, mul(_horner(r, EXP), mul(r, r))))
 
 
-def _exp_pair(x: Value, shift: int = 0) -> Pair:
+def _exp_pair(x: Value, shift: int = 0) -> Values:
     """exp(x) * 2**shift."""
     k, r, rest = _reduced(x)
     n = add(graph.cast(k, DType.INT32), shift)
@@ -205,11 +202,11 @@ def _exp_pair(x: Value, shift: int = 0) -> Pair:
     return _scaled(top, n), _scaled(low, n)
 
 
-def _exp2(x: Value, rest: Value) -> Value:
+def _exp2(x: Value, rest: Operand = 0.0) -> Value:
     """2 ** (x + rest)."""
     x = _clamp(x, -151.0, 129.0)
     k = sub(add(x, ROUNDER), ROUNDER)
-    r, low = _sum(*_product((sub(x, k), rest), _fixed(x, LN2)))
+    r, low = _sum(*_product((sub(x, k), rest), LN2))
     return _scaled(add(*_exp_near_zero(r, low)), graph.cast(k, DType.INT32))
 
 
@@ -227,9 +224,7 @@ def _sigmoid(x: Value) -> Value:
     """t / (1 + t) or 1 / (1 + t) with t = exp(-|x|), which is never above 1."""
     t = _exp_pair(neg(e.absolute(x)))
     total, rest = _sum(1.0, t[0])
-    is_negative = less(x, 0.0)
-    over = select(is_negative, t[0], 1.0), select(is_negative, t[1], 0.0)
-    return add(*_quotient(over, (total, add(rest, t[1]))))
+    return add(*_quotient(_either(less(x, 0.0), t, (1.0, 0.0)), (total, add(rest, t[1]))))
 
 
 def _tanh(x: Value) -> Value:
@@ -237,7 +232,7 @@ def _tanh(x: Value) -> Value:
     size = e.absolute(x)
     t = _exp_pair(mul(select(less(20.0, size), 20.0, size), 2.0))
     total, rest = _sum(t[0], 1.0)
-    q, low = _quotient(_fixed(x, (2.0, 0.0)), (total, add(rest, t[1])))
+    q, low = _quotient((2.0, 0.0), (total, add(rest, t[1])))
     top, rest = _sum(1.0, neg(q))
     return _with_sign_of(x, select(less(size, 0.625), _odd(size, TANH), add(top, sub(rest, low))))
 
@@ -283,10 +278,8 @@ def _erfinv(x: Value) -> Value:
 
 # Logarithms
 
-Base: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
 
-
-def _log_pair(x: Value, low: Value | None, base: Base) -> Pair:
+def _log_pair(x: Value, low: Value | None, base: Base) -> Values:
     """The logarithm of x + low, x positive and finite.
 
     log(m) + k log(2) with x = m * 2**k, m between sqrt(1/2) and sqrt(2); log(m) = 2 atanh(s),
@@ -298,17 +291,17 @@ def _log_pair(x: Value, low: Value | None, base: Base) -> Pair:
     k = sub(e.shr(bits, 23), select(is_tiny, 127 + 25, 127))
     m = graph.bitcast(add(e.and_(bits, 0x007FFFFF), SQRT_HALF_BITS), DType.FLOAT32)
     f = sub(m, 1.0)
-    rest = graph.const(0, x.dtype, x.shape)
+    rest: Operand = 0.0
     if low is not None:  # beyond 2**64 it is too small to matter, and 2**-k might be no number
-        rest = select(less(x, 2.0**64), mul(low, _power_of_two(neg(k))), rest)
+        rest = select(less(x, 2.0**64), mul(low, _power_of_two(neg(k))), 0.0)
     under, under_rest = _sum(2.0, f)
     s = _quotient((f, rest), (under, add(under_rest, rest)))
     z = _product(s, s)
-    t = _product(z, _fixed(x, THIRD))
+    t = _product(z, THIRD)
     power = mul(mul(z[0], z[0]), _horner(z[0], LOG))
     top, rest = _sum(1.0, t[0])
     scale, unit = base
-    y = _product(_product(s, _fixed(x, scale)), (top, add(rest, add(t[1], power))))
+    y = _product(_product(s, scale), (top, add(rest, add(t[1], power))))
     n = e.to_float(k)
     total, rest = _sum(mul(n, unit[0]), y[0])
     return total, add(rest, fma(n, unit[1], y[1]))
@@ -322,7 +315,7 @@ def _log(x: Value, base: Base, low: Value | None = None) -> Value:
 
 
 def _log1p(x: Value) -> Value:
-    y, low = _sum_of_any(graph.const(1.0, x.dtype, x.shape), x)
+    y, low = _sum_of_any(1.0, x)
     return select(less(e.absolute(x), 2.0**-25), x, _log(y, NATURAL, low))
 
 
@@ -330,10 +323,9 @@ def _log_with_root(size: Value, sign: float) -> Value:
     """log(size + sqrt(size**2 + sign)); for large sizes log(size) + log(2)."""
     is_large = less(2.0**40, size)
     x = select(is_large, 1.0, size)
-    square = _product(_exact(x), _exact(x))
-    w, rest = _sum_of_any(square[0], graph.const(sign, x.dtype, x.shape))
-    rest = add(rest, square[1])
-    root = e.sqrt(w)
+    square = _product((x, 0.0), (x, 0.0))
+    w, rest = _sum_of_any(square[0], sign)
+    rest, root = add(rest, square[1]), e.sqrt(w)
     low = div(add(fma(neg(root), root, w), rest), fma(root, 2.0, 1e-30))
     y, rest = _sum_of_any(x, root)
     near = _log(y, NATURAL, add(rest, low))
@@ -361,12 +353,11 @@ def _atanh(x: Value) -> Value:
 def pow(a: Operand, b: Operand) -> Value:
     """a ** b as C's pow: 1 for b = 0 and for a = 1, NaN for a < 0 and b no integer."""
     a, b = (e.to_float(v) for v in e.match(a, b))
-    zero = graph.const(0, a.dtype, a.shape)
 
     def rule(g: Value, y: Value) -> tuple[Value, Value]:
         by_a = select(e.equal(b, 0.0), 0.0, mul(b, pow(a, sub(b, 1.0))))
         is_flat = e.and_(e.equal(a, 0.0), e.not_(less(b, 0.0)))
-        return mul(g, by_a), mul(g, select(is_flat, zero, mul(y, log(a))))
+        return mul(g, by_a), mul(g, select(is_flat, 0.0, mul(y, log(a))))
 
     return graph.custom(_pow(a, b), rule, a, b)
 
@@ -374,7 +365,7 @@ def pow(a: Operand, b: Operand) -> Value:
 def _pow(a: Value, b: Value) -> Value:
     size, far = e.absolute(a), e.absolute(b)
     x, rest = _sum(*_log_pair(size, None, BINARY))
-    exponent, low = _product((x, rest), _exact(b))
+    exponent, low = _product((x, rest), (b, 0.0))
     y = _exp2(exponent, select(less(e.absolute(exponent), 200.0), low, 0.0))
     is_zero = e.equal(size, 0.0)
     pole = select(e.xor(is_zero, less(b, 0.0)), 0.0, inf)
@@ -394,14 +385,12 @@ def _pow(a: Value, b: Value) -> Value:
 
 def _high_product(a: Value, b: Value) -> Value:
     """The upper 32 of 64 bits of a UINT32 times one below 2**24, from parts of 16 and 12 bits."""
-    (high, low), (left, right) = (
-        (e.shr(v, bits), e.and_(v, (1 << bits) - 1)) for v, bits in ((a, 16), (b, 12))
-    )
+    high, low, left, right = e.shr(a, 16), e.and_(a, 0xFFFF), e.shr(b, 12), e.and_(b, 0xFFF)
     carry = e.shr(add(mul(low, left), e.shr(mul(low, right), 12)), 4)
     return e.shr(add(mul(high, left), e.shr(add(mul(high, right), carry), 12)), 4)
 
 
-def _quadrants(size: Value) -> tuple[Value, Pair]:
+def _quadrants(size: Value) -> tuple[Value, Values]:
     """(q, r): size = (pi / 2) (q + 4 n) + r with |r| <= pi / 4 and q in 0 .. 3.
 
     Payne and Hanek (1983): size is a 24-bit integer times a power of two, so of 2 / pi only 96 bits
@@ -411,10 +400,10 @@ def _quadrants(size: Value) -> tuple[Value, Pair]:
     start = sub(e.shr(bits, 23), 126 - 6)
     at = [e.to_bool(e.and_(e.shr(start, i), 1)) for i in (5, 6, 7)]
 
+    two_over_pi = [graph.const(word, DType.UINT32) for word in TWO_OVER_PI]
+
     def word(i: int) -> Value:
-        a, b, c, d, last = (
-            graph.const(w, DType.UINT32, size.shape) for w in TWO_OVER_PI[i : i + 5]
-        )
+        a, b, c, d, last = two_over_pi[i : i + 5]
         return select(at[2], last, select(at[1], select(at[0], d, c), select(at[0], b, a)))
 
     words, left = [word(i) for i in range(4)], e.and_(start, 31)
@@ -430,12 +419,12 @@ def _quadrants(size: Value) -> tuple[Value, Pair]:
     b, b_rest = _sum(e.to_float(e.and_(turn, 255)), mul(e.to_float(e.shl(lower, 2)), 2.0**-32))
     top, rest = _sum(e.to_float(e.and_(turn, -256)), b)
     unit = HALF_PI[0] * 2.0**-32, HALF_PI[1] * 2.0**-32
-    r, r_rest = _product((top, add(rest, b_rest)), _fixed(size, unit))
+    r = _product((top, add(rest, b_rest)), unit)
     is_small = less(size, QUARTER_PI)
-    return select(is_small, 0, q), (select(is_small, size, r), select(is_small, 0.0, r_rest))
+    return select(is_small, 0, q), _either(is_small, (size, 0.0), r)
 
 
-def _sin_and_cos(size: Value) -> tuple[Value, Pair, Pair]:
+def _sin_and_cos(size: Value) -> tuple[Value, Values, Values]:
     """(q, sin(r), cos(r)) of `_quadrants`."""
     q, (r, rest) = _quadrants(size)
     z = mul(r, r)
@@ -457,9 +446,8 @@ def _wave(x: Value, first: int) -> Value:
 
 
 def _sin(x: Value) -> Value:
-    flip = graph.bitcast(e.and_(graph.bitcast(x, DType.UINT32), 0x8000_0000), DType.UINT32)
-    y = graph.bitcast(e.xor(graph.bitcast(_wave(x, 0), DType.UINT32), flip), DType.FLOAT32)
-    return select(less(e.absolute(x), 2.0**-12), x, y)
+    y = _wave(x, 0)
+    return select(less(e.absolute(x), 2.0**-12), x, select(less(x, 0.0), neg(y), y))
 
 
 def _tan(x: Value) -> Value:
@@ -467,65 +455,57 @@ def _tan(x: Value) -> Value:
     q, sine, cosine = _sin_and_cos(size)
     is_odd = e.to_bool(e.and_(q, 1))
     sine, cosine = _sum(*sine), _sum(*cosine)
-    over = [select(is_odd, neg(c), s) for s, c in zip(sine, cosine, strict=True)]
-    under = [select(is_odd, s, c) for s, c in zip(sine, cosine, strict=True)]
-    y = add(*_quotient((over[0], over[1]), (under[0], under[1])))
+    over = _either(is_odd, (neg(cosine[0]), neg(cosine[1])), sine)
+    y = add(*_quotient(over, _either(is_odd, sine, cosine)))
     y = select(less(x, 0.0), neg(y), y)
     return select(less(size, 2.0**-12), x, select(less(size, inf), y, nan))
 
 
-def _asin_of_size(size: Value) -> tuple[Value, Pair]:
+def _asin_of_size(size: Value) -> tuple[Value, Values]:
     """(is_far, v): asin(size) is v, or pi / 2 - v where size > 1 / 2; NaN above 1."""
     is_far = less(0.5, size)
     z = select(is_far, mul(sub(1.0, size), 0.5), mul(size, size))
     root = e.sqrt(z)
     root_rest = div(fma(neg(root), root, z), fma(root, 2.0, 1e-30))
-    v, rest = select(is_far, root, size), select(is_far, root_rest, 0.0)
+    v, rest = _either(is_far, (root, root_rest), (size, 0.0))
     rest = fma(mul(v, z), _horner(z, ASIN), rest)
-    factor = select(is_far, graph.const(2.0, v.dtype, v.shape), 1.0)
+    factor = select(is_far, 2.0, 1.0)
     return is_far, (mul(v, factor), mul(rest, factor))
 
 
-def _around(x: Value, centre: Pair, v: Pair, is_minus: Value) -> Value:
+def _around(centre: Values, v: Values, is_minus: Value) -> Value:
     """centre + v, or centre - v."""
-    signed = [select(is_minus, neg(part), part) for part in v]
+    signed = _either(is_minus, (neg(v[0]), neg(v[1])), v)
     top, rest = _sum(centre[0], signed[0])
     return add(top, add(rest, add(centre[1], signed[1])))
 
 
 def _asin(x: Value) -> Value:
     is_far, v = _asin_of_size(e.absolute(x))
-    top, rest = (select(is_far, part, 0.0) for part in _fixed(x, HALF_PI))
-    return _with_sign_of(x, _around(x, (top, rest), v, is_far))
+    return _with_sign_of(x, _around(_either(is_far, HALF_PI, ZERO), v, is_far))
 
 
 def _acos(x: Value) -> Value:
     is_far, v = _asin_of_size(e.absolute(x))
     is_negative = less(x, 0.0)
-    top, rest = (
-        select(is_far, select(is_negative, a, 0.0), b)
-        for a, b in zip(_fixed(x, PI), _fixed(x, HALF_PI), strict=True)
-    )
-    return _around(x, (top, rest), v, e.not_(e.xor(is_far, is_negative)))
+    centre = _either(is_far, _either(is_negative, PI, ZERO), HALF_PI)
+    return _around(centre, v, e.not_(e.xor(is_far, is_negative)))
 
 
 def _atan2(y: Value, x: Value) -> Value:
     """The angle of (x, y): atan of the smaller over the larger size, then the octant's turn."""
     up, across = e.absolute(y), e.absolute(x)
     is_steep = less(across, up)
-    over, under = select(is_steep, across, up), select(is_steep, up, across)
+    over, under = _either(is_steep, (across, up), (up, across))
     is_even = e.equal(over, under)
-    t, low = _quotient(_exact(over), _exact(under))
+    t, low = _quotient((over, 0.0), (under, 0.0))
     is_special = e.or_(is_even, e.equal(under, inf))
     t = select(is_special, e.to_float(e.and_(is_even, less(0.0, under))), t)
     z = mul(t, t)
     rest = fma(mul(t, z), _horner(z, ATAN), select(is_special, 0.0, low))
     is_left = less(graph.bitcast(x, DType.INT32), 0)
-    top, top_rest = (
-        select(is_steep, a, select(is_left, b, 0.0))
-        for a, b in zip(_fixed(x, HALF_PI), _fixed(x, PI), strict=True)
-    )
-    angle = _around(x, (top, top_rest), (t, rest), e.xor(is_steep, is_left))
+    centre = _either(is_steep, HALF_PI, _either(is_left, PI, ZERO))
+    angle = _around(centre, (t, rest), e.xor(is_steep, is_left))
     is_nan = e.or_(e.not_equal(x, x), e.not_equal(y, y))
     return select(is_nan, nan, _with_sign_of(y, angle))
 
@@ -544,7 +524,7 @@ def atan2(y: Operand, x: Operand) -> Value:
 # What users call
 
 exp = _function(_exp, lambda _, y: y)
-exp2 = _function(lambda x: _exp2(*_exact(x)), lambda _, y: mul(y, LN2[0]))
+exp2 = _function(_exp2, lambda _, y: mul(y, LN2[0]))
 expm1 = _function(_expm1, lambda _, y: add(y, 1.0))
 log = _function(lambda x: _log(x, NATURAL), lambda x, _: div(1.0, x))
 log2 = _function(lambda x: _log(x, BINARY), lambda x, _: div(LOG2_E, x))
