@@ -157,9 +157,7 @@ def matmul(a: Value, b: Value) -> Value:
     left = graph.reshape(a, (1, *a.shape)) if len(a.shape) == 1 else a
     right = graph.reshape(b, (*b.shape, 1)) if len(b.shape) == 1 else b
     if left.shape[-1] != right.shape[-2]:
-        raise UsageError(
-            f"cannot multiply {a.shape} and {b.shape}: the columns of one are not the rows of the other"
-        )
+        raise UsageError(f"cannot multiply {a.shape} and {b.shape}: columns and rows differ")
     if left.is_float or right.is_float:
         product = _matrices(e.to_float(left), e.to_float(right))
     else:  # a sum of products, exact in integers
