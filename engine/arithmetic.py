@@ -19,13 +19,8 @@ Bools: TypeAlias = NDArray[np.bool_]
 
 NAN_BITS = CANONICAL_NAN[DType.FLOAT32]
 _BFLOAT16 = DType.BFLOAT16.numpy
+_quiet = np.errstate(all="ignore")  # numpy warns of what has a meaning here
 
-_RANGE = {
-    DType.INT32: (-(2**31), 2**31 - 1),
-    DType.UINT32: (0, 2**32 - 1),
-    DType.UINT8: (0, 255),
-    DType.INT8: (-128, 127),
-}
 _TINY = 2.0**-126  # the smallest normal binary32
 _BELOW_BINARY32 = 0x1FFFFFFF  # the 29 bits of a binary64 fraction that binary32 has not
 _HALFWAY = 0x10000000
@@ -34,9 +29,9 @@ _HALFWAY = 0x10000000
 def canonical(a: Array) -> Array:
     """`a` with every NaN replaced by the canonical one; other types are returned unchanged."""
     if a.dtype == _BFLOAT16:
-        bits = np.ascontiguousarray(a).view(np.uint16)
+        bits = a.view(np.uint16)
         nan = np.uint16(CANONICAL_NAN[DType.BFLOAT16])
-        return np.where(bits & 0x7FFF > 0x7F80, nan, bits).view(_BFLOAT16).reshape(a.shape)
+        return np.where(bits & 0x7FFF > 0x7F80, nan, bits).view(_BFLOAT16)
     if a.dtype not in (np.float32, np.float16) or not np.isnan(a).any():
         return a
     return np.where(np.isnan(a), np.uint32(NAN_BITS).view(np.float32).astype(a.dtype), a)
@@ -49,18 +44,13 @@ def canonical_input(a: Array) -> Array:
     return canonical(a)
 
 
-def add(a: Array, b: Array) -> Array:
-    """a + b: floats round to nearest even, integers wrap."""
-    with np.errstate(all="ignore"):
-        return np.add(a, b)
+# Floats round to nearest even, integers wrap; the root of -0 is -0, below zero it is NaN.
+add, mul, sqrt = _quiet(np.add), _quiet(np.multiply), _quiet(np.sqrt)
+# False where either is NaN; -0 is +0.
+lt, eq = _quiet(np.less), _quiet(np.equal)
 
 
-def mul(a: Array, b: Array) -> Array:
-    """a * b: floats round to nearest even, integers wrap."""
-    with np.errstate(all="ignore"):
-        return np.multiply(a, b)
-
-
+@_quiet
 def fma(a: Array, b: Array, c: Array) -> Floats:
     """a * b + c in binary32 with one rounding.
 
@@ -69,18 +59,17 @@ def fma(a: Array, b: Array, c: Array) -> Floats:
     numbers, so there (and below the normal range, where halfway points lie elsewhere) the sum is
     first rounded to odd (Boldo and Melquiond, "Emulation of a FMA and correctly rounded sums").
     """
-    with np.errstate(all="ignore"):
-        product = np.multiply(a, b, dtype=np.float64)
-        addend = c.astype(np.float64)
-        total = np.asarray(product + addend)
-        low = total.view(np.int64) & _BELOW_BINARY32
-        risky = (low == _HALFWAY) | (np.abs(total) < _TINY)
-        if risky.any():
-            total[risky] = _sum_rounded_to_odd(
-                np.broadcast_to(product, total.shape)[risky],
-                np.broadcast_to(addend, total.shape)[risky],
-            )
-        return total.astype(np.float32)
+    product = np.multiply(a, b, dtype=np.float64)
+    addend = c.astype(np.float64)
+    total = np.asarray(product + addend)
+    low = total.view(np.int64) & _BELOW_BINARY32
+    risky = (low == _HALFWAY) | (np.abs(total) < _TINY)
+    if risky.any():
+        total[risky] = _sum_rounded_to_odd(
+            np.broadcast_to(product, total.shape)[risky],
+            np.broadcast_to(addend, total.shape)[risky],
+        )
+    return total.astype(np.float32)
 
 
 def _sum_rounded_to_odd(a: Doubles, b: Doubles) -> Doubles:
@@ -94,51 +83,28 @@ def _sum_rounded_to_odd(a: Doubles, b: Doubles) -> Doubles:
     return (total.view(np.int64) + step).view(np.float64)
 
 
+@_quiet
 def div(a: Array, b: Array) -> Array:
     """a / b: floats correctly rounded; integers truncate, x / 0 = 0, INT_MIN / -1 = INT_MIN."""
-    with np.errstate(all="ignore"):
-        if a.dtype == np.float32:
-            return np.divide(a, b)
-        wide_a, wide_b = a.astype(np.int64), b.astype(np.int64)
-        quotient = np.abs(wide_a) // np.maximum(np.abs(wide_b), 1)
-        signed = np.where((wide_a < 0) != (wide_b < 0), -quotient, quotient)
-        return np.where(wide_b == 0, 0, signed).astype(a.dtype)
-
-
-def sqrt(a: Array) -> Array:
-    """The correctly rounded square root; NaN below zero, -0 for -0."""
-    with np.errstate(all="ignore"):
-        return np.sqrt(a)
-
-
-def lt(a: Array, b: Array) -> Array:
-    """a < b; false where either is NaN."""
-    with np.errstate(all="ignore"):
-        return np.less(a, b)
-
-
-def eq(a: Array, b: Array) -> Array:
-    """a == b; false where either is NaN, true for -0 and +0."""
-    with np.errstate(all="ignore"):
-        return np.equal(a, b)
+    if a.dtype == np.float32:
+        return np.divide(a, b)
+    wide_a, wide_b = a.astype(np.int64), b.astype(np.int64)
+    quotient = np.abs(wide_a) // np.maximum(np.abs(wide_b), 1)
+    signed = np.where((wide_a < 0) != (wide_b < 0), -quotient, quotient)
+    return np.where(wide_b == 0, 0, signed).astype(a.dtype)
 
 
 def maximum(a: Array, b: Array) -> Array:
     """The larger one in the total order -inf < ... < -0 < +0 < ... < +inf < NaN."""
     if a.dtype != np.float32:
         return np.maximum(a, b)
-    return float_of_order(np.maximum(order_of_float(a), order_of_float(b)))
+    keys = (_order(canonical(x).view(np.int32)) for x in (a, b))
+    return _order(np.maximum(*keys)).view(np.float32)
 
 
-def order_of_float(a: Array) -> NDArray[np.int32]:
-    """An integer per float, whose order is the total order of MAX."""
-    bits = np.ascontiguousarray(canonical(a)).view(np.int32)
+def _order(bits: NDArray[np.int32]) -> NDArray[np.int32]:
+    """From a float's bits to an integer with its place in the order of MAX, and back."""
     return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
-
-
-def float_of_order(key: NDArray[np.int32]) -> Floats:
-    """The inverse of `order_of_float`."""
-    return np.where(key < 0, key ^ np.int32(0x7FFFFFFF), key).view(np.float32)
 
 
 def shl(a: Array, b: Array) -> Array:
@@ -160,45 +126,42 @@ def _shift_is_inside(b: Array) -> Bools:
     return np.asarray((b.astype(np.int64) >= 0) & (b.astype(np.int64) <= 31))
 
 
+@_quiet
 def convert(a: Array, to: DType) -> Array:
     """CAST mode 0, the value: the table in docs/spec/arithmetic.md."""
     if a.dtype == _BFLOAT16:
-        wide = np.ascontiguousarray(a).view(np.uint16).astype(np.uint32) << np.uint32(16)
-        a = wide.view(np.float32).reshape(a.shape)
+        a = np.left_shift(a.view(np.uint16), 16, dtype=np.uint32).view(np.float32)
     elif a.dtype == np.float16:
-        with np.errstate(invalid="ignore"):  # of signalling NaNs
-            a = a.astype(np.float32)
-    source = a.dtype
+        a = a.astype(np.float32)
     if to in (DType.FLOAT16, DType.BFLOAT16):
-        return _narrowed(np.asarray(convert(a, DType.FLOAT32)), to)
+        return _narrowed(convert(a, DType.FLOAT32), to)
     if to is DType.BOOL:
         return np.not_equal(a, 0)
     if to is DType.FLOAT32:
         # binary64 holds every 32-bit integer, so this rounds once.
-        return a if source == np.float32 else a.astype(np.float64).astype(np.float32)
-    if source == np.float32:
-        low, high = _RANGE[to]
-        value = np.where(np.isnan(a), 0.0, canonical(a).astype(np.float64))
-        return np.asarray(np.trunc(np.clip(value, low, high)).astype(to.numpy))
+        return a if a.dtype == np.float32 else a.astype(np.float64).astype(np.float32)
+    ends = np.iinfo(to.numpy.name)
+    if a.dtype == np.float32:
+        value: Doubles = np.where(np.isnan(a), 0.0, a.astype(np.float64))
+        return np.clip(value, ends.min, ends.max).astype(to.numpy)  # towards zero
+    whole = a.astype(np.int64)
     if to.is_storage:
-        low, high = _RANGE[to]
-        return np.asarray(np.clip(a.astype(np.int64), low, high).astype(to.numpy))
-    return a.astype(np.int64).astype(to.numpy)  # modulo 2**32
+        whole = np.clip(whole, ends.min, ends.max)
+    return whole.astype(to.numpy)  # modulo 2**32
 
 
 def _narrowed(a: Array, to: DType) -> Array:
     """FLOAT32 rounded to nearest even in 16 bits."""
     if to is DType.FLOAT16:
-        with np.errstate(all="ignore"):
-            return a.astype(np.float16)
-    bits = np.ascontiguousarray(canonical(a)).view(np.uint32)
-    rounded = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
-    return (rounded >> np.uint32(16)).astype(np.uint16).view(_BFLOAT16).reshape(a.shape)
+        return a.astype(np.float16)
+    bits = canonical(a).view(np.uint32)
+    rounded = bits + 0x7FFF + (bits >> 16 & 1)
+    return (rounded >> 16).astype(np.uint16).view(_BFLOAT16)
 
 
 def reinterpret(a: Array, to: DType) -> Array:
     """CAST mode 1, the bits of a 32-bit type; NaN is canonical before and after."""
-    return canonical(np.ascontiguousarray(canonical(a)).view(to.numpy).reshape(a.shape))
+    return canonical(canonical(a).view(to.numpy))
 
 
 def constant(bits: int, dtype: DType) -> Array:

@@ -29,12 +29,7 @@ def leaf_hash(data: bytes | memoryview) -> bytes:
 
 def tree_root(leaves: Sequence[bytes]) -> bytes:
     """The bound root over already hashed leaves; 32 bytes."""
-    return bind_root(len(leaves), _fold(leaves))
-
-
-def bind_root(leaf_count: int, tree: bytes) -> bytes:
-    """The root that also commits to the number of leaves."""
-    return hashlib.sha256(ROOT + leaf_count.to_bytes(8, "big") + tree).digest()
+    return hashlib.sha256(ROOT + len(leaves).to_bytes(8, "big") + _fold(leaves)).digest()
 
 
 def merkle_root(items: Iterable[bytes]) -> bytes:

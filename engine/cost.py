@@ -15,11 +15,14 @@ peak_bytes  The memory plan: inputs and outputs live throughout; every other nod
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from engine.ops import MOVEMENT, Op
-from engine.program import Node, Program
+from engine.ops import MOVEMENT, SOURCES, Op
 
-_NOT_STORED = frozenset({Op.VIEW, Op.PAD, Op.CONST, Op.IOTA})
+if TYPE_CHECKING:
+    from engine.program import Node, Program
+
+_NOT_STORED = MOVEMENT | SOURCES - {Op.INPUT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +34,19 @@ class Cost:
     peak_bytes: int
 
 
-def cost(program: Program) -> Cost:
+def cost(program: "Program") -> Cost:
     """The cost of one run of a valid program."""
     return Cost(_flops(program), _bytes_moved(program), _peak_bytes(program))
 
 
-def _flops(program: Program) -> int:
+def _flops(program: "Program") -> int:
     nodes = program.nodes
     copied = {index for _, index in program.outputs if nodes[index].op in _NOT_STORED}
     total = sum(nodes[index].size for index in copied)
     return total + sum(_node_flops(node, [nodes[i] for i in node.inputs]) for node in nodes)
 
 
-def _node_flops(node: Node, inputs: list[Node]) -> int:
+def _node_flops(node: "Node", inputs: list["Node"]) -> int:
     match node.op:
         case Op.FMA:
             return 2 * node.size
@@ -61,7 +64,7 @@ def _node_flops(node: Node, inputs: list[Node]) -> int:
             return node.size
 
 
-def _bytes_moved(program: Program) -> int:
+def _bytes_moved(program: "Program") -> int:
     """Writes of stored nodes and outputs, and what they read."""
     nodes = program.nodes
     outputs = {index for _, index in program.outputs}
@@ -82,7 +85,7 @@ def _bytes_moved(program: Program) -> int:
     return total
 
 
-def _peak_bytes(program: Program) -> int:
+def _peak_bytes(program: "Program") -> int:
     nodes = program.nodes
     permanent = {index for _, index in (*program.inputs, *program.outputs)}
     last_use = _last_uses(program)
@@ -98,7 +101,7 @@ def _peak_bytes(program: Program) -> int:
     return peak
 
 
-def _last_uses(program: Program) -> list[int]:
+def _last_uses(program: "Program") -> list[int]:
     """For every node the last stored node or output that reads it, through views or directly."""
     outputs = {index for _, index in program.outputs}
     last = list(range(len(program.nodes)))

@@ -26,17 +26,17 @@ class DType(IntEnum):
     @property
     def numpy(self) -> "np.dtype[np.generic]":
         """The numpy type that holds such elements."""
-        return _NUMPY[self]
+        return _HELD[self][0]
 
     @property
     def bytes(self) -> int:
         """Bytes per element."""
-        return _NUMPY[self].itemsize
+        return _HELD[self][0].itemsize
 
     @property
     def opencl(self) -> str:
         """The OpenCL C type that holds such elements."""
-        return _OPENCL[self]
+        return _HELD[self][1]
 
     @property
     def is_storage(self) -> bool:
@@ -44,25 +44,15 @@ class DType(IntEnum):
         return self >= DType.UINT8
 
 
-_NUMPY: dict[DType, "np.dtype[np.generic]"] = {
-    DType.FLOAT32: np.dtype("<f4"),
-    DType.INT32: np.dtype("<i4"),
-    DType.UINT32: np.dtype("<u4"),
-    DType.BOOL: np.dtype("?"),
-    DType.UINT8: np.dtype("u1"),
-    DType.INT8: np.dtype("i1"),
-    DType.FLOAT16: np.dtype("<f2"),
-    DType.BFLOAT16: np.dtype([("bfloat16", "<u2")]),
-}
-_OPENCL = {
-    DType.FLOAT32: "float",
-    DType.INT32: "int",
-    DType.UINT32: "uint",
-    DType.BOOL: "uchar",
-    DType.UINT8: "uchar",
-    DType.INT8: "char",
-    DType.FLOAT16: "ushort",
-    DType.BFLOAT16: "ushort",
+_HELD: dict[DType, tuple["np.dtype[np.generic]", str]] = {
+    DType.FLOAT32: (np.dtype("<f4"), "float"),
+    DType.INT32: (np.dtype("<i4"), "int"),
+    DType.UINT32: (np.dtype("<u4"), "uint"),
+    DType.BOOL: (np.dtype("?"), "uchar"),
+    DType.UINT8: (np.dtype("u1"), "uchar"),
+    DType.INT8: (np.dtype("i1"), "char"),
+    DType.FLOAT16: (np.dtype("<f2"), "ushort"),
+    DType.BFLOAT16: (np.dtype([("bfloat16", "<u2")]), "ushort"),
 }
 
 
@@ -82,4 +72,4 @@ def from_numpy(dtype: DTypeLike) -> DType:
     return _FROM_NUMPY[np.dtype(dtype)]
 
 
-_FROM_NUMPY = {value: key for key, value in _NUMPY.items()}
+_FROM_NUMPY = {dtype.numpy: dtype for dtype in DType}

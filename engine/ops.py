@@ -41,9 +41,7 @@ class Op(IntEnum):
     SHR = 24  # a >> b         UINT32 logical (outside 0..31: 0), INT32 arithmetic (outside: sign)
 
     # Movement: one index formula each, never an arithmetic result.
-    VIEW = (
-        30  # attributes (offset, stride per result axis): out[i] = in.flat[offset + sum i*stride]
-    )
+    VIEW = 30  # attributes (offset, stride per result axis): in.flat[offset + sum of i * stride]
     PAD = 31  # attributes (low, high per axis), each >= 0: zeros around the input
 
     # Folds in a fixed order.
@@ -63,28 +61,9 @@ SOURCES = frozenset({Op.INPUT, Op.CONST, Op.IOTA})
 FOLDS = frozenset({Op.SUM, Op.MAX, Op.DOT})
 
 ARITY: dict[Op, int] = {
-    Op.INPUT: 0,
-    Op.CONST: 0,
-    Op.IOTA: 0,
-    Op.ADD: 2,
-    Op.MUL: 2,
-    Op.FMA: 3,
-    Op.DIV: 2,
-    Op.SQRT: 1,
-    Op.LT: 2,
-    Op.EQ: 2,
-    Op.SELECT: 3,
-    Op.CAST: 1,
-    Op.AND: 2,
-    Op.OR: 2,
-    Op.XOR: 2,
-    Op.SHL: 2,
-    Op.SHR: 2,
-    Op.VIEW: 1,
-    Op.PAD: 1,
-    Op.SUM: 1,
-    Op.MAX: 1,
-    Op.DOT: 2,
-    Op.GATHER: 2,
-    Op.SCATTER: 2,
+    **dict.fromkeys(Op, 2),
+    **dict.fromkeys(SOURCES, 0),
+    **dict.fromkeys((Op.SQRT, Op.CAST, Op.VIEW, Op.PAD, Op.SUM, Op.MAX), 1),
+    **dict.fromkeys((Op.FMA, Op.SELECT), 3),
 }
+"""The number of inputs."""

@@ -19,11 +19,14 @@ The digest is a Merkle root over the header and one leaf per node, so a chain ca
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import IntEnum
 from functools import cached_property
-from typing import NamedTuple
+from math import prod
+from typing import NamedTuple, TypeVar
 
 from engine.commitment import merkle_root
+from engine.cost import cost
 from engine.dtypes import DType
 from engine.errors import ProgramError
 from engine.ops import ARITHMETIC_VERSION, ARITY, Op
@@ -33,6 +36,9 @@ MAGIC = b"AINP"
 FORMAT_VERSION = 0
 
 _VARINT_BYTES_MAX = 9  # 63 bits
+
+Names = tuple[tuple[str, int], ...]
+Code = TypeVar("Code", bound=IntEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +54,7 @@ class Node:
     @property
     def size(self) -> int:
         """The number of elements."""
-        count = 1
-        for n in self.shape:
-            count *= n
-        return count
+        return prod(self.shape)
 
     @property
     def bytes(self) -> int:
@@ -71,9 +74,9 @@ class Program:
     """A table of nodes with named inputs and outputs, both sorted by name."""
 
     nodes: tuple[Node, ...]
-    inputs: tuple[tuple[str, int], ...]
-    outputs: tuple[tuple[str, int], ...]
-    arithmetic_version: int = field(default=ARITHMETIC_VERSION)
+    inputs: Names
+    outputs: Names
+    arithmetic_version: int = ARITHMETIC_VERSION
 
     @cached_property
     def _hash(self) -> int:
@@ -85,12 +88,12 @@ class Program:
     @cached_property
     def input_types(self) -> dict[str, TensorType]:
         """The type of every named input."""
-        return {name: self._type(index) for name, index in self.inputs}
+        return self._types(self.inputs)
 
     @cached_property
     def output_types(self) -> dict[str, TensorType]:
         """The type of every named output."""
-        return {name: self._type(index) for name, index in self.outputs}
+        return self._types(self.outputs)
 
     @cached_property
     def leaves(self) -> tuple[bytes, ...]:
@@ -106,9 +109,9 @@ class Program:
         """The canonical bytes; `decode` is the inverse."""
         return b"".join(self.leaves)
 
-    def _type(self, index: int) -> TensorType:
-        node = self.nodes[index]
-        return TensorType(node.dtype, node.shape)
+    def _types(self, names: Names) -> dict[str, TensorType]:
+        nodes = self.nodes
+        return {name: TensorType(nodes[i].dtype, nodes[i].shape) for name, i in names}
 
 
 def encode(program: Program) -> bytes:
@@ -122,45 +125,37 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Program:
     `decode(encode(p)) == p` and, for accepted bytes, `encode(decode(b)) == b`. Raises ProgramError
     for anything else, after work and memory proportional to the bytes at hand, never to a claim.
     """
-    if len(data) > limits.program_bytes:
-        raise ProgramError(f"{len(data)} bytes, more than the limit of {limits.program_bytes}")
+    limits.check("program_bytes", len(data))
     reader = _Reader(data)
     if reader.take(len(MAGIC)) != MAGIC:
         raise ProgramError(f"does not begin with {MAGIC!r}: not a Program")
-    reader.expect("format version", FORMAT_VERSION)
-    reader.expect("arithmetic version", ARITHMETIC_VERSION)
-    count = reader.count("nodes", limits.nodes)
-    inputs = _decode_names(reader, "inputs", limits)
-    outputs = _decode_names(reader, "outputs", limits)
-    nodes = tuple(_decode_node(reader, limits) for _ in range(count))
-    reader.finish()
+    for what, known in (("format", FORMAT_VERSION), ("arithmetic", ARITHMETIC_VERSION)):
+        if (version := reader.varint()) != known:
+            raise ProgramError(
+                f"{what} version {version}, this engine knows {known}: use a matching release"
+            )
+    count = limits.check("nodes", reader.varint())
+    inputs = _decode_names(reader, limits)
+    outputs = _decode_names(reader, limits)
+    nodes = tuple(_decode_node(reader) for _ in range(count))
+    if reader.at != len(data):
+        raise ProgramError(f"{len(data) - reader.at} bytes after the last node")
     program = Program(nodes, inputs, outputs)
     validate(program, limits)
-    _check_cost(program, limits)
-    return program
-
-
-def _check_cost(program: Program, limits: Limits) -> None:
-    """Refuse what no job can ask for, so that whoever adds up costs has numbers of some size."""
-    from engine.cost import cost  # which needs this module
-
+    # No job can ask for more, and whoever adds up costs has numbers of some size.
     spent = cost(program)
-    for what, number, limit in (
-        ("operations", spent.flops, limits.flops),
-        ("bytes moved", spent.bytes_moved, limits.bytes_moved),
-    ):
-        if number > limit:
-            raise ProgramError(f"{number} {what}, more than the limit of {limit}")
+    limits.check("flops", spent.flops)
+    limits.check("bytes_moved", spent.bytes_moved)
+    return program
 
 
 def _encode_header(program: Program) -> bytes:
     numbers = (FORMAT_VERSION, program.arithmetic_version, len(program.nodes))
-    return b"".join(
-        [MAGIC, _varints(numbers), _encode_names(program.inputs), _encode_names(program.outputs)]
-    )
+    names = _encode_names(program.inputs) + _encode_names(program.outputs)
+    return MAGIC + _varints(numbers) + names
 
 
-def _encode_names(names: tuple[tuple[str, int], ...]) -> bytes:
+def _encode_names(names: Names) -> bytes:
     parts = [_varints([len(names)])]
     for name, index in names:
         if not name.isascii():
@@ -189,25 +184,21 @@ def _varints(numbers: Iterable[int]) -> bytes:
     return bytes(out)
 
 
-def _decode_names(reader: "_Reader", what: str, limits: Limits) -> tuple[tuple[str, int], ...]:
+def _decode_names(reader: "_Reader", limits: Limits) -> Names:
     names: list[tuple[str, int]] = []
-    for _ in range(reader.count(what, limits.names)):
-        raw = reader.take(reader.count(f"bytes of a name in {what}", limits.name_bytes))
-        if not raw.isascii():
-            raise ProgramError(f"a name in {what} is not ASCII: {raw!r}")
-        names.append((raw.decode("ascii"), reader.varint()))
+    for _ in range(limits.check("names", reader.varint())):
+        name = reader.take(limits.check("name_bytes", reader.varint()))
+        names.append((name.decode("latin-1"), reader.varint()))  # `validate` wants ASCII letters
     return tuple(names)
 
 
-def _decode_node(reader: "_Reader", limits: Limits) -> Node:
-    op, dtype = reader.op(), reader.dtype()
-    shape = tuple(reader.varint() for _ in range(reader.count("dimensions", limits.rank)))
-    inputs = tuple(reader.varint() for _ in range(ARITY[op]))
-    attributes = reader.count("attributes", limits.attributes)
-    zigzag = [reader.varint() for _ in range(attributes)]
-    return Node(
-        op, dtype, shape, inputs, tuple(z >> 1 if z % 2 == 0 else ~(z >> 1) for z in zigzag)
-    )
+def _decode_node(reader: "_Reader") -> Node:
+    """Numbers as they come; the limits that the bytes' length does not imply are `validate`'s."""
+    op, dtype = reader.code(Op), reader.code(DType)
+    shape = reader.varints(reader.varint())
+    inputs = reader.varints(ARITY[op])
+    zigzag = reader.varints(reader.varint())
+    return Node(op, dtype, shape, inputs, tuple(~(z >> 1) if z & 1 else z >> 1 for z in zigzag))
 
 
 class _Reader:
@@ -215,70 +206,40 @@ class _Reader:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._at = 0
+        self.at = 0
 
     def take(self, count: int) -> bytes:
         """The next `count` bytes."""
-        part = self._data[self._at : self._at + count]
+        part = self._data[self.at : self.at + count]
         if len(part) != count:
             raise ProgramError(f"ends at byte {len(self._data)}, in the middle of a field")
-        self._at += count
+        self.at += count
         return part
-
-    def _byte(self) -> int:
-        at = self._at
-        if at >= len(self._data):
-            raise ProgramError(f"ends at byte {at}, in the middle of a field")
-        self._at = at + 1
-        return self._data[at]
 
     def varint(self) -> int:
         """The next unsigned integer; one in more bytes than it needs is refused."""
-        if self._at < len(self._data) and (byte := self._data[self._at]) < 0x80:  # nearly all are
-            self._at += 1
-            return byte
+        if self.at < len(self._data) and (first := self._data[self.at]) < 0x80:  # nearly all are
+            self.at += 1
+            return first
         number = 0
         for position in range(_VARINT_BYTES_MAX):
-            byte = self._byte()
+            (byte,) = self.take(1)
             number |= (byte & 0x7F) << (7 * position)
             if byte < 0x80:
                 if byte == 0 and position > 0:
-                    raise ProgramError(f"byte {self._at - 1}: an integer in too many bytes")
+                    raise ProgramError(f"byte {self.at - 1}: an integer in too many bytes")
                 return number
-        raise ProgramError(f"byte {self._at - 1}: an integer of 2**63 or more")
+        raise ProgramError(f"byte {self.at - 1}: an integer of 2**63 or more")
 
-    def count(self, what: str, limit: int) -> int:
-        """The next integer, as a number of things that must not pass `limit`."""
+    def varints(self, count: int) -> tuple[int, ...]:
+        """The next `count` integers."""
+        return tuple([self.varint() for _ in range(count)])
+
+    def code(self, kind: type[Code]) -> Code:
+        """The next integer, as an op or a dtype."""
         number = self.varint()
-        if number > limit:
-            raise ProgramError(f"{number} {what}, more than the limit of {limit}")
-        return number
-
-    def expect(self, what: str, known: int) -> None:
-        """Refuse a version other than ours."""
-        number = self.varint()
-        if number != known:
-            raise ProgramError(
-                f"{what} {number}, this engine knows {known}: use a matching release"
-            )
-
-    def op(self) -> Op:
-        """The next integer, as an op."""
-        code = self.varint()
         try:
-            return Op(code)
+            return kind(number)
         except ValueError:
-            raise ProgramError(f"byte {self._at - 1}: unknown op {code}") from None
-
-    def dtype(self) -> DType:
-        """The next integer, as a dtype."""
-        code = self.varint()
-        try:
-            return DType(code)
-        except ValueError:
-            raise ProgramError(f"byte {self._at - 1}: unknown dtype {code}") from None
-
-    def finish(self) -> None:
-        """Refuse bytes after the end."""
-        if self._at != len(self._data):
-            raise ProgramError(f"{len(self._data) - self._at} bytes after the last node")
+            what = kind.__name__.lower()
+            raise ProgramError(f"byte {self.at - 1}: unknown {what} {number}") from None

@@ -105,13 +105,9 @@ def evaluate_node(node: Node, inputs: list[Array]) -> Array:
 def view(node: Node, a: Array) -> Array:
     """out[i] = a.flat[offset + sum of i * stride]."""
     offset, *strides = node.attributes
-    address = np.full((1,) * len(node.shape), offset, np.int64)
-    for axis, stride in enumerate(strides):
-        steps = np.arange(node.shape[axis], dtype=np.int64) * stride
-        address = address + np.expand_dims(
-            steps, tuple(i for i in range(len(node.shape)) if i != axis)
-        )
-    return a.reshape(-1)[np.broadcast_to(address, node.shape)]
+    places = np.indices(node.shape, np.int64, sparse=True)
+    address = offset + sum(i * stride for i, stride in zip(places, strides, strict=True))
+    return np.asarray(a.reshape(-1)[np.broadcast_to(address, node.shape)])
 
 
 def pad(node: Node, a: Array) -> Array:
@@ -124,23 +120,21 @@ def pad(node: Node, a: Array) -> Array:
 
 def sum_last_axis(a: Array) -> Array:
     """Blocks of 4096, whose results are summed alike; in each lanes, then a tree over the lanes."""
-    if a.shape[-1] == 0:
+    length = a.shape[-1]
+    if length == 0:
         return np.zeros((*a.shape[:-1], 1), a.dtype)
-    if a.shape[-1] > SUM_BLOCK:
-        starts = range(0, a.shape[-1], SUM_BLOCK)
+    if length > SUM_BLOCK:
+        starts = range(0, length, SUM_BLOCK)
         blocks = [sum_last_axis(a[..., start : start + SUM_BLOCK]) for start in starts]
         return sum_last_axis(np.concatenate(blocks, axis=-1))
-    lanes = a[..., :SUM_LANES].copy()
-    for start in range(SUM_LANES, a.shape[-1], SUM_LANES):
+    # -0 (in integers 0) stands for what is absent: it changes no sum.
+    lanes: Array = np.full((*a.shape[:-1], SUM_LANES), -0.0, a.dtype)
+    for start in range(0, length, SUM_LANES):
         part = a[..., start : start + SUM_LANES]
         width = part.shape[-1]
         lanes[..., :width] = arithmetic.add(lanes[..., :width], part)
-    for half in (16, 8, 4, 2, 1):
-        upper = lanes[..., half : 2 * half]
-        width = upper.shape[-1]
-        if width:
-            lanes[..., :width] = arithmetic.add(lanes[..., :width], upper)
-            lanes = lanes[..., :half]
+    while (half := lanes.shape[-1] // 2) > 0:
+        lanes = arithmetic.add(lanes[..., :half], lanes[..., half:])
     return lanes
 
 

@@ -1,9 +1,10 @@
 """What makes a table of nodes a Program.
 
-One rule per op, as a function of the node and the nodes it reads. Together with the checks on
-names, order and limits they guarantee that every conforming backend can run the Program without
-looking at data: every address of a VIEW lies in its input, every size is known and bounded. All
-arithmetic is on Python integers and nothing is allocated for a size that is merely claimed.
+One rule per op: the dtype and shape that a node must have, from its attributes and the nodes that
+it reads. Together with the checks on names, order and limits they guarantee that every conforming
+backend can run the Program without looking at data: every address of a VIEW lies in its input,
+every size is known and bounded. All arithmetic is on Python integers and nothing is allocated for a
+size that is merely claimed.
 
 Dimensions are at least 1: an empty tensor has no element to commit to, and no use in a job.
 """
@@ -21,11 +22,13 @@ from engine.ops import ARITHMETIC_VERSION, ARITY, Op
 if TYPE_CHECKING:
     from engine.program import Node, Program
 
-Rule: TypeAlias = "Callable[[Node, Sequence[Node]], None]"
+Type: TypeAlias = tuple[DType, tuple[int, ...]]
+Rule: TypeAlias = "Callable[[Node, Sequence[Node]], Type]"
 
 FLOATS = frozenset({DType.FLOAT32})
 INTEGERS = frozenset({DType.INT32, DType.UINT32})
 NUMBERS = FLOATS | INTEGERS
+BOOLS = frozenset({DType.BOOL})
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
@@ -48,6 +51,13 @@ class Limits:
     flops: int = 2**60
     bytes_moved: int = 2**50
 
+    def check(self, what: str, number: int) -> int:
+        """`number`, if it is within the limit of that name."""
+        limit: int = getattr(self, what)
+        if number > limit:
+            raise ProgramError(f"{what.replace('_', ' ')}: {number}, over the limit of {limit}")
+        return number
+
 
 DEFAULT_LIMITS = Limits()
 
@@ -58,8 +68,7 @@ def validate(program: "Program", limits: Limits = DEFAULT_LIMITS) -> None:
         raise ProgramError(
             f"arithmetic version {program.arithmetic_version}, this engine has {ARITHMETIC_VERSION}"
         )
-    if not 1 <= len(program.nodes) <= limits.nodes:
-        raise ProgramError(f"{len(program.nodes)} nodes, must be 1 to {limits.nodes}")
+    limits.check("nodes", len(program.nodes))
     for index, node in enumerate(program.nodes):
         try:
             _check_node(program, index, node, limits)
@@ -72,26 +81,42 @@ def validate(program: "Program", limits: Limits = DEFAULT_LIMITS) -> None:
 
 
 def _check_node(program: "Program", index: int, node: "Node", limits: Limits) -> None:
-    _require(len(node.shape) <= limits.rank, f"rank {len(node.shape)} is over {limits.rank}")
+    limits.check("rank", len(node.shape))
+    limits.check("attributes", len(node.attributes))
     _require(all(n >= 1 for n in node.shape), f"a dimension below 1 in {node.shape}")
-    _require(node.size <= limits.elements, f"{node.shape} has over {limits.elements} elements")
-    _require(len(node.attributes) <= limits.attributes, f"{len(node.attributes)} attributes")
+    limits.check("elements", node.size)
     _require(len(node.inputs) == ARITY[node.op], f"{len(node.inputs)} inputs, not {ARITY[node.op]}")
     for i in node.inputs:
         _require(0 <= i < index, f"reads node {i}, which does not come before it")
-    _RULES[node.op](node, [program.nodes[i] for i in node.inputs])
+    inputs = [program.nodes[i] for i in node.inputs]
+    count = _attribute_count(node, inputs)
+    _require(len(node.attributes) == count, f"takes {count} attributes, has {node.attributes}")
+    dtype, shape = _RULES[node.op](node, inputs)
+    if node.dtype is not dtype or node.shape != shape:
+        raise ProgramError(f"gives {dtype.name} {shape}, not {node.dtype.name} {node.shape}")
+
+
+def _attribute_count(node: "Node", inputs: Sequence["Node"]) -> int:
+    match node.op:
+        case Op.CONST | Op.CAST | Op.SCATTER:  # a bit pattern, a mode, a number of rows
+            return 1
+        case Op.VIEW:  # an offset, and a stride per axis
+            return 1 + len(node.shape)
+        case Op.PAD:  # a low and a high per axis
+            return 2 * len(inputs[0].shape)
+        case _:
+            return 0
 
 
 def _check_names(
     what: str, names: Sequence[tuple[str, int]], node_count: int, limits: Limits
 ) -> None:
-    if len(names) > limits.names:
-        raise ProgramError(f"{len(names)} {what}s, more than the limit of {limits.names}")
+    limits.check("names", len(names))
     for name, index in names:
-        if len(name) > limits.name_bytes or not _NAME.fullmatch(name):
+        limits.check("name_bytes", len(name))
+        if not _NAME.fullmatch(name):
             raise ProgramError(
-                f"{what} name {name[: limits.name_bytes]!r} must be at most {limits.name_bytes} "
-                "letters, digits, _ and - in parts joined by dots"
+                f"{what} name {name!r} is not letters, digits, _ and - in parts joined by dots"
             )
         if not 0 <= index < node_count:
             raise ProgramError(f"{what} {name!r} is node {index}, there are {node_count}")
@@ -126,82 +151,55 @@ def _require(condition: bool, message: str) -> None:
         raise ProgramError(message)
 
 
-def _no_attributes(node: "Node") -> None:
-    _require(not node.attributes, f"takes no attributes, has {node.attributes}")
+def _dtype_of(nodes: Sequence["Node"], allowed: frozenset[DType]) -> DType:
+    """The one dtype of all nodes."""
+    dtype = nodes[0].dtype
+    names = ", ".join(node.dtype.name for node in nodes)
+    _require(all(node.dtype is dtype for node in nodes), f"mixes {names}")
+    _require(dtype in allowed, f"is not defined for {dtype.name}")
+    return dtype
 
 
-def _dtype_in(allowed: frozenset[DType], *nodes: "Node") -> None:
-    for node in nodes:
-        _require(node.dtype in allowed, f"is not defined for {node.dtype.name}")
+def _shape_of(nodes: Sequence["Node"]) -> tuple[int, ...]:
+    """The one shape of all nodes."""
+    shapes = {node.shape for node in nodes}
+    _require(len(shapes) == 1, f"reads shapes {sorted(shapes)}")
+    return shapes.pop()
 
 
-def _same_shape(node: "Node", inputs: Sequence["Node"]) -> None:
-    for other in inputs:
-        _require(node.shape == other.shape, f"has shape {node.shape}, reads {other.shape}")
-
-
-def _same_dtype(*nodes: "Node") -> None:
-    names = [node.dtype.name for node in nodes]
-    _require(len(set(names)) == 1, f"mixes {', '.join(names)}")
-
-
-def _input(node: "Node", inputs: Sequence["Node"]) -> None:
-    _no_attributes(node)
-
-
-def _const(node: "Node", inputs: Sequence["Node"]) -> None:
-    _require(len(node.attributes) == 1, f"takes one bit pattern, has {node.attributes}")
+def _const(node: "Node", inputs: Sequence["Node"]) -> Type:
     (bits,) = node.attributes
     top = 2 if node.dtype is DType.BOOL else 1 << (8 * node.dtype.bytes)
     _require(0 <= bits < top, f"{bits} is not a bit pattern of {node.dtype.name}")
     _require(not is_other_nan(bits, node.dtype), f"{bits:#x} is not the canonical NaN")
+    return node.dtype, node.shape
 
 
-def _iota(node: "Node", inputs: Sequence["Node"]) -> None:
-    _no_attributes(node)
-    _require(node.dtype is DType.INT32 and len(node.shape) == 1, "is INT32 of one dimension")
+def _elementwise(allowed: frozenset[DType], gives: DType | None = None) -> Rule:
+    """All inputs have one shape and one dtype, one of `allowed`; so has the result, or `gives`."""
 
-
-def _elementwise(allowed: frozenset[DType]) -> Rule:
-    """All inputs and the result have one shape and one dtype, one of `allowed`."""
-
-    def rule(node: "Node", inputs: Sequence["Node"]) -> None:
-        _no_attributes(node)
-        _same_shape(node, inputs)
-        _same_dtype(node, *inputs)
-        _dtype_in(allowed, node)
+    def rule(node: "Node", inputs: Sequence["Node"]) -> Type:
+        dtype = _dtype_of(inputs, allowed)
+        return gives or dtype, _shape_of(inputs)
 
     return rule
 
 
-def _compare(node: "Node", inputs: Sequence["Node"]) -> None:
-    _no_attributes(node)
-    _same_shape(node, inputs)
-    _same_dtype(*inputs)
-    _dtype_in(NUMBERS, *inputs)
-    _require(node.dtype is DType.BOOL, f"gives BOOL, not {node.dtype.name}")
-
-
-def _select(node: "Node", inputs: Sequence["Node"]) -> None:
-    _no_attributes(node)
-    _same_shape(node, inputs)
-    _same_dtype(node, *inputs[1:])
-    _dtype_in(NUMBERS | {DType.BOOL}, node)
+def _select(node: "Node", inputs: Sequence["Node"]) -> Type:
     _require(inputs[0].dtype is DType.BOOL, f"the condition is {inputs[0].dtype.name}, not BOOL")
+    return _dtype_of(inputs[1:], NUMBERS | BOOLS), _shape_of(inputs)
 
 
-def _cast(node: "Node", inputs: Sequence["Node"]) -> None:
-    _same_shape(node, inputs)
-    _require(node.attributes in ((0,), (1,)), f"the mode is 0 or 1, not {node.attributes}")
-    if node.attributes == (1,):
-        _dtype_in(NUMBERS, node, *inputs)
+def _cast(node: "Node", inputs: Sequence["Node"]) -> Type:
+    (mode,) = node.attributes
+    _require(mode in (0, 1), f"the mode is 0 or 1, not {mode}")
+    for end in (node, *inputs):
+        _require(mode == 0 or end.dtype in NUMBERS, f"is not defined for {end.dtype.name}")
+    return node.dtype, inputs[0].shape
 
 
-def _view(node: "Node", inputs: Sequence["Node"]) -> None:
+def _view(node: "Node", inputs: Sequence["Node"]) -> Type:
     """The lowest and the highest address lie in the input; the formula is affine, so all do."""
-    _same_dtype(node, *inputs)
-    rank = len(node.shape)
-    _require(len(node.attributes) == 1 + rank, f"takes an offset and {rank} strides")
     offset, *strides = node.attributes
     reach = [stride * (n - 1) for stride, n in zip(strides, node.shape, strict=True)]
     low = offset + sum(r for r in reach if r < 0)
@@ -210,90 +208,64 @@ def _view(node: "Node", inputs: Sequence["Node"]) -> None:
         low >= 0 and high < inputs[0].size,
         f"reads {low} to {high} of an input of {inputs[0].size} elements",
     )
+    return inputs[0].dtype, node.shape
 
 
-def _pad(node: "Node", inputs: Sequence["Node"]) -> None:
-    _same_dtype(node, *inputs)
-    inner = inputs[0].shape
-    _require(len(node.attributes) == 2 * len(inner), "takes a low and a high per axis")
-    lows, highs = node.attributes[::2], node.attributes[1::2]
+def _pad(node: "Node", inputs: Sequence["Node"]) -> Type:
     _require(all(a >= 0 for a in node.attributes), f"negative padding in {node.attributes}")
-    whole = tuple(low + n + high for low, n, high in zip(lows, inner, highs, strict=True))
-    _require(node.shape == whole, f"pads {inner} to {whole}, not {node.shape}")
+    around = zip(node.attributes[::2], inputs[0].shape, node.attributes[1::2], strict=True)
+    return inputs[0].dtype, tuple(low + n + high for low, n, high in around)
 
 
-def _fold(node: "Node", inputs: Sequence["Node"]) -> None:
-    _no_attributes(node)
-    _same_dtype(node, *inputs)
-    _dtype_in(NUMBERS, node)
-    shape = inputs[0].shape
-    _require(len(shape) >= 1, "needs an axis to fold")
-    _require(node.shape == (*shape[:-1], 1), f"folds {shape} to {(*shape[:-1], 1)}")
+def _fold(node: "Node", inputs: Sequence["Node"]) -> Type:
+    _require(len(inputs[0].shape) >= 1, "needs an axis to fold")
+    return _dtype_of(inputs, NUMBERS), (*inputs[0].shape[:-1], 1)
 
 
-def _dot(node: "Node", inputs: Sequence["Node"]) -> None:
-    _no_attributes(node)
-    _same_dtype(node, *inputs)
-    _dtype_in(FLOATS, node)
+def _dot(node: "Node", inputs: Sequence["Node"]) -> Type:
     a, b = (i.shape for i in inputs)
     _require(len(a) == 3 and len(b) == 3, f"multiplies two batches of matrices, not {a} and {b}")
     _require(a[0] == b[0] and a[2] == b[1], f"cannot multiply {a} and {b}")
-    _require(node.shape == (a[0], a[1], b[2]), f"gives {(a[0], a[1], b[2])}, not {node.shape}")
+    return _dtype_of(inputs, FLOATS), (a[0], a[1], b[2])
 
 
-def _gather(node: "Node", inputs: Sequence["Node"]) -> None:
-    _no_attributes(node)
+def _gather(node: "Node", inputs: Sequence["Node"]) -> Type:
     table, index = inputs
-    _same_dtype(node, table)
-    _index_of(index)
     _require(len(table.shape) == 2, f"the table has shape {table.shape}, not two dimensions")
-    whole = (index.shape[0], table.shape[1])
-    _require(node.shape == whole, f"gives {whole}, not {node.shape}")
+    return table.dtype, (_index_length(index), table.shape[1])
 
 
-def _scatter(node: "Node", inputs: Sequence["Node"]) -> None:
+def _scatter(node: "Node", inputs: Sequence["Node"]) -> Type:
     index, rows = inputs
-    _same_dtype(node, rows)
-    _dtype_in(NUMBERS, node)
-    _index_of(index)
-    _require(len(node.attributes) == 1, f"takes the number of rows, has {node.attributes}")
     _require(
-        len(rows.shape) == 2 and rows.shape[0] == index.shape[0],
+        len(rows.shape) == 2 and rows.shape[0] == _index_length(index),
         f"cannot scatter rows of {rows.shape} by an index of {index.shape}",
     )
-    whole = (node.attributes[0], rows.shape[1])
-    _require(node.shape == whole, f"gives {whole}, not {node.shape}")
+    return _dtype_of([rows], NUMBERS), (node.attributes[0], rows.shape[1])
 
 
-def _index_of(index: "Node") -> None:
+def _index_length(index: "Node") -> int:
     _require(
         index.dtype is DType.INT32 and len(index.shape) == 1,
         f"the index is {index.dtype.name} {index.shape}, not INT32 of one dimension",
     )
+    return index.shape[0]
 
 
 _RULES: dict[Op, Rule] = {
-    Op.INPUT: _input,
+    Op.INPUT: lambda node, _: (node.dtype, node.shape),
     Op.CONST: _const,
-    Op.IOTA: _iota,
-    Op.ADD: _elementwise(NUMBERS),
-    Op.MUL: _elementwise(NUMBERS),
-    Op.FMA: _elementwise(FLOATS),
-    Op.DIV: _elementwise(NUMBERS),
-    Op.SQRT: _elementwise(FLOATS),
-    Op.LT: _compare,
-    Op.EQ: _compare,
+    Op.IOTA: lambda node, _: (DType.INT32, (node.size,)),
+    **dict.fromkeys((Op.ADD, Op.MUL, Op.DIV), _elementwise(NUMBERS)),
+    **dict.fromkeys((Op.FMA, Op.SQRT), _elementwise(FLOATS)),
+    **dict.fromkeys((Op.LT, Op.EQ), _elementwise(NUMBERS, DType.BOOL)),
+    **dict.fromkeys((Op.AND, Op.OR, Op.XOR), _elementwise(INTEGERS | BOOLS)),
+    **dict.fromkeys((Op.SHL, Op.SHR), _elementwise(INTEGERS)),
     Op.SELECT: _select,
     Op.CAST: _cast,
-    Op.AND: _elementwise(INTEGERS | {DType.BOOL}),
-    Op.OR: _elementwise(INTEGERS | {DType.BOOL}),
-    Op.XOR: _elementwise(INTEGERS | {DType.BOOL}),
-    Op.SHL: _elementwise(INTEGERS),
-    Op.SHR: _elementwise(INTEGERS),
     Op.VIEW: _view,
     Op.PAD: _pad,
-    Op.SUM: _fold,
-    Op.MAX: _fold,
+    **dict.fromkeys((Op.SUM, Op.MAX), _fold),
     Op.DOT: _dot,
     Op.GATHER: _gather,
     Op.SCATTER: _scatter,
