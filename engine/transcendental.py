@@ -446,8 +446,9 @@ def _wave(x: Value, first: int) -> Value:
 
 
 def _sin(x: Value) -> Value:
-    y = _wave(x, 0)
-    return select(less(e.absolute(x), 2.0**-12), x, select(less(x, 0.0), neg(y), y))
+    sign = e.and_(graph.bitcast(x, DType.UINT32), 0x8000_0000)
+    y = graph.bitcast(e.xor(graph.bitcast(_wave(x, 0), DType.UINT32), sign), DType.FLOAT32)
+    return select(less(e.absolute(x), 2.0**-12), x, y)
 
 
 def _tan(x: Value) -> Value:
