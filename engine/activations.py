@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf, pi, sqrt
 from typing import TYPE_CHECKING
 
-from engine import elementwise as e
-from engine import folds, graph
-from engine import transcendental as t
+from engine import graph
 from engine.errors import UsageError
-from engine.graph import Scalar, Value
+from engine.graph import Scalar
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 
+def ruled(rule: Callable[[Tensor, Tensor], Tensor], y: Tensor, x: Tensor) -> Tensor:
+    """`y`, whose gradient by `x` is rule(gradient, y), whatever it was computed from."""
+    of = type(x).of
+    return of(graph.custom(y.value, lambda g, y: (rule(of(g), of(y)).value,), x.value))
+
+
 def relu(x: Tensor) -> Tensor:
     """max(x, 0); NaN stays NaN, and the gradient at 0 is 0."""
-    value = x.value
-    clipped = e.select(e.less(value, 0), 0, value)
-    return type(x).of(
-        graph.custom(clipped, lambda g, _: (e.select(e.less(0, value), g, 0.0),), value)
-    )
+    return ruled(lambda g, _: (x > 0).where(g, 0.0), (x < 0).where(0, x), x)
 
 
 def leaky_relu(x: Tensor, neg_slope: float = 0.01) -> Tensor:
@@ -36,7 +37,7 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
 
 def elu(x: Tensor, alpha: float = 1.0, scale: float = 1.0, slope: float = 1.0) -> Tensor:
     """scale * x above 0, else scale * alpha * (exp(slope * x) - 1)."""
-    below = type(x).of(t.expm1(((x > 0).where(0.0, x) * slope).value))
+    below = ((x > 0).where(0.0, x) * slope).expm1()
     return (x > 0).where(x * scale, below * (alpha * scale))
 
 
@@ -84,9 +85,9 @@ def glu(x: Tensor, axis: int = -1) -> Tensor:
 
 def softplus(x: Tensor, beta: float = 1.0) -> Tensor:
     """log(1 + exp(beta x)) / beta."""
-    value = (x * beta).value
-    y = e.add(t.log1p(t.exp(e.neg(e.absolute(value)))), e.maximum(value, 0.0))
-    return type(x).of(graph.custom(y, lambda g, _: (e.mul(g, t.sigmoid(value)),), value)) / beta
+    scaled = x * beta
+    y = (-scaled.abs()).exp().log1p() + scaled.maximum(0.0)
+    return ruled(lambda g, _: g * scaled.sigmoid(), y, scaled) / beta
 
 
 def logsigmoid(x: Tensor) -> Tensor:
@@ -146,14 +147,10 @@ def threshold(x: Tensor, threshold: float, value: Scalar) -> Tensor:
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """exp(x) normalised to a sum of 1 along an axis; the largest is subtracted first."""
-    value = e.to_float(x.value)
-    powers = t.exp(e.sub(value, folds.maximum(value, axis, keepdim=True)))
-
-    def rule(g: Value, y: Value) -> tuple[Value]:
-        return (e.mul(e.sub(g, folds.total(e.mul(g, y), axis, keepdim=True)), y),)
-
-    y = e.div(powers, folds.total(powers, axis, keepdim=True))
-    return type(x).of(graph.custom(y, rule, value))
+    x = x.float()
+    powers = (x - x.amax(axis, True)).exp()
+    y = powers / powers.sum(axis, True)
+    return ruled(lambda g, y: (g - (g * y).sum(axis, True)) * y, y, x)
 
 
 def softmin(x: Tensor, axis: int = -1) -> Tensor:
@@ -163,23 +160,18 @@ def softmin(x: Tensor, axis: int = -1) -> Tensor:
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """log(softmax(x)), without the detour that loses small values."""
-    value = e.to_float(x.value)
-    shifted = e.sub(value, folds.maximum(value, axis, keepdim=True))
-
-    def rule(g: Value, y: Value) -> tuple[Value]:
-        return (e.sub(g, e.mul(t.exp(y), folds.total(g, axis, keepdim=True))),)
-
-    y = e.sub(shifted, t.log(folds.total(t.exp(shifted), axis, keepdim=True)))
-    return type(x).of(graph.custom(y, rule, value))
+    x = x.float()
+    shifted = x - x.amax(axis, True)
+    y = shifted - shifted.exp().sum(axis, True).log()
+    return ruled(lambda g, y: g - y.exp() * g.sum(axis, True), y, x)
 
 
 def logsumexp(
     x: Tensor, axis: int | tuple[int, ...] | None = None, keepdim: bool = False
 ) -> Tensor:
     """log(sum(exp(x))) over axes; over all without."""
-    value = e.to_float(x.value)
-    top = folds.maximum(value, axis, keepdim=True)
-    shift = e.select(e.less(e.absolute(top), inf), top, 0.0)
-    powers = folds.total(t.exp(e.sub(value, graph.detach(shift))), axis, keepdim=True)
-    result = type(x).of(e.add(t.log(powers), graph.detach(shift)))
+    x = x.float()
+    top = x.amax(axis, True)
+    shift = (top.abs() < inf).where(top, 0.0).detach()
+    result = (x - shift).exp().sum(axis, True).log() + shift
     return result if keepdim else result.squeeze(axis)
