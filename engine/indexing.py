@@ -19,7 +19,7 @@ from engine import elementwise as e
 from engine import folds, graph, movement
 from engine.dtypes import DType
 from engine.errors import UsageError
-from engine.lifting import Operand
+from engine.lifting import Operand, lift
 from engine.methods import cat
 from engine.movement import axis_of
 
@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 
+_rows = lift(folds.rows)
+
+
 def getitem(x: Tensor, key: Any) -> Tensor:
     """Integers, slices, None, ..., integer tensors and masks, with torch's shapes."""
     basic, indices = _split(x, key)
-    shown = type(x).of(movement.getitem(x.value, basic))
+    shown = lift(movement.getitem)(x, basic)
     if not indices:
         return shown
     axes = sorted(indices)
@@ -38,7 +41,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     place = _rows_of(shown, indices)
     first = shown.movedim(axes, range(len(axes)))
     table = first.reshape(prod(first.shape[: len(axes)]), *rest)
-    picked = type(x).of(folds.rows(table.value, place.value))
+    picked = _rows(table, place)
     if axes[-1] - axes[0] + 1 != len(axes):  # apart, so the new axes stay in front
         return picked
     return picked.movedim(range(place.ndim), range(axes[0], axes[0] + place.ndim))
@@ -52,7 +55,7 @@ def setitem(x: Tensor, key: Any, value: Operand) -> Tensor:
         return x.masked_fill(mask, new.reshape(()))
     basic, indices = _split(x, key)
     if not indices:
-        return type(x).of(movement.setitem(x.value, basic, new.value))
+        return lift(movement.setitem)(x, basic, new)
     return _written(x, _places(x, key), new.cast(x.dtype), False)
 
 
@@ -84,15 +87,10 @@ def _split(x: Tensor, key: Any) -> tuple[Any, dict[int, Tensor]]:
             raise UsageError(f"an index tensor must be INT32, not {item.dtype.name}")
         else:
             items.append(item)
-    plain = tuple(slice(None) if isinstance(item, type(x)) else item for item in items)
-    tensors = iter([item for item in items if isinstance(item, type(x))])
-    dots = next((i for i, item in enumerate(plain) if item is ...), len(plain))
-    marks = [isinstance(item, type(x)) for item in items]
-    used = sum(item is not None and item is not ... for item in plain)
-    marks[dots : dots + 1] = [False] * (x.ndim - used)
-    full = movement.full_index(x.value, plain)
-    shown = [mark for mark, item in zip(marks, full, strict=True) if not isinstance(item, int)]
-    return plain, {axis: next(tensors) for axis, mark in enumerate(shown) if mark}
+    full: list[Any] = movement.full_index(x.value, tuple(items))
+    shown = [item for item in full if not isinstance(item, int)]
+    indices = {axis: item for axis, item in enumerate(shown) if isinstance(item, type(x))}
+    return tuple(slice(None) if isinstance(item, type(x)) else item for item in full), indices
 
 
 def _rows_of(x: Tensor, indices: dict[int, Tensor]) -> Tensor:
@@ -108,7 +106,12 @@ def _rows_of(x: Tensor, indices: dict[int, Tensor]) -> Tensor:
 
 def select(x: Tensor, axis: int, index: int) -> Tensor:
     """One element of an axis, which goes."""
-    return x[(*[slice(None)] * axis_of(x.value, axis), index)]
+    return x[_along(x, axis, index)]
+
+
+def _along(x: Tensor, axis: int, item: Any) -> tuple[Any, ...]:
+    """The index that has an item for one axis."""
+    return (*[slice(None)] * axis_of(x.value, axis), item)
 
 
 def take(x: Tensor, index: Tensor) -> Tensor:
@@ -118,7 +121,7 @@ def take(x: Tensor, index: Tensor) -> Tensor:
 
 def index_select(x: Tensor, axis: int, index: Tensor) -> Tensor:
     """The slices of an axis that a vector names."""
-    return getitem(x, (*[slice(None)] * axis_of(x.value, axis), index.reshape(-1)))
+    return getitem(x, _along(x, axis, index.reshape(-1)))
 
 
 def _addresses(x: Tensor, axis: int, index: Tensor) -> Tensor:
@@ -139,7 +142,7 @@ def gather(x: Tensor, axis: int, index: Tensor) -> Tensor:
     if not x.ndim:
         return gather(x.reshape(1), 0, index.reshape(1)).reshape(index.shape)
     place = _addresses(x, axis, index)
-    return type(x).of(folds.rows(x.flatten().value, place.value))
+    return _rows(x.flatten(), place)
 
 
 def take_along_dim(x: Tensor, index: Tensor, axis: int | None = None) -> Tensor:
@@ -165,9 +168,8 @@ def scatter_add(x: Tensor, axis: int, index: Tensor, src: Tensor) -> Tensor:
 
 def _scattered(x: Tensor, place: Tensor, source: Tensor) -> Tensor:
     """What is added to each element of x."""
-    rows = source.reshape(source.numel(), 1).value
-    added = graph.scatter(place.flatten().value, rows, x.numel())
-    return type(x).of(graph.reshape(added, x.shape))
+    rows = source.reshape(source.numel(), 1)
+    return lift(graph.scatter)(place.flatten(), rows, x.numel()).reshape(x.shape)
 
 
 def _source(x: Tensor, src: Tensor, index: Tensor) -> Tensor:
@@ -195,7 +197,7 @@ def scatter(x: Tensor, axis: int, index: Tensor, src: Operand, reduce: str | Non
     is_same = index.unsqueeze(at) == index.unsqueeze(at + 1)
     place = (is_same & is_later).any(at + 1).where(-1, place)
     origin = _scattered(x, place, x.arange(1, place.numel() + 1)) - 1
-    picked = type(x).of(folds.rows(source.flatten().value, origin.value))
+    picked = _rows(source.flatten(), origin)
     return (origin >= 0).where(picked, x).cast(x.dtype)
 
 
@@ -203,7 +205,9 @@ def scatter_reduce(
     x: Tensor, axis: int, index: Tensor, src: Tensor, reduce: str, include_self: bool = True
 ) -> Tensor:
     """Each element reduced with what is scattered to it: sum, prod, mean, amax or amin."""
-    if reduce not in ("sum", "prod", "mean", "amax", "amin"):
+    low, high = (-inf, inf) if x.value.is_float else (-(2**31), 2**31 - 1)
+    neutrals = {"sum": 0, "mean": 0, "prod": 1, "amax": low, "amin": high}
+    if reduce not in neutrals:
         raise UsageError(f"reduce must be sum, prod, mean, amax or amin, not {reduce!r}")
     at, m = axis_of(x.value, axis), index.shape[axis]
     region = tuple(slice(None) if a == at else slice(n) for a, n in enumerate(index.shape))
@@ -214,15 +218,8 @@ def scatter_reduce(
     parts = cat(kept, sources.expand(*kept.shape[:-1], m), axis=-1)
     is_here = cat(kept.full(kept.shape, include_self), is_here, axis=-1)
     count = is_here.sum(-1)
-    if reduce in ("amax", "amin"):
-        low, high = (-inf, inf) if x.value.is_float else (-(2**31), 2**31 - 1)
-        is_max = reduce == "amax"
-        masked = is_here.where(parts, low if is_max else high)
-        found = masked.amax(-1) if is_max else masked.amin(-1)
-    elif reduce in ("sum", "mean"):
-        found = is_here.where(parts, 0).sum(-1)
-    else:
-        found = is_here.where(parts, 1).prod(-1)
+    masked = is_here.where(parts, neutrals[reduce])
+    found = getattr(masked, "sum" if reduce == "mean" else reduce)(-1)
     if reduce == "mean":
         found = found.div(count.clamp(1), None if x.value.is_float else "floor")
     return setitem(x, region, (count > 0).where(found, kept.squeeze(-1)))
@@ -231,20 +228,20 @@ def scatter_reduce(
 def index_add(x: Tensor, axis: int, index: Tensor, source: Tensor, alpha: float = 1) -> Tensor:
     """x with slices added at the indices of an axis, in order."""
     source = source if alpha == 1 else source * alpha
-    return scatter_add(x, axis, _along(source, axis, index), source)
+    return scatter_add(x, axis, _for_each(source, axis, index), source)
 
 
 def index_copy(x: Tensor, axis: int, index: Tensor, source: Tensor) -> Tensor:
     """x with slices put at the indices of an axis."""
-    return scatter(x, axis, _along(source, axis, index), source)
+    return scatter(x, axis, _for_each(source, axis, index), source)
 
 
 def index_fill(x: Tensor, axis: int, index: Tensor, value: Operand) -> Tensor:
     """x with a number at the indices of an axis."""
-    return setitem(x, (*[slice(None)] * axis_of(x.value, axis), index), value)
+    return setitem(x, _along(x, axis, index), value)
 
 
-def _along(source: Tensor, axis: int, index: Tensor) -> Tensor:
+def _for_each(source: Tensor, axis: int, index: Tensor) -> Tensor:
     """A vector of indices as an index for each element."""
     at = axis_of(source.value, axis)
     return index.reshape(-1, *[1] * (source.ndim - at - 1)).expand(source.shape)
@@ -275,19 +272,15 @@ def unique(x: Tensor) -> Tensor:
 
 def select_scatter(x: Tensor, src: Tensor, axis: int, index: int) -> Tensor:
     """x with one element of an axis replaced."""
-    return setitem(x, (*[slice(None)] * axis_of(x.value, axis), index), src)
+    return setitem(x, _along(x, axis, index), src)
 
 
 def slice_scatter(
-    x: Tensor,
-    src: Tensor,
-    axis: int = 0,
-    start: int | None = None,
-    stop: int | None = None,
+    x: Tensor, src: Tensor, axis: int = 0, start: int | None = None, stop: int | None = None,
     step: int = 1,
-) -> Tensor:
-    """x with a slice of an axis replaced."""  # fmt: skip
-    return setitem(x, (*[slice(None)] * axis_of(x.value, axis), slice(start, stop, step)), src)
+) -> Tensor:  # fmt: skip
+    """x with a slice of an axis replaced."""
+    return setitem(x, _along(x, axis, slice(start, stop, step)), src)
 
 
 def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:

@@ -28,7 +28,7 @@ Method: TypeAlias = Callable[..., Any]
 _OTHERS = """axis: dim dims axes; axes: dim dims axis; axis0: dim0; axis1: dim1; axis2: dim2
     start: start_dim; end: end_dim; shape: size sizes dims repeats; keepdim: keepdims
     sizes: shape size split_size split_size_or_sections; sections: chunks indices; low: min min_
-    high: max max_; exponent: x; other: x y w end mat2 vec2; a: x input; sorted: sorted_
+    high: max max_; exponent: x; other: x y w end mat2 vec2 value; a: x input; sorted: sorted_
     b: other x y w end mat2 vec2; x: other; classes: num_classes; cut: diagonal offset; stop: end"""
 OTHER_NAMES = {
     name.strip(): others.split()
@@ -84,7 +84,7 @@ def maker(function: Callable[..., Value]) -> Callable[..., Tensor]:
 
 def finish(
     cls: type[Tensor],
-    formulas: Mapping[str, Method],
+    formulas: Mapping[str, tuple[str, Method]],
     elementwise: Table,
     values: Table,
     tensors: Sequence[ModuleType],
@@ -97,7 +97,9 @@ def finish(
     IN_PLACE names, changes a tensor under its name with "_".
     """
     by_element = _named(elementwise)
-    methods = {**vars(cls), **formulas, **by_element, **_named(values)}
+    methods = {**vars(cls), **by_element, **_named(values)}
+    for name, (docstring, formula) in formulas.items():
+        methods[name], formula.__doc__ = formula, docstring
     for module in tensors:
         methods |= {name: f for name, f in vars(module).items() if _is_method(f)}
     for name, *others in map(_equal, names.split()):

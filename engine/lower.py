@@ -8,6 +8,7 @@ bytes in every process.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 from engine.debug import graph_lines, program_lines, show
 from engine.errors import ProgramError, TraceError
@@ -16,6 +17,8 @@ from engine.ops import Op
 from engine.program import Node, Program
 from engine.validate import validate
 from engine.views import View, contiguous
+
+_Name: TypeAlias = tuple[str, int]
 
 
 def lower(outputs: Mapping[str, Value], inputs: Mapping[str, Value]) -> Program:
@@ -29,14 +32,12 @@ def lower(outputs: Mapping[str, Value], inputs: Mapping[str, Value]) -> Program:
     table = _Table(inputs)
     named = sorted(outputs.items())
     given = set(inputs.values())
-    for value in topological(
-        [value for _, value in named], lambda v: () if v in given else lowered_inputs(v)
-    ):
+    ends = [value for _, value in named]
+    for value in topological(ends, lambda v: () if v in given else lowered_inputs(v)):
         table.add(value)
+    starts = [(name, table.places[value][0]) for name, value in sorted(inputs.items())]
     program = _without_dead_nodes(
-        table.nodes,
-        tuple((name, table.indices[value]) for name, value in sorted(inputs.items())),
-        tuple((name, table.stored(value)) for name, value in named),
+        table.nodes, starts, [(name, table.stored(value)) for name, value in named]
     )
     try:
         validate(program)
@@ -56,48 +57,41 @@ class _Table:
 
     def __init__(self, inputs: Mapping[str, Value]) -> None:
         self.nodes: list[Node] = []
-        self.indices: dict[Value, int] = {}
+        self.places: dict[Value, tuple[int, View]] = {}
         self._known: dict[Node, int] = {}
-        self._views: dict[Value, View] = {}
         for _, value in sorted(inputs.items()):
             self.nodes.append(Node(Op.INPUT, value.dtype, value.shape))
-            self._place(value, len(self.nodes) - 1, contiguous(value.shape))
+            self.places[value] = len(self.nodes) - 1, contiguous(value.shape)
 
     def add(self, value: Value) -> None:
         """Give a value, whose inputs are there, its place."""
         kind = value.kind
-        if value in self.indices:
+        if value in self.places:
             return
         if kind is Kind.DATA or kind is Op.INPUT:
             raise TraceError(_foreign_leaf(value))
         if kind is Kind.CUSTOM:
-            source = value.inputs[0]
-            self._place(value, self.indices[source], self._views[source])
+            self.places[value] = self.places[value.inputs[0]]
         elif kind in MOVEMENT:
-            self._move(value)
+            index, view = self.places[value.inputs[0]]
+            moved = _moved(value, view)
+            if moved is None:  # a reshape that is not affine: the elements are laid out first
+                index, moved = self.stored(value.inputs[0]), contiguous(value.shape)
+            self.places[value] = index, moved
         else:
             reads = tuple(self.stored(i) for i in value.inputs)
             node = Node(Op(kind), value.dtype, value.shape, reads, value.attributes)
-            self._place(value, self._emit(node), contiguous(value.shape))
+            self.places[value] = self._emit(node), contiguous(value.shape)
 
     def stored(self, value: Value) -> int:
         """The node that has a value's elements in order, a VIEW if need be."""
-        index, view = self.indices[value], self._views[value]
-        if self.nodes[index].shape == view.shape and view == contiguous(view.shape):
-            return index
+        index, view = self.places[value]
         base = self.nodes[index]
+        if base.shape == view.shape and view == contiguous(view.shape):
+            return index
         if base.op is Op.CONST:
             return self._emit(replace(base, shape=view.shape))
         return self._emit(Node(Op.VIEW, value.dtype, view.shape, (index,), view.attributes))
-
-    def _move(self, value: Value) -> None:
-        source = value.inputs[0]
-        index, view = self.indices[source], self._views[source]
-        moved = _moved(value, view)
-        if moved is None:  # a reshape that is not affine: the elements are laid out first
-            index = self.stored(source)
-            moved = contiguous(value.shape)
-        self._place(value, index, moved)
 
     def _emit(self, node: Node) -> int:
         """The index of a node, new or the same as one before."""
@@ -106,37 +100,29 @@ class _Table:
             self._known[node] = len(self.nodes) - 1
         return self._known[node]
 
-    def _place(self, value: Value, index: int, view: View) -> None:
-        self.indices[value] = index
-        self._views[value] = view
-
 
 def _moved(value: Value, view: View) -> View | None:
     """The view of `value`'s input, moved as `value` says."""
+    shape, attributes = value.shape, value.attributes
     if value.kind is Kind.RESHAPE:
-        return view.reshape(value.shape)
+        return view.reshape(shape)
     if value.kind is Kind.PERMUTE:
-        return view.permute(value.attributes)
+        return view.permute(attributes)
     if value.kind is Kind.EXPAND:
-        return view.expand(value.shape)
+        return view.expand(shape)
     if value.kind is Kind.AFFINE:
-        return view.affine(value.attributes, value.shape)
-    return view.slice(value.attributes[::2], value.attributes[1::2], value.shape)
+        return view.affine(attributes, shape)
+    return view.slice(attributes[::2], attributes[1::2], shape)
 
 
 def _foreign_leaf(value: Value) -> str:
     what = f"{value.dtype.name} {value.shape}"
     if value.kind is Kind.DATA:
-        return (
-            f"a tensor {what} that holds data was captured; a Program is free of data, "
-            "so pass it as an input"
-        )
+        return f"a tensor {what} that holds data was captured; pass it as an input"
     return f"the symbolic input {value.name!r} {what} belongs to another trace"
 
 
-def _without_dead_nodes(
-    nodes: list[Node], inputs: tuple[tuple[str, int], ...], outputs: tuple[tuple[str, int], ...]
-) -> Program:
+def _without_dead_nodes(nodes: list[Node], inputs: list[_Name], outputs: list[_Name]) -> Program:
     live = {index for _, index in (*inputs, *outputs)}
     for index in range(len(nodes) - 1, -1, -1):
         if index in live:
@@ -144,8 +130,5 @@ def _without_dead_nodes(
     kept = sorted(live)
     moved = {old: new for new, old in enumerate(kept)}
     table = (replace(nodes[old], inputs=tuple(moved[i] for i in nodes[old].inputs)) for old in kept)
-    return Program(
-        tuple(table),
-        tuple((name, moved[index]) for name, index in inputs),
-        tuple((name, moved[index]) for name, index in outputs),
-    )
+    starts, ends = ([(name, moved[i]) for name, i in names] for names in (inputs, outputs))
+    return Program(tuple(table), tuple(starts), tuple(ends))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from math import inf, log, pi
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -23,53 +24,66 @@ Sizes: TypeAlias = int | Sequence[int]
 Several: TypeAlias = "tuple[list[Tensor], int]"
 _LARGEST = 3.4028234663852886e38
 
-FORMULAS: dict[str, Callable[..., Tensor]] = {
-    "square": lambda x: x * x,
-    "reciprocal": lambda x: 1.0 / x,
-    "positive": lambda x: type(x).of(x.value),
-    "frac": lambda x: x - x.trunc(),
-    "deg2rad": lambda x: x * (pi / 180),
-    "rad2deg": lambda x: x * (180 / pi),
-    "erfc": lambda x: 1.0 - x.erf(),
-    "isnan": lambda x: x != x,
-    "isposinf": lambda x: x == inf,
-    "isneginf": lambda x: x == -inf,
-    "signbit": lambda x: x.float().bitcast(DType.INT32) < 0,
-    "logical_not": lambda x: ~x.bool(),
-    "logical_and": lambda x, other: x.bool() & x.like(other).bool(),
-    "logical_or": lambda x, other: x.bool() | x.like(other).bool(),
-    "logical_xor": lambda x, other: x.bool() ^ x.like(other).bool(),
-    "float": lambda x: x.cast(DType.FLOAT32),
-    "half": lambda x: x.cast(DType.FLOAT16),
-    "bfloat16": lambda x: x.cast(DType.BFLOAT16),
-    "int": lambda x: x.cast(DType.INT32),
-    "bool": lambda x: x.cast(DType.BOOL),
-    "contiguous": lambda x: type(x).of(x.value),
-    "t": lambda x: x.permute(),
-    "trace": lambda x: x.diagonal().sum(),
-    "fliplr": lambda x: x.flip(1),
-    "flipud": lambda x: x.flip(0),
-    "diagflat": lambda x: x.flatten().diag(),
-    "type_as": lambda x, other: x.cast(other.dtype),
-    "count_nonzero": lambda x, axis=None: (x != 0).sum(axis),
-    "dist": lambda x, other, p=2: norm(x - other, p),
-    "rand_like": lambda x, **options: x.rand(x.shape, **options),
-    "randn_like": lambda x, **options: x.randn(x.shape, **options),
+FORMULAS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "add": ("x + alpha * other.", lambda x, other, alpha=1: x + _times(x, other, alpha)),
+    "sub": ("x - alpha * other.", lambda x, other, alpha=1: x - _times(x, other, alpha)),
+    "addcmul": ("x + value * a * b.", lambda x, a, b, value=1: x + a * b * value),
+    "addcdiv": ("x + value * a / b.", lambda x, a, b, value=1: x + a / b * value),
+    "square": ("x * x.", lambda x: x * x),
+    "reciprocal": ("1 / x.", lambda x: 1.0 / x),
+    "positive": ("x.", lambda x: type(x).of(x.value)),
+    "frac": ("What is right of the point, with the sign.", lambda x: x - x.trunc()),
+    "deg2rad": ("From degrees to radians.", lambda x: x * (pi / 180)),
+    "rad2deg": ("From radians to degrees.", lambda x: x * (180 / pi)),
+    "erfc": ("1 - erf(x).", lambda x: 1.0 - x.erf()),
+    "fmin": ("The smaller; a number rather than NaN.", lambda x, other: -(-x).fmax(-other)),
+    "isnan": ("Where elements are NaN.", lambda x: x != x),
+    "isposinf": ("Where elements are infinity.", lambda x: x == inf),
+    "isneginf": ("Where elements are -infinity.", lambda x: x == -inf),
+    "signbit": ("The sign bit, also of -0.", lambda x: x.float().bitcast(DType.INT32) < 0),
+    "logical_not": ("Where elements are 0.", lambda x: ~x.bool()),
+    "logical_and": ("Where neither is 0.", lambda x, other: x.bool() & x.like(other).bool()),
+    "logical_or": ("Where one is not 0.", lambda x, other: x.bool() | x.like(other).bool()),
+    "logical_xor": ("Where just one is not 0.", lambda x, other: x.bool() ^ x.like(other).bool()),
+    "float": ("In FLOAT32.", lambda x: x.cast(DType.FLOAT32)),
+    "half": ("In FLOAT16.", lambda x: x.cast(DType.FLOAT16)),
+    "bfloat16": ("In BFLOAT16.", lambda x: x.cast(DType.BFLOAT16)),
+    "int": ("In INT32.", lambda x: x.cast(DType.INT32)),
+    "bool": ("Where elements are not 0.", lambda x: x.cast(DType.BOOL)),
+    "type_as": ("In another tensor's dtype.", lambda x, other: x.cast(other.dtype)),
+    "contiguous": ("The same elements.", lambda x: type(x).of(x.value)),
+    "t": ("The axes in reverse order.", lambda x: x.permute()),
+    "fliplr": ("The second axis reversed.", lambda x: x.flip(1)),
+    "flipud": ("The first axis reversed.", lambda x: x.flip(0)),
+    "expand_as": ("Stretched to another's shape.", lambda x, other: x.expand(other.shape)),
+    "view_as": ("In another tensor's shape.", lambda x, other: x.reshape(other.shape)),
+    "diagflat": ("A matrix with all elements on its diagonal.", lambda x: x.flatten().diag()),
+    "trace": ("The sum of the diagonal.", lambda x: x.diagonal().sum()),
+    "outer": ("Every product of two vectors' elements.", lambda x, other: x.unsqueeze(1) * other),
+    "dist": ("The p-norm of the difference.", lambda x, other, p=2: norm(x - other, p)),
+    "count_nonzero": ("How many elements are not 0.", lambda x, axis=None: (x != 0).sum(axis)),
+    "zero": ("Zeros in this shape.", lambda x: x.copy(0)),
+    "zeros_like": ("Zeros of this type.", lambda x, dtype=None: x.full_like(0, dtype)),
+    "ones_like": ("Ones of this type.", lambda x, dtype=None: x.full_like(1, dtype)),
+    "new_zeros": ("Zeros of this dtype.", lambda x, *shape: x.new_full(integers(shape), 0)),
+    "new_ones": ("Ones of this dtype.", lambda x, *shape: x.new_full(integers(shape), 1)),
+    "new_tensor": ("Data in this dtype.", lambda x, data: type(x)(data, x.dtype)),
+    "rand_like": ("`rand` in this shape.", lambda x, **options: x.rand(x.shape, **options)),
+    "randn_like": ("`randn` in this shape.", lambda x, **options: x.randn(x.shape, **options)),
 }
-"""Methods that are their formula."""
+"""Methods that are a formula, each with its docstring."""
+
+
+def _times(x: Tensor, other: Operand, alpha: Scalar) -> Operand:
+    return other if alpha == 1 else x.like(other) * alpha
 
 
 # Elementwise
 
 
-def add(x: Tensor, other: Operand, alpha: Scalar = 1) -> Tensor:
-    """x + alpha * other."""
-    return x + (other if alpha == 1 else x.like(other) * alpha)
-
-
-def sub(x: Tensor, other: Operand, alpha: Scalar = 1) -> Tensor:
-    """x - alpha * other."""
-    return x - (other if alpha == 1 else x.like(other) * alpha)
+def sequential(x: Tensor, functions: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+    """One function after the other."""
+    return reduce(lambda y, function: function(y), functions, x)
 
 
 def div(x: Tensor, other: Operand, rounding_mode: str | None = None) -> Tensor:
@@ -153,11 +167,6 @@ def nan_to_num(
     return x.isnan().where(nan, finite)
 
 
-def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> Tensor:
-    """`value` where the mask holds."""
-    return mask.where(x.like(value).cast(x.dtype), x)
-
-
 # Folds
 
 
@@ -198,21 +207,6 @@ def _root(x: Tensor) -> Tensor:
     return is_zero.where(0.0, is_zero.where(1.0, x).sqrt())
 
 
-def nansum(x: Tensor, axis: Axes = None, keepdim: bool = False) -> Tensor:
-    """The sum of what is not NaN."""
-    return x.isnan().where(0.0, x).sum(axis, keepdim)
-
-
-def nanmean(x: Tensor, axis: Axes = None, keepdim: bool = False) -> Tensor:
-    """The mean of what is not NaN."""
-    return nansum(x, axis, keepdim) / (~x.isnan()).sum(axis, keepdim)
-
-
-def aminmax(x: Tensor, axis: Axes = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    """amin and amax."""
-    return x.amin(axis, keepdim), x.amax(axis, keepdim)
-
-
 # Matrices
 
 
@@ -229,11 +223,6 @@ def matrix_power(x: Tensor, n: int) -> Tensor:
     return result
 
 
-def outer(x: Tensor, other: Tensor) -> Tensor:
-    """Every product of two vectors' elements."""
-    return x.unsqueeze(1) * other
-
-
 def addmm(x: Tensor, a: Tensor, b: Tensor, beta: Scalar = 1, alpha: Scalar = 1) -> Tensor:
     """beta * x + alpha * (a @ b)."""
     product = a @ b
@@ -244,11 +233,6 @@ def cross(x: Tensor, other: Tensor, axis: int = -1) -> Tensor:
     """The cross product of vectors of three."""
     a, b = x.roll(-1, axis), other.roll(-1, axis)
     return (a * other.roll(1, axis)) - (x.roll(1, axis) * b)
-
-
-def cdist(x: Tensor, other: Tensor, p: float = 2.0) -> Tensor:
-    """The distance of every row of one from every row of the other."""
-    return norm(x.unsqueeze(-2) - other.unsqueeze(-3), p, -1)
 
 
 # Movement
@@ -299,11 +283,6 @@ def tensor_split(x: Tensor, sections: Sizes, axis: int = 0) -> tuple[Tensor, ...
         return split(x, [(n + i) // sections for i in reversed(range(sections))], axis)
     cuts = [min(cut % n if cut < 0 else cut, n) for cut in sections]
     return split(x, [b - a for a, b in zip([0, *cuts], [*cuts, n], strict=True)], axis)
-
-
-def unbind(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
-    """The elements along an axis."""
-    return tuple(x.select(axis, i) for i in range(x.shape[axis]))
 
 
 def repeat(x: Tensor, *shape: Sizes) -> Tensor:
@@ -397,6 +376,41 @@ def one_hot(x: Tensor, classes: int = -1) -> Tensor:
     return type(x).of(folds.one_hot(x.value, count)).int()
 
 
+def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> Tensor:
+    """`value` where the mask holds."""
+    return mask.where(x.like(value).cast(x.dtype), x)
+
+
+def logaddexp2(x: Tensor, other: Tensor) -> Tensor:
+    """log2(2**x + 2**other) without overflow."""
+    return logaddexp(x * log(2), other * log(2)) / log(2)
+
+
+def cdist(x: Tensor, other: Tensor, p: float = 2.0) -> Tensor:
+    """The distance of every row of one from every row of the other."""
+    return norm(x.unsqueeze(-2) - other.unsqueeze(-3), p, -1)
+
+
+def nansum(x: Tensor, axis: Axes = None, keepdim: bool = False) -> Tensor:
+    """The sum of what is not NaN."""
+    return x.isnan().where(0.0, x).sum(axis, keepdim)
+
+
+def nanmean(x: Tensor, axis: Axes = None, keepdim: bool = False) -> Tensor:
+    """The mean of what is not NaN."""
+    return nansum(x, axis, keepdim) / (~x.isnan()).sum(axis, keepdim)
+
+
+def aminmax(x: Tensor, axis: Axes = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """amin and amax."""
+    return x.amin(axis, keepdim), x.amax(axis, keepdim)
+
+
+def unbind(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
+    """The elements along an axis."""
+    return tuple(x.select(axis, i) for i in range(x.shape[axis]))
+
+
 def hypot(x: Tensor, other: Operand) -> Tensor:
     """sqrt(x * x + other * other) without overflow; its gradient at 0 is 0."""
     largest = x.abs().maximum(x.like(other).abs()).detach()
@@ -427,29 +441,9 @@ def fmax(x: Tensor, other: Tensor) -> Tensor:
     return other.isnan().where(x, x.isnan().where(other, x.maximum(other)))
 
 
-def fmin(x: Tensor, other: Tensor) -> Tensor:
-    """The smaller; a number rather than NaN."""
-    return -fmax(-x, -other)
-
-
-def logaddexp2(x: Tensor, other: Tensor) -> Tensor:
-    """log2(2**x + 2**other) without overflow."""
-    return logaddexp(x * log(2), other * log(2)) / log(2)
-
-
 def heaviside(x: Tensor, other: Operand) -> Tensor:
     """0 below 0, 1 above, another value at 0."""
     return x.isnan().where(x, (x == 0).where(other, (x > 0).where(1, 0)))
-
-
-def addcmul(x: Tensor, a: Tensor, b: Tensor, value: Scalar = 1) -> Tensor:
-    """x + value * a * b."""
-    return x + a * b * value
-
-
-def addcdiv(x: Tensor, a: Tensor, b: Tensor, value: Scalar = 1) -> Tensor:
-    """x + value * a / b."""
-    return x + a / b * value
 
 
 def diff(x: Tensor, n: int = 1, axis: int = -1) -> Tensor:
@@ -458,13 +452,3 @@ def diff(x: Tensor, n: int = 1, axis: int = -1) -> Tensor:
         count = x.shape[axis] - 1
         x = x.narrow(axis, 1, count) - x.narrow(axis, 0, count)
     return x
-
-
-def expand_as(x: Tensor, other: Tensor) -> Tensor:
-    """Stretched to another tensor's shape."""
-    return x.expand(other.shape)
-
-
-def view_as(x: Tensor, other: Tensor) -> Tensor:
-    """In another tensor's shape."""
-    return x.reshape(other.shape)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from engine import folds
 from engine.dtypes import DType
@@ -38,8 +38,8 @@ class Chosen(NamedTuple):
 
 def _running(x: Tensor, axis: int, combine: Combine, neutral: Scalar) -> Tensor:
     """combine() of all elements up to each."""
-    axis_of(x.value, axis, not x.ndim)  # refuses an axis that is not there
     if not x.ndim:
+        axis_of(x.value, axis, 1)  # refuses an axis that is not there
         return x
     result, shift = x.movedim(axis, -1), 1
     while shift < x.shape[axis]:
@@ -78,12 +78,12 @@ def cummin(x: Tensor, axis: int = 0) -> Chosen:
 
 
 def _record(x: Tensor, key: Tensor, axis: int) -> Chosen:
-    axis_of(x.value, axis, not x.ndim)
-    if not x.ndim:
-        return Chosen(x, x.full((), 0))
     keys = _order(key)
     largest = _running(keys, axis, lambda a, b: a.maximum(b), -(2**31))
-    place = x.arange(x.shape[axis]).reshape(-1, *[1] * (x.ndim - axis_of(x.value, axis) - 1))
+    if not x.ndim:
+        return Chosen(x, x.full((), 0))
+    n, *after = x.shape[axis_of(x.value, axis) :]
+    place = x.arange(n).reshape(-1, *[1] * len(after))
     found = _running((keys == largest).where(place, 0), axis, lambda a, b: a.maximum(b), -1)
     return Chosen(x.gather(axis, found), found)
 
@@ -117,24 +117,22 @@ def argsort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = 
 
 def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True, sorted: bool = True) -> Chosen:
     """The k largest or smallest along an axis, in order."""
-    found = sort(x, axis, largest)
-    return Chosen(*(part.narrow(axis, 0, k) for part in found))
+    return Chosen(*(part.narrow(axis, 0, k) for part in sort(x, axis, largest)))
 
 
 def kthvalue(x: Tensor, k: int, axis: int = -1, keepdim: bool = False) -> Chosen:
     """The k-th smallest along an axis, counted from 1."""
-    found = (part.narrow(axis, k - 1, 1) for part in sort(x, axis))
-    return Chosen(*(part if keepdim else part.squeeze(axis) for part in found))
+    return _kept(keepdim, axis, *(part.narrow(axis, k - 1, 1) for part in sort(x, axis)))
 
 
-def median(x: Tensor, axis: int | None = None, keepdim: bool = False) -> Tensor | Chosen:
+def _kept(keepdim: bool, axis: int, *parts: Tensor) -> Chosen:
+    return Chosen(*(part if keepdim else part.squeeze(axis) for part in parts))
+
+
+def median(x: Tensor, axis: int | None = None, keepdim: bool = False) -> Any:
     """The lower of the middle elements: of all, or along an axis with its index; NaN if there."""
     if axis is None:
-        return _median(x.flatten(), 0, False).values
-    return _median(x, axis, keepdim)
-
-
-def _median(x: Tensor, axis: int, keepdim: bool) -> Chosen:
+        return median(x.flatten(), 0).values
     if not x.ndim:
         return Chosen(x, x.full((), 0))
     at, count = axis_of(x.value, axis), x.shape[axis]
@@ -142,8 +140,7 @@ def _median(x: Tensor, axis: int, keepdim: bool) -> Chosen:
     nans = x.isnan().sum(at, keepdim=True)
     place = (nans > 0).where(count - nans, (count - 1) // 2)
     index = found.gather(at, place)
-    chosen = (x.gather(at, index), index)
-    return Chosen(*(part if keepdim else part.squeeze(at) for part in chosen))
+    return _kept(keepdim, at, x.gather(at, index), index)
 
 
 def extreme(sign: int) -> Callable[..., Any]:
@@ -154,11 +151,10 @@ def extreme(sign: int) -> Callable[..., Any]:
     ) -> Tensor | Chosen:
         if isinstance(dim, type(x)):
             return x.maximum(dim) if sign > 0 else x.minimum(dim)
-        where = axis if dim is None else cast(Axes, dim)
+        where = axis if dim is None else dim
         if not x.ndim or not isinstance(where, int):
             return (x.amax if sign > 0 else x.amin)(where, keepdim)
-        values, index = folds.extreme(x.value, where, keepdim, sign)
-        found = Chosen(type(x).of(values), type(x).of(index))
+        found = Chosen(*map(type(x).of, folds.extreme(x.value, where, keepdim, sign)))
         return found.values if dim is None else found
 
     return method

@@ -18,27 +18,16 @@ is refused while another tensor is alive that torch would change with it.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from engine import (
-    drawing,
-    einsum,
-    folds,
-    functional,
-    graph,
-    indexing,
-    methods,
-    movement,
-    realize,
-    sorting,
-    transcendental,
-)
+from engine import drawing, einsum, folds, graph, indexing, methods, movement, realize, sorting
 from engine import elementwise as e
+from engine import functional as F
+from engine import transcendental as t
 from engine.dtypes import DType, from_numpy
 from engine.errors import UsageError
 from engine.gradient import differentiable_inputs
@@ -77,10 +66,7 @@ class Tensor:
     grad: "Tensor | None"
 
     def __init__(
-        self,
-        data: "ArrayLike | Tensor",
-        dtype: "Kind | None" = None,
-        requires_grad: bool = False,
+        self, data: "ArrayLike | Tensor", dtype: "Kind | None" = None, requires_grad: bool = False
     ) -> None:
         kind = None if dtype is None else dtype_of(dtype)
         value = graph.detach(data._value) if isinstance(data, Tensor) else _value_of(data, kind)
@@ -204,7 +190,7 @@ class Tensor:
             raise UsageError(f"only an integer can be an index, not {self}")
         return int(self.item())
 
-    def allclose(self, other: "Tensor", rtol: "float" = 1e-5, atol: "float" = 1e-8) -> bool:
+    def allclose(self, other: "Tensor", rtol: float = 1e-5, atol: float = 1e-8) -> bool:
         """Whether all elements are close; looks at them now."""
         return bool(self.isclose(other, rtol, atol).all())
 
@@ -223,10 +209,7 @@ class Tensor:
     def become(self, other: "Tensor") -> "Tensor":
         """Change to a result of this shape, with its history; what `add_` and `+=` do."""
         if self._is_tracked and not _without_gradients:
-            raise UsageError(
-                f"{self} requires a gradient, so it cannot change in place; "
-                "use `with no_grad():`, or make a new tensor"
-            )
+            raise UsageError(f"{self} requires a gradient: change it in `with no_grad():`, or copy")
         fits = e.promote(self.dtype, other.dtype) is e.computed(self.dtype)
         if other.shape != self.shape or not fits:
             raise UsageError(f"{self} cannot become {other} in place; make a new tensor")
@@ -235,12 +218,12 @@ class Tensor:
     def _change(self, value: Value) -> "Tensor":
         if self._born is not realize.current_trace():
             realize.refuse_in_trace()
-        relatives = [t for t in (self._family or {}).values() if t is not self]
-        if relatives:
-            raise UsageError(
-                f"{self} shares its elements with {relatives[0]}, which would not change with it; "
-                "clone() one of them first, or let go of the other"
-            )
+        for relative in (self._family or {}).values():
+            if relative is not self:
+                raise UsageError(
+                    f"{self} shares its elements with {relative}, which would not change with it; "
+                    "clone() one of them first, or let go of the other"
+                )
         is_required = self._is_tracked
         self._value = value
         return self.requires_grad_() if is_required else self
@@ -260,17 +243,11 @@ class Tensor:
         self.become(indexing.setitem(self, key, value))
 
     def copy(self, other: Operand) -> "Tensor":
-        """Another tensor's elements in this shape and dtype."""
+        """Another tensor's elements, or one number, in this shape and dtype."""
         new = movement.expand(graph.cast(self.like(other)._value, self.dtype), self.shape)
         return Tensor.of(graph.custom(new, lambda g, _: (None, g), self._value, new))
 
-    def fill(self, value: Operand) -> "Tensor":
-        """One number in this shape and dtype."""
-        return self.copy(value)
-
-    def zero(self) -> "Tensor":
-        """Zeros of this type."""
-        return self.copy(0)
+    fill = copy
 
     def clone(self) -> "Tensor":
         """The same elements, shared with nobody; gradients flow back."""
@@ -297,10 +274,11 @@ class Tensor:
         """Let `backward` put a gradient here; returns self."""
         if is_required and not self._value.is_float:
             raise UsageError(f"{self.dtype.name} has no gradient; only FLOAT32 has")
+        tracked = _tracked.setdefault(self._value, WeakValueDictionary())
         if is_required:
-            _tracked.setdefault(self._value, WeakValueDictionary())[id(self)] = self
+            tracked[id(self)] = self
         else:
-            _tracked.get(self._value, WeakValueDictionary[int, Tensor]()).pop(id(self), None)
+            tracked.pop(id(self), None)
         return self
 
     def backward(self, gradient: "Tensor | None" = None, retain_graph: bool | None = None) -> None:
@@ -342,12 +320,10 @@ class Tensor:
         shape: "Sequence[int] | int", fill_value: Scalar, dtype: "Kind | None" = None
     ) -> "Tensor":
         """A tensor filled with a number."""
-        plain = raw(fill_value)
-        assert not isinstance(plain, Value)
-        natural = {bool: DType.BOOL, int: DType.INT32}.get(type(plain), DType.FLOAT32)
-        kind = natural if dtype is None else dtype_of(dtype)
+        number: Scalar = raw(fill_value)
+        natural = {bool: DType.BOOL, int: DType.INT32}.get(type(number), DType.FLOAT32)
         sizes = (shape,) if isinstance(shape, int) else shape
-        return Tensor.of(graph.const(plain, kind, sizes))
+        return Tensor.of(graph.const(number, natural if dtype is None else dtype_of(dtype), sizes))
 
     @staticmethod
     def zeros(*shape: "int | Sequence[int]", dtype: Kind = DType.FLOAT32) -> "Tensor":
@@ -365,33 +341,9 @@ class Tensor:
         """A number in another shape, of this dtype."""
         return Tensor.full(shape, fill_value, dtype or self.dtype)
 
-    def new_tensor(self, data: ArrayLike) -> "Tensor":
-        """Data in this dtype."""
-        return Tensor(data, self.dtype)
-
-    def new_zeros(self, *shape: "int | Sequence[int]") -> "Tensor":
-        """Zeros in another shape, of this dtype."""
-        return self.new_full(movement.integers(shape), 0)
-
-    def new_ones(self, *shape: "int | Sequence[int]") -> "Tensor":
-        """Ones in another shape, of this dtype."""
-        return self.new_full(movement.integers(shape), 1)
-
-    def sequential(self, functions: "Sequence[Callable[[Tensor], Tensor]]") -> "Tensor":
-        """One function after the other."""
-        return reduce(lambda x, function: function(x), functions, self)
-
     def full_like(self, fill_value: Scalar, dtype: "Kind | None" = None) -> "Tensor":
         """A number in this shape."""
         return Tensor.full(self.shape, fill_value, dtype or self.dtype)
-
-    def zeros_like(self, dtype: "Kind | None" = None) -> "Tensor":
-        """Zeros of this tensor's type."""
-        return self.full_like(0, dtype)
-
-    def ones_like(self, dtype: "Kind | None" = None) -> "Tensor":
-        """Ones of this tensor's type."""
-        return self.full_like(1, dtype)
 
     @staticmethod
     def arange(
@@ -403,12 +355,10 @@ class Tensor:
         return found if dtype is None else found.cast(dtype)
 
     @staticmethod
-    def linspace(start: float, stop: float, steps: "int", dtype: Kind = DType.FLOAT32) -> "Tensor":
+    def linspace(start: float, stop: float, steps: int, dtype: Kind = DType.FLOAT32) -> "Tensor":
         """Evenly spaced numbers, both ends included."""
         if steps < 0 or dtype_of(dtype) is DType.BOOL:
-            raise UsageError(
-                f"linspace() of {steps} steps in {dtype_of(dtype).name} is not possible"
-            )
+            raise UsageError(f"linspace() of {steps} steps in {dtype_of(dtype).name}: not possible")
         place, step = Tensor.arange(steps).float(), (stop - start) / max(steps - 1, 1)
         up, down = place * step + start, stop - (steps - 1 - place) * step
         return (place < steps / 2).where(up, down).cast(dtype)
@@ -418,7 +368,7 @@ class Tensor:
         """Ones on the diagonal, zeros elsewhere."""
         return Tensor.of(movement.eye(n, n if m is None else m, dtype_of(dtype)))
 
-    empty, empty_like = zeros, zeros_like
+    empty = zeros
     manual_seed, einsum = staticmethod(drawing.manual_seed), staticmethod(einsum.einsum)
     rand, randn, randint = maker(drawing.rand), maker(drawing.randn), maker(drawing.randint)
     uniform, normal = maker(drawing.uniform), maker(drawing.normal)
@@ -497,7 +447,7 @@ finish(
             not_equal=ne=not_equal maximum=maximum=clamp_min minimum=minimum=clamp_max
             clamp=clamp=clip neg=neg=negative absolute=abs=absolute sign=sign=sgn sqrt floor ceil
             trunc=trunc=fix is_finite=isfinite""",
-        transcendental: """rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh
+        t: """rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh
             asin=asin=arcsin acos=acos=arccos atan=atan=arctan atan2=atan2=arctan2
             asinh=asinh=arcsinh acosh=acosh=arccosh atanh=atanh=arctanh sigmoid erf erfinv""",
     },
@@ -508,10 +458,11 @@ finish(
             transpose=transpose=swapaxes=swapdims movedim=movedim=moveaxis unflatten squeeze
             unsqueeze flip narrow diagonal diag_embed diag tril triu""",
     },
-    tensors=(methods, sorting, indexing, functional, einsum, drawing),
+    tensors=(methods, sorting, indexing, F, einsum, drawing),
     names="""sub=subtract div=divide=true_divide pow=float_power int=long outer=ger cat=concat
         view_as=reshape_as addmm=addmv=baddbmm split=split_with_sizes nonzero=argwhere
-        contiguous=cpu""",
+        contiguous=cpu
+        zeros_like=empty_like""",
 )
 
 
