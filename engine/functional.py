@@ -34,7 +34,8 @@ def scaled_dot_product_attention(
     if is_causal and attn_mask is not None:
         raise UsageError("attention takes attn_mask or is_causal, not both: join the masks")
     if enable_gqa:
-        key, value = (_shared(tensor, x.shape[-3]) for tensor in (key, value))
+        several = x.shape[-3] // key.shape[-3]
+        key, value = (tensor.repeat_interleave(several, -3) for tensor in (key, value))
     scores = (x @ key.transpose(-2, -1)) * (1 / sqrt(x.shape[-1]) if scale is None else scale)
     if is_causal:
         rows, columns = scores.shape[-2:]
@@ -48,13 +49,6 @@ def scaled_dot_product_attention(
         weights = softmax(attn_mask.where(scores, -inf))
         weights = attn_mask.any(-1, True).where(weights, 0.0)
     return weights.dropout(dropout_p, True, dropout_key) @ value
-
-
-def _shared(x: Tensor, heads: int) -> Tensor:
-    """Each head (axis -3) for several in a row."""
-    *lead, found, places, width = x.shape
-    several = (*lead, found, heads // found, places, width)
-    return x.unsqueeze(-3).expand(several).reshape(*lead, heads, places, width)
 
 
 def embedding(index: Tensor, table: Tensor) -> Tensor:

@@ -12,12 +12,10 @@ if TYPE_CHECKING:
 
 
 def _reduced(losses: Tensor, reduction: str) -> Tensor:
-    if reduction == "none":
-        return losses
-    if reduction == "mean":
-        return losses.mean()
-    if reduction not in ("sum", "batchmean"):
+    if reduction not in ("mean", "sum", "none", "batchmean"):
         raise UsageError(f"reduction must be mean, sum, none or batchmean, not {reduction!r}")
+    if reduction in ("mean", "none"):
+        return losses.mean() if reduction == "mean" else losses
     return losses.sum() if reduction == "sum" else losses.sum() / len(losses)
 
 
@@ -61,9 +59,8 @@ def nll_loss(
     along = (classes, *[1] * (x.ndim - 1 - axis))
     counts = (target >= 0) & (target < classes)
     counts = counts if ignore_index is None else counts & (target != ignore_index)
-    is_target = (target.unsqueeze(axis) == x.arange(classes).reshape(along)) & counts.unsqueeze(
-        axis
-    )
+    is_class = target.unsqueeze(axis) == x.arange(classes).reshape(along)
+    is_target = is_class & counts.unsqueeze(axis)
     scores = x if weight is None else x * weight.reshape(along)
     losses = -is_target.where(scores, 0.0).sum(axis)
     if label_smoothing:
