@@ -25,11 +25,15 @@ Rate: TypeAlias = "float | Tensor"
 class Rule:
     """How parameters follow their gradients.
 
-    A rule says with `one` how one parameter changes and what is remembered of it, with `once` what
-    is remembered besides (scalars, as they are in this step).
+    A rule says with `way` which way one parameter goes, at the learning rate, and what is
+    remembered of it; with `once` what is remembered besides (scalars, as they are in this step).
+    Weight decay is part of the gradient, or, if it is decoupled, shrinks the parameter itself.
     """
 
     __slots__ = ()
+    lr: Rate
+    weight_decay: float
+    is_decoupled = False
 
     def __new__(cls, *arguments: Any, **options: Any) -> Any:
         """The rule, or with tensors as first argument the rule applied to them."""
@@ -42,9 +46,9 @@ class Rule:
         """The scalars of this step, from those of the last one."""
         return {}
 
-    def one(self, p: Tensor, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
-        """A parameter and its slots after a step, from its gradient, its slots and the scalars."""
-        raise NotImplementedError(f"{type(self).__name__}.one")
+    def way(self, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
+        """What is taken from a parameter, and its slots, from its gradient, slots and scalars."""
+        raise NotImplementedError(f"{type(self).__name__}.way")
 
     def init(self, parameters: Tensors) -> Own:
         """The state before the first step: zeros, named slot.parameter and as the scalars."""
@@ -64,7 +68,10 @@ class Rule:
             def own(slot: str, name: str = name) -> Tensor:
                 return scalars[slot] if slot in scalars else state[f"{slot}.{name}"]
 
-            new[name], after = self.one(p, gradients[name], own)
+            g, decay = gradients[name], self.weight_decay
+            step, after = self.way(p.fma(decay, g) if decay and not self.is_decoupled else g, own)
+            rest = p * (1 - self.lr * decay) if decay and self.is_decoupled else p
+            new[name] = step.fma(-self.lr, rest)
             kept |= {f"{slot}.{name}": tensor for slot, tensor in after.items()}
         return new, kept
 
@@ -92,14 +99,13 @@ class SGD(Rule):
             return {}
         return {"share": (state["share"] == 0.0).where(1.0, 1.0 - self.dampening)}
 
-    def one(self, p: Tensor, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
-        """b = momentum b + g; p = p - lr b, or p - lr (g + momentum b) with Nesterov."""
-        g = p.fma(self.weight_decay, g) if self.weight_decay else g
+    def way(self, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
+        """b = momentum b + g; it is b, or g + momentum b with Nesterov."""
         if not self.momentum:
-            return g.fma(-self.lr, p), {}
+            return g, {}
         velocity = own("momentum").fma(self.momentum, g * own("share") if self.dampening else g)
         step = velocity.fma(self.momentum, g) if self.nesterov else velocity
-        return step.fma(-self.lr, p), {"momentum": velocity}
+        return step, {"momentum": velocity}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +121,18 @@ class AdamW(Rule):
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 1e-2
+    is_decoupled = True
 
     def once(self, state: Tensors) -> Own:
         names = zip(("bias1", "bias2"), self.betas, strict=True)
         return {name: state[name].fma(beta, 1 - beta) for name, beta in names}
 
-    def one(self, p: Tensor, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
-        """p = p (1 - lr decay) - lr (m / bias1) / (sqrt(v / bias2) + eps)."""
+    def way(self, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
+        """(m / bias1) / (sqrt(v / bias2) + eps)."""
         beta1, beta2 = self.betas
         m = own("m").fma(beta1, g * (1 - beta1))
         v = own("v").fma(beta2, g.square() * (1 - beta2))
-        update = (m / own("bias1")) / ((v / own("bias2")).sqrt() + self.eps)
-        kept = p * (1 - self.lr * self.weight_decay) if self.weight_decay else p
-        return update.fma(-self.lr, kept), {"m": m, "v": v}
+        return (m / own("bias1")) / ((v / own("bias2")).sqrt() + self.eps), {"m": m, "v": v}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +140,7 @@ class Adam(AdamW):
     """Adam (Kingma and Ba 2015); weight decay is part of the gradient."""
 
     weight_decay: float = 0.0
-
-    def one(self, p: Tensor, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
-        g = p.fma(self.weight_decay, g) if self.weight_decay else g
-        return AdamW(self.lr, self.betas, self.eps, 0.0).one(p, g, own)
+    is_decoupled = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +153,13 @@ class RMSprop(Rule):
     weight_decay: float = 0.0
     momentum: float = 0.0
 
-    def one(self, p: Tensor, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
-        g = p.fma(self.weight_decay, g) if self.weight_decay else g
+    def way(self, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
         v = own("v").fma(self.alpha, g.square() * (1 - self.alpha))
         step = g / (v.sqrt() + self.eps)
         if not self.momentum:
-            return step.fma(-self.lr, p), {"v": v}
+            return step, {"v": v}
         velocity = own("momentum").fma(self.momentum, step)
-        return velocity.fma(-self.lr, p), {"v": v, "momentum": velocity}
+        return velocity, {"v": v, "momentum": velocity}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +175,17 @@ class Muon(Rule):
     nesterov: bool = True
     weight_decay: float = 0.1
     ns_steps: int = 5
+    is_decoupled = True
 
-    def one(self, p: Tensor, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
-        if p.ndim < 2:
-            raise UsageError(f"Muon is for matrices, not {p}; give this parameter to AdamW")
-        velocity = own("momentum").fma(self.momentum, g * (1 - self.momentum))
-        step = velocity.fma(self.momentum, g * (1 - self.momentum)) if self.nesterov else velocity
-        update = newton_schulz(step.flatten(1), self.ns_steps).reshape(p.shape)
-        scale = sqrt(max(1.0, p.shape[0] / (p.numel() // p.shape[0])))
-        kept = p * (1 - self.lr * self.weight_decay) if self.weight_decay else p
-        return (update * scale).fma(-self.lr, kept), {"momentum": velocity}
+    def way(self, g: Tensor, own: Recall) -> tuple[Tensor, Own]:
+        if g.ndim < 2:
+            raise UsageError(f"Muon is for matrices, not {g}; give this parameter to AdamW")
+        share = g * (1 - self.momentum)
+        velocity = own("momentum").fma(self.momentum, share)
+        step = velocity.fma(self.momentum, share) if self.nesterov else velocity
+        update = newton_schulz(step.flatten(1), self.ns_steps).reshape(g.shape)
+        scale = sqrt(max(1.0, g.shape[0] / (g.numel() // g.shape[0])))
+        return update * scale, {"momentum": velocity}
 
 
 def newton_schulz(x: Tensor, steps: int = 5, eps: float = 1e-7) -> Tensor:
