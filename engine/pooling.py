@@ -10,11 +10,9 @@ from collections.abc import Callable, Sequence
 from math import inf, prod
 from typing import TYPE_CHECKING, Any
 
-from engine import elementwise as e
 from engine import folds, graph
-from engine.dtypes import DType
 from engine.errors import UsageError
-from engine.graph import Shape, Value
+from engine.graph import Shape
 from engine.windows import Sizes, Windows, per_axis, widths_of
 
 if TYPE_CHECKING:
@@ -44,9 +42,9 @@ def _missing(n: int, k: int, s: int, d: int, padding: tuple[int, int]) -> int:
     return (steps - (steps * s >= n + padding[0])) * s - last
 
 
-def _flat(shown: Value, rank: int) -> Value:
-    """Windows, each as one axis."""
-    return graph.reshape(shown, (*shown.shape[:-rank], prod(shown.shape[-rank:])))
+def _rows(x: Tensor, how: Windows, fill: float = 0, more: float = 0) -> Tensor:
+    """(..., *axes) -> (..., *counts, elements), with numbers in the padding and beyond."""
+    return type(x).of(how.cut(x.value, fill, more)).flatten(-len(how.size))
 
 
 def avg_pool2d(
@@ -56,12 +54,11 @@ def avg_pool2d(
 ) -> Tensor:  # fmt: skip
     """The mean of every window; the padding counts, if it is to, but not what ceil_mode adds."""
     how = _windows(x.shape, kernel_size, stride, dilation, padding, ceil_mode)
-    rank = len(how.size)
-    total = type(x).of(folds.total(_flat(how.cut(e.to_float(x.value)), rank), -1))
+    total = _rows(x.float(), how).sum(-1)
     if divisor_override or (count_include_pad and not ceil_mode):
         return total / (divisor_override or prod(how.size))
-    ones = how.cut(graph.const(1, DType.FLOAT32, x.shape[-rank:]), int(count_include_pad))
-    return total / type(x).of(folds.total(_flat(ones, rank), -1))
+    ones = x.ones(x.shape[-len(how.size) :])
+    return total / _rows(ones, how, int(count_include_pad)).sum(-1)
 
 
 def max_pool2d(
@@ -70,15 +67,14 @@ def max_pool2d(
 ) -> Any:  # fmt: skip
     """The largest element of every window; if asked, a pair with where in the flat axes it is."""
     how = _windows(x.shape, kernel_size, stride, dilation, padding, ceil_mode)
-    rank, least = len(how.size), -inf if x.value.is_float else -(2**31)
-    largest, index = folds.extreme(_flat(how.cut(x.value, least, least), rank), -1, True, 1)
-    result = type(x).of(graph.reshape(largest, largest.shape[:-1]))
+    least = -inf if x.value.is_float else -(2**31)
+    largest, index = map(type(x).of, folds.extreme(_rows(x, how, least, least).value, -1, True, 1))
     if not return_indices:
-        return result
-    axes = x.shape[-rank:]
-    places = _flat(how.cut(graph.reshape(graph.iota(prod(axes)), axes)), rank)
-    is_found = e.equal(index, graph.iota(prod(how.size)))
-    return result, type(x).of(folds.total(e.select(is_found, places, 0), -1))
+        return largest.squeeze(-1)
+    axes = x.shape[-len(how.size) :]
+    places = _rows(x.arange(prod(axes)).reshape(axes), how)
+    is_found = index == x.arange(prod(how.size))
+    return largest.squeeze(-1), is_found.where(places, 0).sum(-1)
 
 
 def max_unpool2d(

@@ -42,7 +42,15 @@ def encode(state: Mapping[str, Array]) -> bytes:
 
 def types_of(state: Mapping[str, Array]) -> dict[str, TensorType]:
     """The types of named arrays; UsageError for a dtype that the engine does not have."""
-    return {name: _type_of(name, array) for name, array in state.items()}
+    types: dict[str, TensorType] = {}
+    for name, array in state.items():
+        try:
+            types[name] = TensorType(from_numpy(array.dtype), tuple(array.shape))
+        except KeyError:
+            known = ", ".join(dtype.name.lower() for dtype in _CODES)
+            message = f"tensor {name!r} has dtype {array.dtype}; cast it to one of {known}"
+            raise UsageError(message) from None
+    return types
 
 
 def encoded_bytes(types: Mapping[str, TensorType]) -> int:
@@ -143,16 +151,6 @@ def _array(
     if code == "BOOL" and bool((array.view(np.uint8) > 1).any()):
         raise StateError(f"tensor {name!r} holds a BOOL that is neither 0 nor 1")
     return array
-
-
-def _type_of(name: str, array: Array) -> TensorType:
-    try:
-        return TensorType(from_numpy(array.dtype), tuple(array.shape))
-    except KeyError:
-        raise UsageError(
-            f"tensor {name!r} has dtype {array.dtype}; cast it to one of "
-            + ", ".join(dtype.name.lower() for dtype in _CODES)
-        ) from None
 
 
 def _ordered(types: Mapping[str, TensorType]) -> list[str]:
