@@ -7,8 +7,8 @@ been enqueued can be handed out again at once. What a driver raises leaves here 
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 from weakref import WeakValueDictionary
@@ -18,6 +18,7 @@ import pyopencl as cl
 import pyopencl.tools
 from numpy.typing import NDArray
 
+from engine.ahead import Work, divide, helping, mark_of, processes_for, read_order
 from engine.arithmetic import canonical_input
 from engine.backend import Buffer, DeviceInfo, checked_inputs
 from engine.debug import kernel_lines, muted, plan_lines, schedule_lines, show
@@ -205,6 +206,40 @@ class OpenCLBackend:
                 f"{self.allocation_bytes_max} at once; use a smaller model or batch"
             )
 
+    def compile(
+        self, sources: Sequence[KernelSource], scratch_bytes: int
+    ) -> dict[str, tuple[cl.Program, str]]:
+        """Build kernels whose arguments have at most so many bytes: where each text is, as what."""
+        distinct = {source.text: source for source in sources}
+        _, info, options, prelude = self._made
+        late = info.platform == _POCL
+        processes = processes_for(len(distinct), info.compute_units) if late else 1
+        parts, kernels = divide(list(distinct.values()), processes)
+        work = Work(info.index, options, prelude, parts, kernels, scratch_bytes)
+        built: dict[int, cl.Program] = {}
+        if len(parts) > 1 and not mark_of(work).exists():
+            # What fails is met again below, or when it runs.
+            with suppress(DeviceError, OSError), helping(work):
+                self.compile_ahead(work, work.order(0), built)
+                mark_of(work).touch()
+        for part, text in enumerate(parts):
+            built[part] = built.get(part) or self.build(text)
+        places = ((built[part], name) for part, name, *_ in kernels)
+        return dict(zip(distinct, places, strict=True))
+
+    def compile_ahead(self, work: Work, order: Iterable[int], built: dict[int, cl.Program]) -> None:
+        """Launch a work-group of each kernel on scratch memory, so that it is compiled."""
+        scratch = self.arena(work.scratch_bytes)
+        for part, name, arguments, local_size in (work.kernels[at] for at in order):
+            if part not in built:
+                built[part] = self.build(work.parts[part])
+            with _device_errors(f"{self.name}: compiling"):
+                kernel = cl.Kernel(built[part], name)
+                for position in range(arguments):
+                    kernel.set_arg(position, scratch)
+                cl.enqueue_nd_range_kernel(self.queue, kernel, tuple(local_size), tuple(local_size))
+                self.queue.finish()
+
     def build(self, source: str) -> cl.Program:
         """Compile kernels."""
         with _device_errors(f"{self.name}: building"), warnings.catch_warnings():
@@ -260,15 +295,12 @@ class OpenCLProgram:
     def _bind(
         self, sources: Sequence[KernelSource], memory: Mapping[int, cl.Buffer]
     ) -> list[_Launch]:
-        names: dict[str, str] = {}
-        for source in sources:
-            names.setdefault(source.text, f"k{len(names)}")
-        text = "\n".join(text.replace("NAME", name, 1) for text, name in names.items())
-        built = self._backend.build(text)
+        largest = max((self._blocked.nodes[i].bytes for s in sources for i in s.buffers), default=0)
+        built = self._backend.compile(sources, largest)
         launches = []
         with _device_errors(f"{self._backend.name}: preparing kernels"):
             for source in sources:
-                kernel = cl.Kernel(built, names[source.text])
+                kernel = cl.Kernel(*built[source.text])
                 bindings = []
                 for position, index in enumerate(source.buffers):
                     if index in memory:
@@ -315,6 +347,14 @@ class _Variant:
 
     options: tuple[str, ...]
     prelude: str = ""
+
+
+def help_compiling() -> None:
+    """All that a helper process of engine/ahead.py does."""
+    work, order = read_order()
+    device = _devices()[work.device]
+    backend = OpenCLBackend(device, _describe(work.device, device), work.options, work.prelude)
+    backend.compile_ahead(work, order, {})
 
 
 _opened: dict[int, OpenCLBackend] = {}
