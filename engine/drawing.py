@@ -57,12 +57,12 @@ def _sizes(shape: Sequence[Sizes]) -> tuple[int, ...]:
 
 def uniform(*shape: Sizes, low: float = 0.0, high: float = 1.0, key: Key = None) -> Value:
     """Evenly from low to below high."""
-    return e.add(e.mul(random.uniform(_key(key), _sizes(shape)), high - low), low)
+    return e.add(e.mul(rand(*shape, key=key), high - low), low)
 
 
 def normal(*shape: Sizes, mean: float = 0.0, std: float = 1.0, key: Key = None) -> Value:
     """From the normal distribution."""
-    return e.add(e.mul(random.normal(_key(key), _sizes(shape)), std), mean)
+    return e.add(e.mul(randn(*shape, key=key), std), mean)
 
 
 def rand(*shape: Sizes, key: Key = None) -> Value:

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from string import ascii_letters
 from typing import TYPE_CHECKING
 
-from engine import elementwise as e
 from engine.errors import UsageError
 from engine.folds import contract
+from engine.lifting import lift
 from engine.methods import several_of
 
 if TYPE_CHECKING:
@@ -77,18 +77,7 @@ def _product(a: Tensor, m: str, b: Tensor, n: str, needed: set[str]) -> tuple[Te
     a = a.expand([sizes.get(c, 1) if c in n else k for c, k in zip(m, a.shape, strict=True)])
     b = b.expand([sizes.get(c, 1) if c in m else k for c, k in zip(n, b.shape, strict=True)])
     out = "".join(dict.fromkeys(c for c in m + n if c in needed))
-    if a.value.is_float or b.value.is_float:
-        product = contract(f"{m},{n}->{out}", *(e.to_float(t.value) for t in (a, b)))
-        return type(a).of(product), out
-    both = "".join(dict.fromkeys(m + n))
-    wide = [
-        t.permute(sorted(range(t.ndim), key=lambda i: both.index(own[i]))).reshape(
-            [sizes.get(c, 1) if c in own else 1 for c in both]
-        )
-        for t, own in ((a, m), (b, n))
-    ]
-    found, left = _summed(wide[0] * wide[1], both, set(out))
-    return found.permute([left.index(c) for c in out]), out
+    return lift(lambda x, y: contract(f"{m},{n}->{out}", x, y))(a, b), out
 
 
 def tensordot(a: Tensor, b: Tensor, dims: int | Sequence[Sequence[int]] = 2) -> Tensor:

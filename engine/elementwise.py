@@ -10,6 +10,7 @@ Shapes broadcast as in numpy: aligned at the last axis, length 1 stretches.
 from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
+from itertools import zip_longest
 from math import inf, nan
 from typing import TypeAlias
 
@@ -27,12 +28,11 @@ _WHOLE = 2.0**23  # from here on every binary32 number is an integer
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
     """The shape that all shapes stretch to."""
-    rank = max(len(shape) for shape in shapes)
-    aligned = [(1,) * (rank - len(shape)) + shape for shape in shapes]
-    result = tuple(next((n for n in axis if n != 1), 1) for axis in zip(*aligned, strict=True))
-    if any(n not in (1, m) for shape in aligned for n, m in zip(shape, result, strict=True)):
+    axes = zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1)
+    sizes = [set(axis) - {1} for axis in axes]
+    if any(len(found) > 1 for found in sizes):
         raise UsageError(f"shapes {', '.join(str(shape) for shape in shapes)} do not broadcast")
-    return result
+    return tuple(found.pop() if found else 1 for found in reversed(sizes))
 
 
 def broadcast_to(value: Value, shape: Shape) -> Value:
@@ -80,12 +80,10 @@ def match(*operands: Operand) -> list[Value]:
 
 def _weak_dtype(number: Scalar, beside: DType) -> DType:
     """A Python number's dtype: no wider than needed beside a tensor of dtype `beside`."""
-    if isinstance(number, bool):
-        return DType.BOOL
+    if isinstance(number, (bool, float)):
+        return DType.BOOL if isinstance(number, bool) else DType.FLOAT32
     if isinstance(number, int):
         return DType.INT32 if beside is DType.BOOL else beside
-    if isinstance(number, float):
-        return DType.FLOAT32
     raise UsageError(f"an operand must be a Tensor or a number, not {type(number).__name__}")
 
 
@@ -261,21 +259,16 @@ def sqrt(a: Value) -> Value:
 
 def power(a: Value, exponent: Scalar) -> Value:
     """a ** exponent for an integer, by repeated squaring, or for 0.5 or -0.5."""
-    if exponent in (0.5, -0.5):
-        root = sqrt(a)
-        return root if exponent > 0 else div(1.0, root)
-    count = abs(int(exponent))
+    if exponent < 0:
+        return div(1.0, power(a, -exponent))
+    if exponent == 0.5:
+        return sqrt(a)
     (square,) = numbers(a if isinstance(exponent, int) else to_float(a))
     result = graph.const(1, square.dtype, square.shape)
-    while count:
-        if count % 2:
-            result = mul(result, square)
-        count //= 2
-        if count:
-            square = mul(square, square)
-    if not exponent:
-        return graph.custom(result, lambda g, _: (None,), a)
-    return div(1.0, result) if exponent < 0 else result
+    for bit in reversed(f"{int(exponent):b}"):
+        result = mul(result, square) if bit == "1" else result
+        square = mul(square, square)
+    return result if exponent else graph.custom(result, lambda g, _: (None,), a)
 
 
 def less(a: Operand, b: Operand) -> Value:

@@ -158,14 +158,7 @@ def matmul(a: Value, b: Value) -> Value:
     right = graph.reshape(b, (*b.shape, 1)) if len(b.shape) == 1 else b
     if left.shape[-1] != right.shape[-2]:
         raise UsageError(f"cannot multiply {a.shape} and {b.shape}: columns and rows differ")
-    if left.is_float or right.is_float:
-        product = _matrices(e.to_float(left), e.to_float(right))
-    else:  # a sum of products, exact in integers
-        pairs = e.mul(
-            graph.reshape(left, (*left.shape, 1)),
-            graph.reshape(right, (*right.shape[:-2], 1, *right.shape[-2:])),
-        )
-        product = total(pairs, -2)
+    product = _matrices(left, right)
     batch, rows, columns = product.shape[:-2], a.shape[-2:-1], b.shape[-1:] * (len(b.shape) > 1)
     return graph.reshape(product, (*batch, *rows, *columns))
 
@@ -181,7 +174,15 @@ def _matrices(a: Value, b: Value) -> Value:
     else:
         left = graph.reshape(e.broadcast_to(a, (*batch, m, k)), (prod(batch), m, k))
         right = graph.reshape(e.broadcast_to(b, (*batch, k, n)), (prod(batch), k, n))
-    return graph.reshape(graph.dot(left, right), (*batch, m, n))
+    return graph.reshape(_dot(left, right), (*batch, m, n))
+
+
+def _dot(a: Value, b: Value) -> Value:
+    """(batch, m, k) x (batch, k, n) -> (batch, m, n), in FLOAT32 or integers."""
+    if a.is_float or b.is_float:
+        return graph.dot(e.to_float(a), e.to_float(b))
+    (batch, k, n), wide = b.shape, graph.reshape(a, (*a.shape, 1))
+    return total(e.mul(wide, graph.reshape(b, (batch, 1, k, n))), -2)
 
 
 def contract(formula: str, a: Value, b: Value) -> Value:
@@ -198,7 +199,9 @@ def contract(formula: str, a: Value, b: Value) -> Value:
     k = [c for c in left if c in right and c not in out]
     lefts, rights = _grouped(a, left, batch, m, k), _grouped(b, right, batch, k, n)
     letters = batch + m + n
-    product = graph.reshape(graph.dot(lefts, rights), [sizes[c] for c in letters])
+    product = graph.reshape(_dot(lefts, rights), [sizes[c] for c in letters])
+    if not k:
+        product = graph.cast(product, e.promote(a.dtype, b.dtype))
     return graph.permute(product, [letters.index(c) for c in out])
 
 
@@ -221,10 +224,3 @@ def rows(table: Value, index: Value) -> Value:
     flat = graph.reshape(table, (table.shape[0], prod(table.shape[1:])))
     picked = graph.gather(flat, graph.reshape(index, (index.size,)))
     return graph.reshape(picked, (*index.shape, *table.shape[1:]))
-
-
-def one_hot(index: Value, classes: int) -> Value:
-    """BOOL (*index.shape, classes): whether the class is the index; all false if out of range."""
-    if index.dtype is not DType.INT32:
-        raise UsageError(f"one_hot takes INT32 classes, not {index.dtype.name}")
-    return e.equal(graph.reshape(index, (*index.shape, 1)), graph.iota(classes))

@@ -83,9 +83,9 @@ def _max(g: Value, out: Value, a: Value) -> Gradients:
     return (e.select(is_max, graph.expand(share, a.shape), 0.0),)
 
 
-def _pairs(out: Value) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """(starts, steps) of a slice, (low, high) of a pad."""
-    return out.attributes[::2], out.attributes[1::2]
+def _pad(g: Value, out: Value, a: Value) -> Gradients:
+    pairs = zip(out.attributes[::2], a.shape, strict=True)
+    return (graph.slice_(g, [range(low, low + n) for low, n in pairs]),)
 
 
 def _swap(matrices: Value) -> Value:
@@ -103,8 +103,8 @@ RULES: dict[Op | Kind, Callable[..., Gradients]] = {
     Kind.RESHAPE: lambda g, out, a: (graph.reshape(g, a.shape),),
     Kind.PERMUTE: _permute,
     Kind.EXPAND: lambda g, out, a: (sum_to(g, a.shape),),
-    Kind.SLICE: lambda g, out, a: (movement.place(g, *_pairs(out), a.shape),),
-    Op.PAD: lambda g, out, a: (graph.slice_(g, _pairs(out)[0], (1,) * len(a.shape), a.shape),),
+    Kind.SLICE: lambda g, out, a: (movement.place(g, graph.ranges(out), a.shape),),
+    Op.PAD: _pad,
     Op.SUM: lambda g, out, a: (graph.expand(g, a.shape),),
     Op.MAX: _max,
     Op.DOT: lambda g, out, a, b: (graph.dot(g, _swap(b)), graph.dot(_swap(a), g)),

@@ -208,19 +208,21 @@ def expand(value: Value, shape: Sequence[int]) -> Value:
     return _moved(Kind.EXPAND, value, new)
 
 
-def slice_(
-    value: Value, starts: Sequence[int], steps: Sequence[int], shape: Sequence[int]
-) -> Value:
-    """Element i of an axis is element start + i * step of the input's axis."""
-    new = checked_shape(shape)
-    for start, step, count, n in zip(starts, steps, new, value.shape, strict=True):
-        end = start + step * (count - 1)
-        if step == 0 or (count and not (0 <= start < n and 0 <= end < n)):
-            raise UsageError(f"slice {start}..{end} is outside of an axis of {value.shape}")
-    if new == value.shape and all(step == 1 for step in steps):
+def slice_(value: Value, ranges: Sequence[range]) -> Value:
+    """Element i of an axis is element range[i] of the input's axis."""
+    shape = tuple(map(len, ranges))
+    for places, n in zip(ranges, value.shape, strict=True):
+        if places and not (0 <= places[0] < n and 0 <= places[-1] < n):
+            raise UsageError(f"{places} is outside of an axis of {value.shape}")
+    if shape == value.shape and all(places.step == 1 for places in ranges):
         return value
-    pairs = tuple(n for pair in zip(starts, steps, strict=True) for n in pair)
-    return _moved(Kind.SLICE, value, new, pairs)
+    return _moved(Kind.SLICE, value, shape, tuple(n for r in ranges for n in (r.start, r.step)))
+
+
+def ranges(value: Value) -> list[range]:
+    """The ranges of a SLICE."""
+    triples = zip(value.attributes[::2], value.attributes[1::2], value.shape, strict=True)
+    return [range(start, start + n * step, step) for start, step, n in triples]
 
 
 def affine(

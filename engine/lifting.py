@@ -71,15 +71,8 @@ def lift(function: Callable[..., Value]) -> Callable[..., Tensor]:
 
 
 def maker(function: Callable[..., Value]) -> Callable[..., Tensor]:
-    """The static method of a function that makes a value of numbers, in any dtype."""
-    lifted = lift(function)
-
-    @wraps(function)
-    def make(*args: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
-        made = lifted(*args, **kwargs)
-        return made if dtype is None else made.cast(dtype)
-
-    return staticmethod(make)
+    """The static method of a function that makes a value of numbers."""
+    return staticmethod(lift(function))
 
 
 def finish(
@@ -110,8 +103,7 @@ def finish(
         methods[f"__i{name}__"] = _in_place(methods[f"__{name}__"])
     for name, member in methods.items():
         if isinstance(member, staticmethod):
-            made = _with_requires_grad(_with_other_names(member.__func__))
-            setattr(cls, name, staticmethod(made))
+            setattr(cls, name, staticmethod(_with_options(_with_other_names(member.__func__))))
         elif callable(member) and not isinstance(member, type):
             setattr(cls, name, _with_other_names(_aliasing(member) if name in VIEWS else member))
 
@@ -155,10 +147,15 @@ def _aliasing(function: Method) -> Method:
     return method
 
 
-def _with_requires_grad(function: Method) -> Method:
+def _with_options(function: Method) -> Method:
+    """A static method that takes `requires_grad`, and `dtype` if it does not yet."""
+    casts = "dtype" not in signature(function).parameters
+
     @wraps(function)
     def make(*args: Any, requires_grad: bool = False, **kwargs: Any) -> Any:
+        dtype = kwargs.pop("dtype", None) if casts else None
         made = function(*args, **kwargs)
+        made = made if dtype is None else made.cast(dtype)
         return made.requires_grad_() if requires_grad else made
 
     return make

@@ -8,7 +8,7 @@ from math import inf, log, pi
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from engine import elementwise as e
-from engine import folds, graph, movement, transcendental
+from engine import graph, movement, transcendental
 from engine.dtypes import DType
 from engine.errors import UsageError
 from engine.graph import Scalar
@@ -372,8 +372,10 @@ def meshgrid(*tensors: Tensor | Sequence[Tensor], indexing: str = "ij") -> tuple
 
 def one_hot(x: Tensor, classes: int = -1) -> Tensor:
     """INT32 with a new last axis: 1 at the class that each element names."""
+    if x.dtype is not DType.INT32:
+        raise UsageError(f"one_hot takes INT32 classes, not {x.dtype.name}")
     count = int(x.amax().item()) + 1 if classes < 0 else classes
-    return type(x).of(folds.one_hot(x.value, count)).int()
+    return (x.unsqueeze(-1) == x.arange(count)).int()
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> Tensor:

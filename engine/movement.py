@@ -136,17 +136,17 @@ def unsqueeze(value: Value, axis: int) -> Value:
 def flip(value: Value, *axes: int | Sequence[int]) -> Value:
     """The order of the elements along the axes reversed; along all axes without."""
     chosen = axes_of(value, integers(axes) if axes else None)
-    starts = [n - 1 if a in chosen else 0 for a, n in enumerate(value.shape)]
-    steps = [-1 if a in chosen else 1 for a in range(len(value.shape))]
-    return graph.slice_(value, starts, steps, value.shape)
+    whole = enumerate(map(range, value.shape))
+    return graph.slice_(value, [r[::-1] if a in chosen else r for a, r in whole])
 
 
 def narrow(value: Value, axis: int, start: int, length: int) -> Value:
     """`length` elements of an axis from `start`, which may be negative."""
     at = axis_of(value, axis)
-    starts, shape = [0] * len(value.shape), list(value.shape)
-    starts[at], shape[at] = start % max(shape[at], 1) if start < 0 else start, length
-    return graph.slice_(value, starts, [1] * len(shape), shape)
+    ranges = [range(n) for n in value.shape]
+    first = start % max(value.shape[at], 1) if start < 0 else start
+    ranges[at] = range(first, first + graph.checked_shape([length])[0])
+    return graph.slice_(value, ranges)
 
 
 def diagonal(value: Value, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Value:
@@ -156,8 +156,7 @@ def diagonal(value: Value, offset: int = 0, axis1: int = 0, axis2: int = 1) -> V
     count = max(0, min(n + min(offset, 0), m - max(offset, 0)))
     flat = graph.reshape(moved, (*batch, n * m))
     start = offset if offset > 0 else -offset * m
-    lows, ones = [0] * len(batch), [1] * len(batch)
-    return graph.slice_(flat, [*lows, start], [*ones, m + 1], [*batch, count])
+    return graph.slice_(flat, [*map(range, batch), range(start, start + count * (m + 1), m + 1)])
 
 
 def diag_embed(value: Value, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Value:
@@ -192,20 +191,21 @@ def _is_above(value: Value, cut: int) -> Value:
 
 def getitem(value: Value, key: Index) -> Value:
     """numpy's basic indexing."""
-    starts, steps, counts, shape = _ranges(value, key)
-    return graph.reshape(graph.slice_(value, starts, steps, counts), shape)
+    ranges, shape = _ranges(value, key)
+    return graph.reshape(graph.slice_(value, ranges), shape)
 
 
 def setitem(value: Value, key: Index, new: Value) -> Value:
     """`value` with the elements that a basic index names replaced."""
-    starts, steps, counts, shape = _ranges(value, key)
+    ranges, shape = _ranges(value, key)
+    counts = [len(places) for places in ranges]
     if 0 in counts:
         return value
     while len(new.shape) > len(shape) and new.shape[0] == 1:
         new = graph.reshape(new, new.shape[1:])
     laid = graph.reshape(e.broadcast_to(graph.cast(new, value.dtype), tuple(shape)), counts)
     here = graph.const(True, DType.BOOL, counts)
-    is_new, placed = (place(v, starts, steps, value.shape) for v in (here, laid))
+    is_new, placed = (place(v, ranges, value.shape) for v in (here, laid))
     return _chosen(is_new, placed, value)
 
 
@@ -214,18 +214,15 @@ def _chosen(condition: Value, a: Value, b: Value) -> Value:
     return graph.cast(e.select(condition, a, b), b.dtype)
 
 
-def place(value: Value, starts: Sequence[int], steps: Sequence[int], shape: Shape) -> Value:
+def place(value: Value, ranges: Sequence[range], shape: Shape) -> Value:
     """The transpose of a slice: every element where it came from, zeros elsewhere.
 
     Reversed where the step is negative, spread out by the step, padded.
     """
-    spread = flip(value, [axis for axis, step in enumerate(steps) if step < 0])
-    for axis, step in enumerate(steps):
-        spread = _spread(spread, axis, abs(step))
-    ranges = zip(starts, steps, value.shape, strict=True)
-    lows = [start + min(step, 0) * (n - 1) for start, step, n in ranges]
-    widths = [(low, n - low - m) for low, n, m in zip(lows, shape, spread.shape, strict=True)]
-    return graph.pad(spread, widths)
+    spread = flip(value, [axis for axis, places in enumerate(ranges) if places.step < 0])
+    for axis, places in enumerate(ranges):
+        spread = _spread(spread, axis, abs(places.step))
+    return graph.pad(spread, [(min(r), n - 1 - max(r)) for r, n in zip(ranges, shape, strict=True)])
 
 
 def _spread(value: Value, axis: int, step: int) -> Value:
@@ -238,15 +235,14 @@ def _spread(value: Value, axis: int, step: int) -> Value:
     return narrow(flatten(padded, axis, axis + 1), axis, 0, (n - 1) * step + 1)
 
 
-def _ranges(value: Value, key: Index) -> tuple[list[int], list[int], list[int], list[int]]:
-    """Start, step and count for each axis, and the shape of the result."""
+def _ranges(value: Value, key: Index) -> tuple[list[range], list[int]]:
+    """What an index shows of each axis, and the shape of the result."""
     items = full_index(value, key if isinstance(key, tuple) else (key,))
     axes = iter(value.shape)
     ranges = [range(1) if i is None else _range(i, next(axes), value.shape) for i in items]
-    read = [r for item, r in zip(items, ranges, strict=True) if item is not None]
-    pairs = zip(items, ranges, strict=True)
+    pairs = list(zip(items, ranges, strict=True))
     shape = [len(r) for item, r in pairs if item is None or isinstance(item, slice)]
-    return [r.start for r in read], [r.step for r in read], [len(r) for r in read], shape
+    return [r for item, r in pairs if item is not None], shape
 
 
 def full_index(value: Value, items: tuple[IndexItem, ...]) -> list[int | slice | None]:

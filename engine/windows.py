@@ -47,7 +47,8 @@ def resized(value: Value, widths: Widths, fill: Scalar = 0) -> Value:
     every = ((0, 0),) * (len(value.shape) - len(widths)) + widths
     starts = [max(-low, 0) for low, _ in every]
     shape = [n + min(a, 0) + min(b, 0) for n, (a, b) in zip(value.shape, every, strict=True)]
-    kept = graph.slice_(value, starts, (1,) * len(starts), shape)
+    sizes = graph.checked_shape(shape)
+    kept = graph.slice_(value, [range(s, s + n) for s, n in zip(starts, sizes, strict=True)])
     added = [(max(low, 0), max(high, 0)) for low, high in every]
     padded = graph.pad(kept, added)
     if fill == 0 or padded is kept:
@@ -138,18 +139,18 @@ def overlap_add(value: Value, axes: Shape, stride: Shape, dilation: Shape) -> Va
     reach = [k * d for k, d in zip(size, dilation, strict=True)]
     terms = [-(-e // s) for e, s in zip(reach, stride, strict=True)]
     groups = [-(-n // s) for n, s in zip(axes, stride, strict=True)]
+    none = [(0, 0)] * (at + rank)
     split = graph.reshape(value, (*lead, *counts, *(n for k in size for n in (k, 1))))
-    split = resized(split, tuple(pair for d in dilation for pair in ((0, 0), (0, d - 1))))
+    split = graph.pad(split, none + [pair for d in dilation for pair in ((0, 0), (0, d - 1))])
     outer = [(t - 1, max(q - n, 0)) for t, q, n in zip(terms, groups, counts, strict=True)]
     inner = [(0, t * s - e) for t, s, e in zip(terms, stride, reach, strict=True)]
-    padded = resized(graph.reshape(split, (*lead, *counts, *reach)), (*outer, *inner))
+    padded = graph.pad(graph.reshape(split, (*lead, *counts, *reach)), none[:at] + outer + inner)
     shape = (*lead, *(n for pair in zip(groups, stride, strict=True) for n in pair), *terms)
     window = [(terms[a] - 1, {at + 2 * a: 1, last + a: -1}) for a in range(rank)]
     element = [(0, {at + 2 * a + 1: 1, last + a: stride[a]}) for a in range(rank)]
     sheared = graph.affine(padded, [*((0, {a: 1}) for a in range(at)), *window, *element], shape)
     total = graph.fold(Op.SUM, graph.reshape(sheared, (*shape[:last], prod(terms))))
     whole = [q * s for q, s in zip(groups, stride, strict=True)]
-    cropped = tuple((0, n - m) for n, m in zip(axes, whole, strict=True))
-    result = resized(graph.reshape(total, (*lead, *whole)), cropped)
+    result = graph.slice_(graph.reshape(total, (*lead, *whole)), [*map(range, (*lead, *axes))])
     back = partial(windows, size=size, stride=stride, dilation=dilation)
     return graph.custom(result, lambda g, _: (back(g),), value)
