@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from node.config import Config, load_config
-from node.errors import BadInput
+from node.errors import BadInput, WrongPassword
 from node.files import read_text
 from node.home import Home
 from node.network_file import NetworkFile, check_address, load_network
@@ -60,7 +60,11 @@ def open_wallet(home: Home, name: str | None = None) -> WalletFile:
 def open_signer(home: Home, wallet: str | None = None, password_file: Path | None = None) -> Signer:
     """Unlock a wallet. The password: `password_file`, AINUR_PASSWORD, the settings, a prompt."""
     chosen = open_wallet(home, wallet)
-    return unlock(chosen, _password(home, chosen.name, password_file))
+    password, source = _password(home, chosen.name, password_file)
+    try:
+        return unlock(chosen, password)
+    except WrongPassword as error:
+        raise WrongPassword(f"{error.message} It came from {source}.", error.remedy) from None
 
 
 def open_chain(home: Home, signer: Signer | None = None) -> "Chain":
@@ -105,14 +109,16 @@ def new_password(password_file: Path | None) -> str:
     return given if given is not None else _prompt("Password for the new wallet", confirm=True)
 
 
-def _password(home: Home, wallet: str, password_file: Path | None) -> str:
+def _password(home: Home, wallet: str, password_file: Path | None) -> tuple[str, str]:
+    """The password and, for a message, where it is from."""
     given = _given_password(password_file)
     if given is not None:
-        return given
+        return given, PASSWORD_VARIABLE if password_file is None else str(password_file)
     configured = open_config(home).password_file
     if configured:
-        return read_password_file(home.path / Path(configured).expanduser())
-    return _prompt(f"Password of wallet {wallet}", confirm=False)
+        path = home.path / Path(configured).expanduser()
+        return read_password_file(path), str(path)
+    return _prompt(f"Password of wallet {wallet}", confirm=False), "the prompt"
 
 
 def _given_password(password_file: Path | None) -> str | None:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from eth_account import Account
 
+from node.cli.session import open_signer
+from node.errors import WrongPassword
 from node.home import Home
 from node.network_file import Contracts
 
@@ -211,3 +213,20 @@ def test_config_refuses_bad_values(ainur: Ainur, tmp_path: Path) -> None:
     assert "65535" in outcome.err
     unknown = ainur("config", "get", "nope", "--home", tmp_path)
     assert (unknown.code, "Settings: wallet" in unknown.err) == (2, True)
+
+
+def test_a_wrong_password_says_where_it_is_from(
+    ainur: Ainur, tmp_path: Path, password: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable comes before the file that the home's settings name."""
+    home = Home.find(tmp_path / "home")
+    assert ainur("init", "--home", home.path, "--password-file", password).code == 0
+    assert ainur("config", "set", "password_file", password, "--home", home.path).code == 0
+    open_signer(home)
+    monkeypatch.setenv("AINUR_PASSWORD", "other")
+    with pytest.raises(WrongPassword, match="It came from AINUR_PASSWORD"):
+        open_signer(home)
+    wrong = tmp_path / "wrong"
+    wrong.write_text("other\n")
+    with pytest.raises(WrongPassword, match=f"It came from {wrong}"):
+        open_signer(home, password_file=wrong)
