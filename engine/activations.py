@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from engine import graph
 from engine.errors import UsageError
-from engine.graph import Scalar
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -25,11 +24,6 @@ def relu(x: Tensor) -> Tensor:
     return ruled(lambda g, _: (x > 0).where(g, 0.0), (x < 0).where(0, x), x)
 
 
-def leaky_relu(x: Tensor, neg_slope: float = 0.01) -> Tensor:
-    """x above 0, else neg_slope * x."""
-    return (x > 0).where(x, x * neg_slope)
-
-
 def prelu(x: Tensor, weight: Tensor) -> Tensor:
     """Leaky, with one slope for all or one for each channel, which is axis 1."""
     return (x > 0).where(x, x * weight.reshape(-1, *[1] * max(x.ndim - 2, 0)))
@@ -41,16 +35,6 @@ def elu(x: Tensor, alpha: float = 1.0, scale: float = 1.0, slope: float = 1.0) -
     return (x > 0).where(x * scale, below * (alpha * scale))
 
 
-def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """x above 0, else alpha * (exp(x / alpha) - 1)."""
-    return elu(x, alpha, 1.0, 1.0 / alpha)
-
-
-def selu(x: Tensor, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805) -> Tensor:
-    """elu, scaled to keep mean 0 and variance 1 (Klambauer et al. 2017)."""
-    return elu(x, alpha, gamma)
-
-
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     """x times the normal distribution function of x; "tanh" is Hendrycks' approximation."""
     if approximate == "tanh":
@@ -59,19 +43,6 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     if approximate != "none":
         raise UsageError(f"gelu approximate must be 'none' or 'tanh', not {approximate!r}")
     return x * 0.5 * ((x * sqrt(0.5)).erf() + 1.0)
-
-
-def quick_gelu(x: Tensor) -> Tensor:
-    """x * sigmoid(1.702 x)."""
-    return x * (x * 1.702).sigmoid()
-
-
-def silu(x: Tensor) -> Tensor:
-    """x * sigmoid(x)."""
-    return x * x.sigmoid()
-
-
-swish = silu
 
 
 def glu(x: Tensor, axis: int = -1) -> Tensor:
@@ -90,59 +61,9 @@ def softplus(x: Tensor, beta: float = 1.0) -> Tensor:
     return ruled(lambda g, _: g * scaled.sigmoid(), y, scaled) / beta
 
 
-def logsigmoid(x: Tensor) -> Tensor:
-    """log(sigmoid(x))."""
-    return -softplus(-x)
-
-
-def mish(x: Tensor) -> Tensor:
-    """x * tanh(softplus(x))."""
-    return x * softplus(x).tanh()
-
-
-def softsign(x: Tensor) -> Tensor:
-    """x / (1 + |x|)."""
-    return x / (x.abs() + 1.0)
-
-
-def tanhshrink(x: Tensor) -> Tensor:
-    """x - tanh(x)."""
-    return x - x.tanh()
-
-
-def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
-    """x brought closer to 0 by lambd."""
-    return (x.abs() <= lambd).where(0.0, x - x.sign() * lambd)
-
-
-def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
-    """x, or 0 within lambd of it."""
-    return (x.abs() <= lambd).where(0.0, x)
-
-
 def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """x brought between two numbers; no gradient where it is not strictly between."""
     return ((x > min_val) & (x < max_val)).where(x, x.clamp(min_val, max_val).detach())
-
-
-def relu6(x: Tensor) -> Tensor:
-    """x brought between 0 and 6."""
-    return hardtanh(x, 0.0, 6.0)
-
-
-def hardsigmoid(x: Tensor, alpha: float = 1 / 6, beta: float = 0.5) -> Tensor:
-    """alpha * x + beta, brought between 0 and 1."""
-    return hardtanh(x * alpha + beta, 0.0, 1.0)
-
-
-def hardswish(x: Tensor) -> Tensor:
-    """x * relu6(x + 3) / 6."""
-    return x * relu6(x + 3.0) * (1 / 6)
-
-
-def threshold(x: Tensor, threshold: float, value: Scalar) -> Tensor:
-    """x above the threshold, else the value."""
-    return (x <= threshold).where(value, x)
 
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
@@ -151,11 +72,6 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
     powers = (x - x.amax(axis, True)).exp()
     y = powers / powers.sum(axis, True)
     return ruled(lambda g, y: (g - (g * y).sum(axis, True)) * y, y, x)
-
-
-def softmin(x: Tensor, axis: int = -1) -> Tensor:
-    """softmax(-x)."""
-    return softmax(-x, axis)
 
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
@@ -175,3 +91,27 @@ def logsumexp(
     shift = (top.abs() < inf).where(top, 0.0).detach()
     result = (x - shift).exp().sum(axis, True).log() + shift
     return result if keepdim else result.squeeze(axis)
+
+
+def _formula(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A function of a tensor x, written as a lambda."""
+    function.__annotations__["x"] = "Tensor"
+    return function
+
+
+leaky_relu = _formula(lambda x, neg_slope=0.01: (x > 0).where(x, x * neg_slope))
+celu = _formula(lambda x, alpha=1.0: elu(x, alpha, 1.0, 1.0 / alpha))
+selu = _formula(lambda x, alpha=1.6732632423543772, gamma=1.0507009873554805: elu(x, alpha, gamma))
+silu = swish = _formula(lambda x: x * x.sigmoid())
+quick_gelu = _formula(lambda x: x * (x * 1.702).sigmoid())
+mish = _formula(lambda x: x * softplus(x).tanh())
+logsigmoid = _formula(lambda x: softplus(-x).neg())
+softsign = _formula(lambda x: x / (x.abs() + 1.0))
+softmin = _formula(lambda x, axis=-1: softmax(-x, axis))
+relu6 = _formula(lambda x: hardtanh(x, 0.0, 6.0))
+hardsigmoid = _formula(lambda x, alpha=1 / 6, beta=0.5: hardtanh(x * alpha + beta, 0.0, 1.0))
+hardswish = _formula(lambda x: x * relu6(x + 3.0) * (1 / 6))
+hardshrink = _formula(lambda x, lambd=0.5: (x.abs() <= lambd).where(0.0, x))
+softshrink = _formula(lambda x, lambd=0.5: (x.abs() <= lambd).where(0.0, x - x.sign() * lambd))
+tanhshrink = _formula(lambda x: x - x.tanh())
+threshold = _formula(lambda x, threshold, value: (x <= threshold).where(value, x))
