@@ -111,9 +111,13 @@ def read_order() -> tuple[Work, Iterator[int]]:
     return work, (at for at in work.order(process) if os.getppid() == parent)
 
 
+def pocl_cache() -> Path:
+    """Where PoCL keeps what it compiled."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("POCL_CACHE_DIR") or Path(base) / "pocl" / "kcache")
+
+
 def mark_of(work: Work) -> Path:
     """The file beside PoCL's compiled kernels that says that all of this work are among them."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = os.environ.get("POCL_CACHE_DIR") or Path(base) / "pocl" / "kcache"
     digest = sha256(json.dumps(asdict(work)).encode()).hexdigest()
-    return Path(folder) / f"ainur-{digest[:32]}"
+    return pocl_cache() / f"ainur-{digest[:32]}"

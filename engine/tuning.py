@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -44,6 +45,16 @@ TILES: tuple[Tile, ...] = (
 )
 """Rows, vectors and their length. Accumulators fit 16 registers of 8, or 32 of 8 or 16 floats."""
 
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A candidate: how many times as fast as the default it is, or why it was refused."""
+
+    tile: Tile
+    gain: float = 0.0
+    refused: str = ""
+
+
 WIDE: Tile = (6, 2, 16)
 CHECKED, MEASURED = (50, 300, 70), (512, 512, 512)
 PAIRS = 15
@@ -64,24 +75,37 @@ def remembered(info: DeviceInfo, default: Tile) -> Tile:
     return tile if tile in TILES else default
 
 
-def tune(index: int, clock: Clock) -> Tile:
-    """Measure every candidate on a device, remember the fastest and return it: under a minute.
+def name_of(tile: Tile) -> str:
+    """As people read it: 6x2x8."""
+    return "x".join(map(str, tile))
 
-    `clock` returns seconds and can be pickled, like `time.perf_counter`.
+
+def tune(index: int, clock: Clock, report: Callable[[Trial], None] = lambda _: None) -> Tile:
+    """Measure every candidate on a device, remember the fastest and return it: about a minute.
+
+    `clock` returns seconds and can be pickled, like `time.perf_counter`; `report` is called after
+    each candidate.
     """
     from engine.opencl import open_device
 
-    info, best, chosen = open_device(index).info, GAIN_MIN, None
+    opened = open_device(index)
+    best = Trial(opened.default_tile, GAIN_MIN)
     for tile in TILES:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            try:
-                gain = pool.submit(measure, index, tile, clock).result(TRIAL_S_MAX)
-            except (BrokenProcessPool, TimeoutError, DeviceError):
-                continue  # this driver cannot compile it, or compiles it wrongly
-        if gain > best:
-            best, chosen = gain, tile
-    remember(info, chosen)
-    return open_device(index).default_tile if chosen is None else chosen
+        if tile != opened.default_tile:
+            trial = _tried(index, tile, clock)
+            report(trial)
+            best = max(best, trial, key=lambda t: t.gain)
+    remember(opened.info, None if best.tile == opened.default_tile else best.tile)
+    return best.tile
+
+
+def _tried(index: int, tile: Tile, clock: Clock) -> Trial:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return Trial(tile, pool.submit(measure, index, tile, clock).result(TRIAL_S_MAX))
+        except (BrokenProcessPool, TimeoutError, DeviceError) as error:
+            # This driver cannot compile it, or compiles it wrongly.
+            return Trial(tile, refused=str(error) or type(error).__name__)
 
 
 def measure(index: int, tile: Tile, clock: Clock) -> float:
@@ -142,6 +166,11 @@ def remember(info: DeviceInfo, tile: Tile | None) -> None:
     draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps({k: v for k, v in known.items() if v}, indent=1), "utf-8")
     draft.replace(path)
+
+
+def forget() -> None:
+    """Every device of this machine is given its default again."""
+    _path().unlink(missing_ok=True)
 
 
 def _load() -> dict[str, list[int]]:

@@ -6,6 +6,7 @@ A check never raises: it returns what it found. Checks that need an earlier one 
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import trio
 
-from engine.backend import list_devices, open_backend
+from engine.backend import Backend, list_devices, open_backend
 from engine.errors import DeviceError
+from engine.tuning import Trial, name_of, tune
 from engine.vectors import check_device
 from node.blobs import BlobStore
 from node.chain import Chain
@@ -53,9 +55,14 @@ class Finding:
     exit_code: int = 0
 
 
-def examine(home: Home, now_s: Callable[[], float]) -> Iterator[Finding]:
-    """Every finding, in the order in which they should be mended."""
-    yield from _devices(home)
+def examine(
+    home: Home, now_s: Callable[[], float], tried: Callable[[Trial], None] | None = None
+) -> Iterator[Finding]:
+    """Every finding, in the order in which they should be mended.
+
+    With `tried` the tiles of matrix products are measured, too, and it is told each of them.
+    """
+    yield from _devices(home, tried)
     if not home.peer_key.exists():
         yield _fail("home", BadInput(f"{home.path} is no home.", "Create it with `ainur init`."))
         return
@@ -83,8 +90,8 @@ def _fail(check: str, error: NodeError) -> Finding:
     return Finding(check, Level.FAIL, error.message, error.remedy, error.exit_code)
 
 
-def _devices(home: Home) -> Iterator[Finding]:
-    """List the devices and run the golden vectors on the one that would work."""
+def _devices(home: Home, tried: Callable[[Trial], None] | None) -> Iterator[Finding]:
+    """List the devices, run the golden vectors on the one that would work, and tune it."""
     devices = list_devices()
     for device in devices:
         memory = f"{device.memory_bytes / 2**30:.1f} GiB"
@@ -107,6 +114,19 @@ def _devices(home: Home) -> Iterator[Finding]:
         clear_fault(home.device_fault)
         found = f"it may work again; before, {fault}"
         yield Finding("fault", Level.WARN, found, "If it comes back, replace the device.")
+    if tried is not None:
+        yield _tiles(backend, tried)
+
+
+def _tiles(backend: Backend, tried: Callable[[Trial], None]) -> Finding:
+    """Choose the register tile of matrix products by measuring; a running node keeps its own."""
+    from engine.opencl import OpenCLBackend
+
+    if not isinstance(backend, OpenCLBackend) or backend.target.is_gpu:
+        return Finding("tiles", Level.OK, f"{backend.name} has none to choose")
+    tile = tune(backend.info.index, time.perf_counter, tried)
+    is_default = " (the default)" if tile == backend.default_tile else ""
+    return Finding("tiles", Level.OK, f"{name_of(tile)}{is_default} from the next start on")
 
 
 def _disk(path: Path) -> Finding:

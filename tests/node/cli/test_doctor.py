@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engine import tuning
 from engine.backend import open_backend
 from node import doctor
 from node.config import set_value
@@ -115,3 +116,24 @@ def test_a_marked_device_works_again_once_it_passes(
     assert (outcome.code, fault["level"]) == (0, "warn")
     assert "computed ADD wrongly" in fault["found"]
     assert not home.device_fault.exists()
+
+
+def test_tiles_are_tuned_and_forgotten_on_request(
+    ainur: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Progress is for people, on stderr; what was chosen is one more finding."""
+    trials = [tuning.Trial((5, 2, 8), 1.25), tuning.Trial((4, 3, 8), refused="wrong bits")]
+    monkeypatch.setattr(tuning, "TILES", tuple(trial.tile for trial in trials))
+    monkeypatch.setattr(tuning, "_tried", lambda index, tile, clock: trials.pop(0))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    outcome = ainur("doctor", "--home", tmp_path / "none", "--json", "--tune")
+    (tiles,) = [f for f in outcome.json if f["check"] == "tiles"]
+    assert (outcome.code, tiles["level"]) == (2, "ok")  # there is no home
+    assert tiles["found"] == "5x2x8 from the next start on"
+    assert "tile 5x2x8: 1.25 times as fast as the default\n" in outcome.err
+    assert "tile 4x3x8: wrong bits\n" in outcome.err
+    kept = tmp_path / ".cache" / "ainur" / "tiles.json"
+    assert "[\n" in kept.read_text()
+    outcome = ainur("doctor", "--home", tmp_path / "none", "--json", "--forget-tuning")
+    assert "tiles" not in levels(outcome)
+    assert not kept.exists()
