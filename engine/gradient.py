@@ -38,12 +38,11 @@ def _backward(loss: Value, seed: Value, targets: set[Value]) -> dict[Value, Valu
     order = list(graph.topological([loss], differentiable_inputs))
     on_path: set[Value] = set()
     for value in order:
-        if value in targets or any(i in on_path for i in differentiable_inputs(value)):
+        if value in targets or not on_path.isdisjoint(differentiable_inputs(value)):
             on_path.add(value)
     found: dict[Value, Value] = {loss: seed}
     for value in reversed(order):
-        inputs = differentiable_inputs(value)
-        if value not in found or not any(i in on_path for i in inputs):
+        if value not in found or on_path.isdisjoint(differentiable_inputs(value)):
             continue
         g = found[value]
         parts = value.rule(g, value) if value.rule else RULES[value.kind](g, value, *value.inputs)

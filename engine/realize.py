@@ -69,7 +69,7 @@ def realize(values: Sequence[Value]) -> list[Value]:
         late = [value for deferred in _deferred if (value := deferred())]
         _deferred.clear()
         _run([v for v in dict.fromkeys((*values, *late)) if _is_missing(v)])
-    return [v if v.kind is Kind.DATA or not v.size else _as_data(v) for v in values]
+    return [v if v.kind is Kind.DATA or not v.size else _data(*_held[v]) for v in values]
 
 
 def _is_missing(value: Value) -> bool:
@@ -96,14 +96,10 @@ def run(program: Program, inputs: Mapping[str, Value]) -> dict[str, Value]:
     realize(list(inputs.values()))
     backend = default_backend()
     results = _load(backend, program)({name: _on(backend, leaf) for name, leaf in inputs.items()})
-    return {name: _held_data(backend, buffer) for name, buffer in results.items()}
+    return {name: _data(backend, buffer) for name, buffer in results.items()}
 
 
-def _as_data(value: Value) -> Value:
-    return _held_data(*_held[value])
-
-
-def _held_data(backend: Backend, buffer: Buffer) -> Value:
+def _data(backend: Backend, buffer: Buffer) -> Value:
     result = data(buffer, buffer.dtype)
     _held[result] = (backend, buffer)
     return result
@@ -125,27 +121,23 @@ def _leaves(values: Sequence[Value]) -> list[Value]:
     order = list(topological(values, inputs_of))
     for value in order:
         if value.kind is Op.INPUT:
-            raise TraceError(
-                f"a tensor that depends on the symbolic input {value.name!r} has no elements: "
-                "return it from the traced function, and run the Program"
-            )
+            why = f"what depends on the symbolic input {value.name!r} has no elements"
+            raise TraceError(f"{why}: return it from the traced function, and run the Program")
     return [value for value in order if value.kind is Kind.DATA or value in _held]
 
 
 def _load(backend: Backend, program: Program) -> Loaded:
     key = (id(backend), program)
     if key not in _loaded:
-        _loaded[key] = (backend, backend.load(program))
-        if len(_loaded) > LOADED_MAX:
-            _loaded.popitem(last=False)
+        _loaded[key] = backend, backend.load(program)
     _loaded.move_to_end(key)
+    if len(_loaded) > LOADED_MAX:
+        _loaded.popitem(last=False)
     return _loaded[key][1]
 
 
 def _on(backend: Backend, leaf: Value) -> Buffer:
     """The elements of a leaf on `backend`, uploaded once."""
-    held = _held.get(leaf)
-    if held is None or held[0] is not backend:
-        held = (backend, backend.upload(elements(leaf)))
-        _held[leaf] = held
-    return held[1]
+    if leaf not in _held or _held[leaf][0] is not backend:
+        _held[leaf] = backend, backend.upload(elements(leaf))
+    return _held[leaf][1]

@@ -1,7 +1,7 @@
 """Tensor: torch-like names over the lazy graph.
 
 A Tensor is a handle on an immutable graph value; nothing is computed until `numpy`, `item` or
-`realize`. Methods stand in the modules that do the work:
+`realize`. Methods are functions of the modules that do the work; a table at the end names them:
 
     elementwise, transcendental    + - * / ** comparisons, rounding; exp, sin, erf
     folds, movement                of values: sum, max, matmul; reshape, permute, slices
@@ -35,7 +35,6 @@ from engine.gradient import gradient as graph_gradient
 from engine.graph import Array, Scalar, Value
 from engine.lifting import Operand, finish, lift, maker, raw
 
-Axes: TypeAlias = "int | Sequence[int] | None"
 Kind: TypeAlias = "DType | DTypeLike"
 
 Group: TypeAlias = "WeakValueDictionary[int, Tensor]"  # by id: tensors compare element by element
@@ -391,7 +390,7 @@ class Tensor:
 
     to = type = cast
 
-    # Operators; all other methods are in the tables below
+    # Operators; `finish` adds all other methods
 
     __add__ = __radd__ = lift(e.add)
     __sub__, __rsub__ = lift(e.sub), lift(lambda a, b: e.sub(b, a))
@@ -433,7 +432,7 @@ class Tensor:
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> "Callable[..., Tensor]":
-            """A method from the tables."""
+            """A method that `finish` adds."""
 
 
 finish(
@@ -461,8 +460,7 @@ finish(
     tensors=(methods, sorting, indexing, F, einsum, drawing),
     names="""sub=subtract div=divide=true_divide pow=float_power int=long outer=ger cat=concat
         view_as=reshape_as addmm=addmv=baddbmm split=split_with_sizes nonzero=argwhere
-        contiguous=cpu
-        zeros_like=empty_like""",
+        contiguous=cpu zeros_like=empty_like""",
 )
 
 
@@ -488,9 +486,7 @@ def dtype_of(kind: Kind) -> DType:
 
 def _root(value: Value) -> Value:
     """What a value shows the elements of."""
-    while value.kind in graph.MOVEMENT or (
-        value.kind is graph.Kind.CUSTOM and len(value.inputs) == 1
-    ):
+    while len(value.inputs) == 1 and value.kind in {*graph.MOVEMENT, graph.Kind.CUSTOM}:
         value = value.inputs[0]
     return value
 
