@@ -126,10 +126,9 @@ def _convolved(
     is_divisible = groups > 0 and weight.shape[0] % groups == 0
     if weight.ndim < 3 or len(batch) != weight.ndim or batch[1] != channels or not is_divisible:
         raise UsageError(f"convolution of {x} with weight {weight} in {groups} groups: no fit")
-    images = graph.reshape(e.to_float(x.value), (batch[0], groups, channels // groups, *batch[2:]))
-    outputs, *rest = weight.shape
-    w = graph.reshape(e.to_float(weight.value), (groups, outputs // groups, *rest))
-    y = type(x).of(compute(images, w)).flatten(1, 2)
+    images = x.float().reshape(batch[0], groups, channels // groups, *batch[2:])
+    weights = weight.float().reshape(groups, -1, *weight.shape[1:])
+    y = type(x).of(compute(images.value, weights.value)).flatten(1, 2)
     if bias is not None:
         y = y + bias.reshape(-1, *[1] * (weight.ndim - 2))
     return y if x.ndim == weight.ndim else y.squeeze(0)
