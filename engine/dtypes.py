@@ -6,9 +6,12 @@ bfloat16; here it is a structured type whose one field holds the bits.
 """
 
 from enum import IntEnum
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
+
+from engine.errors import UsageError
 
 
 class DType(IntEnum):
@@ -56,6 +59,7 @@ _HELD: dict[DType, tuple["np.dtype[np.generic]", str]] = {
 }
 
 
+AnyType: TypeAlias = DType | DTypeLike
 CANONICAL_NAN = {DType.FLOAT32: 0x7FC00000, DType.FLOAT16: 0x7E00, DType.BFLOAT16: 0x7FC0}
 """The one bit pattern of a NaN that is stored or whose bits are looked at, per type."""
 
@@ -72,4 +76,16 @@ def from_numpy(dtype: DTypeLike) -> DType:
     return _FROM_NUMPY[np.dtype(dtype)]
 
 
+def dtype_of(kind: AnyType) -> DType:
+    """The dtype of its numpy or Python name; 64 bits become 32."""
+    if isinstance(kind, DType):
+        return kind
+    found = np.dtype(kind)
+    try:
+        return from_numpy(found if found in _FROM_NUMPY else _WIDEST.get(found.kind, found))
+    except KeyError:
+        raise UsageError(f"numpy dtype {found} has no counterpart here") from None
+
+
 _FROM_NUMPY = {dtype.numpy: dtype for dtype in DType}
+_WIDEST = {"f": "float32", "i": "int32", "u": "int32"}

@@ -9,7 +9,7 @@ from math import prod
 
 from engine import elementwise as e
 from engine import graph
-from engine.dtypes import DType
+from engine.dtypes import AnyType, DType
 from engine.errors import UsageError
 from engine.graph import Value
 from engine.movement import along, axes_of, axis_of, narrow
@@ -40,7 +40,7 @@ def _count(value: Value, axes: Axes) -> int:
 
 
 def total(
-    value: Value, axis: Axes = None, keepdim: bool = False, dtype: DType | None = None
+    value: Value, axis: Axes = None, keepdim: bool = False, dtype: AnyType | None = None
 ) -> Value:
     """The sum; INT32 for BOOL."""
     return fold(Op.SUM, value if dtype is None else graph.cast(value, dtype), axis, keepdim)
@@ -66,7 +66,7 @@ def var(
 
 
 def product(
-    value: Value, axis: Axes = None, keepdim: bool = False, dtype: DType | None = None
+    value: Value, axis: Axes = None, keepdim: bool = False, dtype: AnyType | None = None
 ) -> Value:
     """The product: of the two halves, whatever is left over last."""
     (value,) = e.numbers(value if dtype is None else graph.cast(value, dtype))

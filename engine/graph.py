@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.arithmetic import canonical, convert
-from engine.dtypes import CANONICAL_NAN, DType
+from engine.dtypes import CANONICAL_NAN, AnyType, DType, dtype_of
 from engine.errors import UsageError
 from engine.ops import ELEMENTWISE, Op
 
@@ -132,9 +132,10 @@ def _float_bits(value: float) -> int:
         return int.from_bytes(np.float32(value).tobytes(), sys.byteorder)
 
 
-def const(value: Scalar, dtype: DType, shape: Sequence[int] = ()) -> Value:
+def const(value: Scalar, dtype: AnyType, shape: Sequence[int] = ()) -> Value:
     """A tensor filled with one number."""
-    return Value(Op.CONST, dtype, checked_shape(shape), attributes=(bits_of(value, dtype),))
+    kind = dtype_of(dtype)
+    return Value(Op.CONST, kind, checked_shape(shape), attributes=(bits_of(value, kind),))
 
 
 def is_const(value: Value, number: Scalar) -> bool:
@@ -159,14 +160,14 @@ def elementwise(op: Op, *inputs: Value) -> Value:
     return _made(op, dtype, shape, *inputs)
 
 
-def cast(value: Value, dtype: DType) -> Value:
-    """The same numbers in another dtype."""
-    return _cast(value, dtype, 0)
+def cast(value: Value, dtype: AnyType) -> Value:
+    """The numbers in another dtype: floats truncate and saturate, NaN becomes 0."""
+    return _cast(value, dtype_of(dtype), 0)
 
 
-def bitcast(value: Value, dtype: DType) -> Value:
+def bitcast(value: Value, dtype: AnyType) -> Value:
     """The same bits in another 32-bit dtype; no gradient."""
-    return _cast(value, dtype, 1)
+    return _cast(value, dtype_of(dtype), 1)
 
 
 def _cast(value: Value, dtype: DType, mode: int) -> Value:

@@ -14,7 +14,7 @@ from typing import TypeAlias, cast
 
 from engine import elementwise as e
 from engine import graph
-from engine.dtypes import DType
+from engine.dtypes import AnyType, DType
 from engine.errors import UsageError
 from engine.graph import Shape, Value
 
@@ -318,6 +318,6 @@ def arange(start: float, stop: float, step: float) -> Value:
     return e.add(e.mul(graph.iota(count), kind(step) if step == 1 else step), start)
 
 
-def eye(n: int, m: int, dtype: DType) -> Value:
+def eye(n: int, m: int, dtype: AnyType) -> Value:
     """Ones on the diagonal."""
     return graph.cast(e.equal(along(n, 1), graph.iota(m)), dtype)

@@ -28,14 +28,12 @@ from engine import drawing, einsum, folds, graph, indexing, methods, movement, r
 from engine import elementwise as e
 from engine import functional as F
 from engine import transcendental as t
-from engine.dtypes import DType, from_numpy
+from engine.dtypes import AnyType, DType, dtype_of
 from engine.errors import UsageError
 from engine.gradient import differentiable_inputs
 from engine.gradient import gradient as graph_gradient
 from engine.graph import Array, Scalar, Value
 from engine.lifting import Operand, finish, lift, maker, raw
-
-Kind: TypeAlias = "DType | DTypeLike"
 
 Group: TypeAlias = "WeakValueDictionary[int, Tensor]"  # by id: tensors compare element by element
 _tracked: "WeakKeyDictionary[Value, Group]" = WeakKeyDictionary()
@@ -65,7 +63,10 @@ class Tensor:
     grad: "Tensor | None"
 
     def __init__(
-        self, data: "ArrayLike | Tensor", dtype: "Kind | None" = None, requires_grad: bool = False
+        self,
+        data: "ArrayLike | Tensor",
+        dtype: AnyType | None = None,
+        requires_grad: bool = False,
     ) -> None:
         kind = None if dtype is None else dtype_of(dtype)
         value = graph.detach(data._value) if isinstance(data, Tensor) else _value_of(data, kind)
@@ -316,37 +317,37 @@ class Tensor:
 
     @staticmethod
     def full(
-        shape: "Sequence[int] | int", fill_value: Scalar, dtype: "Kind | None" = None
+        shape: "Sequence[int] | int", fill_value: Scalar, dtype: AnyType | None = None
     ) -> "Tensor":
         """A tensor filled with a number."""
         number: Scalar = raw(fill_value)
         natural = {bool: DType.BOOL, int: DType.INT32}.get(type(number), DType.FLOAT32)
         sizes = (shape,) if isinstance(shape, int) else shape
-        return Tensor.of(graph.const(number, natural if dtype is None else dtype_of(dtype), sizes))
+        return Tensor.of(graph.const(number, natural if dtype is None else dtype, sizes))
 
     @staticmethod
-    def zeros(*shape: "int | Sequence[int]", dtype: Kind = DType.FLOAT32) -> "Tensor":
+    def zeros(*shape: "int | Sequence[int]", dtype: AnyType = DType.FLOAT32) -> "Tensor":
         """Zeros."""
         return Tensor.full(movement.integers(shape), 0, dtype)
 
     @staticmethod
-    def ones(*shape: "int | Sequence[int]", dtype: Kind = DType.FLOAT32) -> "Tensor":
+    def ones(*shape: "int | Sequence[int]", dtype: AnyType = DType.FLOAT32) -> "Tensor":
         """Ones."""
         return Tensor.full(movement.integers(shape), 1, dtype)
 
     def new_full(
-        self, shape: "Sequence[int] | int", fill_value: Scalar, dtype: "Kind | None" = None
+        self, shape: "Sequence[int] | int", fill_value: Scalar, dtype: AnyType | None = None
     ) -> "Tensor":
         """A number in another shape, of this dtype."""
         return Tensor.full(shape, fill_value, dtype or self.dtype)
 
-    def full_like(self, fill_value: Scalar, dtype: "Kind | None" = None) -> "Tensor":
+    def full_like(self, fill_value: Scalar, dtype: AnyType | None = None) -> "Tensor":
         """A number in this shape."""
         return Tensor.full(self.shape, fill_value, dtype or self.dtype)
 
     @staticmethod
     def arange(
-        start: float, stop: float | None = None, step: float = 1, dtype: "Kind | None" = None
+        start: float, stop: float | None = None, step: float = 1, dtype: AnyType | None = None
     ) -> "Tensor":
         """start, start + step, ... before stop; one argument is the stop. INT32 of integers."""
         first, last = (0, start) if stop is None else (start, stop)
@@ -354,7 +355,7 @@ class Tensor:
         return found if dtype is None else found.cast(dtype)
 
     @staticmethod
-    def linspace(start: float, stop: float, steps: int, dtype: Kind = DType.FLOAT32) -> "Tensor":
+    def linspace(start: float, stop: float, steps: int, dtype: AnyType = DType.FLOAT32) -> "Tensor":
         """Evenly spaced numbers, both ends included."""
         if steps < 0 or dtype_of(dtype) is DType.BOOL:
             raise UsageError(f"linspace() of {steps} steps in {dtype_of(dtype).name}: not possible")
@@ -363,9 +364,9 @@ class Tensor:
         return (place < steps / 2).where(up, down).cast(dtype)
 
     @staticmethod
-    def eye(n: int, m: int | None = None, dtype: Kind = DType.FLOAT32) -> "Tensor":
+    def eye(n: int, m: int | None = None, dtype: AnyType = DType.FLOAT32) -> "Tensor":
         """Ones on the diagonal, zeros elsewhere."""
-        return Tensor.of(movement.eye(n, n if m is None else m, dtype_of(dtype)))
+        return Tensor.of(movement.eye(n, n if m is None else m, dtype))
 
     empty = zeros
     manual_seed, einsum = staticmethod(drawing.manual_seed), staticmethod(einsum.einsum)
@@ -379,16 +380,6 @@ class Tensor:
     def randperm(n: int, key: "Tensor | int | None" = None) -> "Tensor":
         """0 to n - 1 in any order."""
         return Tensor.rand(n, key=key).argsort()
-
-    def cast(self, dtype: Kind) -> "Tensor":
-        """The numbers in another dtype: floats truncate and saturate, NaN becomes 0."""
-        return Tensor.of(graph.cast(self._value, dtype_of(dtype)))
-
-    def bitcast(self, dtype: Kind) -> "Tensor":
-        """The bits in another 32-bit dtype."""
-        return Tensor.of(graph.bitcast(self._value, dtype_of(dtype)))
-
-    to = type = cast
 
     # Operators; `finish` adds all other methods
 
@@ -451,6 +442,7 @@ finish(
             asinh=asinh=arcsinh acosh=acosh=arccosh atanh=atanh=arctanh sigmoid erf erfinv""",
     },
     values={
+        graph: "cast=cast=to=type bitcast",
         folds: """total=sum mean var product=prod maximum=amax minimum=amin any_=any all_=all argmax
             argmin matmul=matmul=mm=bmm=mv=dot=vdot""",
         movement: """reshape=reshape=view permute expand=expand=broadcast_to flatten=flatten=ravel
@@ -464,24 +456,9 @@ finish(
 )
 
 
-_STORED = frozenset(kind.numpy for kind in DType)
-_WIDEST = {"f": "float32", "i": "int32", "u": "int32"}
-
-
 def gradient(loss: Tensor, *tensors: Tensor) -> list[Tensor]:
     """The gradient of a scalar by each tensor, as tensors in the same graph."""
     return loss.gradient(*tensors)
-
-
-def dtype_of(kind: Kind) -> DType:
-    """The dtype of its numpy or Python name; 64 bits become 32."""
-    if isinstance(kind, DType):
-        return kind
-    found = np.dtype(kind)
-    try:
-        return from_numpy(found if found in _STORED else _WIDEST.get(found.kind, found))
-    except KeyError:
-        raise UsageError(f"numpy dtype {found} has no counterpart here") from None
 
 
 def _root(value: Value) -> Value:
