@@ -12,7 +12,7 @@ import sys
 from node.memory import limit_memory
 assert limit_memory(64 << 20)
 try:
-    block = bytearray({OVERHEAD_BYTES} + int(sys.argv[1]))
+    block = bytes({OVERHEAD_BYTES} + int(sys.argv[1]))  # zeroed by the kernel, page by page, on use
 except MemoryError:
     sys.exit(3)
 """
