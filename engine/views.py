@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from engine.addressing import strides
+
 Shape: TypeAlias = tuple[int, ...]
 
 
@@ -80,12 +82,7 @@ class View:
 
 def contiguous(shape: Shape) -> View:
     """The view that shows all elements in order."""
-    strides: list[int] = []
-    step = 1
-    for n in reversed(shape):
-        strides.append(step)
-        step *= n
-    return View(shape, 0, _normal(shape, reversed(strides)))
+    return View(shape, 0, _normal(shape, strides(shape)))
 
 
 def _normal(shape: Shape, strides: Iterable[int]) -> tuple[int, ...]:
