@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from engine.errors import UsageError
+from engine.errors import NoSuchDType
 
 
 class DType(IntEnum):
@@ -80,11 +80,15 @@ def dtype_of(kind: AnyType) -> DType:
     """The dtype of its numpy or Python name; 64 bits become 32."""
     if isinstance(kind, DType):
         return kind
-    found = np.dtype(kind)
+    try:
+        found = np.dtype(kind)
+    except TypeError:
+        names = ", ".join(dtype.name.lower() for dtype in DType)
+        raise NoSuchDType(f"there is no dtype {kind!r}; there are {names}") from None
     try:
         return from_numpy(found if found in _FROM_NUMPY else _WIDEST.get(found.kind, found))
     except KeyError:
-        raise UsageError(f"numpy dtype {found} has no counterpart here") from None
+        raise NoSuchDType(f"numpy dtype {found} has no counterpart here") from None
 
 
 _FROM_NUMPY = {dtype.numpy: dtype for dtype in DType}

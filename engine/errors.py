@@ -2,6 +2,7 @@
 
 EngineError
 ├── UsageError          our caller's mistake: shapes, dtypes, names
+│   ├── NoSuchDType     a name of no element type
 │   └── TraceError      a function that cannot be traced to a Program faithfully
 ├── ProgramError        bytes or a table that are not a valid Program, or one over a limit
 ├── StateError          bytes of named tensors that are malformed
@@ -18,6 +19,10 @@ class UsageError(EngineError, ValueError, RuntimeError, IndexError):
 
     torch raises one of the three for the same mistakes, so that code written for it catches ours.
     """
+
+
+class NoSuchDType(UsageError, TypeError, AttributeError):
+    """A name of no element type; torch raises a TypeError, tinygrad an AttributeError."""
 
 
 class TraceError(UsageError):

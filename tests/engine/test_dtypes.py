@@ -5,7 +5,7 @@ import pytest
 
 from engine import arithmetic
 from engine.backend import open_backend
-from engine.dtypes import CANONICAL_NAN, DType, from_numpy, is_other_nan
+from engine.dtypes import CANONICAL_NAN, DType, dtype_of, from_numpy, is_other_nan
 from engine.ops import Op
 from engine.program import Node, Program
 
@@ -90,3 +90,11 @@ def test_one_nan_is_canonical():
     assert [is_other_nan(b, F16) for b in (0x7C00, 0x7C01, 0x7E00, 0xFE00)] == [False, True] * 2
     assert [is_other_nan(b, BF16) for b in (0xFF80, 0x7FFF, 0x7FC0)] == [False, True, False]
     assert [is_other_nan(b, F32) for b in (0x7F800000, 0x7F800001)] == [False, True]
+
+
+@pytest.mark.parametrize("kind", ["", "float8", "complex64", object, 5])
+def test_a_name_of_no_dtype_is_refused_as_torch_and_tinygrad_do(kind) -> None:
+    """Both kinds of error, and the names that there are."""
+    for error in (TypeError, AttributeError):
+        with pytest.raises(error, match=r"dtype"):
+            dtype_of(kind)
