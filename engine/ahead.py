@@ -24,7 +24,7 @@ from typing import TypeAlias
 from engine.emit import KernelSource
 
 HELPERS_MAX = 3
-"""A helper takes as much memory as the driver and its compiler: about 200 MB."""
+"""A helper takes as much memory as the driver and its compiler: 230 MB for a step of the GPT."""
 
 KERNELS_MIN = 12
 """Fewer are compiled before a helper has started."""
