@@ -26,6 +26,9 @@ class DType(IntEnum):
     FLOAT16 = 7  # IEEE binary16
     BFLOAT16 = 8  # the upper half of a binary32
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def numpy(self) -> "np.dtype[np.generic]":
         """The numpy type that holds such elements."""

@@ -98,3 +98,8 @@ def test_a_name_of_no_dtype_is_refused_as_torch_and_tinygrad_do(kind) -> None:
     for error in (TypeError, AttributeError):
         with pytest.raises(error, match=r"dtype"):
             dtype_of(kind)
+
+
+def test_a_dtype_prints_its_name() -> None:
+    """Not the number in a Program's bytes."""
+    assert f"{F32}" == str(F32) == "FLOAT32"
