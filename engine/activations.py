@@ -93,25 +93,45 @@ def logsumexp(
     return result if keepdim else result.squeeze(axis)
 
 
-def _formula(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _formula(docstring: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """A function of a tensor x, written as a lambda."""
+    function.__doc__ = docstring
     function.__annotations__["x"] = "Tensor"
     return function
 
 
-leaky_relu = _formula(lambda x, neg_slope=0.01: (x > 0).where(x, x * neg_slope))
-celu = _formula(lambda x, alpha=1.0: elu(x, alpha, 1.0, 1.0 / alpha))
-selu = _formula(lambda x, alpha=1.6732632423543772, gamma=1.0507009873554805: elu(x, alpha, gamma))
-silu = swish = _formula(lambda x: x * x.sigmoid())
-quick_gelu = _formula(lambda x: x * (x * 1.702).sigmoid())
-mish = _formula(lambda x: x * softplus(x).tanh())
-logsigmoid = _formula(lambda x: softplus(-x).neg())
-softsign = _formula(lambda x: x / (x.abs() + 1.0))
-softmin = _formula(lambda x, axis=-1: softmax(-x, axis))
-relu6 = _formula(lambda x: hardtanh(x, 0.0, 6.0))
-hardsigmoid = _formula(lambda x, alpha=1 / 6, beta=0.5: hardtanh(x * alpha + beta, 0.0, 1.0))
-hardswish = _formula(lambda x: x * relu6(x + 3.0) * (1 / 6))
-hardshrink = _formula(lambda x, lambd=0.5: (x.abs() <= lambd).where(0.0, x))
-softshrink = _formula(lambda x, lambd=0.5: (x.abs() <= lambd).where(0.0, x - x.sign() * lambd))
-tanhshrink = _formula(lambda x: x - x.tanh())
-threshold = _formula(lambda x, threshold, value: (x <= threshold).where(value, x))
+leaky_relu = _formula(
+    "x, below 0 times neg_slope.", lambda x, neg_slope=0.01: (x > 0).where(x, x * neg_slope)
+)
+celu = _formula(
+    "elu whose slope is 1 at 0 for every alpha.",
+    lambda x, alpha=1.0: elu(x, alpha, 1.0, 1.0 / alpha),
+)
+selu = _formula(
+    "elu that keeps mean 0 and variance 1 (Klambauer et al. 2017).",
+    lambda x, alpha=1.6732632423543772, gamma=1.0507009873554805: elu(x, alpha, gamma),
+)
+silu = swish = _formula("x * sigmoid(x).", lambda x: x * x.sigmoid())
+quick_gelu = _formula("x * sigmoid(1.702 x).", lambda x: x * (x * 1.702).sigmoid())
+mish = _formula("x * tanh(softplus(x)).", lambda x: x * softplus(x).tanh())
+logsigmoid = _formula("log(sigmoid(x)).", lambda x: softplus(-x).neg())
+softsign = _formula("x / (|x| + 1).", lambda x: x / (x.abs() + 1.0))
+softmin = _formula("softmax(-x).", lambda x, axis=-1: softmax(-x, axis))
+relu6 = _formula("x between 0 and 6.", lambda x: hardtanh(x, 0.0, 6.0))
+hardsigmoid = _formula(
+    "alpha * x + beta between 0 and 1.",
+    lambda x, alpha=1 / 6, beta=0.5: hardtanh(x * alpha + beta, 0.0, 1.0),
+)
+hardswish = _formula("x * relu6(x + 3) / 6.", lambda x: x * relu6(x + 3.0) * (1 / 6))
+hardshrink = _formula(
+    "x, but 0 where |x| <= lambd.", lambda x, lambd=0.5: (x.abs() <= lambd).where(0.0, x)
+)
+softshrink = _formula(
+    "x brought nearer to 0 by lambd.",
+    lambda x, lambd=0.5: (x.abs() <= lambd).where(0.0, x - x.sign() * lambd),
+)
+tanhshrink = _formula("x - tanh(x).", lambda x: x - x.tanh())
+threshold = _formula(
+    "x above a threshold, else a value.",
+    lambda x, threshold, value: (x <= threshold).where(value, x),
+)

@@ -113,7 +113,9 @@ def _named(table: Table) -> dict[str, Method]:
     found: dict[str, Method] = {}
     for module, words in table.items():
         for name, *others in map(_equal, words.split()):
-            found |= dict.fromkeys(others or [name], lift(vars(module)[name]))
+            method = lift(vars(module)[name])
+            method.__doc__ = method.__doc__ or f"{name}(x) of every element, in FLOAT32."
+            found |= dict.fromkeys(others or [name], method)
     return found
 
 

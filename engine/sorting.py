@@ -144,11 +144,12 @@ def median(x: Tensor, axis: int | None = None, keepdim: bool = False) -> Any:
 
 
 def extreme(sign: int) -> Callable[..., Any]:
-    """max (1) or min (-1): of all; of two; along `dim`, with its index; values along `axis`."""
+    """max (1) or min (-1)."""
 
     def method(
         x: Tensor, dim: Tensor | Axes = None, keepdim: bool = False, *, axis: Axes = None
     ) -> Tensor | Chosen:
+        """Of all; of two; along `dim`, with its index; values alone along `axis`."""
         if isinstance(dim, type(x)):
             return x.maximum(dim) if sign > 0 else x.minimum(dim)
         where = axis if dim is None else dim

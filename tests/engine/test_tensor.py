@@ -400,3 +400,10 @@ def test_names_of_outsiders_are_understood():
     wide = Tensor([[1.0, 2.0]]).take_along_dim(Tensor([[1], [0], [1]]), 1)
     assert wide.tolist() == [[2.0], [1.0], [2.0]]
     assert Tensor(A).unfold(0, 0, 2).shape == (2, 4, 0)
+
+
+def test_every_method_says_what_it_does() -> None:
+    """Also those that tables make, and their in-place forms."""
+    methods = {n: m for n, m in vars(Tensor).items() if callable(m) and not n.startswith("_")}
+    assert len(methods) > 400
+    assert not [name for name, method in methods.items() if not method.__doc__]
