@@ -15,10 +15,28 @@ from node.wallet import Signer, recover_digest
 _DOMAIN_TYPE = keccak(
     text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 )
-_CLAIM_TYPE = keccak(text="Claim(bytes32 unitId,bytes32 resultRoot,bytes32 commitment)")
+_CLAIM_TYPE = keccak(
+    text="Claim(bytes32 unitId,bytes32 parent,uint32 leaseEpoch,"
+    "bytes32 resultRoot,bytes32 commitment)"
+)
 _NAME, _VERSION = keccak(text="Ainur WorkLedger"), keccak(text="0")
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 """Half of the order of secp256k1: of s and its negative only the lower one counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a worker signs.
+
+    The chain takes it for a round that starts from the checkpoint `parent` (zeros in the first
+    round), from the holder of the lease with this epoch, and nowhere else.
+    """
+
+    unit: UnitId
+    parent: bytes
+    lease_epoch: int
+    result_root: bytes
+    commitment: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +46,31 @@ class ClaimDomain:
     chain_id: int
     ledger: str
 
-    def digest(self, unit: UnitId, result_root: bytes, commitment: bytes) -> bytes:
+    def digest(self, statement: Statement) -> bytes:
         """The 32 bytes that the worker signs."""
         types = ("bytes32", "bytes32", "bytes32", "uint256", "address")
         values = (_DOMAIN_TYPE, _NAME, _VERSION, self.chain_id, self.ledger)
         domain = keccak(encode(types, values))
-        claim = keccak(encode(("bytes32",) * 4, (_CLAIM_TYPE, unit, result_root, commitment)))
+        claim = keccak(
+            encode(
+                ("bytes32", "bytes32", "bytes32", "uint32", "bytes32", "bytes32"),
+                (
+                    _CLAIM_TYPE,
+                    statement.unit,
+                    statement.parent,
+                    statement.lease_epoch,
+                    statement.result_root,
+                    statement.commitment,
+                ),
+            )
+        )
         return keccak(b"\x19\x01" + domain + claim)
 
-    def sign(self, signer: Signer, unit: UnitId, result_root: bytes, commitment: bytes) -> bytes:
+    def sign(self, signer: Signer, statement: Statement) -> bytes:
         """The 65-byte signature of a worker."""
-        return signer.sign_digest(self.digest(unit, result_root, commitment))
+        return signer.sign_digest(self.digest(statement))
 
-    def signer_of(
-        self, unit: UnitId, result_root: bytes, commitment: bytes, signature: bytes
-    ) -> str | None:
+    def signer_of(self, statement: Statement, signature: bytes) -> str | None:
         """Who signed the claim, or None if this is no signature that the contract takes.
 
         The contract refuses the other forms of the same signature (a high s, a v of 0 or 1), and
@@ -52,4 +80,4 @@ class ClaimDomain:
             return None
         if int.from_bytes(signature[32:64], "big") > _HALF_ORDER:
             return None
-        return recover_digest(self.digest(unit, result_root, commitment), signature)
+        return recover_digest(self.digest(statement), signature)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import trio
 
 from node.chain_watch import ChainWatch
-from node.claim_signature import ClaimDomain
+from node.claim_signature import ClaimDomain, Statement
 from node.commitments import Commitments, Roots
 from node.duties import Duties
 from node.errors import NodeError, PeerFault, PeerUnreachable
-from node.ids import JobId, unit_id
+from node.ids import JobId, UnitId, unit_id
 from node.jobs import JobKeeper
 from node.ledger import JobView
 from node.messages import (
@@ -28,9 +28,11 @@ from node.messages import (
     Refused,
     UnitAssigned,
     UnitDeclined,
+    UnitKey,
     expect,
 )
 from node.wallet import Signer
+from scheduler.blob_ref import BlobRef
 from scheduler.terms import UnitRef
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,18 @@ class WorkCounts:
     units: int = 0
     lost: int = 0
     activity: str = "starting"
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """A computed unit, from which checkpoint, and the commitment to it."""
+
+    unit: UnitRef
+    name: UnitId
+    parent: bytes
+    root: bytes
+    blob: BlobRef
+    commitment: bytes
 
 
 class Contributor:
@@ -154,11 +168,11 @@ class Contributor:
             raise PeerFault(f"the coordinator assigned unit {unit}, round {job.open_round} is open")
         self.counts.activity = f"computing round {unit.round + 1}, slot {unit.slot}"
         try:
-            commit = await self._compute_unit(job, unit, assigned)
+            result = await self._compute_unit(job, unit)
         except NodeError:
             self.counts.lost += 1
             raise
-        await self._commit(job, commit)
+        await self._commit(job, result)
 
     async def _catch_up(self, job: JobView, round: int) -> None:
         """Wait for our own view of the chain, which may be a moment behind the coordinator's."""
@@ -166,25 +180,33 @@ class Contributor:
             while job.open_round < round:
                 await self._watch.changed(CATCH_UP_S)
 
-    async def _compute_unit(
-        self, job: JobView, unit: UnitRef, assigned: UnitAssigned
-    ) -> CommitUnit:
+    async def _compute_unit(self, job: JobView, unit: UnitRef) -> _Result:
         manifest = self._jobs.held[job.job_id]
+        parent = job.parent(unit.round)
         done = await self._duties.recompute.run(job, manifest, unit, audit=False)
         name = unit_id(JobId(job.job_id), unit.round, unit.slot, unit.attempt)
         roots = Roots(done.result_root, done.trace_root)
         commitment = self._commitments.commit("worker", name, roots)
-        signature = self._domain.sign(self._signer, name, done.result_root, commitment)
+        return _Result(unit, name, parent, done.result_root, done.result, commitment)
+
+    def _signed(self, job: JobView, result: _Result) -> CommitUnit:
+        """The result as a claim under the present lease, which may be another's by now."""
+        statement = Statement(
+            result.name, result.parent, job.lease_epoch, result.root, result.commitment
+        )
+        unit = result.unit
         return CommitUnit(
             job_id=job.job_id.hex(),
-            unit=assigned.unit,
-            result_root=done.result_root.hex(),
-            blob=done.result,
-            commitment=commitment.hex(),
-            signature=signature.hex(),
+            unit=UnitKey(round=unit.round, slot=unit.slot, attempt=unit.attempt),
+            parent=result.parent.hex(),
+            lease_epoch=job.lease_epoch,
+            result_root=result.root.hex(),
+            blob=result.blob,
+            commitment=result.commitment.hex(),
+            signature=self._domain.sign(self._signer, statement).hex(),
         )
 
-    async def _commit(self, job: JobView, commit: CommitUnit) -> None:
+    async def _commit(self, job: JobView, result: _Result) -> None:
         """Offer the commit until there is a receipt or a refusal, or the round is over.
 
         Not for ever: a coordinator that falls silent must not keep this node from other jobs. A
@@ -192,23 +214,23 @@ class Contributor:
         """
         pause_s = RETRY_FIRST_S
         give_up = trio.current_time() + COMMIT_PATIENCE_S
-        while job.open_round == commit.unit.round and not job.settled:
+        unit = result.unit
+        while job.open_round == unit.round and not job.settled:
             try:
-                answer = await self._ask(job, commit)
+                answer = await self._ask(job, self._signed(job, result))
             except PeerUnreachable as error:
-                log.info("the commit of unit %s waits: %s", commit.unit, error)
+                log.info("the commit of unit %s waits: %s", unit, error)
                 if self._draining or trio.current_time() > give_up:
                     break
                 await self._rest(pause_s)
                 pause_s = min(pause_s * 2, RETRY_MAX_S)
                 continue
             if isinstance(answer, Refused):
-                log.info("the commit of unit %s was refused: %s", commit.unit, answer.reason)
+                log.info("the commit of unit %s was refused: %s", unit, answer.reason)
                 self.counts.lost += 1
                 return
             expect(answer, Receipt)
             self.counts.units += 1
-            unit = commit.unit
             log.info(
                 "job %s: computed round %d, slot %d",
                 job.job_id.hex()[:12],

@@ -16,7 +16,7 @@ import trio
 
 from node.chain_facts import FactReader
 from node.chain_watch import ChainWatch
-from node.claim_signature import ClaimDomain
+from node.claim_signature import ClaimDomain, Statement
 from node.coordination_tasks import Tasks
 from node.errors import NodeError, PeerFault
 from node.ids import JobId, unit_id
@@ -204,14 +204,27 @@ class Coordination:
                 f"a result of {message.blob.size} bytes; {self.manifest.result_bytes} are due"
             )
         unit = _unit(message.unit)
+        parent = bytes.fromhex(message.parent)
         result_root = bytes.fromhex(message.result_root)
         commitment = bytes.fromhex(message.commitment)
         signature = bytes.fromhex(message.signature)
         if not any(commitment) or not any(result_root):
             # The contract would refuse the whole round for it.
             raise PeerFault(f"the claim to unit {unit} has a hash of zeros")
-        name = unit_id(JobId(self.job.job_id), unit.round, unit.slot, unit.attempt)
-        if self._domain.signer_of(name, result_root, commitment, signature) != wallet:
+        if message.lease_epoch != self.job.lease_epoch:
+            return Refused(
+                reason=f"the claim is for lease {message.lease_epoch}, {self.job.lease_epoch} holds"
+            )
+        if unit.round == self.job.open_round and parent != self.job.parent(unit.round):
+            return Refused(reason=f"the claim starts from another checkpoint: {parent.hex()}")
+        statement = Statement(
+            unit_id(JobId(self.job.job_id), unit.round, unit.slot, unit.attempt),
+            parent,
+            message.lease_epoch,
+            result_root,
+            commitment,
+        )
+        if self._domain.signer_of(statement, signature) != wallet:
             raise PeerFault(f"the claim to unit {unit} is not signed by {wallet}")
         event = UnitCommitted(
             PeerId(peer_id), unit, result_root, commitment, signature, message.blob

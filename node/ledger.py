@@ -91,6 +91,7 @@ class JobView:
     state: JobState = JobState.FUNDED
     holder: str = ""
     lease_expires_s: int = 0
+    lease_epoch: int = 0
     finalized: dict[int, Finalized] = field(default_factory=dict)
     units: dict[UnitRef, UnitView] = field(default_factory=dict)
     batches: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -122,6 +123,13 @@ class JobView:
             return False
         started = any(round == self.open_round for round, _ in self.batches)
         return started or (not self.is_over and now_s < self.deadline_s)
+
+    def parent(self, round: int) -> bytes:
+        """The checkpoint that claims to this round must name: zeros in the first round.
+
+        KeyError while the round before is not final.
+        """
+        return self.finalized[round - 1].checkpoint if round else bytes(32)
 
     def accepted(self, round: int) -> dict[int, UnitView]:
         """The passed or verified unit of each slot of a round, as far as there is one."""
@@ -254,6 +262,8 @@ class Ledger:
             case on_chain.LeaseTaken() | on_chain.LeaseRenewed():
                 job = self.jobs[event.job_id]
                 job.holder, job.lease_expires_s = event.holder, event.expires_at
+                if isinstance(event, on_chain.LeaseTaken):
+                    job.lease_epoch = event.epoch
             case on_chain.RoundCommitted():
                 self._commit_round(event)
             case on_chain.DrawCaptured():

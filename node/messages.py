@@ -92,11 +92,17 @@ class UnitDeclined(Message):
 
 
 class CommitUnit(Message):
-    """Worker to coordinator: the unit is done; this commits me to its bits."""
+    """Worker to coordinator: the unit is done; this commits me to its bits.
+
+    `parent` is the checkpoint that it was computed from (zeros in the first round), `lease_epoch`
+    the lease that the coordinator holds: the signature counts for these alone.
+    """
 
     type: Literal["commit_unit"] = "commit_unit"
     job_id: Hash
     unit: UnitKey
+    parent: Hash
+    lease_epoch: Index
     result_root: Hash
     blob: BlobRef
     commitment: Hash

@@ -13,7 +13,7 @@ import pytest
 from node.chain import Chain
 from node.chain.events import JobFunded
 from node.chain.types import Claim, JobTerms
-from node.claim_signature import ClaimDomain
+from node.claim_signature import ClaimDomain, Statement
 from node.cli.main import run
 from node.deployment import AIN
 from node.devnet import Devnet
@@ -129,13 +129,15 @@ def finish_round(devnet: Devnet) -> Callable[..., None]:
     def finish(job_id: JobId, coordinator: Node, worker: Node, *, round: int, slots: int) -> None:
         chain = coordinator.chain
         domain = ClaimDomain(devnet.network.chain_id, chain.ledger.address)
+        chain.send(chain.ledger.take_lease(job_id))
+        lineage = chain.ledger.lineage(job_id, round)
         claims = []
         for slot in range(slots):
             unit = unit_id(job_id, round, slot, 0)
             root, secret = secrets.token_bytes(32), secrets.token_bytes(32)
-            signature = domain.sign(worker.signer, unit, root, secret)
+            statement = Statement(unit, lineage.parent, lineage.lease_epoch, root, secret)
+            signature = domain.sign(worker.signer, statement)
             claims.append(Claim(slot, 0, worker.address, root, secret, signature))
-        chain.send(chain.ledger.take_lease(job_id))
         chain.send(chain.ledger.commit_round(job_id, round, claims))
         devnet.travel(1)
         chain.send(chain.ledger.capture_draw(job_id, round, 0))

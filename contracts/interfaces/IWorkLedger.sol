@@ -9,8 +9,8 @@ import {IRefereeCallback} from "./IReferee.sol";
 /// @notice No unit can stay in a waiting state: every wait has a deadline after which anyone may
 /// move the unit on.
 interface IWorkLedger is IRefereeCallback {
-    /// @notice A node became the coordinator of a job.
-    event LeaseTaken(JobId indexed jobId, address indexed holder, uint64 expiresAt);
+    /// @notice A node became the coordinator of a job. `epoch` counts the job's coordinators from 1.
+    event LeaseTaken(JobId indexed jobId, address indexed holder, uint64 expiresAt, uint32 epoch);
 
     /// @notice A call of the coordinator extended its lease.
     event LeaseRenewed(JobId indexed jobId, address indexed holder, uint64 expiresAt);
@@ -289,9 +289,19 @@ interface IWorkLedger is IRefereeCallback {
     /// @notice What a finalised round fixed; all zero while it is not final.
     function finalized(JobId jobId, uint32 round) external view returns (FinalizedRound memory);
 
-    /// @notice What a worker signs so that a coordinator may commit its claim (EIP-712).
+    /// @notice What claims to a round's units must name: the checkpoint that its units start from (0
+    /// in the first round, and while the round before is open) and the lease that counts now.
+    function lineage(
+        JobId jobId,
+        uint32 round
+    ) external view returns (bytes32 parent, uint32 leaseEpoch);
+
+    /// @notice What a worker signs so that a coordinator may commit its claim (EIP-712). `parent` is
+    /// the checkpoint that the unit was computed from, `leaseEpoch` the lease that it was given under.
     function claimDigest(
         UnitId unitId,
+        bytes32 parent,
+        uint32 leaseEpoch,
         bytes32 resultRoot,
         bytes32 commitment
     ) external view returns (bytes32);

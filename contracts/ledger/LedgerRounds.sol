@@ -28,9 +28,10 @@ abstract contract LedgerRounds is LedgerOutcomes {
         // INVARIANT: at most one active node holds a job's lease.
         if (holder != address(0)) revert LeaseHeld(jobId, holder, expiresAt);
         expiresAt = _after(Parameter.LeaseS);
-        _jobs[jobId].holder = msg.sender;
-        _jobs[jobId].leaseExpiresAt = expiresAt;
-        emit LeaseTaken(jobId, msg.sender, expiresAt);
+        JobState storage job = _jobs[jobId];
+        job.holder = msg.sender;
+        job.leaseExpiresAt = uint40(expiresAt);
+        emit LeaseTaken(jobId, msg.sender, expiresAt, ++job.leaseEpoch);
     }
 
     /// @inheritdoc IWorkLedger
@@ -81,7 +82,7 @@ abstract contract LedgerRounds is LedgerOutcomes {
         Rewards memory rewards = _collectRewards(jobId, round);
         bytes32 rewardsRoot = _rewardsRoot(jobId, round, rewards);
         // INVARIANT: a round is finalised at most once, in order.
-        _jobs[jobId].openRound = round + 1;
+        _jobs[jobId].openRound = uint24(round + 1);
         _finalized[jobId][round] = FinalizedRound({
             checkpoint: checkpoint,
             checkpointBlobRoot: checkpointBlobRoot,
@@ -108,7 +109,7 @@ abstract contract LedgerRounds is LedgerOutcomes {
 
     function _renewLease(JobId jobId) internal {
         uint64 expiresAt = _after(Parameter.LeaseS);
-        _jobs[jobId].leaseExpiresAt = expiresAt;
+        _jobs[jobId].leaseExpiresAt = uint40(expiresAt);
         emit LeaseRenewed(jobId, msg.sender, expiresAt);
     }
 
@@ -143,8 +144,16 @@ abstract contract LedgerRounds is LedgerOutcomes {
         if (entry.status != UnitStatus.None) revert SlotTaken(unitId, entry.status);
         if (claim.resultRoot == 0 || claim.commitment == 0) revert ZeroValue();
         if (!vault.isActive(claim.worker)) revert NotActive(claim.worker);
-        // INVARIANT: nobody answers with its bond for a commitment that it did not sign.
-        bytes32 digest = claimDigest(unitId, claim.resultRoot, claim.commitment);
+        // INVARIANT: nobody answers with its bond for a commitment that it did not sign, nor for one
+        // that it made for another checkpoint or under another lease.
+        (bytes32 parent, uint32 leaseEpoch) = lineage(jobId, round);
+        bytes32 digest = claimDigest(
+            unitId,
+            parent,
+            leaseEpoch,
+            claim.resultRoot,
+            claim.commitment
+        );
         if (!SignatureChecker.isValidSignatureNowCalldata(claim.worker, digest, claim.signature)) {
             revert BadSignature(unitId, claim.worker);
         }

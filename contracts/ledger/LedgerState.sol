@@ -18,12 +18,13 @@ import {Batch, FinalizedRound, Unit} from "../types/Work.sol";
 abstract contract LedgerState is IWorkLedger, EIP712 {
     struct JobState {
         address holder; // of the lease, as last taken
-        uint64 leaseExpiresAt;
-        uint32 openRound;
+        uint40 leaseExpiresAt;
+        uint32 leaseEpoch; // how often it changed hands
+        uint24 openRound; // MAX_ROUNDS fits
     }
 
     bytes32 internal constant CLAIM_TYPEHASH = keccak256(
-        "Claim(bytes32 unitId,bytes32 resultRoot,bytes32 commitment)"
+        "Claim(bytes32 unitId,bytes32 parent,uint32 leaseEpoch,bytes32 resultRoot,bytes32 commitment)"
     );
 
     ComputeToken public immutable token;
@@ -122,13 +123,28 @@ abstract contract LedgerState is IWorkLedger, EIP712 {
     }
 
     /// @inheritdoc IWorkLedger
+    function lineage(
+        JobId jobId,
+        uint32 round
+    ) public view returns (bytes32 parent, uint32 leaseEpoch) {
+        if (round != 0) parent = _finalized[jobId][round - 1].checkpoint;
+        leaseEpoch = _jobs[jobId].leaseEpoch;
+    }
+
+    /// @inheritdoc IWorkLedger
     function claimDigest(
         UnitId unitId,
+        bytes32 parent,
+        uint32 leaseEpoch,
         bytes32 resultRoot,
         bytes32 commitment
     ) public view returns (bytes32) {
         return
-            _hashTypedDataV4(keccak256(abi.encode(CLAIM_TYPEHASH, unitId, resultRoot, commitment)));
+            _hashTypedDataV4(
+                keccak256(
+                    abi.encode(CLAIM_TYPEHASH, unitId, parent, leaseEpoch, resultRoot, commitment)
+                )
+            );
     }
 
     function _batchAt(

@@ -16,6 +16,7 @@ from node.chain.types import (
     Job,
     JobTerms,
     Lease,
+    Lineage,
     Parameter,
     Pending,
     ProposalState,
@@ -196,8 +197,19 @@ class Ledger(Contract):
     def finalized(self, job_id: JobId, round: int) -> FinalizedRound:
         return from_abi(FinalizedRound, self._handle.value("finalized", job_id, round))
 
-    def claim_digest(self, unit_id: UnitId, result_root: bytes, commitment: bytes) -> bytes:
-        return bytes(self._handle.value("claimDigest", unit_id, result_root, commitment))
+    def lineage(self, job_id: JobId, round: int) -> Lineage:
+        return from_abi(Lineage, self._handle.read("lineage", job_id, round))
+
+    def claim_digest(
+        self,
+        unit_id: UnitId,
+        parent: bytes,
+        lease_epoch: int,
+        result_root: bytes,
+        commitment: bytes,
+    ) -> bytes:
+        arguments = (unit_id, parent, lease_epoch, result_root, commitment)
+        return bytes(self._handle.value("claimDigest", *arguments))
 
     def take_lease(self, job_id: JobId) -> Transaction:
         return self._handle.write("takeLease", job_id)

@@ -129,6 +129,7 @@ class LeaseTaken(Event):
     job_id: JobId
     holder: str
     expires_at: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

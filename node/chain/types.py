@@ -235,6 +235,14 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Lineage:
+    """What claims to a round's units must name: the checkpoint before it, and the lease's epoch."""
+
+    parent: bytes
+    lease_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """What is being withdrawn from a bond, and from when it may be."""
 

@@ -168,6 +168,53 @@ contract WorkLedgerRoundsTest is Stage {
         );
     }
 
+    /// @notice What was computed from another checkpoint, or given to an earlier coordinator, was not
+    /// signed for this round.
+    function test_commitRound_otherLineage_isRefused() public {
+        UnitId unitId = ledger.slotUnit(jobId, 0, 0);
+        Claim[] memory claims = new Claim[](1);
+        claims[0] = net.claimOf(jobId, 0, 0, node(1), TRUTH);
+        (bytes32 parent, uint32 epoch) = ledger.lineage(jobId, 0);
+        same(parent, bytes32(0), "parent of the first round");
+        same(uint256(epoch), 1, "first lease");
+        bytes memory reason = abi.encodeWithSelector(
+            IWorkLedger.BadSignature.selector,
+            unitId,
+            node(1)
+        );
+        (bytes32 root, bytes32 committed) = (claims[0].resultRoot, claims[0].commitment);
+        bytes memory signed = claims[0].signature;
+        bytes32 digest = ledger.claimDigest(unitId, keccak256("other"), epoch, root, committed);
+        claims[0].signature = net.signature(node(1), digest);
+        refuse(coordinator, 0, claims, reason);
+
+        claims[0].signature = signed;
+        net.pass(1_000);
+        VM.prank(node(3));
+        ledger.takeLease(jobId);
+        refuse(node(3), 0, claims, reason);
+        claims[0] = net.claimOf(jobId, 0, 0, node(1), TRUTH);
+        VM.prank(node(3));
+        ledger.commitRound(jobId, 0, claims);
+    }
+
+    /// @notice Claims to a later round start from the checkpoint that was finalised before it, and a
+    /// renewed lease is the same lease.
+    function test_lineage_afterARound_namesItsCheckpoint() public {
+        for (uint32 slot = 0; slot < 2; ++slot) {
+            audit(drawn(jobId, 0, slot, node(1 + slot), TRUTH), TRUTH, TRUTH);
+        }
+        net.pass(31);
+        finalize(jobId, 0);
+        VM.prank(coordinator);
+        ledger.takeLease(jobId);
+        (bytes32 parent, uint32 epoch) = ledger.lineage(jobId, 1);
+        same(parent, ledger.finalized(jobId, 0).checkpoint, "parent");
+        check(parent != 0, "there is one");
+        same(uint256(epoch), 1, "renewed, not taken");
+        commitOne(jobId, 1, 0, node(1), TRUTH);
+    }
+
     /// @notice One slot twice in one call is refused.
     function test_commitRound_duplicateSlot_isRefused() public {
         Claim[] memory claims = new Claim[](2);

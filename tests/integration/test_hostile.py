@@ -16,7 +16,7 @@ from node import messages, rpc
 from node.blobs import BlobStore
 from node.bundle import assemble
 from node.chain import events as on_chain
-from node.claim_signature import ClaimDomain
+from node.claim_signature import ClaimDomain, Statement
 from node.discovery import PROTOCOL as PEERS_PROTOCOL
 from node.discovery import Discovery
 from node.errors import ChannelClosed, PeerUnreachable
@@ -175,13 +175,16 @@ class Impostor:
     async def commit(self, job_id: bytes, unit: UnitKey, blob: BlobRef, signer: Signer) -> Message:
         name = unit_id(JobId(job_id), unit.round, unit.slot, unit.attempt)
         root, commitment = secrets.token_bytes(32), secrets.token_bytes(32)
+        statement = Statement(name, bytes(32), 1, root, commitment)
         message = CommitUnit(
             job_id=job_id.hex(),
             unit=unit,
+            parent=bytes(32).hex(),
+            lease_epoch=1,
             result_root=root.hex(),
             blob=blob,
             commitment=commitment.hex(),
-            signature=self._domain.sign(signer, name, root, commitment).hex(),
+            signature=self._domain.sign(signer, statement).hex(),
         )
         return await self.ask(message)
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -12,7 +12,7 @@ from node.chain import events as e
 from node.chain.events import Place
 from node.chain.types import JobTerms
 from node.chain_watch import ChainWatch
-from node.claim_signature import ClaimDomain
+from node.claim_signature import ClaimDomain, Statement
 from node.coordination import Coordination, results_key
 from node.coordination_tasks import Tasks
 from node.errors import PeerFault
@@ -62,7 +62,7 @@ def watch() -> ChainWatch:
     terms = JobTerms(b"m" * 32, 100, b"b" * 32, rounds=2, slots=2, unit_wei=10, deadline=10**6)
     ledger = watching.ledger
     ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, "0x" + "1" * 40, terms, 5, 66))
-    ledger.apply(e.LeaseTaken(Place(1, 1, b""), JOB, COORDINATOR.address, 10**6))
+    ledger.apply(e.LeaseTaken(Place(1, 1, b""), JOB, COORDINATOR.address, 10**6, 1))
     ledger.apply(e.ActiveChanged(Place(1, 2, b""), WORKER.address, True))
     ledger.head_time_s = 100
     return watching
@@ -86,17 +86,25 @@ def coordination(journal: Journal, watching: ChainWatch | None = None) -> Coordi
     )
 
 
-def commit(assigned: UnitAssigned, signer: Signer = WORKER) -> CommitUnit:
+def commit(
+    assigned: UnitAssigned,
+    signer: Signer = WORKER,
+    parent: bytes = bytes(32),
+    lease_epoch: int = 1,
+) -> CommitUnit:
     unit = assigned.unit
     name = unit_id(JOB, unit.round, unit.slot, unit.attempt)
     made = commitment(name, signer.address, b"o" * 32, b"s" * 32)
+    statement = Statement(name, parent, lease_epoch, b"r" * 32, made)
     return CommitUnit(
         job_id=JOB.hex(),
         unit=unit,
-        result_root=(b"r" * 32).hex(),
+        parent=statement.parent.hex(),
+        lease_epoch=statement.lease_epoch,
+        result_root=statement.result_root.hex(),
         blob=BLOB,
         commitment=made.hex(),
-        signature=DOMAIN.sign(signer, name, b"r" * 32, made).hex(),
+        signature=DOMAIN.sign(signer, statement).hex(),
     )
 
 
@@ -148,14 +156,26 @@ def test_a_commitment_of_zeros_is_a_fault(journal: Journal) -> None:
     assigned = pull(coordinating)
     assert isinstance(assigned, UnitAssigned)
     unit, zeros = assigned.unit, bytes(32)
-    signature = DOMAIN.sign(
-        WORKER, unit_id(JOB, unit.round, unit.slot, unit.attempt), b"r" * 32, zeros
-    )
+    name = unit_id(JOB, unit.round, unit.slot, unit.attempt)
+    signature = DOMAIN.sign(WORKER, Statement(name, zeros, 1, b"r" * 32, zeros))
     claim = commit(assigned).model_copy(
         update={"commitment": zeros.hex(), "signature": signature.hex()}
     )
     with pytest.raises(PeerFault, match="zeros"):
         coordinating.answer("worker", claim)
+
+
+@pytest.mark.parametrize("lineage", [{"parent": b"q" * 32}, {"lease_epoch": 2}])
+def test_a_claim_of_another_lineage_gets_no_receipt(
+    journal: Journal, lineage: dict[str, Any]
+) -> None:
+    """The chain would refuse it; its worker is told so and is not at fault."""
+    of = coordination(journal)
+    assigned = cast(UnitAssigned, pull(of))
+    answer = of.answer("worker", commit(assigned, **lineage))
+    assert isinstance(answer, Refused)
+    assert "claim" in answer.reason
+    assert isinstance(of.answer("worker", commit(assigned)), Receipt)
 
 
 def test_a_stranger_gets_nothing(journal: Journal) -> None:

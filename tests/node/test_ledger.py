@@ -33,7 +33,7 @@ def committed(slots: tuple[int, ...] = (0, 1), attempt: int = 0) -> Chain:
     """A funded job whose open round has these slots on chain."""
     chain = Chain()
     chain.happen(e.JobFunded, JOB, SUBMITTER, TERMS, 5, 66)
-    chain.happen(e.LeaseTaken, JOB, HOLDER, 50)
+    chain.happen(e.LeaseTaken, JOB, HOLDER, 50, 1)
     claims = tuple(Claim(s, attempt, WORKER, b"r" * 32, b"c" * 32, b"s" * 65) for s in slots)
     chain.happen(e.RoundCommitted, JOB, 0, 0, b"x" * 32, 9, claims)
     return chain

@@ -39,6 +39,8 @@ EVERY_MESSAGE = (
     CommitUnit(
         job_id=HASH,
         unit=UNIT,
+        parent=HASH,
+        lease_epoch=1,
         result_root=HASH,
         blob=BLOB,
         commitment=HASH,

@@ -169,6 +169,8 @@ contract Network {
         UnitId unitId = ledger.slotUnit(jobId, round, slot);
         (bytes32 resultRoot, ) = roots(unitId, flavour);
         bytes32 committed = commitment(unitId, worker, flavour);
+        (bytes32 parent, uint32 epoch) = ledger.lineage(jobId, round);
+        bytes32 digest = ledger.claimDigest(unitId, parent, epoch, resultRoot, committed);
         return
             Claim({
                 slot: slot,
@@ -176,7 +178,7 @@ contract Network {
                 worker: worker,
                 resultRoot: resultRoot,
                 commitment: committed,
-                signature: signature(worker, ledger.claimDigest(unitId, resultRoot, committed))
+                signature: signature(worker, digest)
             });
     }
 

@@ -33,7 +33,7 @@ from node.chain.types import (
     PassReason,
     UnitStatus,
 )
-from node.claim_signature import ClaimDomain
+from node.claim_signature import ClaimDomain, Statement
 from node.deployment import AIN, DEVNET
 from node.devnet import Devnet
 from node.errors import BadInput, ChainUnreachable, InsufficientFunds, NodeError
@@ -244,10 +244,10 @@ def test_values_that_do_not_fit_are_refused(devnet: Devnet) -> None:
 def test_claim_digest_equals_the_contract(devnet: Devnet) -> None:
     """What a worker signs is what the ledger checks."""
     domain = ClaimDomain(devnet.network.chain_id, devnet.network.contracts.ledger)
-    unit, root, commitment = (secrets.token_bytes(32) for _ in range(3))
+    unit, parent, root, commitment = (secrets.token_bytes(32) for _ in range(4))
     with devnet.chain() as chain:
-        expected = chain.ledger.claim_digest(UnitId(unit), root, commitment)
-    assert domain.digest(UnitId(unit), root, commitment) == expected
+        expected = chain.ledger.claim_digest(UnitId(unit), parent, 7, root, commitment)
+    assert domain.digest(Statement(UnitId(unit), parent, 7, root, commitment)) == expected
 
 
 def test_job_runs_from_funding_to_reward(
