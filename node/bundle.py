@@ -30,7 +30,7 @@ from scheduler.spec import JobSpec, parse_spec
 
 State = Mapping[str, NDArray[np.generic]]
 
-PROGRAM_NAMES = ("step", "result", "combine", "evaluate")
+PROGRAM_NAMES = ("step", "result", "aggregate", "outer", "evaluate")
 DATA_NAMES = ("state", "train", "test")
 DATA_BYTES_MAX = 8 << 30
 
@@ -53,7 +53,8 @@ class Costs:
 
     step: Cost
     result: Cost
-    combine: Cost
+    aggregate: Cost
+    outer: Cost
     evaluate: Cost
 
     @classmethod
@@ -62,7 +63,8 @@ class Costs:
         return cls(
             step=cost(programs.step),
             result=cost(programs.result),
-            combine=cost(programs.combine),
+            aggregate=cost(programs.aggregate),
+            outer=cost(programs.outer),
             evaluate=cost(programs.evaluate),
         )
 
@@ -73,7 +75,7 @@ class Costs:
     @property
     def peak_bytes(self) -> int:
         """The memory that tensors of any of the Programs take at most."""
-        parts = (self.step, self.result, self.combine, self.evaluate)
+        parts = (self.step, self.result, self.aggregate, self.outer, self.evaluate)
         return max(part.peak_bytes for part in parts)
 
 
@@ -199,10 +201,12 @@ def _draft(spec: JobSpec, programs: Programs, states: Mapping[str, State]) -> Bu
         train=refs["train"],
         test=refs["test"],
         unit_flops=figures["unit_flops"],
-        combine_flops=figures["combine_flops"],
+        aggregate_flops=figures["aggregate_flops"],
+        outer_flops=figures["outer_flops"],
         evaluate_flops=figures["evaluate_flops"],
         peak_bytes=figures["peak_bytes"],
         result_bytes=figures["result_bytes"],
+        aggregate_bytes=figures["aggregate_bytes"],
         checkpoint_bytes=figures["checkpoint_bytes"],
     )
     job = Job(manifest, programs, contract, costs, **states)
@@ -232,10 +236,12 @@ def _figures(contract: Contract, costs: Costs, steps: int) -> dict[str, int]:
     """The consequences of the Programs that a manifest states."""
     return {
         "unit_flops": costs.unit_flops(steps),
-        "combine_flops": costs.combine.flops,
+        "aggregate_flops": costs.aggregate.flops,
+        "outer_flops": costs.outer.flops,
         "evaluate_flops": costs.evaluate.flops,
         "peak_bytes": costs.peak_bytes,
         "result_bytes": tensors.encoded_bytes(contract.result),
+        "aggregate_bytes": tensors.encoded_bytes(contract.aggregate),
         "checkpoint_bytes": tensors.encoded_bytes(contract.round_state),
     }
 

@@ -21,17 +21,19 @@ from node.blobs import BlobMissing
 from node.compute_messages import (
     ANSWER,
     LENGTH_BYTES,
+    AggregateDone,
+    AggregateRound,
     Answer,
     BlobChecked,
     CheckBlob,
-    CombineDone,
-    CombineRound,
     ComputeUnit,
     EvaluateCheckpoint,
     EvaluateDone,
     Failed,
     Loaded,
     LoadJob,
+    OuterDone,
+    OuterStep,
     Ready,
     Request,
     UnitDone,
@@ -154,17 +156,17 @@ class Compute:
         self.seconds += done.seconds
         return done
 
-    async def combine(
-        self,
-        manifest: BlobRef,
-        checkpoint: BlobRef,
-        results: Sequence[BlobRef],
-        *,
-        timeout_s: float | None = None,
-    ) -> CombineDone:
-        """Make the next checkpoint from all results of a round, in slot order."""
-        request = CombineRound(manifest=manifest, checkpoint=checkpoint, results=tuple(results))
-        return await self._ask(request, CombineDone, timeout_s)
+    async def aggregate(
+        self, manifest: BlobRef, checkpoint: BlobRef, results: Sequence[BlobRef]
+    ) -> BlobRef:
+        """The aggregate of all results of a round, in slot order; its blob is in the store."""
+        request = AggregateRound(manifest=manifest, checkpoint=checkpoint, results=tuple(results))
+        return (await self._ask(request, AggregateDone, None)).aggregate
+
+    async def outer(self, manifest: BlobRef, checkpoint: BlobRef, aggregate: BlobRef) -> OuterDone:
+        """Make the next checkpoint from this one and the round's aggregate."""
+        request = OuterStep(manifest=manifest, checkpoint=checkpoint, aggregate=aggregate)
+        return await self._ask(request, OuterDone, None)
 
     async def evaluate(
         self, manifest: BlobRef, checkpoint: BlobRef, *, timeout_s: float | None = None

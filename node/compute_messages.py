@@ -44,13 +44,22 @@ class ComputeUnit(_Message):
     slot: int
 
 
-class CombineRound(_Message):
-    """Make the next checkpoint from a round's results, in slot order."""
+class AggregateRound(_Message):
+    """Aggregate a round's results, in slot order."""
 
-    kind: Literal["combine"] = "combine"
+    kind: Literal["aggregate"] = "aggregate"
     manifest: BlobRef
     checkpoint: BlobRef
     results: tuple[BlobRef, ...]
+
+
+class OuterStep(_Message):
+    """Make the next checkpoint from this one and the round's aggregate."""
+
+    kind: Literal["outer"] = "outer"
+    manifest: BlobRef
+    checkpoint: BlobRef
+    aggregate: BlobRef
 
 
 class EvaluateCheckpoint(_Message):
@@ -69,7 +78,7 @@ class CheckBlob(_Message):
     blob: BlobRef
 
 
-Request = LoadJob | ComputeUnit | CombineRound | EvaluateCheckpoint | CheckBlob
+Request = LoadJob | ComputeUnit | AggregateRound | OuterStep | EvaluateCheckpoint | CheckBlob
 
 
 class Ready(_Message):
@@ -98,10 +107,18 @@ class UnitDone(_Message):
     flops: int
 
 
-class CombineDone(_Message):
+class AggregateDone(_Message):
+    """The aggregate of a round."""
+
+    kind: Literal["aggregate_done"] = "aggregate_done"
+    aggregate: BlobRef
+    seconds: float
+
+
+class OuterDone(_Message):
     """The next checkpoint: its blob, and the state root that the chain will hold."""
 
-    kind: Literal["combine_done"] = "combine_done"
+    kind: Literal["outer_done"] = "outer_done"
     checkpoint: BlobRef
     root: bytes
     seconds: float
@@ -133,7 +150,7 @@ class Failed(_Message):
     message: Annotated[str, Field(max_length=MESSAGE_CHARACTERS_MAX)]
 
 
-Answer = Ready | Loaded | UnitDone | CombineDone | EvaluateDone | BlobChecked | Failed
+Answer = Ready | Loaded | UnitDone | AggregateDone | OuterDone | EvaluateDone | BlobChecked | Failed
 
 REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
 ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="kind")])

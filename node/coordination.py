@@ -7,7 +7,6 @@ journal is replayed, the chain's log is fed again (repetitions are ignored) and 
 stands is carried out again.
 """
 
-import json
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Sequence
@@ -37,13 +36,14 @@ from node.messages import (
     UnitDeclined,
     UnitKey,
 )
+from node.messages import decode as decode_message
+from node.messages import encode as encode_message
 from node.wallet import Signer
 from scheduler import coordinator
 from scheduler.codec import Entry, document, encode
 from scheduler.commands import (
     AcceptCommit,
     AssignUnit,
-    Combine,
     Command,
     DeclineRequest,
     RefuseCommit,
@@ -65,7 +65,7 @@ from scheduler.events import (
 )
 from scheduler.manifest import Manifest
 from scheduler.progress import progress, why_waiting
-from scheduler.state import State, find_peer
+from scheduler.state import State, find_peer, result_of
 from scheduler.terms import JobTerms, PeerId, UnitRef, Wallet
 
 log = logging.getLogger(__name__)
@@ -79,25 +79,21 @@ Connected = Callable[[], Iterable[str]]
 
 
 def results_key(job_id: bytes, round: int) -> str:
-    """Where the journal keeps which results made the checkpoint after a round."""
+    """Where the journal keeps what made the checkpoint after a round."""
     return f"results/{job_id.hex()}/{round}"
 
 
-def remember_results(
-    journal: Journal, job_id: bytes, round: int, results: Iterable[AcceptedResult]
-) -> None:
-    """Keep which results made the checkpoint after a round, for whoever asks."""
-    data = json.dumps([result.model_dump_json() for result in results]).encode()
-    journal.set(results_key(job_id, round), data)
+def remember_round(journal: Journal, job_id: bytes, made_by: RoundResults) -> None:
+    """Keep what made the checkpoint after a round, for whoever asks."""
+    journal.set(results_key(job_id, made_by.round), encode_message(made_by))
 
 
 def answer_round(journal: Journal, message: AskRound) -> Message:
-    """Which results made the checkpoint after a round, if this node knows."""
+    """What made the checkpoint after a round, if this node knows."""
     data = journal.get(results_key(bytes.fromhex(message.job_id), message.round))
     if data is None:
         return Refused(reason=f"the results of round {message.round} are not known here")
-    results = tuple(AcceptedResult.model_validate_json(item) for item in json.loads(data))
-    return RoundResults(round=message.round, results=results)
+    return decode_message(data)
 
 
 class Coordination:
@@ -314,6 +310,8 @@ class Coordination:
             log.error("an event cannot follow and is ignored: %s", error)
             return ()
         if state is not self._state:
+            if state.combined is not None and state.combined != self._state.combined:
+                self._remember_round(state)
             self._journal.append(self._stream, encode(Entry(now_ms, seed, event)))
             self._state = state
         replies = tuple(c for c in commands if not isinstance(c, StandingCommand))
@@ -328,8 +326,6 @@ class Coordination:
                 continue
             if command not in self._running:
                 self._running.add(command)
-                if isinstance(command, Combine):
-                    self._remember_results(command)
                 self._nursery.start_soon(self._keep_trying, command)
 
     async def _keep_trying(self, command: StandingCommand) -> None:
@@ -386,12 +382,17 @@ class Coordination:
             if peer.vanished_ms is None and peer.peer not in connected:
                 self._feed(PeerVanished(peer.peer))
 
-    def _remember_results(self, command: Combine) -> None:
-        results = [
+    def _remember_round(self, state: State) -> None:
+        """Before the journal has the event: after a crash in between it is combined again."""
+        assert state.combined is not None
+        results = tuple(
             AcceptedResult(slot=r.slot, result_root=r.result_root.hex(), blob=r.blob)
-            for r in command.results
-        ]
-        remember_results(self._journal, self.job.job_id, command.round, results)
+            for r in map(result_of, state.slots)
+        )
+        made_by = RoundResults(
+            round=state.round, aggregate=state.combined.aggregate, results=results
+        )
+        remember_round(self._journal, self.job.job_id, made_by)
 
 
 def _unit(key: UnitKey) -> UnitRef:

@@ -177,7 +177,8 @@ class Tasks:
     async def _combine(self, job: JobView, command: Combine) -> Event:
         blobs = [result.blob for result in command.results]
         try:
-            done = await self._compute.combine(job.manifest, command.blob, blobs)
+            aggregate = await self._compute.aggregate(job.manifest, command.blob, blobs)
+            done = await self._compute.outer(job.manifest, command.blob, aggregate)
             metrics = await self._compute.evaluate(job.manifest, done.checkpoint)
         except ComputeError as error:
             return CombineFailed(command.round, command.generation, str(error)[:200])
@@ -187,6 +188,7 @@ class Tasks:
             command.generation,
             done.root,
             done.checkpoint,
+            aggregate,
             tuple(sorted(metrics.items())),
         )
 

@@ -36,7 +36,7 @@ from node.commitments import Commitments
 from node.compute import Compute
 from node.config import Config
 from node.contributor import Contributor
-from node.coordination import Coordination, remember_results
+from node.coordination import Coordination, remember_round
 from node.coordination_tasks import Tasks
 from node.coordinators import Coordinators
 from node.discovery import Discovery, Pace
@@ -172,7 +172,7 @@ class Daemon:
             self._fetch,
             self._coordinators.sources,
             self._coordinators.ask_round,
-            lambda job, round, results: remember_results(self._journal, job.job_id, round, results),
+            lambda job, made_by: remember_round(self._journal, job.job_id, made_by),
         )
         self._tasks = Tasks(
             self._watch,

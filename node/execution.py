@@ -1,4 +1,4 @@
-"""What a job computes: units, combination, evaluation, as compositions of its four Programs.
+"""What a job computes: units, aggregate, outer step, evaluation, by its five Programs.
 
 This is the part of docs/spec/protocol.md, section 3 that decides bits. It does no I/O: data comes
 in and goes out as arrays, and a backend does the arithmetic. Every peer, auditor, juror and replay
@@ -32,7 +32,8 @@ class LoadedJob:
     backend: Backend
     step: Loaded
     result: Loaded
-    combine: Loaded
+    aggregate: Loaded
+    outer: Loaded
     evaluate: Loaded
 
 
@@ -47,7 +48,7 @@ class UnitOutput:
 
 
 def build(backend: Backend, job: Job, random: Random | None = None) -> LoadedJob:
-    """Build the four Programs; raises DeviceError where the device cannot.
+    """Build the five Programs; raises DeviceError where the device cannot.
 
     With `random` every unit checks a sample of the device's work, and raises FaultyDevice.
     """
@@ -61,7 +62,8 @@ def build(backend: Backend, job: Job, random: Random | None = None) -> LoadedJob
         backend=backend,
         step=load("step", programs.step),
         result=load("result", programs.result),
-        combine=backend.load(programs.combine),
+        aggregate=backend.load(programs.aggregate),
+        outer=backend.load(programs.outer),
         evaluate=backend.load(programs.evaluate),
     )
 
@@ -101,7 +103,14 @@ def run_unit(loaded: LoadedJob, checkpoint: State, round: int, slot: int) -> Uni
 def combine(
     loaded: LoadedJob, checkpoint: State, results: Sequence[State]
 ) -> dict[str, NDArray[np.generic]]:
-    """The next checkpoint from this one and a round's results in slot order.
+    """The next checkpoint from this one and a round's results: `aggregate`, then `outer`."""
+    return outer(loaded, checkpoint, aggregate(loaded, checkpoint, results))
+
+
+def aggregate(
+    loaded: LoadedJob, checkpoint: State, results: Sequence[State]
+) -> dict[str, NDArray[np.generic]]:
+    """What a round's results in slot order come to.
 
     ValueError unless there is exactly one result per slot.
     """
@@ -111,7 +120,17 @@ def combine(
     given = {f"round.{name}": array for name, array in checkpoint.items()}
     for slot, result in enumerate(results):
         given |= {f"slot{slot}.{name}": array for name, array in result.items()}
-    outputs = loaded.combine(_wanted(loaded.combine, given))
+    outputs = loaded.aggregate(_wanted(loaded.aggregate, given))
+    return {name: outputs[f"aggregate.{name}"].numpy() for name in loaded.job.contract.aggregate}
+
+
+def outer(
+    loaded: LoadedJob, checkpoint: State, aggregated: State
+) -> dict[str, NDArray[np.generic]]:
+    """The next checkpoint from this one and the round's aggregate."""
+    given = {f"round.{name}": array for name, array in checkpoint.items()}
+    given |= {f"aggregate.{name}": array for name, array in aggregated.items()}
+    outputs = loaded.outer(_wanted(loaded.outer, given))
     return {name: outputs[f"round.{name}"].numpy() for name in checkpoint}
 
 

@@ -2,7 +2,7 @@
 
 A job's blobs come from its submitter (an offer, as long as the submitter is online) or from any
 peer that holds them. A node holds a job once every blob is stored and the compute worker has
-checked that the four Programs and the data fit together; only held jobs are worked on. What a
+checked that the five Programs and the data fit together; only held jobs are worked on. What a
 stranger's manifest may cost in disk is bounded by the store's quota. A job that was found malformed
 stays refused and its blobs are removed; one that the compute worker did not survive is not tried
 again soon.

@@ -126,10 +126,11 @@ class AskRound(Message):
 
 
 class RoundResults(Message):
-    """The results of a finished round, in slot order."""
+    """What made the checkpoint after a round: the results in slot order, and their aggregate."""
 
     type: Literal["round_results"] = "round_results"
     round: Index
+    aggregate: BlobRef
     results: Annotated[tuple[AcceptedResult, ...], Field(max_length=64)]
 
 

@@ -61,7 +61,7 @@ def quote(
     """
     units, unit_wei = manifest.units, manifest.unit_wei
     unit_flops = costs.unit_flops(manifest.steps)
-    round_flops = manifest.slots * unit_flops + costs.combine.flops
+    round_flops = manifest.slots * unit_flops + costs.aggregate.flops + costs.outer.flops
     total_flops = manifest.rounds * round_flops + costs.evaluate.flops
     audit_wei = unit_wei * audit_pay_bps // BASIS_POINTS
     paid_wei = units * (unit_wei + audit_wei)

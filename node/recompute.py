@@ -20,7 +20,7 @@ from node.compute_messages import UnitDone
 from node.errors import NodeError, PeerFault, PeerUnreachable
 from node.jobs import Fetch
 from node.ledger import Finalized, JobView, UnitView
-from node.messages import AcceptedResult, AskRound, RoundResults
+from node.messages import AskRound, RoundResults
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
 from scheduler.terms import UnitRef
@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 AskRoundResults = Callable[[JobView, AskRound], Awaitable[RoundResults]]
 Sources = Callable[[JobView], Sequence[str]]
-Remember = Callable[[JobView, int, Sequence[AcceptedResult]], None]
-"""Keep which results made the checkpoint after a round, for others who want to check it."""
+Remember = Callable[[JobView, RoundResults], None]
+"""Keep what made the checkpoint after a round, for others who want to check it."""
 
 LOST_S = 15.0
 """How long what made a checkpoint is looked for before the round is computed anew."""
@@ -135,17 +135,17 @@ class Recompute:
             return
         self._check_not_refuted(job, round)
         try:
-            results = await self._results(job, manifest, round, units)
+            made_by = await self._results(job, manifest, round, units)
         except (PeerUnreachable, PeerFault) as error:
             await self._rebuilt(job, manifest, round, error)
             return
         before = await self.checkpoint(job, manifest, round)
-        await self._combined(job, round, before, [result.blob for result in results])
-        self._remember(job, round, results)
+        await self._combined(job, round, before, [result.blob for result in made_by.results])
+        self._remember(job, made_by)
 
     async def _results(
         self, job: JobView, manifest: Manifest, round: int, units: Mapping[int, UnitView]
-    ) -> Sequence[AcceptedResult]:
+    ) -> RoundResults:
         """The results of a finished round, stored here and checked against their claims."""
         answer = await self._ask_round(job, AskRound(job_id=job.job_id.hex(), round=round))
         if [result.slot for result in answer.results] != list(range(job.slots)):
@@ -159,13 +159,14 @@ class Recompute:
             root = await self._compute.check_result(job.manifest, result.blob)
             if root != units[result.slot].result_root:
                 raise PeerFault(f"the result blob of slot {result.slot} is not the claimed one")
-        return answer.results
+        return answer
 
     async def _combined(
         self, job: JobView, round: int, before: BlobRef, results: Sequence[BlobRef]
     ) -> BlobRef:
         """The anchored checkpoint after `round`, made of its results; PeerFault if it is not."""
-        done = await self._compute.combine(job.manifest, before, results)
+        aggregate = await self._compute.aggregate(job.manifest, before, results)
+        done = await self._compute.outer(job.manifest, before, aggregate)
         anchored = job.finalized[round].checkpoint
         if done.root != anchored:
             self._refuted[job.job_id, round] = (

@@ -31,18 +31,20 @@ from node.compute_messages import (
     LENGTH_BYTES,
     MESSAGE_CHARACTERS_MAX,
     REQUEST,
+    AggregateDone,
+    AggregateRound,
     Answer,
     Blame,
     BlobChecked,
     CheckBlob,
-    CombineDone,
-    CombineRound,
     ComputeUnit,
     EvaluateCheckpoint,
     EvaluateDone,
     Failed,
     Loaded,
     LoadJob,
+    OuterDone,
+    OuterStep,
     Ready,
     Request,
     UnitDone,
@@ -50,7 +52,7 @@ from node.compute_messages import (
     frame_length,
 )
 from node.errors import FaultyDevice, NodeError, PeerFault
-from node.execution import LoadedJob, UnitOutput, build, combine, evaluate, run_unit
+from node.execution import LoadedJob, UnitOutput, aggregate, build, evaluate, outer, run_unit
 from node.memory import limit_memory
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
@@ -116,8 +118,10 @@ class Worker:
                 return Loaded(seconds=time.perf_counter() - started)
             case ComputeUnit():
                 return self._unit(request, loaded)
-            case CombineRound():
-                return self._combine(request, loaded)
+            case AggregateRound():
+                return self._aggregate(request, loaded)
+            case OuterStep():
+                return self._outer(request, loaded)
             case EvaluateCheckpoint():
                 checkpoint = self._read_checkpoint(request.checkpoint, loaded, request.manifest)
                 metrics = evaluate(loaded, checkpoint)
@@ -142,7 +146,7 @@ class Worker:
             flops=loaded.job.manifest.unit_flops,
         )
 
-    def _combine(self, request: CombineRound, loaded: LoadedJob) -> CombineDone:
+    def _aggregate(self, request: AggregateRound, loaded: LoadedJob) -> AggregateDone:
         started = time.perf_counter()
         slots, expected = loaded.job.manifest.slots, loaded.job.contract.result
         if len(request.results) != slots:
@@ -152,8 +156,17 @@ class Worker:
             self._read(f"result of slot {slot}", ref, expected)
             for slot, ref in enumerate(request.results)
         ]
-        following = combine(loaded, checkpoint, results)
-        return CombineDone(
+        made = aggregate(loaded, checkpoint, results)
+        return AggregateDone(
+            aggregate=self._store.put(tensors.encode(made)), seconds=time.perf_counter() - started
+        )
+
+    def _outer(self, request: OuterStep, loaded: LoadedJob) -> OuterDone:
+        started = time.perf_counter()
+        checkpoint = self._read_checkpoint(request.checkpoint, loaded, request.manifest)
+        expected = loaded.job.contract.aggregate
+        following = outer(loaded, checkpoint, self._read("aggregate", request.aggregate, expected))
+        return OuterDone(
             checkpoint=self._store.put(tensors.encode(following)),
             root=state_root(following),
             seconds=time.perf_counter() - started,

@@ -141,7 +141,7 @@ class ResolveDispute:
 
 @dataclass(frozen=True, slots=True)
 class Combine:
-    """Run the job's combine Program on the checkpoint and the results in slot order."""
+    """Aggregate the results in slot order, then take the outer step from the checkpoint."""
 
     round: int
     generation: int

@@ -1,6 +1,6 @@
 """What the parts of a job owe each other: names, dtypes and shapes.
 
-The four Programs, the round state and the data of a job come from a stranger. Each is well-formed
+The five Programs, the round state and the data of a job come from a stranger. Each is well-formed
 by itself (their decoders saw to that); `agree` checks that they make a job together, as
 docs/spec/protocol.md, section 3 says, before anyone works on it. It looks at types only and its
 errors are bounded: at most `PROBLEMS_MAX` lines, however wrong the job is.
@@ -32,11 +32,12 @@ _SLOT = re.compile(r"slot(0|[1-9][0-9]{0,5})")
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """The four Programs of a job, decoded."""
+    """The five Programs of a job, decoded."""
 
     step: Program
     result: Program
-    combine: Program
+    aggregate: Program
+    outer: Program
     evaluate: Program
 
 
@@ -57,6 +58,7 @@ class Contract:
     round_state: dict[str, TensorType]
     unit_state: dict[str, TensorType]
     result: dict[str, TensorType]
+    aggregate: dict[str, TensorType]
     metrics: tuple[str, ...]
     evaluation: tuple[str, ...]
 
@@ -74,6 +76,7 @@ def agree(programs: Programs, sizes: Sizes, state: Types, train: Types, test: Ty
         round_state=dict(state),
         unit_state=unit_state,
         result=result,
+        aggregate=_under("aggregate.", programs.aggregate.output_types),
         metrics=metrics,
         evaluation=tuple(sorted(_under(METRIC, programs.evaluate.output_types))),
     )
@@ -97,7 +100,8 @@ def _problems(
     yield from _data_problems(sizes, train)
     yield from _step_problems(programs.step, sizes, contract, train)
     yield from _result_problems(programs.result, contract)
-    yield from _combine_problems(programs.combine, sizes, contract)
+    yield from _aggregate_problems(programs.aggregate, sizes, contract)
+    yield from _outer_problems(programs.outer, contract)
     yield from _evaluate_problems(programs.evaluate, contract, test)
 
 
@@ -146,7 +150,7 @@ def _result_problems(result: Program, contract: Contract) -> Iterator[str]:
             yield f"program result, output {_show(name)}: names in metric. are taken by the step"
 
 
-def _combine_problems(combine: Program, sizes: Sizes, contract: Contract) -> Iterator[str]:
+def _aggregate_problems(aggregate: Program, sizes: Sizes, contract: Contract) -> Iterator[str]:
     rounds = _prefixed("round.", contract.round_state)
 
     def allowed(name: str) -> TensorType | None:
@@ -156,8 +160,19 @@ def _combine_problems(combine: Program, sizes: Sizes, contract: Contract) -> Ite
             return contract.result.get(tensor)
         return rounds.get(name)
 
-    yield from _subset("program combine, input", allowed, combine.input_types)
-    yield from _same("program combine, output", rounds, combine.output_types)
+    yield from _subset("program aggregate, input", allowed, aggregate.input_types)
+    if not aggregate.output_types:
+        yield "program aggregate has no output aggregate.Z"
+    for name in aggregate.output_types:
+        if not _named("aggregate.", name):
+            yield f"program aggregate, output {_show(name)}: must be named aggregate.Z"
+
+
+def _outer_problems(outer: Program, contract: Contract) -> Iterator[str]:
+    rounds = _prefixed("round.", contract.round_state)
+    allowed = rounds | _prefixed("aggregate.", contract.aggregate)
+    yield from _subset("program outer, input", allowed.get, outer.input_types)
+    yield from _same("program outer, output", rounds, outer.output_types)
 
 
 def _evaluate_problems(evaluate: Program, contract: Contract, test: Types) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""DiLoCo: the four Programs of a training job, from a model, a loss and a measure.
+"""DiLoCo: the five Programs of a training job, from a model, a loss and a measure.
 
 Peers train alone for many steps and meet once a round (Douillard et al. 2023, "DiLoCo: Distributed
 Low-Communication Training of Language Models"). `programs` traces what docs/spec/protocol.md,
@@ -7,8 +7,9 @@ section 3 asks for:
     step      one step of AdamW on a batch, the gradients clipped. A unit starts with first moments
               of zero, which say nothing yet: over its first tenth of steps the rate warms up.
     result    how far each parameter moved, and the second moments.
-    combine   the mean of both over the slots. The parameters follow it with Nesterov momentum; the
-              second moments are where the next round's units start.
+    aggregate the mean of both over the slots, in slot order: all that peers need of a round.
+    outer     the parameters follow the aggregate with Nesterov momentum; its second moments are
+              where the next round's units start.
     evaluate  what the measure says of the round's parameters.
 
 A slot's influence is bounded, whoever computed it: a peer that lies and is not found out can cost
@@ -116,7 +117,7 @@ def first_state(recipe: Recipe[Model]) -> dict[str, Tensor]:
 def programs(
     recipe: Recipe[Model], sizes: Sizes, train: Arrays, test: Arrays
 ) -> dict[str, Program]:
-    """The Programs step, result, combine and evaluate.
+    """The Programs step, result, aggregate, outer and evaluate.
 
     Of the data only names, dtypes and shapes matter. Raises UsageError for a dtype that the engine
     does not have, and TraceError where loss or measure do what a Program cannot hold.
@@ -132,6 +133,7 @@ def programs(
     result_types = _types("start.", parameters) | _types("end.", unit)
     evaluation = {f"test.{name}": kind for name, kind in types_of(test).items()}
     result = _result(_prefixed("start.", parameters) | _prefixed("end.", unit), tuple(parameters))
+    outer_state = {name: state[name] for name in state if not _is_published(name)}
     slots: dict[str, TensorType] = {}
     for slot in range(sizes.slots):
         slots |= _types(f"slot{slot}.", _under("result.", result))
@@ -141,8 +143,10 @@ def programs(
             unit_types | batch | {"index.step": TensorType(DType.INT32, ())},
         ),
         "result": trace(lambda inputs: _result(inputs, tuple(parameters)), result_types),
-        "combine": trace(
-            lambda inputs: _combine(recipe, inputs, sizes), _types("round.", state) | slots
+        "aggregate": trace(lambda inputs: _aggregate(recipe, inputs, sizes), slots),
+        "outer": trace(
+            lambda inputs: _outer(recipe, inputs),
+            _types("round.", outer_state) | _types("aggregate.", _under("result.", result)),
         ),
         "evaluate": trace(
             lambda inputs: _evaluate(recipe, inputs), _types("round.", parameters) | evaluation
@@ -171,11 +175,15 @@ def _result(inputs: Tensors, parameters: Sequence[str]) -> dict[str, Tensor]:
     return moved | {f"result.{name}": end[name] for name in end if _is_published(name)}
 
 
-def _combine(recipe: Recipe[Model], inputs: Tensors, sizes: Sizes) -> Tensors:
-    state = _under("round.", inputs)
+def _aggregate(recipe: Recipe[Model], inputs: Tensors, sizes: Sizes) -> Tensors:
     limit = _delta_norm_max(recipe, sizes.steps)
     results = [_bounded(recipe, _under(f"slot{i}.", inputs), limit) for i in range(sizes.slots)]
     mean = {name: _mean([result[name] for result in results]) for name in results[0]}
+    return _prefixed("aggregate.", mean)
+
+
+def _outer(recipe: Recipe[Model], inputs: Tensors) -> Tensors:
+    state, mean = _under("round.", inputs), _under("aggregate.", inputs)
     parameters = {name: state[name] for name in recipe.model.state_dict()}
     parameters, momentum = _outer_rule(recipe).step(parameters, _under("delta.", mean), state)
     moments = {name: mean[name] for name in mean if _is_published(name)}

@@ -123,12 +123,16 @@ class CommitRefused:
 
 @dataclass(frozen=True, slots=True)
 class CombineFinished:
-    """The next checkpoint was computed from the results of `Combine(round, generation)`."""
+    """Aggregate and next checkpoint were computed from the results of `Combine(round, generation)`.
+
+    `checkpoint` is the state root of what `blob` holds, `aggregate` the blob of the aggregate.
+    """
 
     round: int
     generation: int
     checkpoint: bytes
     blob: BlobRef
+    aggregate: BlobRef
     metrics: Metrics = ()
 
 

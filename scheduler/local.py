@@ -177,7 +177,7 @@ def _combined(state: State, event: CombineFinished) -> State:
             f"results of round {event.round}, generation {event.generation} were combined, "
             f"but generation {state.generation} is not settled"
         )
-    combined = Combined(event.checkpoint, event.blob)
+    combined = Combined(event.checkpoint, event.blob, event.aggregate)
     if state.combined not in (None, combined):
         raise IllegalEvent(f"two checkpoints from the same results of round {event.round}")
     return replace(state, combined=combined, metrics=event.metrics, setbacks=0, paused_until_ms=0)

@@ -1,6 +1,6 @@
 """The manifest: a whole job in one small document, by content.
 
-It names four Programs and three safetensors blobs by their roots and fixes every number that
+It names five Programs and three safetensors blobs by their roots and fixes every number that
 decides bits, cost and time. Canonical JSON makes it one byte string per job; its sha256 is what the
 escrow stores. `Manifest.parse` accepts bytes from strangers. Whether the blobs fit together is
 checked by scheduler/contract.py once they are decoded.
@@ -38,13 +38,14 @@ Bytes = Annotated[int, Field(ge=1, le=BYTES_MAX)]
 
 
 class ProgramRefs(BaseModel):
-    """The four Programs of a job."""
+    """The five Programs of a job."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     step: BlobRef
     result: BlobRef
-    combine: BlobRef
+    aggregate: BlobRef
+    outer: BlobRef
     evaluate: BlobRef
 
 
@@ -53,7 +54,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    version: Literal[0] = 0
+    version: Literal[1] = 1
     name: JobName
     rounds: Rounds
     slots: Slots
@@ -72,10 +73,12 @@ class Manifest(BaseModel):
     # Consequences of the Programs, stated so that a peer can price a job before it fetches them.
     # Whoever has the Programs recomputes them and refuses a manifest that lies.
     unit_flops: Flops
-    combine_flops: Flops
+    aggregate_flops: Flops
+    outer_flops: Flops
     evaluate_flops: Flops
     peak_bytes: Bytes
     result_bytes: Bytes
+    aggregate_bytes: Bytes
     checkpoint_bytes: Bytes
 
     @model_validator(mode="after")
@@ -131,8 +134,8 @@ class Manifest(BaseModel):
 
     def blobs(self) -> tuple[BlobRef, ...]:
         """Every blob a peer needs besides the manifest, each once, in a fixed order."""
-        programs = self.programs
-        refs = (programs.step, programs.result, programs.combine, programs.evaluate)
+        p = self.programs
+        refs = (p.step, p.result, p.aggregate, p.outer, p.evaluate)
         return tuple(dict.fromkeys((*refs, self.state, self.train, self.test)))
 
     @property
@@ -149,10 +152,11 @@ class Manifest(BaseModel):
     def memory_bytes(self) -> int:
         """The memory that a node must give to take part in any role.
 
-        Tensors of the largest Program, and files and arrays of data, results and checkpoint.
+        Tensors of the largest Program, and files and arrays of data, results,
+        aggregate and checkpoint.
         """
         data = self.state.size + self.train.size + self.test.size
-        made = self.slots * self.result_bytes + self.checkpoint_bytes
+        made = self.slots * self.result_bytes + self.aggregate_bytes + self.checkpoint_bytes
         return self.peak_bytes + 2 * (data + made)
 
     def trace_steps(self) -> tuple[int, ...]:

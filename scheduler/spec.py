@@ -1,6 +1,6 @@
 """Job files: what a person writes to describe a training job.
 
-A job file is TOML. It names the four Programs and three safetensors files by paths relative to
+A job file is TOML. It names the five Programs and three safetensors files by paths relative to
 itself, and fixes the numbers of the protocol (docs/spec/protocol.md, section 3). This module checks
 every field alone and the fields against each other; whether the files exist and fit together is
 node/bundle.py's business.
@@ -73,11 +73,12 @@ class Training(_Section):
 
 
 class Programs(_Section):
-    """Paths of the four Programs, relative to the job file."""
+    """Paths of the five Programs, relative to the job file."""
 
     step: RelativePath
     result: RelativePath
-    combine: RelativePath
+    aggregate: RelativePath
+    outer: RelativePath
     evaluate: RelativePath
 
 

@@ -116,10 +116,11 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Combined:
-    """The next checkpoint, computed here."""
+    """The next checkpoint, computed here, and the aggregate that leads to it."""
 
     checkpoint: bytes
     blob: BlobRef
+    aggregate: BlobRef
 
 
 @dataclass(frozen=True, slots=True)

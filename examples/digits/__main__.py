@@ -1,6 +1,6 @@
 """Write the digits job to a folder: `python -m examples.digits --out FOLDER`.
 
-The folder gets job.toml, four Programs and three safetensors files; `ainur job submit
+The folder gets job.toml, five Programs and three safetensors files; `ainur job submit
 FOLDER/job.toml` takes it from there. Every fifth digit of a fixed shuffle is held out for
 evaluation.
 """
@@ -35,7 +35,8 @@ batch = {batch}
 [programs]
 step = "step.program"
 result = "result.program"
-combine = "combine.program"
+aggregate = "aggregate.program"
+outer = "outer.program"
 evaluate = "evaluate.program"
 
 [data]

@@ -1,6 +1,6 @@
 """The model of the digits job and how it is trained.
 
-`scheduler.diloco` makes the four Programs of it: tables of primitive operations that any peer can
+`scheduler.diloco` makes the five Programs of it: tables of primitive operations that any peer can
 price, run and verify. Names follow docs/spec/protocol.md, section 3.
 """
 

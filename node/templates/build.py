@@ -103,7 +103,8 @@ batch = {BATCH}
 [programs]
 step = "step.program"
 result = "result.program"
-combine = "combine.program"
+aggregate = "aggregate.program"
+outer = "outer.program"
 evaluate = "evaluate.program"
 
 [data]

@@ -29,7 +29,8 @@ batch = {BATCH}
 [programs]
 step = "step.program"
 result = "result.program"
-combine = "combine.program"
+aggregate = "aggregate.program"
+outer = "outer.program"
 evaluate = "evaluate.program"
 [data]
 state = "state.safetensors"
@@ -64,13 +65,21 @@ def result(t: Tensors) -> Tensors:
     return {"result.delta": t["start.w"] - t["end.w"], "result.m": t["end.m"]}
 
 
-def combine(t: Tensors) -> Tensors:
+def aggregate(t: Tensors) -> Tensors:
     """Average the movement; add up the losses, so that metrics are seen to arrive."""
-    w, losses = t["round.w"], t["round.losses"]
-    for slot in range(SLOTS):
-        w = w - t[f"slot{slot}.delta"] / float(SLOTS)
+    delta, losses = t["slot0.delta"] / float(SLOTS), t["slot0.metric.loss"].sum()
+    for slot in range(1, SLOTS):
+        delta = delta + t[f"slot{slot}.delta"] / float(SLOTS)
         losses = losses + t[f"slot{slot}.metric.loss"].sum()
-    return {"round.w": w, "round.losses": losses}
+    return {"aggregate.delta": delta, "aggregate.losses": losses}
+
+
+def outer(t: Tensors) -> Tensors:
+    """Follow the average."""
+    return {
+        "round.w": t["round.w"] - t["aggregate.delta"],
+        "round.losses": t["round.losses"] + t["aggregate.losses"],
+    }
 
 
 def evaluate(t: Tensors) -> Tensors:
@@ -85,16 +94,18 @@ def rows(count: int, x: str = "x", y: str = "y") -> dict[str, TensorType]:
 
 @pytest.fixture(scope="session")
 def tiny_programs() -> dict[str, bytes]:
-    """The four Programs of the tiny job, encoded."""
+    """The five Programs of the tiny job, encoded."""
     slots = {f"slot{i}.delta": W for i in range(SLOTS)}
     losses = {f"slot{i}.metric.loss": TensorType(F32, (STEPS,)) for i in range(SLOTS)}
     batch = rows(BATCH, "batch.x", "batch.y")
     indices = {f"index.{name}": INDEX for name in ("round", "slot", "step")}
+    states = {"round.w": W, "round.losses": SCALAR}
     test = rows(TEST_ROWS, "test.x", "test.y")
     made = {
         "step": trace(step, {"state.w": W, "state.m": W, **batch, **indices}),
         "result": trace(result, {"start.w": W, "end.w": W, "end.m": W}),
-        "combine": trace(combine, {"round.w": W, "round.losses": SCALAR, **slots, **losses}),
+        "aggregate": trace(aggregate, {**slots, **losses}),
+        "outer": trace(outer, {**states, "aggregate.delta": W, "aggregate.losses": SCALAR}),
         "evaluate": trace(evaluate, {"round.w": W, **test}),
     }
     return {name: program.to_bytes() for name, program in made.items()}

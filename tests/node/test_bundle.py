@@ -97,7 +97,7 @@ def test_same_job_from_other_tools_has_the_same_digest(
             r"programs\.step = 'step\.program': .* cannot be read: No such file",
         ),
         ("step.program", b"", "program step: "),
-        ("combine.program", b"AINR\0\0", "program combine: "),
+        ("outer.program", b"AINR\0\0", "program outer: "),
         ("train.safetensors", None, r"data\.train = 'train\.safetensors': .* cannot be read"),
         ("train.safetensors", b"\0" * 20, r"data\.train: not safetensors"),
         ("state.safetensors", b"", r"data\.state: not safetensors"),
@@ -157,7 +157,9 @@ def test_parts_that_do_not_fit_are_named(
     "changes",
     [
         {"unit_flops": 1},
-        {"combine_flops": 0},
+        {"aggregate_flops": 0},
+        {"outer_flops": 0},
+        {"aggregate_bytes": 1},
         {"evaluate_flops": 10**9},
         {"peak_bytes": 1},
         {"result_bytes": 1},
@@ -174,7 +176,7 @@ def test_manifest_that_lies_is_a_peers_fault(tiny: Bundle, changes: dict[str, in
         load_job(shelf, ref)
 
 
-@pytest.mark.parametrize("which", ["step", "result", "combine", "evaluate"])
+@pytest.mark.parametrize("which", ["step", "result", "aggregate", "outer", "evaluate"])
 def test_program_of_another_kind_is_a_peers_fault(tiny: Bundle, which: str) -> None:
     """Any valid Program in the wrong place, and any bytes that are none."""
     programs = json.loads(tiny.manifest.to_bytes())["programs"]

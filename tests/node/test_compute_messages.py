@@ -10,7 +10,7 @@ from node.compute_messages import (
     FRAME_BYTES_MAX,
     LENGTH_BYTES,
     REQUEST,
-    CombineRound,
+    AggregateRound,
     ComputeUnit,
     UnitDone,
     frame,
@@ -41,7 +41,7 @@ def test_request_survives_the_pipe() -> None:
     for kind in ("unit", "audit"):
         sent = ComputeUnit(kind=kind, manifest=REF, checkpoint=REF, round=1, slot=2)
         assert REQUEST.validate_json(frame(sent)[LENGTH_BYTES:]) == sent
-    many = CombineRound(manifest=REF, checkpoint=REF, results=(REF,) * 64)
+    many = AggregateRound(manifest=REF, checkpoint=REF, results=(REF,) * 64)
     assert REQUEST.validate_json(frame(many)[LENGTH_BYTES:]) == many
 
 
@@ -56,7 +56,7 @@ def test_too_long_a_message_is_not_sent() -> None:
     """The bound holds on both sides."""
     refs = (REF,) * 20_000
     with pytest.raises(ValueError, match="is over"):
-        frame(CombineRound(manifest=REF, checkpoint=REF, results=refs))
+        frame(AggregateRound(manifest=REF, checkpoint=REF, results=refs))
 
 
 @given(st.binary(max_size=100))

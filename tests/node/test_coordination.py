@@ -13,7 +13,7 @@ from node.chain.events import Place
 from node.chain.types import JobTerms
 from node.chain_watch import ChainWatch
 from node.claim_signature import ClaimDomain, Statement
-from node.coordination import Coordination, results_key
+from node.coordination import Coordination, remember_round
 from node.coordination_tasks import Tasks
 from node.errors import PeerFault
 from node.ids import JobId, commitment, unit_id
@@ -44,9 +44,10 @@ WORKER, COORDINATOR = Signer.random(), Signer.random()
 MANIFEST = Manifest(
     name="tiny", rounds=2, slots=2, steps=1, trace_every=1, batch_rows=1, rows=2,
     unit_timeout_s=60, deadline_s=600, price_wei_per_gflop=1,
-    programs=ProgramRefs(step=BLOB, result=BLOB, combine=BLOB, evaluate=BLOB),
-    state=BLOB, train=BLOB, test=BLOB, unit_flops=1, combine_flops=1, evaluate_flops=1,
-    peak_bytes=100, result_bytes=7, checkpoint_bytes=7,
+    programs=ProgramRefs(step=BLOB, result=BLOB, aggregate=BLOB, outer=BLOB, evaluate=BLOB),
+    state=BLOB, train=BLOB, test=BLOB, unit_flops=1, aggregate_flops=1,
+    outer_flops=1, evaluate_flops=1, peak_bytes=100, result_bytes=7, aggregate_bytes=7,
+    checkpoint_bytes=7,
 )  # fmt: skip
 
 
@@ -214,8 +215,9 @@ def test_the_results_of_a_round_are_told_if_they_are_known(journal: Journal) -> 
     ask = AskRound(job_id=JOB.hex(), round=0)
     assert isinstance(of.answer("worker", ask), Refused)
     result = AcceptedResult(slot=0, result_root="ab" * 32, blob=BLOB)
-    journal.set(results_key(JOB, 0), json.dumps([result.model_dump_json()]).encode())
-    assert of.answer("worker", ask) == RoundResults(round=0, results=(result,))
+    made_by = RoundResults(round=0, aggregate=BLOB, results=(result,))
+    remember_round(journal, JOB, made_by)
+    assert of.answer("worker", ask) == made_by
 
 
 def test_progress_is_a_document_with_a_reason(journal: Journal) -> None:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "train-your-own.md"
 WRITTEN = {
     "README.md", "build.py", "job.toml",
-    "step.program", "result.program", "combine.program", "evaluate.program",
+    "step.program", "result.program", "aggregate.program", "outer.program", "evaluate.program",
     "state.safetensors", "train.safetensors", "test.safetensors",
 }  # fmt: skip
 

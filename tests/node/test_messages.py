@@ -48,7 +48,9 @@ EVERY_MESSAGE = (
     ),
     Receipt(unit=UNIT, signature="00" * 65),
     AskRound(job_id=HASH, round=3),
-    RoundResults(round=3, results=(AcceptedResult(slot=0, result_root=HASH, blob=BLOB),)),
+    RoundResults(
+        round=3, aggregate=BLOB, results=(AcceptedResult(slot=0, result_root=HASH, blob=BLOB),)
+    ),
     AskJob(job_id=HASH),
     JobProgress(job_id=HASH, document="{}"),
     Refused(reason="no"),

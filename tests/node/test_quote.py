@@ -12,12 +12,13 @@ def test_quote_adds_up(tiny: Bundle) -> None:
     price, costs = quote(tiny.manifest, tiny.job.costs), tiny.job.costs
     unit = 5 * costs.step.flops + costs.result.flops
     assert (price.units, price.unit_flops, price.audit_flops) == (6, unit, unit)
-    assert price.round_flops == 3 * unit + costs.combine.flops
+    assert price.round_flops == 3 * unit + costs.aggregate.flops + costs.outer.flops
     assert price.total_flops == 2 * price.round_flops + costs.evaluate.flops
     assert price.total_flops_max == price.total_flops + 6 * unit
     assert price.unit_bytes_moved == 5 * costs.step.bytes_moved + costs.result.bytes_moved
     assert price.peak_bytes == max(
-        part.peak_bytes for part in (costs.step, costs.result, costs.combine, costs.evaluate)
+        part.peak_bytes
+        for part in (costs.step, costs.result, costs.aggregate, costs.outer, costs.evaluate)
     )
     blobs = [*tiny.blobs, tiny.manifest.to_bytes()]
     assert price.blob_bytes == sum(map(len, blobs))

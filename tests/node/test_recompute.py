@@ -11,7 +11,7 @@ from node.chain import events as e
 from node.chain.events import Place
 from node.chain.types import JobTerms
 from node.compute import Compute
-from node.compute_messages import CombineDone, UnitDone
+from node.compute_messages import OuterDone, UnitDone
 from node.errors import PeerFault, PeerUnreachable
 from node.ids import JobId
 from node.ledger import JobView, Ledger
@@ -28,9 +28,10 @@ RIGHT, WRONG = b"r" * 32, b"w" * 32
 MANIFEST = Manifest(
     name="tiny", rounds=2, slots=2, steps=1, trace_every=1, batch_rows=1, rows=2,
     unit_timeout_s=60, deadline_s=600, price_wei_per_gflop=1,
-    programs=ProgramRefs(step=BLOB, result=BLOB, combine=BLOB, evaluate=BLOB),
-    state=BLOB, train=BLOB, test=BLOB, unit_flops=1, combine_flops=1, evaluate_flops=1,
-    peak_bytes=100, result_bytes=7, checkpoint_bytes=7,
+    programs=ProgramRefs(step=BLOB, result=BLOB, aggregate=BLOB, outer=BLOB, evaluate=BLOB),
+    state=BLOB, train=BLOB, test=BLOB, unit_flops=1, aggregate_flops=1,
+    outer_flops=1, evaluate_flops=1, peak_bytes=100, result_bytes=7, aggregate_bytes=7,
+    checkpoint_bytes=7,
 )  # fmt: skip
 
 
@@ -58,8 +59,11 @@ class Device:
             result=BLOB, result_root=b"r" * 32, trace_root=b"t" * 32, metrics={}, seconds=1, flops=1
         )
 
-    async def combine(self, *_: object) -> CombineDone:
-        return CombineDone(checkpoint=NEXT, root=RIGHT, seconds=1)
+    async def aggregate(self, *_: object) -> BlobRef:
+        return BLOB
+
+    async def outer(self, *_: object) -> OuterDone:
+        return OuterDone(checkpoint=NEXT, root=RIGHT, seconds=1)
 
 
 class Store:

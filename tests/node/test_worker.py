@@ -16,17 +16,19 @@ from node.blobs import BlobMissing, BlobStore
 from node.bundle import Bundle, State
 from node.compute import Compute, DoesNotFit
 from node.compute_messages import (
+    AggregateDone,
+    AggregateRound,
     Answer,
     BlobChecked,
     CheckBlob,
-    CombineDone,
-    CombineRound,
     ComputeUnit,
     EvaluateCheckpoint,
     EvaluateDone,
     Failed,
     Loaded,
     LoadJob,
+    OuterDone,
+    OuterStep,
     UnitDone,
 )
 from node.errors import NoDevice, PeerFault
@@ -57,9 +59,14 @@ class Desk:
         )
         return self.worker.answer(request)
 
-    def combine(self, *results: BlobRef) -> Answer:
+    def aggregate(self, *results: BlobRef) -> Answer:
+        """Ask for the aggregate."""
+        request = AggregateRound(manifest=self.manifest, checkpoint=self.start, results=results)
+        return self.worker.answer(request)
+
+    def outer(self, aggregate: BlobRef) -> Answer:
         """Ask for the next checkpoint."""
-        request = CombineRound(manifest=self.manifest, checkpoint=self.start, results=results)
+        request = OuterStep(manifest=self.manifest, checkpoint=self.start, aggregate=aggregate)
         return self.worker.answer(request)
 
 
@@ -94,8 +101,11 @@ def test_a_round_through_the_worker_is_the_round(desk: Desk, loaded: LoadedJob) 
         outputs.append(output.result)
         refs.append(done.result)
     following = combine(loaded, state, outputs)
-    made = desk.combine(*refs)
-    assert isinstance(made, CombineDone)
+    aggregated = desk.aggregate(*refs)
+    assert isinstance(aggregated, AggregateDone)
+    assert aggregated.aggregate.size == loaded.job.manifest.aggregate_bytes
+    made = desk.outer(aggregated.aggregate)
+    assert isinstance(made, OuterDone)
     assert made.root == state_root(following)
     asked = EvaluateCheckpoint(manifest=desk.manifest, checkpoint=made.checkpoint)
     answer = desk.worker.answer(asked)
@@ -140,9 +150,9 @@ def test_malformed_result_is_blamed_by_slot(desk: Desk, spoil: str) -> None:
     }[spoil]
     data = tensors.encode(bad) if bad else b"\xff" * done.result.size
     assert len(data) == done.result.size
-    answer = desk.combine(done.result, desk.store.put(data), done.result)
+    answer = desk.aggregate(done.result, desk.store.put(data), done.result)
     assert failed(answer, "input").startswith("The result of slot 1 is malformed")
-    assert isinstance(desk.combine(done.result, done.result, done.result), CombineDone)
+    assert isinstance(desk.aggregate(done.result, done.result, done.result), AggregateDone)
 
 
 def test_impossible_requests_are_refused(desk: Desk) -> None:
@@ -151,7 +161,7 @@ def test_impossible_requests_are_refused(desk: Desk) -> None:
     assert isinstance(done, UnitDone)
     assert "slot 3 is not in 0..2" in failed(desk.unit(3), "input")
     assert "round 2 is not in 0..1" in failed(desk.unit(0, round=2), "input")
-    assert "2 results for 3 slots" in failed(desk.combine(done.result, done.result), "input")
+    assert "2 results for 3 slots" in failed(desk.aggregate(done.result, done.result), "input")
 
 
 def test_missing_blob_is_said_to_be_missing(desk: Desk) -> None:
@@ -258,7 +268,9 @@ async def test_round_through_the_real_process(
         audit = await compute.run_unit(manifest, tiny.manifest.state, 0, 1, audit=True)
         assert audit.trace_root == outputs[1].trace_root
         assert await compute.check_result(manifest, units[2].result) == outputs[2].result_root
-        made = await compute.combine(manifest, tiny.manifest.state, [u.result for u in units])
+        start, results = tiny.manifest.state, [unit.result for unit in units]
+        aggregate = await compute.aggregate(manifest, start, results)
+        made = await compute.outer(manifest, start, aggregate)
         assert made.root == state_root(following)
         assert await compute.check_checkpoint(manifest, made.checkpoint) == made.root
         assert await compute.evaluate(manifest, made.checkpoint) == evaluate(loaded, following)

@@ -196,7 +196,7 @@ class Machine:
             self.passed(index)
 
     def combined(self, checkpoint: bytes = b"c" * 32) -> None:
-        self.feed(CombineFinished(self.state.round, self.state.generation, checkpoint, BLOB))
+        self.feed(CombineFinished(self.state.round, self.state.generation, checkpoint, BLOB, BLOB))
 
     def finalized(self, checkpoint: bytes = b"c" * 32) -> None:
         self.feed(RoundFinalizedOnChain(self.at(), self.state.round, checkpoint))

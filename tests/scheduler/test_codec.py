@@ -30,7 +30,7 @@ from scheduler.terms import JobTerms
 from tests.scheduler.machine import BLOB, Machine
 from tests.scheduler.strategies import entries
 
-ENTRY = Entry(1_000, 7, CombineFinished(0, 1, b"\xab" * 32, BLOB, (("loss", 0.1),)))
+ENTRY = Entry(1_000, 7, CombineFinished(0, 1, b"\xab" * 32, BLOB, BLOB, (("loss", 0.1),)))
 
 
 @given(entries())

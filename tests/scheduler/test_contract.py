@@ -37,14 +37,15 @@ STEP_IN: Types = {
 STEP_OUT: Types = {"state.w": W, "state.m": M, "metric.loss": C}
 RESULT_IN: Types = {"start.w": W, "end.w": W, "end.m": M}
 RESULT_OUT: Types = {"result.delta": W}
-COMBINE_IN: Types = {
+AGGREGATE_IN: Types = {
     "round.w": W,
-    "round.outer": W,
     "slot0.delta": W,
     "slot1.delta": W,
     "slot1.metric.loss": TensorType(F32, (5,)),
 }
-COMBINE_OUT: Types = {"round.w": W, "round.outer": W}
+AGGREGATE_OUT: Types = {"aggregate.delta": W}
+OUTER_IN: Types = {"round.w": W, "round.outer": W, "aggregate.delta": W}
+OUTER_OUT: Types = {"round.w": W, "round.outer": W}
 EVALUATE_IN: Types = {"round.w": W, "test.x": TEST["x"]}
 EVALUATE_OUT: Types = {"metric.accuracy": C}
 
@@ -67,7 +68,8 @@ def program(inputs: Types, outputs: Types) -> Program:
 GOOD = Programs(
     step=program(STEP_IN, STEP_OUT),
     result=program(RESULT_IN, RESULT_OUT),
-    combine=program(COMBINE_IN, COMBINE_OUT),
+    aggregate=program(AGGREGATE_IN, AGGREGATE_OUT),
+    outer=program(OUTER_IN, OUTER_OUT),
     evaluate=program(EVALUATE_IN, EVALUATE_OUT),
 )
 
@@ -152,19 +154,40 @@ def test_result_that_does_not_fit_is_refused(inputs: Types, outputs: Types, expe
 @pytest.mark.parametrize(
     ("inputs", "outputs", "expected"),
     [
-        ({**COMBINE_IN, "slot2.delta": W}, COMBINE_OUT, "'slot2.delta': nothing"),
-        ({**COMBINE_IN, "slot01.delta": W}, COMBINE_OUT, "'slot01.delta': nothing"),
-        ({**COMBINE_IN, "slot1.other": W}, COMBINE_OUT, "'slot1.other': nothing"),
-        ({**COMBINE_IN, "slot1.metric.loss": C}, COMBINE_OUT, "'slot1.metric.loss': is"),
-        ({**COMBINE_IN, "round.m": W}, COMBINE_OUT, "'round.m': nothing"),
-        (COMBINE_IN, without(COMBINE_OUT, "round.outer"), "'round.outer': missing"),
-        (COMBINE_IN, {**COMBINE_OUT, "round.m": W}, "'round.m': nothing"),
+        ({**AGGREGATE_IN, "slot2.delta": W}, AGGREGATE_OUT, "'slot2.delta': nothing"),
+        ({**AGGREGATE_IN, "slot01.delta": W}, AGGREGATE_OUT, "'slot01.delta': nothing"),
+        ({**AGGREGATE_IN, "slot1.other": W}, AGGREGATE_OUT, "'slot1.other': nothing"),
+        ({**AGGREGATE_IN, "slot1.metric.loss": C}, AGGREGATE_OUT, "'slot1.metric.loss': is"),
+        ({**AGGREGATE_IN, "round.m": W}, AGGREGATE_OUT, "'round.m': nothing"),
+        (AGGREGATE_IN, {}, "no output aggregate.Z"),
+        (AGGREGATE_IN, {"aggregate.": W}, "'aggregate.': must be named aggregate.Z"),
+        (AGGREGATE_IN, {**AGGREGATE_OUT, "round.w": W}, "'round.w': must be named aggregate.Z"),
     ],
 )
-def test_combine_that_does_not_fit_is_refused(inputs: Types, outputs: Types, expected: str) -> None:
-    """Every slot that exists, every tensor of the round state."""
+def test_aggregate_that_does_not_fit_is_refused(
+    inputs: Types, outputs: Types, expected: str
+) -> None:
+    """Every slot that exists, any part of the round state, and some aggregate."""
     with pytest.raises(ManifestError) as caught:
-        check(replace(GOOD, combine=program(inputs, outputs)))
+        check(replace(GOOD, aggregate=program(inputs, outputs)))
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "expected"),
+    [
+        ({**OUTER_IN, "aggregate.v": W}, OUTER_OUT, "'aggregate.v': nothing"),
+        ({**OUTER_IN, "aggregate.delta": C}, OUTER_OUT, "'aggregate.delta': is"),
+        ({**OUTER_IN, "slot0.delta": W}, OUTER_OUT, "'slot0.delta': nothing"),
+        ({**OUTER_IN, "round.m": W}, OUTER_OUT, "'round.m': nothing"),
+        (OUTER_IN, without(OUTER_OUT, "round.outer"), "'round.outer': missing"),
+        (OUTER_IN, {**OUTER_OUT, "round.m": W}, "'round.m': nothing"),
+    ],
+)
+def test_outer_that_does_not_fit_is_refused(inputs: Types, outputs: Types, expected: str) -> None:
+    """No result, nothing that the aggregate has not, every tensor of the round state."""
+    with pytest.raises(ManifestError) as caught:
+        check(replace(GOOD, outer=program(inputs, outputs)))
     assert expected in str(caught.value)
 
 
@@ -216,7 +239,7 @@ def test_metrics_are_bounded(count: int, fits: bool) -> None:
     many = replace(
         GOOD,
         step=program(STEP_IN, {**without(STEP_OUT, "metric.loss"), **metrics}),
-        combine=program(without(COMBINE_IN, "slot1.metric.loss"), COMBINE_OUT),
+        aggregate=program(without(AGGREGATE_IN, "slot1.metric.loss"), AGGREGATE_OUT),
         evaluate=program(EVALUATE_IN, metrics),
     )
     if fits:

@@ -231,7 +231,7 @@ def test_fault_after_the_combination_discards_it() -> None:
     machine.feed(UnitDisputed(machine.at(), machine.unit(0)))
     machine.feed(UnitFaulted(machine.at(), machine.unit(0), wallet("a")))
     before = machine.state
-    machine.feed(CombineFinished(0, 0, b"o" * 32, BLOB))
+    machine.feed(CombineFinished(0, 0, b"o" * 32, BLOB, BLOB))
     assert machine.state is before
     machine.stored("b", 0)
     machine.claim_on_chain()

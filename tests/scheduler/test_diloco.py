@@ -1,4 +1,4 @@
-"""DiLoCo's four Programs against its formulas in numpy, and what a lying slot can do."""
+"""DiLoCo's five Programs against its formulas in numpy, and what a lying slot can do."""
 
 from math import sqrt
 
@@ -42,7 +42,7 @@ def recipe(**changes):
 
 
 def load(name, **changes):
-    """One of the four Programs on the reference backend, arrays in, arrays out."""
+    """One of the five Programs on the reference backend, arrays in, arrays out."""
     program = diloco.programs(recipe(**changes), SIZES, DATA, TEST)[name]
     run = open_backend("reference").load(program)
     return lambda given: {n: b.numpy() for n, b in run(given).items()}
@@ -76,12 +76,18 @@ def slot_results(delta_scale=0.01, seed=0):
     return results
 
 
-def combine_inputs(state, results):
-    """What the network gives `combine`."""
-    given = {f"round.{n}": a for n, a in state.items()}
-    for i, result in enumerate(results):
-        given |= {f"slot{i}.{n}": a for n, a in result.items()}
-    return given
+def load_combine(**changes):
+    """Aggregate and outer step as the network composes them: state and results -> next state."""
+    aggregate, outer = load("aggregate", **changes), load("outer", **changes)
+    wanted = dict(diloco.programs(recipe(**changes), SIZES, DATA, TEST)["outer"].input_types)
+
+    def run(state, results):
+        slots = [{f"slot{i}.{n}": a for n, a in r.items()} for i, r in enumerate(results)]
+        given = aggregate({name: array for slot in slots for name, array in slot.items()})
+        given |= {f"round.{n}": a for n, a in state.items() if f"round.{n}" in wanted}
+        return outer(given)
+
+    return run
 
 
 def test_first_state_has_the_parameters_and_zeros():
@@ -133,12 +139,12 @@ def test_result_is_how_far_the_parameters_moved_and_the_second_moments():
 
 def test_combine_follows_the_mean_with_nesterov_momentum():
     """Douillard et al. 2023, algorithm 1, with torch's form of the momentum, over two rounds."""
-    run = load("combine", delta_norm_max=1.0, outer_rate=0.7, outer_momentum=0.6)
+    run = load_combine(delta_norm_max=1.0, outer_rate=0.7, outer_momentum=0.6)
     state = round_state()
     p, b = state["line.weight"].astype(np.float64), np.zeros(PARAMETERS["line.weight"])
     for seed in (0, 1):
         results = slot_results(seed=seed)
-        out = run(combine_inputs(state, results))
+        out = run(state, results)
         state = {name.removeprefix("round."): array for name, array in out.items()}
         g = np.mean([r["delta.line.weight"] for r in results], axis=0)
         b = 0.6 * b + g
@@ -153,13 +159,13 @@ def test_combine_holds_a_movement_back_to_its_limit(given):
     """Half of what AdamW can reach, or the recipe's own number; what is below it is untouched."""
     rate = 1e-2
     limit = given or 0.5 * rate * STEPS * sqrt(COUNT)
-    run = load("combine", rate=rate, delta_norm_max=given, outer_rate=1.0, outer_momentum=0.0)
+    run = load_combine(rate=rate, delta_norm_max=given, outer_rate=1.0, outer_momentum=0.0)
     state = {name: array for name, array in round_state().items() if "momentum" not in name}
     for factor, expected in ((0.5, 0.5), (100.0, 1.0)):
         deltas = {f"delta.{n}": np.full(s, 1, np.float32) for n, s in PARAMETERS.items()}
         scaled = {n: a * np.float32(factor * limit / sqrt(COUNT)) for n, a in deltas.items()}
         results = [result | scaled for result in slot_results()]
-        out = run(combine_inputs(state, results))
+        out = run(state, results)
         moved = [state[n] - out[f"round.{n}"] for n in PARAMETERS]
         norm = sqrt(sum(float(np.square(a).sum()) for a in moved))
         assert norm == pytest.approx(expected * limit, rel=1e-4)
@@ -168,11 +174,11 @@ def test_combine_holds_a_movement_back_to_its_limit(given):
 @pytest.mark.parametrize("lie", [np.nan, np.inf, -np.inf, 3e38, -3e38, 1e15, -1e-3])
 def test_combine_bounds_what_one_lying_slot_can_do(lie):
     """Parameters move by at most twice the slot's share; second moments stay in their range."""
-    limit, run = 0.05, load("combine", delta_norm_max=0.05)
+    limit, run = 0.05, load_combine(delta_norm_max=0.05)
     state, results = round_state(), slot_results()
-    honest = run(combine_inputs(state, results))
+    honest = run(state, results)
     results[1] = {name: np.full_like(array, lie) for name, array in results[1].items()}
-    told = run(combine_inputs(state, results))
+    told = run(state, results)
     for name in PARAMETERS:
         away = np.linalg.norm(told[f"round.{name}"] - honest[f"round.{name}"])
         assert away <= 2 * limit / SLOTS * 0.7 * 1.6 + 1e-6
@@ -183,7 +189,7 @@ def test_combine_bounds_what_one_lying_slot_can_do(lie):
 
 def test_combine_limits_second_moments_but_not_their_correction_to_the_recipes_number():
     """`bias2` is 1 - beta2**t, whatever the size of the gradients."""
-    out = load("combine", second_moment_max=0.01)(combine_inputs(round_state(), slot_results()))
+    out = load_combine(second_moment_max=0.01)(round_state(), slot_results())
     assert max(float(out[f"round.v.{name}"].max()) for name in PARAMETERS) == pytest.approx(0.01)
     assert out["round.bias2"] == pytest.approx(0.2)
 

@@ -13,7 +13,7 @@ from scheduler.manifest import MANIFEST_BYTES_MAX, Manifest
 
 REF = {"root": "ab" * 32, "size": 10}
 FIELDS: dict[str, Any] = {
-    "version": 0,
+    "version": 1,
     "name": "digits",
     "rounds": 3,
     "slots": 4,
@@ -24,15 +24,17 @@ FIELDS: dict[str, Any] = {
     "unit_timeout_s": 60,
     "deadline_s": 3600,
     "price_wei_per_gflop": 7,
-    "programs": {"step": REF, "result": REF, "combine": REF, "evaluate": REF},
+    "programs": {"step": REF, "result": REF, "aggregate": REF, "outer": REF, "evaluate": REF},
     "state": {"root": "01" * 32, "size": 77},
     "train": {"root": "02" * 32, "size": 20},
     "test": {"root": "03" * 32, "size": 30},
     "unit_flops": 1_500_000_000,
-    "combine_flops": 5,
+    "aggregate_flops": 5,
+    "outer_flops": 4,
     "evaluate_flops": 6,
     "peak_bytes": 100,
     "result_bytes": 88,
+    "aggregate_bytes": 66,
     "checkpoint_bytes": 77,
 }
 
@@ -47,7 +49,7 @@ def test_parse_inverts_to_bytes() -> None:
     manifest = Manifest.parse(canonical())
     assert manifest.to_bytes() == canonical()
     assert manifest.digest().hex() == (
-        "67975b1c1ad4a9236fdb4cf1de920628d8df48af2a07d458124e2ce089cbcc74"
+        "f4e9d7fd55cc98c8d3c5803be733b3fc064a02f071208098dd5afb87188630e8"
     )
     assert manifest.ref().size == len(canonical())
 
@@ -66,8 +68,8 @@ def test_unit_price_rounds_up() -> None:
 
 
 def test_memory_covers_tensors_files_and_arrays() -> None:
-    """100 for the largest Program; twice 77 + 20 + 30 of data, four results of 88, a checkpoint."""
-    assert Manifest.parse(canonical()).memory_bytes == 100 + 2 * (77 + 20 + 30 + 4 * 88 + 77)
+    """100 for the largest Program; twice 77 + 20 + 30 of data, four results of 88, two states."""
+    assert Manifest.parse(canonical()).memory_bytes == 100 + 2 * (77 + 20 + 30 + 4 * 88 + 66 + 77)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_trace_steps_end_with_the_last_step(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"version": 1},
+        {"version": 0},
         {"name": "Digits"},
         {"rounds": 0},
         {"rounds": "3"},
@@ -98,7 +100,7 @@ def test_trace_steps_end_with_the_last_step(
         {"state": {"root": "01" * 32, "size": 78}},
         {"train": {"root": "0G" * 32, "size": 20}},
         {"train": {"root": "02" * 32, "size": -1}},
-        {"programs": {"step": REF, "result": REF, "combine": REF}},
+        {"programs": {"step": REF, "result": REF, "aggregate": REF, "evaluate": REF}},
         {"unit_flops": -1},
         {"extra": 1},
     ],
@@ -117,7 +119,7 @@ def test_wrong_field_is_refused(changes: dict[str, Any]) -> None:
         canonical() + b"\n",
         canonical().replace(b'"digits"', b'"\\u0064igits"'),
         canonical().replace(b'"name":', b'"name":"other","name":'),
-        canonical().replace(b'"version":0', b'"version":-0'),
+        canonical().replace(b'"version":1', b'"version":1.0'),
     ],
 )
 def test_other_bytes_of_the_same_job_are_refused(data: bytes) -> None:

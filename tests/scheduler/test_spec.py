@@ -20,7 +20,8 @@ batch = 32
 [programs]
 step = "step.program"
 result = "result.program"
-combine = "combine.program"
+aggregate = "aggregate.program"
+outer = "outer.program"
 evaluate = "evaluate.program"
 
 [data]

@@ -286,9 +286,15 @@ class Host:
             return
         roots = [self.blobs[result.blob.root][len(b"result") :] for result in command.results]
         checkpoint = truth.combined(command.checkpoint, roots)
+        aggregate = truth.ref_of(b"".join(roots))
         metrics = (("loss", 1.0 / (command.round + 1)),)
         event = CombineFinished(
-            command.round, command.generation, checkpoint, truth.ref_of(checkpoint), metrics
+            command.round,
+            command.generation,
+            checkpoint,
+            truth.ref_of(checkpoint),
+            aggregate,
+            metrics,
         )
         self.feed(event)
 
