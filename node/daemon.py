@@ -64,6 +64,8 @@ WORKER_MODULE_VARIABLE = "AINUR_WORKER_MODULE"
 DEFAULT_MEMORY_BYTES = 4 << 30
 DRAIN_S = 30.0
 FETCH_S = 600.0
+SPEED = "speed"
+"""Where the journal keeps how fast the last units were: what a restarted node tells of itself."""
 DISCOVERY_PACE = Pace(tick_s=1.0, refresh_hungry_s=3.0)
 
 
@@ -108,12 +110,12 @@ class Daemon:
         # An endpoint that is wrong is told at once; one that goes away later is waited for.
         await self._chain.head()
         self._watch = ChainWatch(self._chain, network.deployment_block, config.chain_poll_s)
-        memory_bytes = config.memory_bytes_max or DEFAULT_MEMORY_BYTES
+        self._memory_bytes = config.memory_bytes_max or DEFAULT_MEMORY_BYTES
         self._compute = await stack.enter_async_context(
             Compute(
                 home.store,
                 device=config.device,
-                memory_bytes=memory_bytes,
+                memory_bytes=self._memory_bytes,
                 worker_module=os.environ.get(WORKER_MODULE_VARIABLE, "node.worker"),
                 log=home.logs / "worker.log",
                 fault=home.device_fault,
@@ -127,7 +129,7 @@ class Daemon:
             )
         )
         self._build_peers()
-        self._build_services(memory_bytes)
+        self._build_services()
 
     def _build_peers(self) -> None:
         contracts = self._network.contracts
@@ -144,6 +146,8 @@ class Daemon:
                 sequence=int(time.time() * 1000),
                 roles=self._config.roles,
                 versions=self._network.spec.model_dump(),
+                memory_bytes=self._memory_bytes,
+                mflops=self._mflops(),
             )
 
         self._discovery = Discovery(
@@ -155,7 +159,7 @@ class Daemon:
             pace=DISCOVERY_PACE,
         )
 
-    def _build_services(self, memory_bytes: int) -> None:
+    def _build_services(self) -> None:
         contracts, wallet = self._network.contracts, self._signer.address
         self._domain = ClaimDomain(self._network.chain_id, contracts.ledger)
         commitments = Commitments(self._journal, wallet, self._seed)
@@ -190,7 +194,7 @@ class Daemon:
             self._watch,
             self._jobs,
             self._duties,
-            memory_bytes,
+            self._memory_bytes,
             commitments,
             self._domain,
             self._coordinators.ask,
@@ -277,6 +281,14 @@ class Daemon:
 
     def _punish(self, peer_id: str, points: float, reason: str) -> None:
         self._book.punish(peer_id, points, reason)
+
+    def _mflops(self) -> int:
+        """10^6 operations a second over the last units, those of earlier days included; 0: none."""
+        measured = round(self._compute.gflops * 1000)
+        kept = int(self._journal.get(SPEED) or 0)
+        if measured and measured != kept:
+            self._journal.set(SPEED, str(measured).encode())
+        return measured or kept
 
     def _wallet_of(self, peer_id: str) -> str | None:
         peer = self._book.get(peer_id)

@@ -44,7 +44,11 @@ Short = Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")]
 
 
 class Hello(BaseModel):
-    """What a peer says about itself, signed by its wallet and by its own key."""
+    """What a peer says about itself, signed by its wallet and by its own key.
+
+    `memory_bytes` it gives to a job; `mflops` are 10^6 operations a second over its last units, 0
+    before the first.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -57,6 +61,8 @@ class Hello(BaseModel):
     roles: Annotated[tuple[Short, ...], Field(max_length=8)]
     versions: Annotated[dict[Short, Annotated[int, Field(ge=0, lt=2**31)]], Field(max_length=8)]
     sequence: Annotated[int, Field(ge=0, lt=2**63)]
+    memory_bytes: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    mflops: Annotated[int, Field(ge=0, lt=2**40)] = 0
     signature: Annotated[str, Field(pattern=r"^[0-9a-f]{130}$")] = "00" * 65
     peer_signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")] = "00" * 64
 
@@ -121,6 +127,8 @@ def make_hello(
     sequence: int,
     roles: Sequence[str] = (),
     versions: dict[str, int] | None = None,
+    memory_bytes: int = 0,
+    mflops: int = 0,
 ) -> Hello:
     """Our own signed hello. `sequence` must grow whenever anything in it changes: use the time."""
     hello = Hello(
@@ -130,6 +138,8 @@ def make_hello(
         roles=tuple(roles),
         versions=versions or {},
         sequence=sequence,
+        memory_bytes=memory_bytes,
+        mflops=mflops,
     )
     text = hello_text(network, hello)
     return hello.model_copy(

@@ -2,14 +2,18 @@
 
 Programs are static, so operations, bytes and memory are facts, not estimates. Money follows the
 job's price and the network's two rates in basis points; the escrow's own arithmetic is
-authoritative and is asked when the job is funded.
+authoritative and is asked when the job is funded. How long it takes is an estimate from what the
+peers now online say of themselves: `forecast`.
 """
 
+import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
-from node.bundle import Costs
+from node.bundle import Costs, State
 from node.errors import BadInput
-from scheduler.manifest import Manifest
+from scheduler.manifest import GFLOP, Manifest
 from scheduler.spec import JobSpec
 
 BASIS_POINTS = 10_000
@@ -40,6 +44,9 @@ class Quote:
     blob_bytes: int
     result_bytes: int
     checkpoint_bytes: int
+    rows_read: int
+    rows_unread: int
+    unit_gflops_per_s_min: float
     unit_wei: int
     audit_wei: int
     work_wei: int
@@ -51,13 +58,43 @@ class Quote:
     peers_judged: int = PEERS_JUDGED
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a peer that works says of itself. `mflops`: 10^6 operations a second, 0: unknown."""
+
+    wallet: str
+    memory_bytes: int
+    mflops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How long a job takes with the peers now online; seconds, None where none knows its speed.
+
+    `peers` work and are bonded, `able` have the memory, `measured` of these know their speed, which
+    is `gflops_per_s` together; the others count with the median. `seconds_min` is without audits,
+    `seconds_max` with an audit of every unit. `window_s` of both is the chain's, for every round.
+    """
+
+    peers: int
+    able: int
+    measured: int
+    memory_bytes_max: int
+    gflops_per_s: float
+    window_s: int
+    seconds_min: float | None
+    seconds_max: float | None
+
+
 def quote(
     manifest: Manifest, costs: Costs, *, audit_pay_bps: int = 0, protocol_fee_bps: int = 0
 ) -> Quote:
     """Price a job: audits pay `audit_pay_bps` of a unit, the protocol takes its fee of everything.
 
     `total_flops` counts what is paid for once; `total_flops_max` adds an audit of every unit.
-    `blob_bytes` is what a peer fetches before it can work, `memory_bytes` what it must give.
+    `blob_bytes` is what a peer fetches before it can work, `memory_bytes` what it must give,
+    `unit_gflops_per_s_min` the speed that ends a unit within its timeout. `rows_read` counts a row
+    as often as a step reads it; `rows_unread`, less than a batch, are never read.
     """
     units, unit_wei = manifest.units, manifest.unit_wei
     unit_flops = costs.unit_flops(manifest.steps)
@@ -79,6 +116,9 @@ def quote(
         blob_bytes=len(manifest.to_bytes()) + sum(ref.size for ref in manifest.blobs()),
         result_bytes=manifest.result_bytes,
         checkpoint_bytes=manifest.checkpoint_bytes,
+        rows_read=units * manifest.steps * manifest.batch_rows,
+        rows_unread=manifest.rows % manifest.batch_rows,
+        unit_gflops_per_s_min=unit_flops / GFLOP / manifest.unit_timeout_s,
         unit_wei=unit_wei,
         audit_wei=audit_wei,
         work_wei=units * unit_wei,
@@ -88,11 +128,57 @@ def quote(
     )
 
 
+def integers_read(manifest: Manifest, train: State) -> dict[str, int]:
+    """How many integers of each tensor of the training data with two or more axes all steps read.
+
+    These are tokens where the tensor holds token ids; nothing in a job says whether it does.
+    """
+    rows_read = manifest.units * manifest.steps * manifest.batch_rows
+    return {
+        name: rows_read * (array.size // len(array))
+        for name, array in sorted(train.items())
+        if array.dtype.kind in "iu" and array.ndim > 1 and len(array)
+    }
+
+
+def forecast(manifest: Manifest, offers: Sequence[Offer], window_s: int) -> Forecast:
+    """How long the job takes if these peers take its units as they become free."""
+    able = [offer for offer in offers if offer.memory_bytes >= manifest.memory_bytes]
+    known = [offer.mflops for offer in able if offer.mflops]
+    speeds = [offer.mflops or median(known) for offer in able] if known else []
+    round_s = _makespan(manifest.slots, manifest.unit_flops / 1e6, speeds) if known else None
+    waits_s = manifest.rounds * window_s
+    return Forecast(
+        peers=len(offers),
+        able=len(able),
+        measured=len(known),
+        memory_bytes_max=max((offer.memory_bytes for offer in offers), default=0),
+        gflops_per_s=sum(known) / 1e3,
+        window_s=window_s,
+        seconds_min=None if round_s is None else manifest.rounds * round_s + waits_s,
+        seconds_max=None if round_s is None else 2 * manifest.rounds * round_s + waits_s,
+    )
+
+
+def _makespan(units: int, unit_mflop: float, speeds: Sequence[float]) -> float:
+    """Seconds until so many equal units are done, each given to who would end it first."""
+    free = [(unit_mflop / speed, unit_mflop / speed) for speed in speeds]
+    heapq.heapify(free)
+    end_s = 0.0
+    for _ in range(units):
+        end_s, unit_s = heapq.heappop(free)
+        heapq.heappush(free, (end_s + unit_s, unit_s))
+    return end_s
+
+
 def check_budget(spec: JobSpec, price: Quote) -> None:
-    """Raise BadInput where a job may cost more than its owner allows."""
-    budget = spec.budget.budget_wei
-    if price.total_wei_max > budget:
-        raise BadInput(
-            f"budget.budget_wei = {budget}: the job may cost {price.total_wei_max} wei.",
-            "Raise the budget, or lower rounds, steps or price_wei_per_gflop.",
-        )
+    """BadInput where a job may cost more than its owner allows, with what that would cover."""
+    budget, rounds = spec.budget.budget_wei, spec.training.rounds
+    if price.total_wei_max <= budget:
+        return
+    covered = budget * rounds // price.total_wei_max
+    raise BadInput(
+        f"budget.budget_wei = {budget}: the job may cost up to {price.total_wei_max} wei; "
+        f"that covers {covered} of {rounds} rounds.",
+        "Raise the budget, or lower rounds, steps or price_wei_per_gflop.",
+    )

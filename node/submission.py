@@ -1,20 +1,20 @@
 """Submitting a job: fund it on chain, then have peers hold it.
 
 Both steps can be repeated. A job that this wallet funded with the same manifest and that is still
-open is offered again instead of being paid twice.
+open is offered again instead of being paid twice; one that is completed is not paid again either.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from node.bundle import Bundle
 from node.chain import Chain
 from node.chain.events import JobFunded
 from node.chain.types import JobTerms
 from node.errors import BadInput, InsufficientFunds
 from node.ids import JobId
-from node.ledger import Ledger
-from node.quote import Quote
+from node.ledger import JobState, JobView, Ledger
+from node.quote import Offer
 from scheduler.manifest import Manifest
 
 log = logging.getLogger(__name__)
@@ -45,23 +45,41 @@ def terms_of(manifest: Manifest, now_s: int) -> JobTerms:
     )
 
 
-def check_budget(bundle: Bundle, quoted: Quote) -> None:
-    """BadInput if the job could cost more than its file allows."""
-    budget = bundle.spec.budget.budget_wei
-    if quoted.total_wei_max > budget:
+def earlier_job(ledger: Ledger, submitter: str, manifest: Manifest) -> JobView | None:
+    """The job that this wallet funded with this manifest: one that is open, else one that was
+    completed, else None.
+    """
+    same = [
+        job
+        for job in ledger.jobs.values()
+        if job.submitter == submitter and job.manifest_digest == manifest.digest()
+    ]
+    for job in same:
+        if not job.is_over and ledger.head_time_s < job.deadline_s:
+            return job
+    return next((job for job in same if job.state is JobState.COMPLETED), None)
+
+
+def check_not_repeated(job: JobView) -> None:
+    """BadInput for a completed job: the same manifest gives the same weights, bit for bit."""
+    if job.state is JobState.COMPLETED:
         raise BadInput(
-            f"budget.budget_wei = {budget}: the job may cost up to {quoted.total_wei_max} wei.",
-            "Raise the budget, lower price_wei_per_gflop, or make the job smaller.",
+            f"Job 0x{job.job_id.hex()} with this manifest is completed; another run of it gives "
+            "the same weights, bit for bit.",
+            f"`ainur job get {job.job_id.hex()[:12]} --out FILE` has them; --again pays again.",
         )
 
 
-def open_job(ledger: Ledger, submitter: str, manifest: Manifest) -> JobId | None:
-    """The open job that this wallet funded with this manifest, or None."""
-    for job in ledger.jobs.values():
-        same = job.submitter == submitter and job.manifest_digest == manifest.digest()
-        if same and not job.is_over and ledger.head_time_s < job.deadline_s:
-            return JobId(job.job_id)
-    return None
+def check_memory(manifest: Manifest, offers: Sequence[Offer]) -> None:
+    """BadInput where no peer that works gives the memory that a unit needs."""
+    largest = max((offer.memory_bytes for offer in offers), default=0)
+    if offers and largest < manifest.memory_bytes:
+        raise BadInput(
+            f"The job needs {manifest.memory_bytes:,} bytes of memory on a peer; the largest of "
+            f"the {len(offers)} that are online gives {largest:,}.",
+            "Nothing was paid. Make model, batch or data smaller, or submit when a larger peer "
+            "is online.",
+        )
 
 
 def require_funds(chain: Chain, terms: JobTerms, budget_wei: int) -> int:

@@ -140,6 +140,16 @@ def test_folder_in_place_of_a_file_is_bad_input(tiny_file: Path) -> None:
         ),
         ("batch = 4", "batch = 11", "a batch of 11 rows is larger than the 10 rows"),
         ('train = "train.safetensors"', 'train = "state.safetensors"', "its first axis must be"),
+        (
+            'test = "test.safetensors"',
+            'test = "train.safetensors"',
+            r"program evaluate, input 'test.x': is FLOAT32 \(6, 3\), expected FLOAT32 \(10, 3\)",
+        ),
+        (
+            'test = "test.safetensors"',
+            'test = "state.safetensors"',
+            r"program evaluate, input 'test.w': missing",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_are_named(

@@ -1,10 +1,13 @@
 """Quotes: exact integers, from the manifest and the Programs alone."""
 
+import numpy as np
 import pytest
 
 from node.bundle import Bundle
 from node.errors import BadInput
-from node.quote import check_budget, quote
+from node.quote import Offer, check_budget, forecast, integers_read, quote
+
+A, B, C = (f"0x{digit * 40}" for digit in "abc")
 
 
 def test_quote_adds_up(tiny: Bundle) -> None:
@@ -56,3 +59,54 @@ def test_budget_is_a_limit(tiny: Bundle) -> None:
     less = tiny.spec.budget.model_copy(update={"budget_wei": price.total_wei_max - 1})
     with pytest.raises(BadInput, match=rf"budget_wei = {price.total_wei_max - 1}: .* may cost"):
         check_budget(tiny.spec.model_copy(update={"budget": less}), price)
+
+
+def test_a_budget_that_is_too_small_says_how_far_it_goes(tiny: Bundle) -> None:
+    """Whole rounds; none of them is begun with it, since the deposit must cover the job."""
+    price = quote(tiny.manifest, tiny.job.costs)
+    for wei, rounds in ((price.total_wei_max // 2, 1), (price.total_wei_max // 2 - 1, 0)):
+        less = tiny.spec.budget.model_copy(update={"budget_wei": wei})
+        with pytest.raises(BadInput, match=f"covers {rounds} of 2 rounds"):
+            check_budget(tiny.spec.model_copy(update={"budget": less}), price)
+
+
+def test_data_is_counted_as_often_as_it_is_read(tiny: Bundle) -> None:
+    """10 rows, batches of 4: the last 2 are never read; integers with a length may be tokens."""
+    price = quote(tiny.manifest, tiny.job.costs)
+    assert price.rows_read == 2 * 3 * 5 * 4
+    assert price.rows_unread == 2
+    train = {
+        "text": np.zeros((10, 7), np.int32),
+        "label": np.zeros(10, np.int32),
+        "x": np.zeros((10, 3), np.float32),
+    }
+    assert integers_read(tiny.manifest, train) == {"text": 7 * price.rows_read}
+
+
+def test_time_is_that_of_the_peers_that_can(tiny: Bundle) -> None:
+    """Three slots over a fast and a slow peer; one too small takes none; the window every round."""
+    manifest = tiny.manifest.model_copy(update={"unit_flops": 12 * 10**6})
+    needed = manifest.memory_bytes
+    offers = [Offer(A, needed, 6), Offer(B, needed, 3), Offer(C, needed - 1, 1000)]
+    found = forecast(manifest, offers, window_s=5)
+    # A ends its first unit after 2 s and its second after 4 s, B its first after 4 s.
+    assert (found.seconds_min, found.seconds_max) == (2 * 4 + 10, 2 * 8 + 10)
+    assert (found.peers, found.able, found.measured) == (3, 2, 2)
+    assert (found.memory_bytes_max, found.gflops_per_s) == (needed, 0.009)
+
+
+def test_a_peer_without_a_speed_counts_with_the_median(tiny: Bundle) -> None:
+    """And where nobody knows its speed there is no time."""
+    manifest = tiny.manifest.model_copy(update={"unit_flops": 6 * 10**6})
+    fresh = Offer(B, manifest.memory_bytes, 0)
+    known = forecast(manifest, [Offer(A, manifest.memory_bytes, 3), fresh], window_s=0)
+    assert (known.measured, known.seconds_min) == (1, 2 * 4)
+    for offers in ([fresh], []):
+        assert forecast(manifest, offers, window_s=0).seconds_min is None
+
+
+def test_the_least_speed_ends_a_unit_in_its_timeout(tiny: Bundle) -> None:
+    """GFLOP/s times seconds are the unit's operations."""
+    price = quote(tiny.manifest, tiny.job.costs)
+    seconds = tiny.manifest.unit_timeout_s
+    assert round(price.unit_gflops_per_s_min * 1e9 * seconds) == price.unit_flops

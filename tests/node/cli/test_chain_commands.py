@@ -1,5 +1,7 @@
 """`ainur stake`, `gov`, `rewards` and `wallet balance` through the entry point, on a real chain."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -286,3 +288,46 @@ def test_rewards_of_a_newcomer(ainur: Ainur, home: Home) -> None:
     assert (shown.code, shown.out) == (0, "")
     assert "no rewards yet" in shown.err
     assert unlock(find_wallet(home.wallets, "default"), PASSWORD).address == account(home)
+
+
+def test_job_show_traces_every_wei_to_a_unit(
+    ainur: Ainur, home: Home, make_node: Any, fund_job: Any, finish_round: Any
+) -> None:
+    """Who computed, when, the verdict, what was paid: as JSON, as a table, and a round alone."""
+    submitter, coordinator, worker = make_node(bond_wei=0), make_node(), make_node()
+    job_id = fund_job(submitter, rounds=2, slots=3, unit_wei=AIN)
+    for round in (0, 1):
+        finish_round(job_id, coordinator, worker, round=round, slots=3)
+    shown = ainur("job", "show", job_id.hex(), "--json", "--home", home.path).json
+    assert (shown["state"], shown["unexplained_wei"]) == ("completed", {})
+    places = [(unit["round"], unit["slot"], unit["attempt"]) for unit in shown["units"]]
+    assert places == [(r, s, 0) for r in (1, 2) for s in (0, 1, 2)]
+    assert sum(sum(unit["paid_wei"].values()) for unit in shown["units"]) == shown["paid_wei"]
+    for unit in shown["units"]:
+        assert (unit["worker"], unit["coordinator"]) == (worker.address, coordinator.address)
+        assert unit["paid_wei"][worker.address] == AIN
+        assert unit["decided_at"] >= unit["committed_at"] > 0
+    second = ainur("job", "show", job_id.hex(), "--round", 2, "--home", home.path)
+    rows = [line.split("\t") for line in second.out.splitlines()]
+    start = next(i for i, row in enumerate(rows) if row[0] == "round")
+    assert [row[:4] for row in rows[start + 1 :]] == [
+        ["2", str(slot), "1", worker.address] for slot in (0, 1, 2)
+    ]
+    assert second.err == ""
+    beyond = ainur("job", "show", job_id.hex(), "--round", 3, "--home", home.path)
+    assert (beyond.code, "rounds 1 to 2" in beyond.err) == (2, True)
+
+
+def test_quote_without_peers_says_so_and_gives_unit_seconds(ainur: Ainur, home: Home) -> None:
+    """The figures are exact all the same."""
+    folder = home.path.parent / "job"
+    assert ainur("job", "init", folder).code == 0
+    subprocess.run([sys.executable, folder / "build.py"], check=True, capture_output=True)
+    quoted = ainur("job", "quote", folder / "job.toml", "--json", "--home", home.path).json
+    assert quoted["forecast"] is None
+    assert "names no bootstrap peer" in quoted["no_forecast"]
+    assert quoted["unit_seconds_at_1_gflops"] == quoted["unit_flops"] / 1e9
+    assert quoted["fee_wei"] > 0
+    table = ainur("job", "quote", folder / "job.toml", "--home", home.path).out
+    assert "nobody was reached: The network file names no bootstrap peer" in table
+    assert "unit-seconds" in table

@@ -1,0 +1,178 @@
+"""A job as the chain has it: its money, and unit by unit where the money went."""
+
+from collections.abc import Sequence
+
+from node.chain import Chain
+from node.chain_jobs import LedgerReader, find_job, state_of
+from node.cli.job_watch import ask_once
+from node.cli.output import Cell, ain, emit_fields, emit_json, emit_table, note, utc
+from node.cli.session import open_chain, open_network
+from node.errors import BadInput, NodeError
+from node.home import Home
+from node.ledger import JobView
+from node.unit_history import JobHistory, UnitHistory, history_of
+
+BLOCKS_TIMED_MAX = 512
+"""Blocks whose time is asked for, one request each; beyond them units have blocks without times."""
+
+COLUMNS = ("round", "slot", "try", "worker", "committed", "verdict", "after", "audited by",
+           "paid to worker", "to auditor", "slashed")  # fmt: skip
+
+
+def show_jobs(home: Home, *, as_json: bool) -> None:
+    """Print every job that the chain knows."""
+    with open_chain(home) as chain:
+        ledger = LedgerReader(chain).update()
+    jobs = [(job, state_of(job, ledger.head_time_s)) for job in ledger.jobs.values()]
+    if as_json:
+        emit_json([_job_document(job, state) for job, state in jobs])
+        return
+    rows = [
+        (f"0x{job.job_id.hex()[:16]}", state, f"{job.open_round}/{job.rounds}", job.slots,
+         ain(job.deposited_wei), job.submitter)
+        for job, state in jobs
+    ]  # fmt: skip
+    emit_table(
+        ("job", "state", "rounds", "slots", "deposit", "submitter"), rows, empty="no jobs yet"
+    )
+
+
+def show_job(home: Home, job: str, number: int | None, *, as_json: bool) -> None:
+    """Print a job and its units, or those of round `number`, counted from 1."""
+    with open_chain(home) as chain:
+        ledger = LedgerReader(chain).update()
+        view = find_job(ledger, job)
+        state = state_of(view, ledger.head_time_s)
+        history = history_of(view)
+        units = _of_round(view, history, number)
+        times = _times(chain, units)
+    waiting = _why_waiting(home, view, state)
+    if as_json:
+        emit_json(
+            _job_document(view, state)
+            | {"waiting_for": waiting, "unexplained_wei": _unexplained(history)}
+            | {"units": [_unit_document(unit, times) for unit in units]}
+        )
+        return
+    emit_fields(_job_fields(view, state, waiting))
+    emit_table(COLUMNS, [_row(unit, times) for unit in units], empty="no unit is on chain yet")
+    for account, wei in _unexplained(history).items():
+        note(f"{ain(wei)} to {account} do not follow from the units: a defect, please report it")
+
+
+def _of_round(view: JobView, history: JobHistory, number: int | None) -> Sequence[UnitHistory]:
+    if number is None:
+        return history.units
+    if not 1 <= number <= view.rounds:
+        raise BadInput(f"--round {number}: the job has rounds 1 to {view.rounds}.")
+    return [unit for unit in history.units if unit.round == number - 1]
+
+
+def _times(chain: Chain, units: Sequence[UnitHistory]) -> dict[int, int]:
+    """When the units' blocks were: Unix seconds by number, for the latest of them."""
+    numbers = {n for unit in units for n in (unit.committed_block, unit.decided_block) if n}
+    blocks = (chain.block(number) for number in sorted(numbers)[-BLOCKS_TIMED_MAX:])
+    return {block.number: block.timestamp for block in blocks if block is not None}
+
+
+def _unexplained(history: JobHistory) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for final in history.rounds:
+        for account, wei in final.unexplained.items():
+            total[account] = total.get(account, 0) + wei
+    return total
+
+
+def _unit_document(unit: UnitHistory, times: dict[int, int]) -> dict[str, object]:
+    return {
+        "unit_id": unit.unit_id,
+        "round": unit.round + 1,
+        "slot": unit.slot,
+        "attempt": unit.attempt,
+        "worker": unit.worker,
+        "coordinator": unit.coordinator,
+        "result_root": unit.result_root,
+        "unit_root": unit.unit_root or None,
+        "committed_block": unit.committed_block,
+        "committed_at": times.get(unit.committed_block),
+        "verdict": unit.verdict,
+        "decided_block": unit.decided_block or None,
+        "decided_at": times.get(unit.decided_block),
+        "audited_by": unit.audited_by or None,
+        "audit_root": unit.audit_root or None,
+        "disputed_by": unit.disputed_by or None,
+        "jurors": unit.jurors,
+        "paid_wei": unit.paid,
+        "slashed_wei": unit.slashed,
+    }
+
+
+def _row(unit: UnitHistory, times: dict[int, int]) -> Sequence[Cell]:
+    committed, decided = times.get(unit.committed_block), times.get(unit.decided_block)
+    auditor = unit.audited_by
+    return (
+        unit.round + 1,
+        unit.slot,
+        unit.attempt + 1,
+        unit.worker,
+        f"block {unit.committed_block}" if committed is None else utc(committed),
+        unit.verdict,
+        None if committed is None or decided is None else f"{decided - committed} s",
+        auditor or None,
+        _paid(unit, unit.worker),
+        _paid(unit, auditor) if auditor else None,
+        ", ".join(f"{ain(wei)} of {who}" for who, wei in unit.slashed.items()) or None,
+    )
+
+
+def _paid(unit: UnitHistory, account: str) -> str | None:
+    return ain(unit.paid[account]) if account in unit.paid else None
+
+
+def _why_waiting(home: Home, view: JobView, state: str) -> str:
+    """What the job waits for, as its coordinator says, or why there is nobody to ask."""
+    if state != "funded":
+        return ""
+    if not view.holder:
+        return "no bonded node holds this job and its lease yet"
+    try:
+        return str(ask_once(open_network(home), view).get("waiting", ""))
+    except NodeError as error:
+        return f"its coordinator {view.holder} does not answer: {error.message}"
+
+
+def _job_document(view: JobView, state: str) -> dict[str, object]:
+    return {
+        "job_id": view.job_id,
+        "state": state,
+        "submitter": view.submitter,
+        "coordinator": view.holder or None,
+        "rounds": view.rounds,
+        "rounds_done": view.open_round,
+        "slots": view.slots,
+        "deposited_wei": view.deposited_wei,
+        "paid_wei": view.paid_wei,
+        "fees_wei": view.fees_wei,
+        "refunded_wei": view.refunded_wei,
+        "unit_wei": view.unit_wei,
+        "audit_wei": view.audit_wei,
+        "deadline": view.deadline_s,
+        "checkpoints": [view.finalized[n].checkpoint for n in sorted(view.finalized)],
+    }
+
+
+def _job_fields(view: JobView, state: str, waiting: str) -> dict[str, Cell]:
+    last = view.finalized[max(view.finalized)].checkpoint.hex() if view.finalized else None
+    return {
+        "job": f"0x{view.job_id.hex()}",
+        "state": state,
+        "rounds": f"{view.open_round} of {view.rounds}, {view.slots} slots each",
+        "submitter": view.submitter,
+        "coordinator": view.holder or None,
+        "deposited": ain(view.deposited_wei),
+        "paid": ain(view.paid_wei),
+        "fees": ain(view.fees_wei),
+        "refunded": ain(view.refunded_wei),
+        "checkpoint": last,
+        "waits for": waiting or None,
+    }

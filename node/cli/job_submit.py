@@ -1,0 +1,286 @@
+"""What a job would cost and how long it would take; funding it and handing it to peers."""
+
+import dataclasses
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import trio
+
+from node.blobs import BlobStore
+from node.bundle import Bundle
+from node.chain import Chain
+from node.chain.types import Parameter
+from node.chain_jobs import LedgerReader
+from node.cli.output import ain, note
+from node.cli.session import open_chain, open_network
+from node.client import Client, open_client
+from node.errors import NodeError, PeerUnreachable
+from node.home import Home
+from node.network_file import NetworkFile
+from node.quote import Forecast, Offer, Quote, forecast, integers_read, quote
+from node.submission import (
+    HOLDERS_WANTED,
+    check_memory,
+    check_not_repeated,
+    earlier_job,
+    fund,
+    require_funds,
+    terms_of,
+)
+from scheduler.manifest import GFLOP
+
+PEERS_ASKED = 64
+LOOK_S = 6.0
+WORKS = "work"
+"""The role of a hello whose peer computes units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """A quote, and with a home a forecast; `why_none` says why there is none."""
+
+    price: Quote
+    forecast: Forecast | None
+    why_none: str
+
+
+def price_job(bundle: Bundle, home: Home | None) -> Quote:
+    """The exact figures: with the network's rates, or with free audits and no fee."""
+    if home is None:
+        return quote(bundle.manifest, bundle.job.costs)
+    with open_chain(home) as chain:
+        return _priced(bundle, chain)
+
+
+def quote_job(bundle: Bundle, home: Home | None) -> Quoted:
+    """The exact figures and how long the job takes with the peers now online."""
+    if home is None:
+        return Quoted(price_job(bundle, None), None, "this is no home, so there is no network")
+    with open_chain(home) as chain:
+        price = _priced(bundle, chain)
+        window_s = chain.parameters.get(Parameter.CHALLENGE_WINDOW_S)
+        try:
+            offers = trio.run(_ask_offers, open_network(home), chain)
+        except NodeError as error:
+            return Quoted(price, None, error.message)
+    return Quoted(price, forecast(bundle.manifest, offers, window_s), "")
+
+
+def _priced(bundle: Bundle, chain: Chain) -> Quote:
+    rates = chain.parameters.all()
+    return quote(
+        bundle.manifest,
+        bundle.job.costs,
+        audit_pay_bps=rates[Parameter.AUDIT_PAY_BPS],
+        protocol_fee_bps=rates[Parameter.PROTOCOL_FEE_BPS],
+    )
+
+
+async def _ask_offers(network: NetworkFile, chain: Chain) -> list[Offer]:
+    with tempfile.TemporaryDirectory(prefix="ainur-quote-") as folder:
+        async with open_client(network, BlobStore(Path(folder) / "store")) as client:
+            await client.find_peers(PEERS_ASKED, LOOK_S)
+            return await trio.to_thread.run_sync(_offers, client, chain)
+
+
+def _offers(client: Client, chain: Chain) -> list[Offer]:
+    """What the bonded peers that answer and work say of themselves, one offer a wallet."""
+    peers = (client.book.get(peer_id) for peer_id in client.transport.connected())
+    hellos = {p.hello.wallet: p.hello for p in peers if p is not None and WORKS in p.hello.roles}
+    return [
+        Offer(wallet, hello.memory_bytes, hello.mflops)
+        for wallet, hello in sorted(hellos.items())
+        if chain.vault.is_active(wallet)
+    ]
+
+
+def quote_document(bundle: Bundle, quoted: Quoted) -> dict[str, object]:
+    """The whole quote as JSON; amounts in wei, times in seconds."""
+    manifest = bundle.manifest
+    return (
+        {"name": manifest.name}
+        | dataclasses.asdict(quoted.price)
+        | {
+            "integers_read": integers_read(manifest, bundle.job.train),
+            "unit_seconds_at_1_gflops": _unit_seconds(quoted.price),
+            "forecast": dataclasses.asdict(quoted.forecast) if quoted.forecast else None,
+            "no_forecast": quoted.why_none or None,
+        }
+    )
+
+
+def quote_fields(bundle: Bundle, quoted: Quoted) -> dict[str, str | int]:
+    """The whole quote as people read it."""
+    manifest, price = bundle.manifest, quoted.price
+    return {
+        "job": manifest.name,
+        "units": f"{price.units} ({manifest.rounds} rounds of {manifest.slots} slots)",
+        "a unit": f"{price.unit_flops:,} FLOPs, {price.unit_bytes_moved:,} bytes moved",
+        "all units": f"{price.total_flops:,} FLOPs; {price.total_flops_max:,} if all are audited",
+        **_reads(bundle, price),
+        "memory": f"{price.peak_bytes:,} bytes at most on a device",
+        "to fetch": f"{price.blob_bytes:,} bytes per peer",
+        "least peer": (
+            f"gives {price.memory_bytes:,} bytes; a device that passes `ainur doctor` at "
+            f"{price.unit_gflops_per_s_min:.3g} GFLOP/s ends a unit in {manifest.unit_timeout_s} s"
+        ),
+        "price": f"{ain(price.unit_wei)} a unit, {ain(price.audit_wei)} an audit",
+        "deposit": f"{ain(price.total_wei_max)}; what is not earned comes back",
+        "budget": ain(bundle.spec.budget.budget_wei),
+        "peers": (
+            f"{price.peers_min} to run, {price.peers_audited} to be audited, "
+            f"{price.peers_judged} for a committee"
+        ),
+        "online": _online(manifest.memory_bytes, quoted),
+        "time": _time(quoted),
+    }
+
+
+def _reads(bundle: Bundle, price: Quote) -> dict[str, str]:
+    """The rows that steps read, and the integers in them."""
+    manifest = bundle.manifest
+    times = price.rows_read / manifest.rows
+    rows = f"{price.rows_read:,} rows read, each of {manifest.rows:,} {times:.2f} times on average"
+    if price.rows_unread:
+        rows += f"; the last {price.rows_unread} never, they are less than a batch"
+    read = integers_read(manifest, bundle.job.train)
+    tokens = ", ".join(f"{count:,} of {name}" for name, count in read.items())
+    return {"data": rows} | ({"tokens": f"{tokens}, if these are token ids"} if tokens else {})
+
+
+def _online(needed: int, quoted: Quoted) -> str:
+    found = quoted.forecast
+    if found is None:
+        return f"nobody was reached: {quoted.why_none}"
+    if found.able == 0:
+        return (
+            f"{found.peers} peers work, none gives {needed:,} bytes; "
+            f"the largest gives {found.memory_bytes_max:,}"
+        )
+    return (
+        f"{found.peers} peers work, {found.able} of them with enough memory; {found.measured} know "
+        f"their speed, together {found.gflops_per_s:.3g} GFLOP/s on their last units"
+    )
+
+
+def _time(quoted: Quoted) -> str:
+    found = quoted.forecast
+    if found is None or found.seconds_min is None or found.seconds_max is None:
+        each = _unit_seconds(quoted.price)
+        return (
+            f"not known; {quoted.price.units} units of {each:.3g} s at 1 GFLOP/s are "
+            f"{quoted.price.units * each:.3g} unit-seconds"
+        )
+    return (
+        f"{_span(found.seconds_min)} without audits, {_span(found.seconds_max)} with all of them; "
+        f"{found.window_s} s of every round are the chain's challenge window"
+    )
+
+
+def _unit_seconds(price: Quote) -> float:
+    return price.unit_flops / GFLOP
+
+
+def _span(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def place_job(
+    home: Home, chain: Chain, bundle: Bundle, *, again: bool, holders: int
+) -> tuple[bytes, list[str]]:
+    """Find peers, fund the job, offer it until enough hold it; its id and their wallets.
+
+    Nothing is paid while no peer answers, nor where none has the memory for it.
+    """
+    known = _known_job(chain, bundle, again=again)
+    wallets: list[str] = []
+    with _temporary_store(bundle) as store:
+        job_id = trio.run(_place, home, chain, store, bundle, known, holders, wallets)
+    return job_id, wallets
+
+
+async def _place(
+    home: Home,
+    chain: Chain,
+    store: BlobStore,
+    bundle: Bundle,
+    known: bytes | None,
+    holders: int,
+    wallets: list[str],
+) -> bytes:
+    problems: list[str] = []
+
+    def held(peer_id: str, wallet: str) -> None:
+        wallets.append(wallet)
+        note(f"held by {wallet} ({peer_id})")
+
+    async with open_client(open_network(home), store) as client:
+        if sys.stderr.isatty():
+            note("looking for peers: up to half a minute")
+        peers = await client.find_peers(max(holders, HOLDERS_WANTED))
+        if known is None:
+            offers = await trio.to_thread.run_sync(_offers, client, chain)
+            check_memory(bundle.manifest, offers)
+            known = await trio.to_thread.run_sync(_fund, chain, bundle)
+        enough = holders or min(HOLDERS_WANTED, len(peers))
+        manifest = bundle.manifest.ref()
+        await client.offer(
+            known,
+            manifest,
+            peers,
+            enough,
+            held,
+            lambda peer_id, reason: problems.append(f"{peer_id}: {reason}"),
+        )
+        if len(wallets) < enough:
+            raise _not_held(known, len(wallets), enough, len(peers), problems)
+        return known
+
+
+def _not_held(
+    job_id: bytes, held: int, enough: int, peers: int, problems: Sequence[str]
+) -> PeerUnreachable:
+    """The hand-over that did not end, and how to go on with it."""
+    return PeerUnreachable(
+        f"{held} of {enough} peers hold job 0x{job_id.hex()}: "
+        + ("; ".join(problems) or f"only {peers} answer"),
+        "It is funded. Run the same command again to offer it again: it is not paid twice. "
+        f"Or `ainur job cancel {job_id.hex()[:12]}`: the money comes back.",
+    )
+
+
+def _known_job(chain: Chain, bundle: Bundle, *, again: bool) -> bytes | None:
+    """The open job that this wallet paid for before; None, once it is clear that it can pay."""
+    known = None
+    if not again:
+        known = earlier_job(LedgerReader(chain).update(), chain.address, bundle.manifest)
+    if known is not None:
+        check_not_repeated(known)
+        note(
+            f"job 0x{known.job_id.hex()} is funded and open: it is offered again, not paid again "
+            "(--again pays for another run)"
+        )
+        return known.job_id
+    terms = terms_of(bundle.manifest, chain.head().timestamp)
+    require_funds(chain, terms, bundle.spec.budget.budget_wei)
+    return None
+
+
+def _fund(chain: Chain, bundle: Bundle) -> bytes:
+    funded = fund(chain, bundle.manifest, bundle.spec.budget.budget_wei)
+    note(f"funded job 0x{funded.job_id.hex()} with {ain(funded.deposited_wei)}")
+    return funded.job_id
+
+
+@contextmanager
+def _temporary_store(bundle: Bundle) -> Iterator[BlobStore]:
+    """A blob store with a job's blobs, for as long as they are offered."""
+    with tempfile.TemporaryDirectory(prefix="ainur-submit-") as folder:
+        store = BlobStore(Path(folder) / "store")
+        bundle.put(store)
+        yield store
