@@ -125,6 +125,8 @@ class Coordination:
         self._stream = f"coordination/{job.job_id.hex()}"
         self._reader = FactReader(JobId(job.job_id))
         self._read = 0
+        self._given_ms: dict[tuple[UnitRef, str], int] = {}
+        self._took_ms: dict[UnitRef, int] = {}
         self._running: set[StandingCommand] = set()
         self._nursery: trio.Nursery | None = None
         self._over = trio.Event()
@@ -179,6 +181,7 @@ class Coordination:
             match reply:
                 case AssignUnit():
                     now_ms = self._watch.chain_time_ms()
+                    self._given_ms.setdefault((reply.unit, peer_id), now_ms)
                     return UnitAssigned(
                         unit=_key(reply.unit),
                         checkpoint=self._state.blob,
@@ -228,10 +231,18 @@ class Coordination:
         for reply in self._feed(event):
             match reply:
                 case AcceptCommit():
+                    self._note_took(unit, peer_id)
                     return self._receipt(message)
                 case RefuseCommit():
                     return Refused(reason=str(reply.reason))
         return Refused(reason="the coordinator has no answer to this commit")
+
+    def _note_took(self, unit: UnitRef, peer_id: str) -> None:
+        """How long the worker had the unit; unknown where it was given before a restart."""
+        given_ms = self._given_ms.get((unit, peer_id))
+        if given_ms is not None:
+            took_ms = max(1, self._watch.chain_time_ms() - given_ms)
+            self._took_ms.setdefault(unit, took_ms)
 
     def _receipt(self, message: CommitUnit) -> Receipt:
         unit = message.unit
@@ -386,13 +397,23 @@ class Coordination:
         """Before the journal has the event: after a crash in between it is combined again."""
         assert state.combined is not None
         results = tuple(
-            AcceptedResult(slot=r.slot, result_root=r.result_root.hex(), blob=r.blob)
-            for r in map(result_of, state.slots)
+            AcceptedResult(
+                slot=r.slot,
+                result_root=r.result_root.hex(),
+                blob=r.blob,
+                took_ms=self._took_ms.get(UnitRef(state.round, r.slot, slot.attempt), 0),
+            )
+            for slot, r in ((slot, result_of(slot)) for slot in state.slots)
         )
         made_by = RoundResults(
-            round=state.round, aggregate=state.combined.aggregate, results=results
+            round=state.round,
+            aggregate=state.combined.aggregate,
+            results=results,
+            metrics=dict(state.metrics),
         )
         remember_round(self._journal, self.job.job_id, made_by)
+        self._given_ms = {k: ms for k, ms in self._given_ms.items() if k[0].round == state.round}
+        self._took_ms = {k: ms for k, ms in self._took_ms.items() if k.round == state.round}
 
 
 def _unit(key: UnitKey) -> UnitRef:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from node.errors import PeerFault
 from scheduler.blob_ref import BlobRef
+from scheduler.contract import METRICS_MAX
 
 OFFER_PROTOCOL = "/ainur/offer/0"
 WORK_PROTOCOL = "/ainur/work/0"
@@ -24,12 +25,18 @@ Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
 Signature = Annotated[str, Field(pattern=r"^[0-9a-f]{130}$")]
 Reason = Annotated[str, Field(max_length=400)]
 Index = Annotated[int, Field(ge=0, lt=2**32)]
+MetricName = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class Message(BaseModel):
     """The base of every message: strict, closed, immutable."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        ser_json_inf_nan="constants",  # a diverged loss is NaN, and must arrive as such
+    )
 
 
 class UnitKey(Message):
@@ -41,11 +48,15 @@ class UnitKey(Message):
 
 
 class AcceptedResult(Message):
-    """The result that fills a slot of a finished round."""
+    """The result that fills a slot of a finished round.
+
+    `took_ms` is how long its worker had the unit before it committed, 0 where nobody knows.
+    """
 
     slot: Index
     result_root: Hash
     blob: BlobRef
+    took_ms: Annotated[int, Field(ge=0, lt=2**40)] = 0
 
 
 class OfferJob(Message):
@@ -126,12 +137,19 @@ class AskRound(Message):
 
 
 class RoundResults(Message):
-    """What made the checkpoint after a round: the results in slot order, and their aggregate."""
+    """What made the checkpoint after a round: the results in slot order, and their aggregate.
+
+    `metrics` are its evaluation as the round's coordinator told it: whoever remembers a round hands
+    them on, and anyone can evaluate the checkpoint again.
+    """
 
     type: Literal["round_results"] = "round_results"
     round: Index
     aggregate: BlobRef
     results: Annotated[tuple[AcceptedResult, ...], Field(max_length=64)]
+    metrics: Annotated[dict[MetricName, float], Field(max_length=METRICS_MAX)] = Field(
+        default_factory=dict
+    )
 
 
 class AskJob(Message):

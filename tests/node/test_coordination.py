@@ -1,6 +1,7 @@
 """The shell around the state machine: receipts after records, restarts, honest answers."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -31,11 +32,13 @@ from node.messages import (
     UnitDeclined,
 )
 from node.wallet import Signer, recover
-from scheduler import coordinator
+from scheduler import coordinator, terms
+from scheduler import events as facts
 from scheduler.blob_ref import BlobRef
 from scheduler.codec import decode
 from scheduler.events import UnitCommitted
 from scheduler.manifest import Manifest, ProgramRefs
+from scheduler.terms import UnitRef
 
 JOB = JobId(b"j" * 32)
 BLOB = BlobRef(root="cd" * 32, size=7)
@@ -218,6 +221,33 @@ def test_the_results_of_a_round_are_told_if_they_are_known(journal: Journal) -> 
     made_by = RoundResults(round=0, aggregate=BLOB, results=(result,))
     remember_round(journal, JOB, made_by)
     assert of.answer("worker", ask) == made_by
+
+
+def test_a_combined_round_is_remembered_with_its_metrics_and_times(journal: Journal) -> None:
+    """So that whoever follows the round knows its evaluation, a diverged one too."""
+    watching = watch()
+    of = coordination(journal, watching)
+    claims = []
+    for seconds in (3, 5):
+        assigned = cast(UnitAssigned, pull(of))
+        watching.ledger.head_time_s += seconds
+        made = commit(assigned)
+        assert isinstance(of.answer("worker", made), Receipt)
+        slot = made.unit.slot
+        of._feed(facts.ResultStored(UnitRef(0, slot, 0), BLOB))
+        roots = bytes.fromhex(made.result_root), bytes.fromhex(made.commitment)
+        signature = bytes.fromhex(made.signature)
+        claims.append(terms.Claim(slot, 0, terms.Wallet(WORKER.address), *roots, signature))
+    of._feed(facts.RoundCommittedOnChain(terms.Position(2, 0), 0, 0, tuple(claims)))
+    for slot in (0, 1):
+        of._feed(facts.UnitPassed(terms.Position(2, slot + 1), UnitRef(0, slot, 0), 10**6))
+    metrics = (("accuracy", 0.5), ("loss", float("nan")))
+    of._feed(facts.CombineFinished(0, 0, b"p" * 32, BLOB, BLOB, metrics))
+    told = of.answer("worker", AskRound(job_id=JOB.hex(), round=0))
+    assert isinstance(told, RoundResults)
+    assert [result.took_ms for result in told.results] == [3_000, 5_000]
+    assert told.metrics["accuracy"] == 0.5
+    assert math.isnan(told.metrics["loss"])
 
 
 def test_progress_is_a_document_with_a_reason(journal: Journal) -> None:

@@ -49,7 +49,10 @@ EVERY_MESSAGE = (
     Receipt(unit=UNIT, signature="00" * 65),
     AskRound(job_id=HASH, round=3),
     RoundResults(
-        round=3, aggregate=BLOB, results=(AcceptedResult(slot=0, result_root=HASH, blob=BLOB),)
+        round=3,
+        aggregate=BLOB,
+        results=(AcceptedResult(slot=0, result_root=HASH, blob=BLOB, took_ms=5),),
+        metrics={"loss": 0.5, "accuracy": float("inf")},
     ),
     AskJob(job_id=HASH),
     JobProgress(job_id=HASH, document="{}"),
