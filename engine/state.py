@@ -28,7 +28,7 @@ _CODES = {  # in the order of their tensors
     DType.FLOAT32: "F32", DType.UINT32: "U32", DType.INT32: "I32", DType.BFLOAT16: "BF16",
     DType.FLOAT16: "F16", DType.INT8: "I8", DType.UINT8: "U8", DType.BOOL: "BOOL",
 }  # fmt: skip
-_DTYPES = {code: dtype for dtype, code in _CODES.items()}
+DTYPES = {code: dtype for dtype, code in _CODES.items()}
 _WIDE = {"F64": "<f8", "I64": "<i8", "F16": "<f2"}
 _NOTHING: Mapping[str, str] = {}
 
@@ -37,7 +37,7 @@ def encode(state: Mapping[str, Array]) -> bytes:
     """The canonical safetensors bytes of named arrays."""
     types = types_of(state)
     data = (np.asarray(state[name], order="C").tobytes() for name in _ordered(types))
-    return b"".join([_header(types), *data])
+    return b"".join([header(types), *data])
 
 
 def types_of(state: Mapping[str, Array]) -> dict[str, TensorType]:
@@ -55,7 +55,7 @@ def types_of(state: Mapping[str, Array]) -> dict[str, TensorType]:
 
 def encoded_bytes(types: Mapping[str, TensorType]) -> int:
     """The length of `encode` for tensors of these types."""
-    return len(_header(types)) + sum(map(_data_bytes, types.values()))
+    return len(header(types)) + sum(map(_data_bytes, types.values()))
 
 
 def decode(data: bytes, more: Mapping[str, str] = _NOTHING) -> dict[str, Array]:
@@ -145,9 +145,9 @@ def _array(
 ) -> Array:
     if code in more:
         return np.frombuffer(data, more[code]).reshape(shape)
-    if code not in _DTYPES:
-        raise StateError(f"tensor {name!r} has dtype {code}; cast it to {', '.join(_DTYPES)}")
-    array: Array = np.frombuffer(data, _DTYPES[code].numpy).reshape(shape)
+    if code not in DTYPES:
+        raise StateError(f"tensor {name!r} has dtype {code}; cast it to {', '.join(DTYPES)}")
+    array: Array = np.frombuffer(data, DTYPES[code].numpy).reshape(shape)
     if code == "BOOL" and bool((array.view(np.uint8) > 1).any()):
         raise StateError(f"tensor {name!r} holds a BOOL that is neither 0 nor 1")
     return array
@@ -162,7 +162,8 @@ def _data_bytes(kind: TensorType) -> int:
     return prod(kind.shape) * kind.dtype.bytes
 
 
-def _header(types: Mapping[str, TensorType]) -> bytes:
+def header(types: Mapping[str, TensorType]) -> bytes:
+    """How `encode` begins for tensors of these types: a u64 length, then so many bytes of JSON."""
     entries: dict[str, object] = {}
     end = 0
     for name in _ordered(types):

@@ -11,8 +11,9 @@
 
 Several processes may use one store at once. A name under blobs/ appears in one step, after the
 bytes are on the disk, so a crash at any moment leaves whole blobs and resumable partial ones. What
-a partial blob holds is not recorded anywhere: it is what verifies. Space is refused before it is
-used. All calls block: trio code runs the large ones in a thread.
+a partial blob holds is not recorded anywhere: it is what verifies. A blob of which only some chunks
+are wanted stays partial, and its chunks are read and handed out like those of a whole one. Space is
+refused before it is used. All calls block: trio code runs the large ones in a thread.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import BinaryIO
 
@@ -117,8 +118,21 @@ class BlobStore:
             self._condemn(ref)
         return data
 
+    def has_chunks(self, ref: BlobRef, indices: Iterable[int]) -> bool:
+        """Whether these chunks are here, of a blob that may be whole or partial."""
+        if self.has(ref):
+            return True
+        try:
+            for index in indices:
+                self.chunk(ref, index)
+        except BlobMissing:
+            return False
+        return True
+
     def chunk_hashes(self, ref: BlobRef) -> list[bytes]:
-        """The leaf hashes of a blob that is here, verified against its root."""
+        """The leaf hashes of a blob that is here, whole or in part, verified against its root."""
+        if not self.has(ref) and (partial := self.partial_hashes(ref)) is not None:
+            return partial
         path = self.path(ref)
         with contextlib.suppress(FileNotFoundError):
             leaves = _split(self._leaves(ref).read_bytes())
@@ -132,28 +146,46 @@ class BlobStore:
         return leaves
 
     def chunk(self, ref: BlobRef, index: int) -> bytes:
-        """One chunk of a blob that is here, verified; what is wrong is what `read` raises."""
+        """One chunk of a blob that is here, verified; what is wrong is what `read` raises.
+
+        Of a partial blob, BlobMissing where this chunk is not here.
+        """
         leaves = self._recent.get(ref)
         if leaves is None:
             leaves = self._recent[ref] = self.chunk_hashes(ref)
             while len(self._recent) > RECENT_MAX:
                 self._recent.pop(next(iter(self._recent)), None)
+        # The partial one first: it may become whole between the two looks, never the reverse.
+        with contextlib.suppress(FileNotFoundError), open(self._partial(ref), "rb") as file:
+            data = _pread(file, ref, index)
+            if leaf_hash(data) == leaves[index]:
+                return data
+        if not self.has(ref):
+            raise BlobMissing(f"Chunk {index} of blob {ref.root} is not in the store.")
         with self.open(ref) as file:
             data = _pread(file, ref, index)
         if leaf_hash(data) != leaves[index]:
             self._condemn(ref)
         return data
 
-    def begin(self, ref: BlobRef, hashes: Sequence[bytes]) -> "PartialBlob":
+    def begin(
+        self, ref: BlobRef, hashes: Sequence[bytes], wanted: Collection[int] | None = None
+    ) -> "PartialBlob":
         """Start or resume fetching a blob whose chunks have these hashes; the caller closes it.
 
-        PeerFault if the hashes are not those of the blob, StoreFull if it would not fit,
-        PartialBusy if it is being fetched already.
+        Only the `wanted` chunks are looked at; without them all. PeerFault if the hashes are not
+        those of the blob, StoreFull if it would not fit, PartialBusy if it is being fetched
+        already, ValueError if a chunk is wanted that does not exist.
         """
         leaves = list(hashes)
         if not proves(ref, leaves):
             raise PeerFault(f"{len(leaves)} hashes are not those of blob {ref.root}, {ref.size} B")
-        return PartialBlob(self, ref, leaves, self._open_partial(ref, leaves))
+        chunks = frozenset(range(ref.chunk_count))
+        if wanted is not None:
+            if not chunks.issuperset(wanted):
+                raise ValueError(f"blob {ref.root} has {ref.chunk_count} chunks, not {wanted}")
+            chunks = frozenset(wanted)
+        return PartialBlob(self, ref, leaves, self._open_partial(ref, leaves), chunks)
 
     def partial_hashes(self, ref: BlobRef) -> list[bytes] | None:
         """The hashes of a partial blob that is here, if they prove to be its own."""
@@ -272,7 +304,8 @@ class BlobStore:
         with self._locked():
             if not path.exists():
                 self._reserve(ref.size)
-            write_atomic(self._partial_leaves(ref), b"".join(leaves))
+            if self.partial_hashes(ref) != leaves:
+                write_atomic(self._partial_leaves(ref), b"".join(leaves))
             file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -303,20 +336,30 @@ class BlobStore:
 class PartialBlob:
     """A blob of which some chunks are here. Made by `BlobStore.begin`; the caller closes it.
 
-    Which chunks are here is found by hashing what lies on the disk, so nothing is trusted after a
-    crash; a chunk is written only if its hash is right.
+    It is about the `wanted` chunks; the blob may never be whole. Which chunks are here is found by
+    hashing what lies on the disk, so nothing is trusted after a crash; a chunk is written only if
+    its hash is right.
     """
 
-    def __init__(self, store: BlobStore, ref: BlobRef, hashes: list[bytes], file: BinaryIO) -> None:
+    def __init__(
+        self,
+        store: BlobStore,
+        ref: BlobRef,
+        hashes: list[bytes],
+        file: BinaryIO,
+        wanted: frozenset[int],
+    ) -> None:
         self.ref = ref
         self._store = store
         self._hashes = hashes
         self._file = file
-        self._missing = set(range(ref.chunk_count))
-        self._missing.difference_update(i for i in self._written() if self._verifies(i))
+        self._missing = set(wanted)
+        written = self._missing.intersection(self._written())
+        self._missing.difference_update(i for i in written if self._verifies(i))
+        self._all_wanted = len(wanted) == ref.chunk_count
 
     def missing(self) -> list[int]:
-        """The indices of the chunks that are not here yet, in order."""
+        """The indices of the wanted chunks that are not here yet, in order."""
         return sorted(self._missing)
 
     def write_chunk(self, index: int, data: bytes) -> None:
@@ -331,7 +374,13 @@ class PartialBlob:
             self._missing.discard(index)
 
     def finish(self) -> BlobRef:
-        """Turn it into a whole blob, durable on return. ValueError if chunks are missing."""
+        """Turn it into a whole blob, durable on return. ValueError if chunks are missing.
+
+        One of which only some chunks were wanted stays partial.
+        """
+        if not self._missing and not self._all_wanted:
+            self.close()
+            return self.ref
         if self._missing:
             raise ValueError(f"{len(self._missing)} chunks of blob {self.ref.root} are missing")
         self._store._finish_partial(self.ref, self._hashes, self._file)

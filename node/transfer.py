@@ -9,12 +9,15 @@ once (fields are big-endian):
 
 The hashes are checked against the root before one of them is believed, every chunk against its
 hash before it is stored. A source that sends anything else is reported and used no more; the
-others go on with what it owed. The receiver never has more than WINDOW requests open on a channel,
-so a slow one holds up nobody but itself.
+others go on with what it owed. The chunks are shared out among the sources, at most WINDOW at a
+time to each; what one owes for longer than LATE_S is asked of another too, so a slow source holds
+up nobody but itself. A source may hold only a part of a blob, as the receiver may want only a part.
 """
 
+import logging
 import weakref
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar, TypeVarTuple
 
 import trio
@@ -29,10 +32,15 @@ from scheduler.blob_ref import BLOB_BYTES_MAX, BlobRef
 PROTOCOL = "/ainur/blob/0"
 WINDOW = 8
 SOURCES_AT_ONCE = 4
+LATE_S = 1.0
+ABSENT_MAX = 64
+"""A source that has not got so many chunks one after the other is asked no more."""
 PAGE_HASHES = 16_384
 ANSWER_S = 30.0
 IDLE_S = 120.0
 LIE_POINTS = 50
+
+log = logging.getLogger(__name__)
 
 _HASHES, _CHUNK = 0x01, 0x02
 _FOUND, _ABSENT = b"\x00", b"\x01"
@@ -75,6 +83,7 @@ async def fetch(
     ref: BlobRef,
     sources: Sequence[str],
     *,
+    chunks: Collection[int] | None = None,
     addresses_of: Callable[[str], Sequence[str]] = lambda _peer_id: (),
     progress: Progress | None = None,
     punish: Punish = lambda _peer_id, _points, _reason: None,
@@ -82,26 +91,37 @@ async def fetch(
 ) -> BlobRef:
     """Have a blob in the store, verified and durable, from whichever of `sources` have it.
 
-    Resumes what an earlier call left behind; a second call for the same blob waits for the first.
-    `progress(bytes here, bytes in all)` is called as chunks arrive; `punish` for sources that lie.
-    Raises PeerUnreachable if no source has it all within `deadline_s`, StoreFull if it would not
-    fit.
+    With `chunks` only these; the blob then stays partial. Resumes what an earlier call left behind;
+    a second call for the same blob waits for the first. `progress(bytes here, bytes in all)` is
+    called as chunks arrive; `punish` for sources that lie. Raises PeerUnreachable if the sources
+    have not got it all within `deadline_s`, StoreFull if it would not fit.
     """
     with trio.move_on_after(deadline_s) as patience:
-        while not store.has(ref):
+        while not await _is_here(store, ref, chunks):
             waiting = _under_way.setdefault(store, {})
             if ref in waiting:
                 await waiting[ref].wait()
                 continue
             done = waiting[ref] = trio.Event()
             try:
-                await _Fetch(transport, store, ref, addresses_of, progress, punish).run(sources)
+                under_way = _Fetch(transport, store, ref, chunks, addresses_of, progress, punish)
+                await under_way.run(sources)
             finally:
                 del waiting[ref]
                 done.set()
     if patience.cancelled_caught:
         raise PeerUnreachable(f"Blob {ref.root} did not arrive within {deadline_s:g} s.")
     return ref
+
+
+class _Absent(PeerUnreachable):
+    """A source has not got what was asked for."""
+
+
+async def _is_here(store: BlobStore, ref: BlobRef, chunks: Collection[int] | None) -> bool:
+    if chunks is None:
+        return store.has(ref)
+    return await _in_thread(store.has_chunks, ref, sorted(chunks))
 
 
 class _Fetch:
@@ -112,6 +132,7 @@ class _Fetch:
         transport: Transport,
         store: BlobStore,
         ref: BlobRef,
+        chunks: Collection[int] | None,
         addresses_of: Callable[[str], Sequence[str]],
         progress: Progress | None,
         punish: Punish,
@@ -119,6 +140,7 @@ class _Fetch:
         self._transport = transport
         self._store = store
         self._ref = ref
+        self._wanted = frozenset(range(ref.chunk_count) if chunks is None else chunks)
         self._addresses_of = addresses_of
         self._progress = progress
         self._punish = punish
@@ -126,17 +148,20 @@ class _Fetch:
         self._fatal: NodeError | None = None
         self._missing: set[int] = set()
         self._unasked: list[int] = []
-        self._owed: dict[int, set[str]] = {}
+        self._owed: dict[int, dict[str, float]] = {}
+        self._absent: dict[str, set[int]] = {}
+        self._came_from: Counter[str] = Counter()
+        self._sharing = 1
         self._only_chunk: bytes | None = None
         self._changed = trio.Event()
         self._pulling = trio.CancelScope()
 
     async def run(self, sources: Sequence[str]) -> None:
-        usable = list(dict.fromkeys(sources))
+        usable, started = list(dict.fromkeys(sources)), trio.current_time()
         hashes = await _in_thread(self._store.partial_hashes, self._ref)
         if hashes is None:
             hashes = await self._ask_hashes(usable)
-        partial = await _in_thread(self._store.begin, self._ref, hashes)
+        partial = await _in_thread(self._store.begin, self._ref, hashes, self._wanted)
         with partial:
             if self._only_chunk is not None:
                 await _in_thread(partial.write_chunk, 0, self._only_chunk)
@@ -145,17 +170,47 @@ class _Fetch:
             self._report()
             await self._pull_from_all(partial, usable)
             await _in_thread(partial.finish)
+        if self._came_from.total() > 1:
+            self._tell(trio.current_time() - started)
+
+    def _tell(self, took_s: float) -> None:
+        log.info(
+            "blob %s...: %d chunks from %d peers (%s) in %.2f s",
+            self._ref.root[:12],
+            self._came_from.total(),
+            len(self._came_from),
+            ", ".join(str(count) for _, count in self._came_from.most_common()),
+            took_s,
+        )
 
     async def _ask_hashes(self, sources: list[str]) -> list[bytes]:
-        """The chunks' hashes from the first source that has the right ones; liars are dropped."""
-        for source in list(sources):
-            try:
-                async with await self._open(source) as channel:
-                    return await self._hashes_from(channel)
-            except (PeerUnreachable, PeerFault) as error:
-                sources.remove(source)
-                self._blame(source, error)
-        raise self._give_up()
+        """The chunks' hashes from the first source that has the right ones; liars are dropped.
+
+        Each source has LATE_S before the next is asked too.
+        """
+        found: list[list[bytes]] = []
+        slots = trio.CapacityLimiter(SOURCES_AT_ONCE)
+
+        async def ask(source: str, ended: trio.Event) -> None:
+            async with slots:
+                try:
+                    async with await self._open(source) as channel:
+                        found.append(await self._hashes_from(channel))
+                    nursery.cancel_scope.cancel()
+                except (PeerUnreachable, PeerFault) as error:
+                    sources.remove(source)
+                    self._blame(source, error)
+            ended.set()
+
+        async with trio.open_nursery() as nursery:
+            for source in list(sources):
+                ended = trio.Event()
+                nursery.start_soon(ask, source, ended)
+                with trio.move_on_after(LATE_S):
+                    await ended.wait()
+        if not found:
+            raise self._give_up()
+        return found[0]
 
     async def _hashes_from(self, channel: Channel) -> list[bytes]:
         ref = self._ref
@@ -179,6 +234,7 @@ class _Fetch:
 
     async def _pull_from_all(self, partial: PartialBlob, sources: list[str]) -> None:
         slots = trio.CapacityLimiter(SOURCES_AT_ONCE)
+        self._sharing = max(1, min(SOURCES_AT_ONCE, len(sources)))
 
         async def pull(source: str) -> None:
             async with slots:
@@ -208,34 +264,61 @@ class _Fetch:
 
     async def _pull_over(self, partial: PartialBlob, channel: Channel) -> None:
         asked: list[int] = []
+        source = channel.peer_id
+        absent = self._absent[source] = set()
         while self._missing:
-            while len(asked) < WINDOW and (index := self._claim(channel.peer_id)) is not None:
+            share = -(-len(self._missing) // self._sharing)
+            while len(asked) < min(WINDOW, share) and (index := self._claim(source)) is not None:
                 asked.append(index)
                 await channel.send(_encode_request(_CHUNK, self._ref, index))
             if not asked:
-                await self._changed.wait()
+                if absent.issuperset(self._missing):
+                    raise PeerUnreachable("it has not got the blob, or not for us")
+                with trio.move_on_after(LATE_S):
+                    await self._changed.wait()
                 continue
-            data = await _take_answer(channel)
             index = asked.pop(0)
+            try:
+                data = await _take_answer(channel)
+            except _Absent:
+                self._lacks(source, index)
+                continue
             await _in_thread(partial.write_chunk, index, data)
-            self._settle(index)
+            self._settle(index, source)
 
     def _claim(self, source: str) -> int | None:
         """A chunk to ask this source for: one that nobody was asked for, else one that another
-        source still owes, so that the slowest does not decide when the blob is complete.
+        source has owed for too long, so that the slowest does not decide when all is here.
         """
-        if self._unasked:
-            index = self._unasked.pop()
+        absent, now = self._absent[source], trio.current_time()
+        found = next((i for i in reversed(self._unasked) if i not in absent), None)
+        if found is not None:
+            self._unasked.remove(found)
         else:
-            late = (i for i, owers in self._owed.items() if source not in owers and len(owers) < 2)
+            late = (
+                i
+                for i, owers in self._owed.items()
+                if i not in absent
+                and source not in owers
+                and len(owers) < 2
+                and now - min(owers.values()) >= LATE_S
+            )
             found = next(late, None)
-            if found is None:
-                return None
-            index = found
-        self._owed.setdefault(index, set()).add(source)
-        return index
+        if found is not None:
+            self._owed.setdefault(found, {})[source] = now
+        return found
 
-    def _settle(self, index: int) -> None:
+    def _lacks(self, source: str, index: int) -> None:
+        """Note that a source has not got a chunk; PeerUnreachable if it seems to have none."""
+        absent = self._absent[source]
+        absent.add(index)
+        self._disown(index, source)
+        self._wake()
+        if len(absent) >= ABSENT_MAX and not self._came_from[source]:
+            raise PeerUnreachable(f"it has not got {len(absent)} chunks of the blob")
+
+    def _settle(self, index: int, source: str) -> None:
+        self._came_from[source] += index in self._missing
         self._missing.discard(index)
         self._owed.pop(index, None)
         self._report()
@@ -245,12 +328,16 @@ class _Fetch:
             self._pulling.cancel()
 
     def _return_owed(self, source: str) -> None:
-        for index, owers in list(self._owed.items()):
-            owers.discard(source)
-            if not owers:
-                del self._owed[index]
-                self._unasked.append(index)
+        for index in list(self._owed):
+            self._disown(index, source)
         self._wake()
+
+    def _disown(self, index: int, source: str) -> None:
+        """A source owes a chunk no more; if no other does, anybody may be asked for it again."""
+        owers = self._owed.get(index, {})
+        if owers.pop(source, None) is not None and not owers:
+            del self._owed[index]
+            self._unasked.append(index)
 
     def _wake(self) -> None:
         self._changed.set()
@@ -259,7 +346,8 @@ class _Fetch:
     def _report(self) -> None:
         if self._progress is not None:
             left = sum(self._ref.chunk_bytes(index) for index in self._missing)
-            self._progress(self._ref.size - left, self._ref.size)
+            total = sum(self._ref.chunk_bytes(index) for index in self._wanted)
+            self._progress(total - left, total)
 
     def _blame(self, source: str, error: NodeError) -> None:
         self._problems.append(f"{source}: {error}")
@@ -311,7 +399,7 @@ async def _take_answer(channel: Channel) -> bytes:
     except trio.TooSlowError:
         raise PeerUnreachable(f"no answer within {ANSWER_S:g} s") from None
     if answer == _ABSENT:
-        raise PeerUnreachable("it has not got the blob, or not for us")
+        raise _Absent("it has not got the blob, or not for us")
     if answer[:1] != _FOUND:
         raise PeerFault(f"a blob answer that starts with {answer[:1].hex()}")
     return answer[1:]

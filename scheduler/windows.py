@@ -24,3 +24,17 @@ def window(manifest: Manifest, round: int, slot: int, step: int) -> tuple[int, i
     turn = (round * manifest.slots + slot) * manifest.steps + step
     start = turn % (manifest.rows // batch) * batch
     return start, start + batch
+
+
+def unit_rows(manifest: Manifest, round: int, slot: int) -> tuple[tuple[int, int], ...]:
+    """The rows that all steps of a unit read, as at most two ranges [start, stop) in order.
+
+    Raises ValueError outside the job.
+    """
+    start, _ = window(manifest, round, slot, 0)
+    batch, whole = manifest.batch_rows, manifest.rows // manifest.batch_rows * manifest.batch_rows
+    count = manifest.steps * batch
+    if count >= whole:
+        return ((0, whole),)
+    stop = start + count
+    return ((start, stop),) if stop <= whole else ((0, stop - whole), (start, whole))

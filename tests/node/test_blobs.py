@@ -271,3 +271,54 @@ def test_kill_at_any_time_leaves_only_whole_blobs(tmp_path: Path) -> None:
             root, size = path.name.split("-")
             assert BlobRef.of(path.read_bytes()) == BlobRef(root=root, size=int(size))
         assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_only_wanted_chunks_are_kept(store: BlobStore) -> None:
+    """A blob of which a part is here: its chunks are read like any other, and it is not whole."""
+    data = os.urandom(5 * BLOB_CHUNK_BYTES + 7)
+    ref, parts = BlobRef.of(data), dict(chunks(data))
+    hashes = blob_chunk_hashes(data)
+    with store.begin(ref, hashes, {1, 5}) as partial:
+        assert partial.missing() == [1, 5]
+        partial.write_chunk(1, parts[1])
+        with pytest.raises(ValueError, match="1 chunks"):
+            partial.finish()
+        partial.write_chunk(5, parts[5])
+        partial.finish()
+    assert not store.has(ref)
+    assert store.chunk_hashes(ref) == hashes
+    assert [store.chunk(ref, i) for i in (1, 5)] == [parts[1], parts[5]]
+    assert store.has_chunks(ref, [1, 5])
+    assert not store.has_chunks(ref, [1, 2])
+    with pytest.raises(BlobMissing, match="Chunk 2"):
+        store.chunk(ref, 2)
+    with store.begin(ref, hashes) as partial:
+        assert partial.missing() == [0, 2, 3, 4]
+        fill(partial, data)
+        partial.finish()
+    assert store.read(ref) == data
+    assert store.has_chunks(ref, [2])
+
+
+def test_damaged_part_is_missing(store: BlobStore) -> None:
+    """What does not verify is not here, and is fetched again."""
+    data = os.urandom(3 * BLOB_CHUNK_BYTES)
+    ref, parts = BlobRef.of(data), dict(chunks(data))
+    with store.begin(ref, blob_chunk_hashes(data), {1}) as partial:
+        partial.write_chunk(1, parts[1])
+    path = store._partial(ref)
+    damaged = bytearray(path.read_bytes())
+    damaged[BLOB_CHUNK_BYTES + 9] ^= 1
+    path.write_bytes(damaged)
+    assert not store.has_chunks(ref, [1])
+    with store.begin(ref, blob_chunk_hashes(data), {1}) as partial:
+        assert partial.missing() == [1]
+
+
+@pytest.mark.parametrize("wanted", [{3}, {-1}, {0, 9}])
+def test_chunks_that_do_not_exist_cannot_be_wanted(store: BlobStore, wanted: set[int]) -> None:
+    """Our own mistake, and no file is made."""
+    data = os.urandom(3 * BLOB_CHUNK_BYTES)
+    with pytest.raises(ValueError, match="has 3 chunks"):
+        store.begin(BlobRef.of(data), blob_chunk_hashes(data), wanted)
+    assert store.used_bytes() == 0

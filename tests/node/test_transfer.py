@@ -39,13 +39,20 @@ class Node:
         self.asked.append(peer_id)
         return True
 
-    async def fetch(self, ref: BlobRef, *sources: "Node", deadline_s: float = 20.0) -> BlobRef:
+    async def fetch(
+        self,
+        ref: BlobRef,
+        *sources: "Node",
+        deadline_s: float = 20.0,
+        chunks: set[int] | None = None,
+    ) -> BlobRef:
         addresses = {s.transport.peer_id: s.transport.addresses for s in sources}
         return await fetch(
             self.transport,
             self.store,
             ref,
             list(addresses),
+            chunks=chunks,
             addresses_of=addresses.__getitem__,
             punish=lambda peer_id, _points, _reason: self.punished.append(peer_id),
             deadline_s=deadline_s,
@@ -333,3 +340,96 @@ def test_request_beyond_the_end_is_a_fault(tmp_path: Path, kind: int) -> None:
     ref = store.put(b"small")
     with pytest.raises(PeerFault, match="was asked for"):
         transfer._answer(store, kind, ref, 1)
+
+
+@pytest.mark.trio
+async def test_only_the_wanted_chunks_are_asked_for(new_node: NewNode) -> None:
+    """The hashes once, then each chunk once; a later call asks for what it has not got."""
+    async with new_node() as source, new_node() as here:
+        data = os.urandom(12 * BLOB_CHUNK_BYTES)
+        ref = source.store.put(data)
+        await here.fetch(ref, source, chunks={2, 3, 11})
+        assert len(source.asked) == 1 + 3
+        assert here.store.has_chunks(ref, {2, 3, 11})
+        assert not here.store.has(ref)
+        await here.fetch(ref, source, chunks={2, 3})
+        assert len(source.asked) == 1 + 3
+        await here.fetch(ref, source, chunks={3, 4})
+        assert len(source.asked) == 1 + 4
+        await here.fetch(ref, source)
+        assert len(source.asked) == 1 + 12
+        assert here.store.read(ref) == data
+
+
+@pytest.mark.trio
+async def test_parts_of_several_peers_make_a_whole(new_node: NewNode) -> None:
+    """Nobody has all of it; what one lacks another has, and nobody is punished for lacking."""
+    async with new_node() as even, new_node() as odd, new_node() as whole, new_node() as here:
+        data = os.urandom(20 * BLOB_CHUNK_BYTES)
+        ref = whole.store.put(data)
+        await even.fetch(ref, whole, chunks=set(range(0, 20, 2)))
+        await odd.fetch(ref, whole, chunks=set(range(1, 20, 2)))
+        await here.fetch(ref, even, odd)
+        assert here.store.read(ref) == data
+        assert here.punished == []
+        with pytest.raises(PeerUnreachable, match="has not got the blob"):
+            await whole.fetch(BlobRef(root=ref.root, size=ref.size - 1), even)
+
+
+@pytest.mark.trio
+async def test_chunks_that_nobody_has_are_unreachable(new_node: NewNode) -> None:
+    """What came stays, the error names the reason."""
+    async with new_node() as part, new_node() as whole, new_node() as here:
+        ref = whole.store.put(os.urandom(6 * BLOB_CHUNK_BYTES))
+        await part.fetch(ref, whole, chunks={1, 2})
+        with pytest.raises(PeerUnreachable, match="has not got the blob"):
+            await here.fetch(ref, part)
+        assert here.store.has_chunks(ref, {1, 2})
+        assert here.punished == []
+
+
+@pytest.mark.trio
+async def test_checkpoint_comes_from_all_that_are_honest(new_node: NewNode) -> None:
+    """Six chunks, five sources: a liar is reported, one that never answers is not waited for, and
+    each of the honest three gives at least one chunk.
+    """
+    async with (
+        new_node() as silent,
+        new_node() as liar,
+        new_node() as a,
+        new_node() as b,
+        new_node() as c,
+        new_node() as here,
+    ):
+        data = os.urandom(6 * BLOB_CHUNK_BYTES)
+        for node in (silent, liar, a, b, c):
+            ref = node.store.put(data)
+
+        async def say_nothing(channel: Channel) -> None:
+            await trio.sleep_forever()
+
+        def lie(_count: int, request: bytes, right: bytes) -> bytes:
+            return flip_last_bit(right) if request[0] == CHUNK else right
+
+        silent.transport.serve(PROTOCOL, say_nothing)
+        serve_badly(liar, lie)
+        gave = []
+        for node in (a, b, c):
+            serve_badly(node, lambda _n, r, right, node=node: gave.append((node, r[0])) or right)
+        with trio.fail_after(transfer.ANSWER_S / 2):
+            await here.fetch(ref, silent, liar, a, b, c)
+        assert here.store.read(ref) == data
+        assert here.punished == [liar.transport.peer_id]
+        assert all((node, CHUNK) in gave for node in (a, b, c))
+
+
+@pytest.mark.trio
+async def test_no_chunk_comes_twice_from_sources_that_answer(new_node: NewNode) -> None:
+    """Sharing costs no traffic: as many answers as chunks, and one list of hashes."""
+    async with new_node() as a, new_node() as b, new_node() as c, new_node() as here:
+        data = os.urandom(9 * BLOB_CHUNK_BYTES)
+        for node in (a, b, c):
+            ref = node.store.put(data)
+        await here.fetch(ref, a, b, c)
+        assert len(a.asked) + len(b.asked) + len(c.asked) == 9 + 1
+        assert min(map(len, (a.asked, b.asked, c.asked))) >= 1

@@ -1,6 +1,6 @@
 """Windows: a formula, checked against the walk that it abbreviates."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest, ProgramRefs
-from scheduler.windows import window
+from scheduler.windows import unit_rows, window
 
 REF = BlobRef.of(b"")
 
@@ -56,6 +56,19 @@ def test_windows_walk_through_the_data_in_order(data: st.DataObject) -> None:
             start = 0
 
 
+@given(st.data())
+def test_rows_of_a_unit_are_those_of_its_steps(data: st.DataObject) -> None:
+    """No row more, no row less, and no range touches the next."""
+    rounds, slots, steps = (data.draw(st.integers(1, 4)) for _ in range(3))
+    rows = data.draw(st.integers(1, 50))
+    manifest = job(rounds, slots, steps, data.draw(st.integers(1, rows)), rows)
+    for round, slot in product(range(rounds), range(slots)):
+        read = {row for h in range(steps) for row in range(*window(manifest, round, slot, h))}
+        ranges = unit_rows(manifest, round, slot)
+        assert sorted(read) == [row for start, stop in ranges for row in range(start, stop)]
+        assert all(stop < start for (_, stop), (start, _) in pairwise(ranges))
+
+
 def test_formula_of_the_protocol_holds() -> None:
     """The spec's own words with large numbers: [w*B mod L, w*B mod L + B), w = (r*M + s)*H + h."""
     manifest = job(1000, 64, 1000, 32, 1437)
@@ -68,3 +81,6 @@ def test_outside_the_job_is_refused(place: tuple[int, int, int]) -> None:
     """The neighbours of the last and the first step do not exist."""
     with pytest.raises(ValueError, match="is not in 0"):
         window(job(2, 3, 4, 1, 5), *place)
+    if place[2] == 0:
+        with pytest.raises(ValueError, match="is not in 0"):
+            unit_rows(job(2, 3, 4, 1, 5), *place[:2])
