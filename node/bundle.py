@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import state as tensors
+from engine.commitment import BLOB_CHUNK_BYTES
 from engine.cost import Cost, cost
 from engine.dtypes import from_numpy
 from engine.errors import EngineError
@@ -22,6 +23,7 @@ from engine.program import Program, TensorType, decode
 from engine.validate import DEFAULT_LIMITS
 from node.errors import BadInput, PeerFault
 from node.files import read_text
+from node.rows import Rows, StoredRows, WholeRows, read_layout
 from scheduler.blob_ref import BlobRef
 from scheduler.contract import Contract, Programs, Sizes, agree, match
 from scheduler.errors import ManifestError, SpecError
@@ -44,6 +46,10 @@ class Store(Protocol):
 
     def read(self, ref: BlobRef) -> bytes:
         """The bytes at an address, verified."""
+        ...
+
+    def chunk(self, ref: BlobRef, index: int) -> bytes:
+        """One chunk of a blob that may be here only in part, verified."""
         ...
 
 
@@ -88,7 +94,7 @@ class Job:
     contract: Contract
     costs: Costs
     state: State
-    train: State
+    train: Rows
     test: State
 
 
@@ -184,6 +190,7 @@ def _draft(spec: JobSpec, programs: Programs, states: Mapping[str, State]) -> Bu
     data = {name: tensors.encode(state) for name, state in states.items()}
     codes = {name: getattr(programs, name).to_bytes() for name in PROGRAM_NAMES}
     refs = {name: BlobRef.of(blob) for name, blob in data.items()}
+    read_layout(refs["train"], data["train"][:BLOB_CHUNK_BYTES])
     figures = _figures(contract, costs, training.steps)
     manifest = Manifest(
         name=spec.name,
@@ -209,7 +216,9 @@ def _draft(spec: JobSpec, programs: Programs, states: Mapping[str, State]) -> Bu
         aggregate_bytes=figures["aggregate_bytes"],
         checkpoint_bytes=figures["checkpoint_bytes"],
     )
-    job = Job(manifest, programs, contract, costs, **states)
+    job = Job(
+        manifest, programs, contract, costs, states["state"], WholeRows(train), states["test"]
+    )
     return Bundle(spec=spec, job=job, blobs=(*codes.values(), *data.values()))
 
 
@@ -218,18 +227,18 @@ def _load(store: Store, manifest: Manifest) -> Job:
     programs = _decode_programs(
         {name: _read_blob(store, ref, DEFAULT_LIMITS.program_bytes) for name, ref in refs.items()}
     )
-    refs = {name: getattr(manifest, name) for name in DATA_NAMES}
-    states = {
-        name: _decode_tensors(name, _read_blob(store, ref, DATA_BYTES_MAX))
-        for name, ref in refs.items()
-    }
+    state, test = (
+        _decode_tensors(name, _read_blob(store, getattr(manifest, name), DATA_BYTES_MAX))
+        for name in ("state", "test")
+    )
+    train = _open_rows(store, manifest.train)
     sizes = Sizes(manifest.slots, manifest.steps, manifest.batch_rows, manifest.rows)
-    contract = agree(programs, sizes, *(types_of(states[name]) for name in DATA_NAMES))
+    contract = agree(programs, sizes, types_of(state), train.types, types_of(test))
     costs = Costs.of(programs)
     for name, value in _figures(contract, costs, manifest.steps).items():
         if getattr(manifest, name) != value:
             raise ManifestError(f"{name} = {getattr(manifest, name)}, the Programs say {value}")
-    return Job(manifest, programs, contract, costs, **states)
+    return Job(manifest, programs, contract, costs, state, train, test)
 
 
 def _figures(contract: Contract, costs: Costs, steps: int) -> dict[str, int]:
@@ -244,6 +253,16 @@ def _figures(contract: Contract, costs: Costs, steps: int) -> dict[str, int]:
         "aggregate_bytes": tensors.encoded_bytes(contract.aggregate),
         "checkpoint_bytes": tensors.encoded_bytes(contract.round_state),
     }
+
+
+def _open_rows(store: Store, ref: BlobRef) -> StoredRows:
+    """The training data, of which only what a unit reads need be here."""
+    if ref.size > DATA_BYTES_MAX:
+        raise ManifestError(f"training data of {ref.size} bytes is over {DATA_BYTES_MAX}")
+    try:
+        return StoredRows(store, ref)
+    except ManifestError as error:
+        raise ManifestError(f"train: {error}") from error
 
 
 def _has_rows(train: State) -> bool:

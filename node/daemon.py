@@ -21,7 +21,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 
 import trio
@@ -174,6 +174,7 @@ class Daemon:
             self._compute,
             self._store,
             self._fetch,
+            self._jobs.fetch_windows,
             self._coordinators.sources,
             self._coordinators.ask_round,
             lambda job, made_by: remember_round(self._journal, job.job_id, made_by),
@@ -268,12 +269,15 @@ class Daemon:
             self._patience = patience
             await self._contributor.drained.wait()
 
-    async def _fetch(self, ref: BlobRef, sources: Sequence[str]) -> None:
+    async def _fetch(
+        self, ref: BlobRef, sources: Sequence[str], chunks: Collection[int] | None = None
+    ) -> None:
         await fetch(
             self._transport,
             self._store,
             ref,
             sources,
+            chunks=chunks,
             addresses_of=self._book.addresses_of,
             punish=self._punish,
             deadline_s=FETCH_S,

@@ -159,7 +159,8 @@ def _step_inputs(
     inputs: dict[str, Buffer | NDArray[np.generic]] = {
         f"state.{name}": buffer for name, buffer in state.items()
     }
-    inputs |= {f"batch.{name}": array[first:last] for name, array in loaded.job.train.items()}
+    rows = loaded.job.train.read(first, last)
+    inputs |= {f"batch.{name}": array for name, array in rows.items()}
     indices = {"index.round": round, "index.slot": slot, "index.step": step}
     wanted = loaded.step.program.input_types
     inputs |= {name: np.array(n, np.int32) for name, n in indices.items() if name in wanted}

@@ -9,8 +9,8 @@ again soon.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NoReturn, Protocol
 
 import trio
 
@@ -21,14 +21,23 @@ from node.errors import NodeError, PeerFault
 from node.journal import Journal
 from node.ledger import JobView
 from node.messages import JobHeld, Message, OfferJob, Refused
+from node.rows import Layout, read_layout, unit_chunks
 from scheduler.blob_ref import BlobRef
 from scheduler.errors import ManifestError
 from scheduler.manifest import Manifest
 
 log = logging.getLogger(__name__)
 
-Fetch = Callable[[BlobRef, Sequence[str]], Awaitable[None]]
-"""Bring a blob into the store from one of these peers; PeerUnreachable if none has it."""
+
+class Fetch(Protocol):
+    """How a blob comes into the store."""
+
+    async def __call__(
+        self, ref: BlobRef, sources: Sequence[str], chunks: Collection[int] | None = None, /
+    ) -> None:
+        """Bring it, or only these chunks of it, from these peers; PeerUnreachable if none has."""
+        ...
+
 
 OFFER_WAIT_S = 30.0
 RETRY_S = 5.0
@@ -36,6 +45,9 @@ RETRY_S_MAX = 120.0
 LOST_FIRST_S, LOST_MAX_S = 30.0, 3600.0
 """Pauses, four times as long each, after a job that cost a compute worker its life or all the time
 that a request may take."""
+
+HEADER = (0,)
+"""The chunk of the training data that says where its tensors lie: without it no job is held."""
 
 _HELD = "held/"
 
@@ -60,13 +72,15 @@ class JobKeeper:
         self._refused: dict[bytes, str] = {}
         self._not_before: dict[bytes, float] = {}
         self._lost_s: dict[bytes, float] = {}
+        self._layouts: dict[BlobRef, Layout] = {}
 
     def recover(self) -> None:
         """Take up the jobs that were held when the node stopped; their blobs are still here."""
         for key in self._journal.keys(_HELD):
             data = self._journal.get(key) or b""
             manifest = Manifest.parse(data)
-            if all(self._store.has(ref) for ref in manifest.blobs()):
+            needed = all(self._store.has(ref) for ref in manifest.needed())
+            if needed and self._store.has_chunks(manifest.train, HEADER):
                 self.held[bytes.fromhex(key.removeprefix(_HELD))] = manifest
 
     def workable(self) -> list[JobView]:
@@ -76,11 +90,17 @@ class JobKeeper:
         jobs.sort(key=lambda job: job.funded_at)
         return [job for job in jobs if job.accepts_work(now_s)]
 
-    async def hold(self, job: JobView, sources: Sequence[str]) -> Manifest:
-        """Fetch and check the job unless it is held. NodeError says what stands in the way."""
+    async def hold(self, job: JobView, sources: Sequence[str], *, whole: bool = False) -> Manifest:
+        """Fetch and check the job unless it is held; the `whole` training data only if asked for.
+
+        NodeError says what stands in the way.
+        """
         async with self._locks.setdefault(job.job_id, trio.Lock()):
             if job.job_id in self.held:
-                return self.held[job.job_id]
+                manifest = self.held[job.job_id]
+                if whole:
+                    await self._fetch(manifest.train, sources)
+                return manifest
             self._check_not_put_off(job)
             try:
                 manifest = await self._fetch_manifest(job, sources)
@@ -88,8 +108,9 @@ class JobKeeper:
                 self._refuse(job, [], str(error))
             # A stranger may name any blob: what was here before is not its to have removed.
             new = [ref for ref in manifest.blobs() if not self._store.has(ref)]
-            for ref in manifest.blobs():
+            for ref in manifest.needed():
                 await self._fetch(ref, sources)
+            await self._fetch(manifest.train, sources, None if whole else HEADER)
             try:
                 await self._compute.load(job.manifest)
             except PeerFault as error:
@@ -105,6 +126,24 @@ class JobKeeper:
             log.info("job %s (%s) is held here", job.job_id.hex()[:12], manifest.name)
             return manifest
 
+    async def fetch_windows(
+        self, job: JobView, round: int, slot: int, sources: Sequence[str]
+    ) -> None:
+        """Have the chunks of a held job's training data that a unit reads.
+
+        PeerUnreachable if the sources have not got them.
+        """
+        manifest = self.held[job.job_id]
+        if self._store.has(manifest.train):
+            return
+        chunks = unit_chunks(self._layout(manifest.train), manifest, round, slot)
+        await self._fetch(manifest.train, sources, chunks)
+
+    def _layout(self, ref: BlobRef) -> Layout:
+        if ref not in self._layouts:
+            self._layouts[ref] = read_layout(ref, self._store.chunk(ref, 0))
+        return self._layouts[ref]
+
     async def answer_offer(self, peer_id: str, message: Message) -> Message:
         """Serve the offer protocol: hold the offered job if the chain says it is funded."""
         if not isinstance(message, OfferJob):
@@ -115,7 +154,7 @@ class JobKeeper:
             return Refused(reason="the chain does not know this job; fund it first")
         if job.manifest != message.manifest:
             return Refused(reason="the chain names another manifest for this job")
-        await self.hold(job, [peer_id])
+        await self.hold(job, [peer_id], whole=True)
         return JobHeld(job_id=message.job_id, wallet=self._wallet)
 
     async def run(self, connected: Callable[[], Sequence[str]]) -> None:

@@ -7,11 +7,13 @@ peers now online say of themselves: `forecast`.
 """
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from statistics import median
 
-from node.bundle import Costs, State
+from engine.program import TensorType
+from node.bundle import Costs
 from node.errors import BadInput
 from scheduler.manifest import GFLOP, Manifest
 from scheduler.spec import JobSpec
@@ -128,16 +130,16 @@ def quote(
     )
 
 
-def integers_read(manifest: Manifest, train: State) -> dict[str, int]:
+def integers_read(manifest: Manifest, train: Mapping[str, TensorType]) -> dict[str, int]:
     """How many integers of each tensor of the training data with two or more axes all steps read.
 
     These are tokens where the tensor holds token ids; nothing in a job says whether it does.
     """
     rows_read = manifest.units * manifest.steps * manifest.batch_rows
     return {
-        name: rows_read * (array.size // len(array))
-        for name, array in sorted(train.items())
-        if array.dtype.kind in "iu" and array.ndim > 1 and len(array)
+        name: rows_read * prod(kind.shape[1:])
+        for name, kind in sorted(train.items())
+        if kind.dtype.numpy.kind in "iu" and len(kind.shape) > 1 and kind.shape[0]
     }
 
 

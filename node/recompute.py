@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 AskRoundResults = Callable[[JobView, AskRound], Awaitable[RoundResults]]
 Sources = Callable[[JobView], Sequence[str]]
+FetchWindows = Callable[[JobView, int, int, Sequence[str]], Awaitable[None]]
+"""Bring the rows that a round's slot reads into the store, from one of these peers."""
 Remember = Callable[[JobView, RoundResults], None]
 """Keep what made the checkpoint after a round, for others who want to check it."""
 
@@ -44,12 +46,14 @@ class Recompute:
         compute: Compute,
         store: BlobStore,
         fetch: Fetch,
+        fetch_windows: FetchWindows,
         sources: Sources,
         ask_round: AskRoundResults,
         remember: Remember,
     ) -> None:
         self._compute, self._store, self._remember = compute, store, remember
-        self._fetch, self._sources, self._ask_round = fetch, sources, ask_round
+        self._fetch, self._fetch_windows = fetch, fetch_windows
+        self._sources, self._ask_round = sources, ask_round
         self._checked: dict[tuple[bytes, int], BlobRef] = {}
         self._followed: set[tuple[bytes, int]] = set()
         self._missed_at: dict[tuple[bytes, int], float] = {}
@@ -116,6 +120,7 @@ class Recompute:
         *,
         audit: bool,
     ) -> UnitDone:
+        await self._fetch_windows(job, round, slot, self._sources(job))
         return await self._compute.run_unit(
             job.manifest,
             checkpoint,

@@ -133,10 +133,13 @@ class Manifest(BaseModel):
         return BlobRef.of(self.to_bytes())
 
     def blobs(self) -> tuple[BlobRef, ...]:
-        """Every blob a peer needs besides the manifest, each once, in a fixed order."""
+        """Every blob of the job besides the manifest, each once, in a fixed order."""
+        return tuple(dict.fromkeys((*self.needed(), self.train)))
+
+    def needed(self) -> tuple[BlobRef, ...]:
+        """What every peer needs whole: all but the training data, of which a unit reads a part."""
         p = self.programs
-        refs = (p.step, p.result, p.aggregate, p.outer, p.evaluate)
-        return tuple(dict.fromkeys((*refs, self.state, self.train, self.test)))
+        return (p.step, p.result, p.aggregate, p.outer, p.evaluate, self.state, self.test)
 
     @property
     def units(self) -> int:

@@ -20,7 +20,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.churn.job import Settings, write
-from benchmarks.churn.measure import measure
+from benchmarks.churn.measure import data_shares, measure
 from benchmarks.churn.network import open_network
 from benchmarks.churn.scenarios import SCENARIOS, Run, Scenario
 from engine.backend import open_backend
@@ -53,6 +53,7 @@ def run_scenario(scenario: Scenario, folder: Path, job_file: Path, seed: int) ->
         cost = measure(network, run.job)
         last = run.job.finalized[run.job.rounds - 1].checkpoint
         restarts_s = network.restarts_s
+        shares = data_shares(network, assemble(job_file).manifest)
         return {
             "scenario": scenario.name,
             "title": scenario.title,
@@ -61,6 +62,7 @@ def run_scenario(scenario: Scenario, folder: Path, job_file: Path, seed: int) ->
             "goodput": round(cost.goodput, 4),
             **{name: _rounded(value) for name, value in asdict(cost).items()},
             "restart_s_mean": round(sum(restarts_s) / len(restarts_s), 1) if restarts_s else None,
+            "data_shares": [round(share, 3) for share in shares],
             "seed": seed,
             "facts": scenario.tells(run),
         }
@@ -109,6 +111,12 @@ def table(results: list[Result], expected: str) -> str:
         took = f"{result['seconds']:.0f} s"
         rows.append(_row(result["title"], (verdict, goodput, *seconds, *counts, took)))
         facts = result["facts"] | {"restart takes, mean of s": result["restart_s_mean"]}
+        parts = [share for share in result["data_shares"] if share < 1]
+        if parts:
+            least, most = min(parts), max(parts)
+            facts["chunks of the data at peers that keep only windows"] = (
+                f"{least:.0%} to {most:.0%}"
+            )
         rows += [f"    {name}: {value}" for name, value in facts.items() if value is not None]
     return "\n".join(rows)
 

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.churn.network import Network, units_file
+from node.blobs import BlobStore
 from node.chain import events as on_chain
 from node.chain.types import Claim
 from node.ledger import JobView
+from scheduler.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +115,13 @@ def owed_audits(job: JobView) -> set[tuple[str, int, int]]:
     return drawn | {
         (juror, *places[e.unit_id]) for e in juries for juror in e.jurors if e.unit_id in places
     }
+
+
+def data_shares(network: Network, manifest: Manifest) -> list[float]:
+    """Which share of the chunks of the training data each node holds; 1.0 is all of it."""
+    shares = []
+    for home in network.homes:
+        store, train = BlobStore(home.store), manifest.train
+        held = sum(store.has_chunks(train, [index]) for index in range(train.chunk_count))
+        shares.append(held / train.chunk_count)
+    return shares

@@ -106,7 +106,7 @@ def quote_document(bundle: Bundle, quoted: Quoted) -> dict[str, object]:
         {"name": manifest.name}
         | dataclasses.asdict(quoted.price)
         | {
-            "integers_read": integers_read(manifest, bundle.job.train),
+            "integers_read": integers_read(manifest, bundle.job.train.types),
             "unit_seconds_at_1_gflops": _unit_seconds(quoted.price),
             "forecast": dataclasses.asdict(quoted.forecast) if quoted.forecast else None,
             "no_forecast": quoted.why_none or None,
@@ -148,7 +148,7 @@ def _reads(bundle: Bundle, price: Quote) -> dict[str, str]:
     rows = f"{price.rows_read:,} rows read, each of {manifest.rows:,} {times:.2f} times on average"
     if price.rows_unread:
         rows += f"; the last {price.rows_unread} never, they are less than a batch"
-    read = integers_read(manifest, bundle.job.train)
+    read = integers_read(manifest, bundle.job.train.types)
     tokens = ", ".join(f"{count:,} of {name}" for name, count in read.items())
     return {"data": rows} | ({"tokens": f"{tokens}, if these are token ids"} if tokens else {})
 

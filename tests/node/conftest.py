@@ -14,6 +14,7 @@ from engine.trace import trace
 from node.bundle import Bundle, assemble
 
 ROUNDS, SLOTS, STEPS, TRACE_EVERY, BATCH, ROWS, TEST_ROWS = 2, 3, 5, 2, 4, 10, 6
+WIDE_ROWS = 110_000
 
 F32, I32 = DType.FLOAT32, DType.INT32
 W, SCALAR, INDEX = TensorType(F32, (3, 1)), TensorType(F32, ()), TensorType(I32, ())
@@ -112,10 +113,10 @@ def tiny_programs() -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def write_tiny(tiny_programs: dict[str, bytes]) -> Callable[[Path], Path]:
+def write_tiny(tiny_programs: dict[str, bytes]) -> Callable[..., Path]:
     """Write the tiny job's files to a folder; the path of its job file."""
 
-    def write(folder: Path) -> Path:
+    def write(folder: Path, train_rows: int = ROWS) -> Path:
         rng = np.random.default_rng(5)
 
         def data(count: int) -> dict[str, np.ndarray]:
@@ -125,7 +126,8 @@ def write_tiny(tiny_programs: dict[str, bytes]) -> Callable[[Path], Path]:
         for name, code in tiny_programs.items():
             (folder / f"{name}.program").write_bytes(code)
         state = {"w": np.zeros((3, 1), np.float32), "losses": np.zeros((), np.float32)}
-        for name, content in (("state", state), ("train", data(ROWS)), ("test", data(TEST_ROWS))):
+        contents = {"state": state, "train": data(train_rows), "test": data(TEST_ROWS)}
+        for name, content in contents.items():
             (folder / f"{name}.safetensors").write_bytes(tensors.encode(content))
         (folder / "job.toml").write_text(JOB_TOML)
         return folder / "job.toml"
@@ -142,6 +144,12 @@ def tiny_file(tmp_path: Path, write_tiny: Callable[[Path], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory, write_tiny: Callable[[Path], Path]) -> Bundle:
+def tiny(tmp_path_factory: pytest.TempPathFactory, write_tiny: Callable[..., Path]) -> Bundle:
     """The tiny job, assembled."""
     return assemble(write_tiny(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture(scope="session")
+def wide(tmp_path_factory: pytest.TempPathFactory, write_tiny: Callable[..., Path]) -> Bundle:
+    """The tiny job with data of 7 chunks, of which a unit reads the first and the sixth."""
+    return assemble(write_tiny(tmp_path_factory.mktemp("wide"), WIDE_ROWS))

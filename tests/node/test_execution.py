@@ -29,7 +29,7 @@ def unit_by_hand(
     losses = []
     for step in range(job.job.manifest.steps):
         start, stop = window(job.job.manifest, round, slot, step)
-        x, y = (job.job.train[name][start:stop].astype(np.float64) for name in "xy")
+        x, y = (job.job.train.read(start, stop)[name].astype(np.float64) for name in "xy")
         error = x @ w - y
         losses.append(float((error**2).mean()))
         m = 0.5 * m + x.T @ error / len(x)
@@ -63,7 +63,8 @@ def test_roots_are_those_of_the_protocol(loaded: LoadedJob) -> None:
     roots = []
     for step in range(5):
         start, stop = window(loaded.job.manifest, 0, 1, step)
-        batch = {f"batch.{name}": array[start:stop] for name, array in loaded.job.train.items()}
+        rows = loaded.job.train.read(start, stop)
+        batch = {f"batch.{name}": array for name, array in rows.items()}
         place = {"index.round": 0, "index.slot": 1, "index.step": step}
         outputs = loaded.step(
             {f"state.{name}": array for name, array in state.items()}

@@ -1,6 +1,7 @@
 """Holding strangers' jobs: what is malformed is refused for good, what kills the worker waits."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -21,7 +22,7 @@ from node.ids import JobId
 from node.jobs import LOST_FIRST_S, JobKeeper
 from node.journal import Journal
 from node.ledger import JobView
-from node.messages import OfferJob
+from node.messages import JobHeld, OfferJob
 from scheduler.blob_ref import BlobRef
 
 pytestmark = pytest.mark.trio
@@ -48,7 +49,7 @@ class World:
     def __init__(self, folder: Path, journal: Journal, bundle: Bundle, unit_wei: int) -> None:
         theirs, self.store = BlobStore(folder / "theirs"), BlobStore(folder / "ours")
         manifest, self.manifest = bundle.put(theirs), bundle.manifest
-        watch = ChainWatch(cast(AsyncChain, None), 0, 1.0)
+        self.watch = watch = ChainWatch(cast(AsyncChain, None), 0, 1.0)
         terms = JobTerms(
             self.manifest.digest(),
             manifest.size,
@@ -61,20 +62,42 @@ class World:
         watch.ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, US, terms, 5, 66))
         self.job: JobView = watch.ledger.jobs[JOB]
 
-        async def fetch(ref: BlobRef, _sources: object) -> None:
-            self.store.put(theirs.read(ref))
+        self.chunks_fetched = Counter[BlobRef]()
+
+        async def fetch(
+            ref: BlobRef, _sources: object, chunks: Collection[int] | None = None
+        ) -> None:
+            with self.store.begin(ref, theirs.chunk_hashes(ref), chunks) as partial:
+                for index in partial.missing():
+                    partial.write_chunk(index, theirs.chunk(ref, index))
+                    self.chunks_fetched[ref] += 1
+                partial.finish()
 
         self.worker, self.fetch = Worker(), fetch
         self.keeper = JobKeeper(watch, self.store, journal, cast(Compute, self.worker), fetch, US)
+
+    def again(self, journal: Journal) -> None:
+        """The keeper of a node that was killed and has started again."""
+        compute = cast(Compute, self.worker)
+        self.keeper = JobKeeper(self.watch, self.store, journal, compute, self.fetch, US)
+        self.keeper.recover()
 
 
 Make = Callable[..., World]
 
 
 @pytest.fixture
-def world(tmp_path: Path, tiny: Bundle) -> Iterator[Make]:
+def journal(tmp_path: Path) -> Iterator[Journal]:
     with Journal(tmp_path / "journal") as journal:
-        yield lambda short_wei=0: World(tmp_path, journal, tiny, tiny.manifest.unit_wei - short_wei)
+        yield journal
+
+
+@pytest.fixture
+def world(tmp_path: Path, tiny: Bundle, journal: Journal) -> Make:
+    def make(short_wei: int = 0, bundle: Bundle = tiny) -> World:
+        return World(tmp_path, journal, bundle, bundle.manifest.unit_wei - short_wei)
+
+    return make
 
 
 async def test_a_good_job_is_held(world: Make) -> None:
@@ -82,6 +105,44 @@ async def test_a_good_job_is_held(world: Make) -> None:
     made = world()
     assert await made.keeper.hold(made.job, ["peer"]) == made.manifest
     assert all(made.store.has(ref) for ref in made.manifest.blobs())
+
+
+async def test_only_the_windows_of_a_unit_are_fetched(
+    world: Make, wide: Bundle, journal: Journal
+) -> None:
+    """The header to hold the job; for a unit what its rows lie in, once; the rest for an offer."""
+    made = world(bundle=wide)
+    train = made.manifest.train
+    await made.keeper.hold(made.job, ["peer"])
+    assert made.chunks_fetched[train] == 1
+    for _ in range(2):
+        await made.keeper.fetch_windows(made.job, 1, 2, ["peer"])
+        assert made.chunks_fetched[train] == 2
+        assert made.store.has_chunks(train, {0, 5})
+        assert not made.store.has_chunks(train, {1})
+    made.again(journal)
+    assert made.job.job_id in made.keeper.held
+    await made.keeper.fetch_windows(made.job, 0, 0, ["peer"])
+    assert made.chunks_fetched[train] == 2
+    offer = OfferJob(job_id=JOB.hex(), manifest=made.job.manifest)
+    assert isinstance(await made.keeper.answer_offer("peer", offer), JobHeld)
+    assert made.chunks_fetched[train] == train.chunk_count == 7
+    assert made.store.has(train)
+    await made.keeper.fetch_windows(made.job, 1, 0, ["peer"])
+    assert made.chunks_fetched[train] == 7
+
+
+async def test_a_job_without_the_header_of_its_data_is_not_held_after_a_restart(
+    world: Make, wide: Bundle, journal: Journal
+) -> None:
+    """It is fetched again, not worked on blindly."""
+    made = world(bundle=wide)
+    await made.keeper.hold(made.job, ["peer"])
+    made.store.remove(made.manifest.train)
+    made.again(journal)
+    assert made.keeper.held == {}
+    await made.keeper.hold(made.job, ["peer"])
+    assert made.chunks_fetched[made.manifest.train] == 2
 
 
 async def test_a_malformed_job_is_refused_for_good_and_leaves_nothing(world: Make) -> None:

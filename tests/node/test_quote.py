@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from engine.state import types_of
 from node.bundle import Bundle
 from node.errors import BadInput
 from node.quote import Offer, check_budget, forecast, integers_read, quote
@@ -80,7 +81,7 @@ def test_data_is_counted_as_often_as_it_is_read(tiny: Bundle) -> None:
         "label": np.zeros(10, np.int32),
         "x": np.zeros((10, 3), np.float32),
     }
-    assert integers_read(tiny.manifest, train) == {"text": 7 * price.rows_read}
+    assert integers_read(tiny.manifest, types_of(train)) == {"text": 7 * price.rows_read}
 
 
 def test_time_is_that_of_the_peers_that_can(tiny: Bundle) -> None:

@@ -48,7 +48,9 @@ def job(checkpoint: bytes, size: int) -> JobView:
 class Device:
     """Every blob holds a checkpoint with root WRONG; the round's units combine to RIGHT."""
 
-    units = 0
+    def __init__(self) -> None:
+        self.units = 0
+        self.windows: list[tuple[int, int]] = []
 
     async def check_checkpoint(self, _manifest: BlobRef, _blob: BlobRef) -> bytes:
         return WRONG
@@ -77,6 +79,9 @@ def recompute(device: Device) -> Recompute:
     async def fetch(_ref: BlobRef, _sources: object) -> None:
         """Everything is found."""
 
+    async def fetch_windows(_job: JobView, round: int, slot: int, _sources: object) -> None:
+        device.windows.append((round, slot))
+
     async def ask(_job: JobView, _message: AskRound) -> RoundResults:
         raise PeerUnreachable("nobody tells")
 
@@ -84,6 +89,7 @@ def recompute(device: Device) -> Recompute:
         cast(Compute, device),
         cast(BlobStore, Store()),
         fetch,
+        fetch_windows,
         lambda _job: (),
         ask,
         lambda *_: None,
@@ -102,6 +108,7 @@ async def test_a_wrong_blob_of_a_right_checkpoint_is_computed_anew(
     await trio.sleep(LOST_S)
     assert await computing.checkpoint(job(RIGHT, size), MANIFEST, 1) == NEXT
     assert device.units == MANIFEST.slots
+    assert device.windows == [(0, slot) for slot in range(MANIFEST.slots)]
 
 
 async def test_a_wrong_checkpoint_is_refuted_once(autojump_clock: trio.testing.MockClock) -> None:

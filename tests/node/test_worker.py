@@ -82,6 +82,24 @@ def loaded(tiny: Bundle) -> LoadedJob:
     return build(open_backend("reference"), tiny.job)
 
 
+def test_a_unit_needs_only_its_chunks(wide: Bundle, tmp_path: Path) -> None:
+    """With the first and the sixth of seven the unit has its bits; without one it is missing."""
+    whole, train = Desk(wide, tmp_path / "whole"), wide.manifest.train
+    part = Desk(wide, tmp_path / "part")
+    expected = whole.unit(2)
+    assert isinstance(expected, UnitDone)
+    for chunks in ({0}, {0, 5}):
+        part.store.remove(train)
+        with part.store.begin(train, whole.store.chunk_hashes(train), chunks) as partial:
+            for index in chunks:
+                partial.write_chunk(index, whole.store.chunk(train, index))
+        if chunks == {0}:
+            assert "Chunk 5" in failed(part.unit(2), "missing")
+    done = part.unit(2)
+    assert isinstance(done, UnitDone)
+    assert (done.result_root, done.trace_root) == (expected.result_root, expected.trace_root)
+
+
 def failed(answer: Answer, blame: str) -> str:
     """The message of a failure with this culprit."""
     assert isinstance(answer, Failed), answer

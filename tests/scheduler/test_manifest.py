@@ -56,8 +56,9 @@ def test_parse_inverts_to_bytes() -> None:
 
 def test_blobs_are_all_files_once() -> None:
     """Programs that are equal are fetched once."""
-    blobs = Manifest.parse(canonical()).blobs()
-    assert [blob.root[:2] for blob in blobs] == ["ab", "01", "02", "03"]
+    manifest = Manifest.parse(canonical())
+    assert [blob.root[:2] for blob in manifest.blobs()] == ["ab", "01", "03", "02"]
+    assert {*manifest.blobs()} - {*manifest.needed()} == {manifest.train}
 
 
 def test_unit_price_rounds_up() -> None:
