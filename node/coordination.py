@@ -1,7 +1,7 @@
 """Coordinating one job: the shell around the scheduler's state machine.
 
-Every event goes through `_feed`: handled, journaled if it changed anything, adopted, and only
-then are its commands carried out, so a receipt never leaves before its commit is durable. A
+Every event goes through `_feed`: handled, journaled if it changed anything, and only then are its
+commands carried out, so a receipt never leaves before its commit is durable. A
 standing command gets a task that tries until the command no longer stands. After a restart the
 journal is replayed, the chain's log is fed again (repetitions are ignored) and everything that
 stands is carried out again.
@@ -65,7 +65,8 @@ from scheduler.events import (
 )
 from scheduler.manifest import Manifest
 from scheduler.progress import progress, why_waiting
-from scheduler.state import State, find_peer, result_of
+from scheduler.rows import Combined
+from scheduler.state import State
 from scheduler.terms import JobTerms, PeerId, UnitRef, Wallet
 
 log = logging.getLogger(__name__)
@@ -184,8 +185,8 @@ class Coordination:
                     self._given_ms.setdefault((reply.unit, peer_id), now_ms)
                     return UnitAssigned(
                         unit=_key(reply.unit),
-                        checkpoint=self._state.blob,
-                        checkpoint_root=self._state.checkpoint.hex(),
+                        checkpoint=self._state.open.blob,
+                        checkpoint_root=self._state.open.checkpoint.hex(),
                         timeout_ms=max(1, reply.deadline_ms - now_ms),
                     )
                 case DeclineRequest():
@@ -257,7 +258,7 @@ class Coordination:
         wallet = self._signer.address if peer_id == self._peer_id else self._wallet_of(peer_id)
         if not wallet:
             return ""
-        known = find_peer(self._state, PeerId(peer_id))
+        known = self._state.peers.get(PeerId(peer_id))
         if known is None or known.vanished_ms is not None:
             active = self._watch.ledger.is_active(wallet)
             self._feed(PeerAppeared(PeerId(peer_id), Wallet(wallet), active))
@@ -281,11 +282,10 @@ class Coordination:
         self._journal.append(self._stream, encode(Entry(now_ms, 0, started)))
         return coordinator.start(started, now_ms)[0]
 
-    def _resumed(self, before: State) -> State:
+    def _resumed(self, state: State) -> State:
         """The state that goes on after a restart, which is an event like any other."""
         now_ms = self._watch.chain_time_ms()
-        state, _ = coordinator.handle(before, NodeRestarted(), now_ms)
-        if state is not before:
+        if coordinator.handle(state, NodeRestarted(), now_ms).changed:
             self._journal.append(self._stream, encode(Entry(now_ms, 0, NodeRestarted())))
         return state
 
@@ -304,7 +304,8 @@ class Coordination:
             rounds=job.rounds,
             slots=job.slots,
             unit_timeout_ms=manifest.unit_timeout_s * 1000,
-            unit_peak_bytes=manifest.peak_bytes,
+            memory_bytes=manifest.memory_bytes,
+            deadline_ms=job.deadline_s * 1000,
         )
         if job.open_round == 0:
             return CoordinationStarted(terms, 0, self._initial_root, manifest.state)
@@ -315,21 +316,33 @@ class Coordination:
         """Handle an event, durably; the replies to it. Standing commands begin here."""
         now_ms = self._watch.chain_time_ms()
         seed = secrets.randbits(64)
+        combined = self._state.open.combined
         try:
-            state, commands = coordinator.handle(self._state, event, now_ms, seed)
+            done = coordinator.handle(self._state, event, now_ms, seed)
         except IllegalEvent as error:
             log.error("an event cannot follow and is ignored: %s", error)
             return ()
-        if state is not self._state:
-            if state.combined is not None and state.combined != self._state.combined:
-                self._remember_round(state)
-            self._journal.append(self._stream, encode(Entry(now_ms, seed, event)))
-            self._state = state
-        replies = tuple(c for c in commands if not isinstance(c, StandingCommand))
-        self._carry_out(c for c in commands if isinstance(c, StandingCommand))
-        if state.outcome is not None:
+        if done.changed:
+            self._keep(Entry(now_ms, seed, event), combined)
+        replies = tuple(c for c in done.commands if not isinstance(c, StandingCommand))
+        self._carry_out(c for c in done.commands if isinstance(c, StandingCommand))
+        if self._state.outcome is not None:
             self._over.set()
         return replies
+
+    def _keep(self, entry: Entry, before: Combined | None) -> None:
+        """Make an event durable that the state has taken in; `before`: its checkpoint until then.
+
+        Where that fails the state goes back to what is durable, and nothing is promised.
+        """
+        try:
+            if self._state.open.combined not in (None, before):
+                self._remember_round(self._state)
+            self._journal.append(self._stream, encode(entry))
+        except NodeError:
+            records = [record.body for record in self._journal.read(self._stream)]
+            self._state = coordinator.replay(records).state
+            raise
 
     def _carry_out(self, commands: Iterable[Command]) -> None:
         for command in commands:
@@ -343,7 +356,7 @@ class Coordination:
         """Carry the command out until it no longer stands."""
         pause_s = RETRY_FIRST_S
         try:
-            while command in coordinator.pending(self._state):
+            while coordinator.stands(self._state, command):
                 try:
                     event = await self._tasks.attempt(self.job, self.manifest, command)
                     self.problem = ""
@@ -353,7 +366,7 @@ class Coordination:
                     log.warning("%s is tried again: %s", type(command).__name__, error)
                 if event is not None:
                     self._feed(event)
-                if command in coordinator.pending(self._state):
+                if coordinator.stands(self._state, command):
                     await self._watch.changed(pause_s)
                     pause_s = min(pause_s * 1.5, RETRY_MAX_S)
         finally:
@@ -382,20 +395,21 @@ class Coordination:
                 self._feed(fact)
 
     def _feed_bonds(self) -> None:
-        for worker in self._state.workers:
+        for worker in tuple(self._state.workers.values()):
             active = self._watch.ledger.is_active(worker.wallet)
             if active != worker.active:
                 self._feed(BondChanged(worker.wallet, active))
 
     def _feed_connections(self) -> None:
         connected = {self._peer_id, *self._connected()}
-        for peer in self._state.peers:
+        for peer in tuple(self._state.peers.values()):
             if peer.vanished_ms is None and peer.peer not in connected:
                 self._feed(PeerVanished(peer.peer))
 
     def _remember_round(self, state: State) -> None:
         """Before the journal has the event: after a crash in between it is combined again."""
-        assert state.combined is not None
+        combined = state.open.combined
+        assert combined is not None
         results = tuple(
             AcceptedResult(
                 slot=r.slot,
@@ -403,11 +417,11 @@ class Coordination:
                 blob=r.blob,
                 took_ms=self._took_ms.get(UnitRef(state.round, r.slot, slot.attempt), 0),
             )
-            for slot, r in ((slot, result_of(slot)) for slot in state.slots)
+            for slot, r in ((slot, slot.result) for slot in state.slots)
         )
         made_by = RoundResults(
             round=state.round,
-            aggregate=state.combined.aggregate,
+            aggregate=combined.aggregate,
             results=results,
             metrics=dict(state.metrics),
         )

@@ -1,9 +1,15 @@
 """What peers ask and promise: work is pulled, the first receipted result fills the slot.
 
-Which unit a peer gets: first the one it holds already and did not list (its answer was lost), then
-the lowest open slot that nobody computes; a second one only while open slots outnumber the idle
-peers that could take them. When none is left and the round is in its last tenth, an idle peer may
-repeat a unit that takes longer than usual: whoever is first fills the slot, the other is told so.
+Who gets work: a peer whose wallet is bonded and not in quarantine, with the memory that the job
+needs; on probation one unit at a time. Not while the submitter's pause holds, not so near the
+deadline that the unit would not be paid, not before enough wallets are ready to begin a round.
+
+Which unit: first the one it holds already and did not list (its answer was lost), then the lowest
+open slot that nobody computes. The last ones go to those who finish them first: a second unit only
+while open slots outnumber the idle peers that could take them, and while peers that are at least
+twice as fast are idle, a slot is kept for them as long as half of the slower one's unit time, which
+is the least that waiting for them saves. When none is left and the round is in its last tenth, an
+idle peer may repeat a unit that takes longer than usual: whoever is first fills the slot.
 
 A receipt binds this coordinator: a receipted claim is replaced only when its result turns out
 missing or malformed, when its worker loses its bond (the chain would refuse the claim), or when the
@@ -24,47 +30,36 @@ from scheduler.commands import (
 )
 from scheduler.deadlines import jittered_ms, unit_limit_ms, usual_ms, with_sample
 from scheduler.events import PeerAppeared, PeerEvent, PeerVanished, UnitCommitted, UnitRequested
-from scheduler.standings import admitted, may_work, worker_or_new
-from scheduler.state import (
-    Assignment,
-    Filling,
-    Peer,
-    Slot,
-    SlotStatus,
-    State,
-    find_peer,
-    find_worker,
-    unit_of,
-    with_peer,
-    with_slot,
-    with_worker,
-)
+from scheduler.rows import Assignment, Filling, Peer, Slot, SlotStatus, Worker
+from scheduler.settle import closing
+from scheduler.standings import admitted, timed, vanished
+from scheduler.state import State
 from scheduler.terms import ASSIGNMENTS_MAX, Wallet
 from scheduler.transitions import move
-
-Step = tuple[State, tuple[Reply, ...]]
 
 MEMORY_RETRY_MS = 600_000
 LAST_PART = 10
 """A round's last tenth may be computed twice."""
+FASTER = 2
+"""Idle peers this many times as fast have a claim to the last slots."""
 
 
-def apply(state: State, event: PeerEvent, now_ms: int, seed: int) -> Step:
+def apply(state: State, event: PeerEvent, now_ms: int, seed: int) -> tuple[Reply, ...]:
     """What a peer did, and the answer to it. Never raises: a peer's claim is never our error."""
     match event:
         case PeerAppeared():
-            return admitted(state, event.peer, event.wallet, event.active), ()
+            admitted(state, event.peer, event.wallet, event.active, now_ms)
         case PeerVanished():
-            peer = find_peer(state, event.peer)
-            if peer is None or peer.vanished_ms is not None:
-                return state, ()
-            return with_peer(state, replace(peer, vanished_ms=now_ms)), ()
+            peer = state.peers.get(event.peer)
+            if peer is not None and peer.vanished_ms is None:
+                vanished(state, peer, now_ms)
         case UnitRequested():
-            return _requested(state, event, now_ms, seed)
+            return (_requested(state, event, now_ms, seed),)
         case UnitCommitted():
-            return _committed(state, event, now_ms)
+            return (_committed(state, event, now_ms),)
         case _:
             assert_never(event)
+    return ()
 
 
 def answer_after_the_end(event: UnitRequested | UnitCommitted) -> tuple[Reply, ...]:
@@ -74,131 +69,149 @@ def answer_after_the_end(event: UnitRequested | UnitCommitted) -> tuple[Reply, .
     return (RefuseCommit(event.peer, event.unit, RefuseReason.JOB_OVER),)
 
 
-def _requested(state: State, event: UnitRequested, now_ms: int, seed: int) -> Step:
-    peer = find_peer(state, event.peer)
-    reason = _unfit(state, peer, event, now_ms)
-    if peer is None or reason is not None:
-        return state, (_decline(state, peer, event, reason, now_ms, seed),)
-    held = _held(state, peer.wallet)
-    for slot, assignment in held:
-        if unit_of(state, slot) not in event.holding and assignment.peer == peer.peer:
-            return state, (_assign(state, slot, assignment),)
-    if len(held) >= state.terms.policy.held_max:
-        reason = DeclineReason.HOLDING_ENOUGH
-        return state, (_decline(state, peer, event, reason, now_ms, seed),)
-    chosen, spare = _choose(state, peer.wallet, len(held), now_ms)
-    if chosen is None:
-        reason = DeclineReason.NOTHING_OPEN
-        return state, (_decline(state, peer, event, reason, now_ms, seed),)
-    limit_ms = unit_limit_ms(state.samples_ms, state.terms.unit_timeout_ms, state.terms.policy)
+# --- Requests ---
+
+
+def _requested(state: State, event: UnitRequested, now_ms: int, seed: int) -> Reply:
+    peer = state.peers.get(event.peer)
+    worker = state.workers.get(peer.wallet) if peer is not None else None
+    if peer is None or worker is None:
+        reason = DeclineReason.UNKNOWN_PEER
+        return DeclineRequest(event.peer, reason, jittered_ms(state.terms.policy.retry_ms, seed))
+    state.put_peer(replace(peer, memory_bytes=event.memory_bytes))
+    unfit = _unfit(state, worker, event)
+    if unfit is not None:
+        return _decline(state, event, worker, unfit, now_ms, seed)
+    held = sorted(state.open.index.held.get(worker.wallet, ()))
+    for index in held:
+        slot = state.slots[index]
+        mine = next(a for a in slot.assignments if a.wallet == worker.wallet)
+        if state.open.unit(slot) not in event.holding and mine.peer == event.peer:
+            return _assign(state, slot, mine)
+    chosen = _closed(state, now_ms) or _choose(state, worker, len(held), now_ms)
+    if isinstance(chosen, DeclineReason):
+        return _decline(state, event, worker, chosen, now_ms, seed)
+    terms = state.terms
+    limit_ms = unit_limit_ms(state.samples_ms, terms.unit_timeout_ms, terms.policy, worker.unit_ms)
     deadline_ms = now_ms + limit_ms * (len(held) + 1)
-    assignment = Assignment(peer.peer, peer.wallet, now_ms, deadline_ms, spare)
-    chosen = replace(
-        chosen,
-        assignments=(*chosen.assignments, assignment),
-        lapsed=tuple(old for old in chosen.lapsed if old.wallet != peer.wallet),
-    )
-    return with_slot(state, chosen), (_assign(state, chosen, assignment),)
+    spare = bool(chosen.assignments)
+    assignment = Assignment(event.peer, worker.wallet, now_ms, deadline_ms, spare)
+    others = tuple(old for old in chosen.lapsed if old.wallet != worker.wallet)
+    assignments = (*chosen.assignments, assignment)
+    state.put_slot(replace(chosen, assignments=assignments, lapsed=others))
+    return _assign(state, chosen, assignment)
 
 
-def _unfit(
-    state: State, peer: Peer | None, event: UnitRequested, now_ms: int
-) -> DeclineReason | None:
-    worker = find_worker(state, peer.wallet) if peer is not None else None
-    if worker is None:
-        return DeclineReason.UNKNOWN_PEER
+def _unfit(state: State, worker: Worker, event: UnitRequested) -> DeclineReason | None:
+    """Why this peer gets nothing, whatever there is."""
     if not worker.active:
         return DeclineReason.BOND_INACTIVE
-    if now_ms < worker.quarantined_until_ms:
+    if worker.quarantined_until_ms:
         return DeclineReason.QUARANTINED
-    if event.memory_bytes < state.terms.unit_peak_bytes:
+    if event.memory_bytes < state.terms.memory_bytes:
         return DeclineReason.MEMORY
     return None
 
 
+def _closed(state: State, now_ms: int) -> DeclineReason | None:
+    """Why nobody gets a unit that it does not hold yet."""
+    if state.on_hold:
+        return DeclineReason.PAUSED
+    if state.open.batches == 0 and closing(state, now_ms):
+        return DeclineReason.DEADLINE
+    if state.open.untouched() and len(state.crowd.idle) < state.terms.policy.peers_min:
+        return DeclineReason.TOO_FEW_PEERS
+    return None
+
+
+def _choose(state: State, worker: Worker, held: int, now_ms: int) -> Slot | DeclineReason:
+    """The slot for this wallet, or why it gets none."""
+    if held >= (1 if worker.on_probation else state.terms.policy.held_max):
+        return DeclineReason.HOLDING_ENOUGH
+    index, idle = state.open.index, state.crowd.idle
+    first = index.free.first()
+    if first is None:
+        spare = None if held else _slow_unit(state, now_ms)
+        return spare or DeclineReason.NOTHING_OPEN
+    if held and len(index.free) <= len(idle):
+        return DeclineReason.NOTHING_OPEN
+    slot, half_ms = state.slots[first], worker.unit_ms // FASTER
+    faster = idle.below(half_ms + 1) - idle.below(1)
+    if len(index.free) <= faster and now_ms < slot.since_ms + half_ms:
+        return DeclineReason.KEPT_FOR_FASTER
+    return slot
+
+
+def _slow_unit(state: State, now_ms: int) -> Slot | None:
+    """A unit of the round's last tenth that takes longer than usual, the slowest first."""
+    usual, terms, index = usual_ms(state.samples_ms), state.terms, state.open.index
+    last_part = max(1, terms.slots // LAST_PART)
+    if usual is None or index.count[SlotStatus.OPEN] > last_part:
+        return None
+    slow = (state.slots[at] for at in index.computed.up_to(now_ms - usual))
+    return next((s for s in slow if len(s.assignments) < terms.policy.copies_max), None)
+
+
 def _assign(state: State, slot: Slot, assignment: Assignment) -> AssignUnit:
-    unit = unit_of(state, slot)
+    unit = state.open.unit(slot)
     return AssignUnit(assignment.peer, unit, assignment.deadline_ms, assignment.spare)
 
 
 def _decline(
     state: State,
-    peer: Peer | None,
     event: UnitRequested,
-    reason: DeclineReason | None,
+    worker: Worker,
+    reason: DeclineReason,
     now_ms: int,
     seed: int,
 ) -> DeclineRequest:
     wait_ms = jittered_ms(state.terms.policy.retry_ms, seed)
-    worker = find_worker(state, peer.wallet) if peer is not None else None
-    if reason is DeclineReason.QUARANTINED and worker is not None:
+    if reason is DeclineReason.QUARANTINED:
         wait_ms += worker.quarantined_until_ms - now_ms
     if reason is DeclineReason.MEMORY:
         wait_ms = jittered_ms(MEMORY_RETRY_MS, seed)
-    return DeclineRequest(event.peer, reason or DeclineReason.UNKNOWN_PEER, wait_ms)
+    return DeclineRequest(event.peer, reason, wait_ms)
 
 
-def _held(state: State, wallet: Wallet) -> list[tuple[Slot, Assignment]]:
-    return [
-        (slot, assignment)
-        for slot in state.slots
-        for assignment in slot.assignments
-        if assignment.wallet == wallet
-    ]
+# --- Commits ---
 
 
-def _choose(state: State, wallet: Wallet, held: int, now_ms: int) -> tuple[Slot | None, bool]:
-    """The slot for this wallet, and whether it is a repetition."""
-    unfilled = [slot for slot in state.slots if slot.status is SlotStatus.OPEN]
-    free = [slot for slot in unfilled if not slot.assignments]
-    if free:
-        if held and len(free) <= _idle_peers(state, wallet, now_ms):
-            return None, False
-        return free[0], False
-    usual = usual_ms(state.samples_ms)
-    last_part = max(1, state.terms.slots // LAST_PART)
-    if held or usual is None or len(unfilled) > last_part:
-        return None, False
-    slow = [
-        slot
-        for slot in unfilled
-        if len(slot.assignments) < state.terms.policy.copies_max
-        and now_ms - slot.assignments[0].assigned_ms >= usual
-    ]
-    return (
-        (min(slow, key=lambda slot: slot.assignments[0].assigned_ms), True)
-        if slow
-        else (None, False)
-    )
-
-
-def _idle_peers(state: State, asking: Wallet, now_ms: int) -> int:
-    """Other wallets that are connected, may work and hold nothing."""
-    busy = {a.wallet for slot in state.slots for a in slot.assignments} | {asking}
-    here = {peer.wallet for peer in state.peers if peer.vanished_ms is None}
-    return sum(may_work(state, wallet, now_ms) for wallet in sorted(here - busy))
-
-
-def _committed(state: State, event: UnitCommitted, now_ms: int) -> Step:
-    peer = find_peer(state, event.peer)
+def _committed(state: State, event: UnitCommitted, now_ms: int) -> Reply:
+    peer = state.peers.get(event.peer)
+    worker = state.workers.get(peer.wallet) if peer is not None else None
     reason = _mistimed(state, event)
-    if peer is None or reason is not None:
-        return state, (_refuse(event, reason or RefuseReason.UNKNOWN_PEER),)
+    if peer is None or worker is None or reason is not None:
+        return _refuse(event, reason or RefuseReason.UNKNOWN_PEER)
     slot = state.slots[event.unit.slot]
-    if slot.filling is not None:
-        return _committed_again(state, slot, slot.filling, peer, event)
-    worker = worker_or_new(state, peer.wallet)
-    if not worker.active:
-        return state, (_refuse(event, RefuseReason.BOND_INACTIVE),)
     assignment = _assignment_of(slot, peer.wallet)
+    if slot.filling is not None:
+        if assignment is not None:
+            _measure(state, peer, assignment, now_ms)
+            _forget(state, slot, peer.wallet)
+        return _committed_again(state, slot.filling, peer, event)
+    if not worker.active:
+        return _refuse(event, RefuseReason.BOND_INACTIVE)
     if assignment is None:
-        return state, (_refuse(event, RefuseReason.NOT_ASSIGNED),)
-    state = with_slot(state, _filled(state, slot, peer, event, now_ms))
-    state = with_worker(state, replace(worker, receipted=worker.receipted + 1))
+        return _refuse(event, RefuseReason.NOT_ASSIGNED)
+    state.put_slot(_filled(state, slot, peer, event, now_ms))
+    state.put_worker(replace(worker, receipted=worker.receipted + 1))
+    took_ms = _measure(state, peer, assignment, now_ms)
+    state.note(samples_ms=with_sample(state.samples_ms, took_ms))
+    return AcceptCommit(event.peer, event.unit)
+
+
+def _measure(state: State, peer: Peer, assignment: Assignment, now_ms: int) -> int:
+    """How long a unit took, from when the peer could begin it. A result too late says it too."""
     took_ms = now_ms - max(assignment.assigned_ms, peer.committed_ms)
-    state = replace(state, samples_ms=with_sample(state.samples_ms, took_ms))
-    state = with_peer(state, replace(peer, committed_ms=now_ms))
-    return state, (AcceptCommit(event.peer, event.unit),)
+    timed(state, peer.wallet, took_ms)
+    state.put_peer(replace(peer, committed_ms=now_ms))
+    return took_ms
+
+
+def _forget(state: State, slot: Slot, wallet: Wallet) -> None:
+    """An assignment that came to its end counts once."""
+    lapsed = tuple(old for old in slot.lapsed if old.wallet != wallet)
+    state.put_slot(replace(slot, lapsed=lapsed))
 
 
 def _mistimed(state: State, event: UnitCommitted) -> RefuseReason | None:
@@ -213,19 +226,17 @@ def _mistimed(state: State, event: UnitCommitted) -> RefuseReason | None:
     return None
 
 
-def _committed_again(
-    state: State, slot: Slot, filling: Filling, peer: Peer, event: UnitCommitted
-) -> Step:
+def _committed_again(state: State, filling: Filling, peer: Peer, event: UnitCommitted) -> Reply:
     """The slot is filled: the same claim gets its receipt again, any other a refusal."""
     if filling.wallet != peer.wallet:
-        return state, (_refuse(event, RefuseReason.TAKEN),)
+        return _refuse(event, RefuseReason.TAKEN)
     same = (filling.result_root, filling.commitment) == (event.result_root, event.commitment)
     if not same or filling.blob not in (None, event.blob):
-        return state, (_refuse(event, RefuseReason.CONFLICT),)
+        return _refuse(event, RefuseReason.CONFLICT)
     if filling.blob is None:
         filling = replace(filling, blob=event.blob, peer=event.peer)
-        state = with_slot(state, replace(slot, filling=filling))
-    return state, (AcceptCommit(event.peer, event.unit),)
+        state.put_slot(replace(state.slots[event.unit.slot], filling=filling))
+    return AcceptCommit(event.peer, event.unit)
 
 
 def _filled(state: State, slot: Slot, peer: Peer, event: UnitCommitted, now_ms: int) -> Slot:

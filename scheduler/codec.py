@@ -1,16 +1,18 @@
 """Events and states as canonical JSON: the journal's records and the digest's preimage.
 
 One encoding per value: sorted keys, no spaces, hashes in lower-case hex, floats as their shortest
-decimal text, a dataclass as an object with exactly its fields. Decoding is strict (types, keys,
+decimal text, a table as its rows in the order of their keys, a dataclass as an object with exactly
+its facts (fields that do not compare are not facts). Decoding is strict (types, keys,
 bounds, size) and checks that encoding again gives the same bytes, so that a damaged record never
 passes for another. A record truncated anywhere is not valid JSON, hence a JournalError.
 """
 
 import json
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -20,11 +22,12 @@ from scheduler.errors import JournalError
 from scheduler.events import Event
 from scheduler.state import State
 
-JOURNAL_VERSION = 0
+JOURNAL_VERSION = 1
 RECORD_BYTES_MAX = 4 << 20
+STATE_BYTES_MAX = 64 << 20
 INTEGER_MAX = (1 << 64) - 1
 TEXT_CHARACTERS_MAX = 1024
-ITEMS_MAX = 8192
+ITEMS_MAX = 32_768
 
 EVENTS: Final = {kind.__name__: kind for kind in get_args(Event)}
 
@@ -77,12 +80,12 @@ def decode(record: bytes) -> Entry:
 
 def encode_state(state: State) -> bytes:
     """The canonical bytes of a state."""
-    return _dump(_out(state))
+    return _dump(_out(state), STATE_BYTES_MAX)
 
 
 def decode_state(data: bytes) -> State:
     """The state of canonical bytes; JournalError unless `encode_state` could have written them."""
-    state = _in(State, _load(data))
+    state = _in(State, _load(data, STATE_BYTES_MAX))
     if encode_state(state) != data:
         raise JournalError("a state is not in canonical form")
     return state
@@ -96,22 +99,29 @@ def document(value: object) -> str:
 # --- Bytes ---
 
 
-def _dump(plain: Plain) -> bytes:
+def _dump(plain: Plain, bytes_max: int = RECORD_BYTES_MAX) -> bytes:
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    if len(text) > RECORD_BYTES_MAX:
-        raise ValueError(f"a record of {len(text)} bytes is over the limit of {RECORD_BYTES_MAX}")
+    if len(text) > bytes_max:
+        raise ValueError(f"a record of {len(text)} bytes is over the limit of {bytes_max}")
     return text.encode()
 
 
-def _load(data: bytes) -> dict[str, Plain]:
-    if len(data) > RECORD_BYTES_MAX:
-        raise JournalError(f"a record of {len(data)} bytes is over the limit {RECORD_BYTES_MAX}")
+def _load(data: bytes, bytes_max: int = RECORD_BYTES_MAX) -> dict[str, Plain]:
+    if len(data) > bytes_max:
+        raise JournalError(f"a record of {len(data)} bytes is over the limit {bytes_max}")
     try:
         # Not json.loads: nested deeply enough, a damaged record would overflow the stack.
         return _OBJECT.validate_json(data)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise JournalError(f"a record of {len(data)} bytes is no JSON object: {reason}") from None
+
+
+@cache
+def _facts(kind: Hashable) -> tuple[str, ...]:
+    """The names of a dataclass's fields that are facts."""
+    assert isinstance(kind, type) and is_dataclass(kind)  # noqa: PT018
+    return tuple(item.name for item in fields(kind) if item.compare)
 
 
 # --- Out ---
@@ -131,14 +141,16 @@ def _out(value: object) -> Plain:
             return value.hex()
         case float():
             return repr(value)
-        case tuple():
+        case tuple() | list():
             if len(value) > ITEMS_MAX:
                 raise ValueError(f"{len(value)} items are over the limit of {ITEMS_MAX}")
             return [_out(item) for item in value]
+        case dict():
+            return _out(tuple(sorted(value.items())))
         case BlobRef():
             return {"root": value.root, "size": value.size}
         case _ if is_dataclass(value):
-            return {item.name: _out(getattr(value, item.name)) for item in fields(value)}
+            return {name: _out(getattr(value, name)) for name in _facts(value.__class__)}
     raise TypeError(f"{type(value).__name__} has no place in a journal")
 
 
@@ -177,6 +189,12 @@ def _build(kind: object) -> Callable[[Plain], object]:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is tuple:
         return _tuple_decoder(arguments)
+    if origin is list:
+        item = _decoder(arguments[0])
+        return lambda plain: [item(each) for each in _list_in(plain)]
+    if origin is dict:
+        pair = _tuple_decoder(arguments)
+        return lambda plain: {row[0]: row[1] for row in map(pair, _list_in(plain))}
     if origin in (Union, types.UnionType) and types.NoneType in arguments:
         inner = next(item for item in arguments if item is not types.NoneType)
         some = _decoder(inner)
@@ -188,13 +206,13 @@ def _build(kind: object) -> Callable[[Plain], object]:
     raise TypeError(f"{kind!r} has no place in a journal")
 
 
-def _tuple_decoder(arguments: tuple[object, ...]) -> Callable[[Plain], object]:
+def _tuple_decoder(arguments: tuple[object, ...]) -> Callable[[Plain], tuple[object, ...]]:
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         item = _decoder(arguments[0])
         return lambda plain: tuple(item(each) for each in _list_in(plain))
     items = [_decoder(argument) for argument in arguments]
 
-    def decode_row(plain: Plain) -> object:
+    def decode_row(plain: Plain) -> tuple[object, ...]:
         row = _list_in(plain)
         if len(row) != len(items):
             raise JournalError(f"a list of {len(row)} items, must have {len(items)}")
@@ -205,7 +223,7 @@ def _tuple_decoder(arguments: tuple[object, ...]) -> Callable[[Plain], object]:
 
 def _dataclass_decoder(kind: type) -> Callable[[Plain], object]:
     hints = get_type_hints(kind)
-    decoders = {item.name: _decoder(hints[item.name]) for item in fields(kind)}
+    decoders = {name: _decoder(hints[name]) for name in _facts(kind)}
 
     def decode_object(plain: Plain) -> object:
         if not isinstance(plain, dict) or set(plain) != set(decoders):

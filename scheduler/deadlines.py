@@ -7,6 +7,7 @@ MAD (median absolute deviation) ignore the few slow or lying outliers that a mea
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from scheduler.terms import SAMPLES_MAX, Policy
 
@@ -33,19 +34,31 @@ def median_absolute_deviation(values: Sequence[int]) -> int:
     return median([abs(value - centre) for value in values])
 
 
-def usual_ms(samples_ms: Sequence[int]) -> int | None:
+@lru_cache(maxsize=256)
+def usual_ms(samples_ms: tuple[int, ...]) -> int | None:
     """Median + 3 MAD of the observed times; None before there are enough."""
     if len(samples_ms) < SAMPLES_MIN:
         return None
     return median(samples_ms) + MAD_MULTIPLE * median_absolute_deviation(samples_ms)
 
 
-def unit_limit_ms(samples_ms: Sequence[int], unit_timeout_ms: int, policy: Policy) -> int:
-    """How long a peer may take for one unit."""
+def unit_limit_ms(
+    samples_ms: tuple[int, ...], unit_timeout_ms: int, policy: Policy, own_ms: int = 0
+) -> int:
+    """How long a peer may take for one unit.
+
+    `own_ms`: how long its units took before. A peer that is slow but delivers is not driven out by
+    the speed of the others; the job's timeout holds for it as for everybody.
+    """
     usual = usual_ms(samples_ms)
     if usual is None:
         return unit_timeout_ms
-    return min(unit_timeout_ms, max(policy.unit_floor_ms, LIMIT_FACTOR * usual))
+    return min(unit_timeout_ms, max(policy.unit_floor_ms, LIMIT_FACTOR * max(usual, own_ms)))
+
+
+def smoothed_ms(old_ms: int, took_ms: int) -> int:
+    """A peer's unit time after one more: a quarter of the new one, the first one whole."""
+    return max(1, (3 * old_ms + took_ms) // 4 if old_ms else took_ms)
 
 
 def with_sample(samples_ms: tuple[int, ...], duration_ms: int) -> tuple[int, ...]:

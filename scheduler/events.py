@@ -169,6 +169,18 @@ class BondChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseOrdered:
+    """The submitter ordered that no unit be handed out (`paused`), or that work goes on.
+
+    The node has checked that the order is signed by the job's submitter. Orders are numbered by
+    it; one that is not above the last is a repetition and is ignored.
+    """
+
+    paused: bool
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseLost:
     """Another node holds the job's lease."""
 
@@ -185,7 +197,7 @@ class NodeRestarted:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time went by. Once a second is enough; a tick without effect returns the same state."""
+    """Time went by. Once a second is enough; a tick without effect changes nothing."""
 
 
 # --- From the chain ---
@@ -289,6 +301,7 @@ NodeEvent = (
     | ChallengeWindowOver
     | FinalizeRefused
     | BondChanged
+    | PauseOrdered
     | LeaseLost
     | JobExpired
     | NodeRestarted

@@ -7,11 +7,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scheduler.standings import may_work
-from scheduler.state import DONE, SlotStatus, State, find_worker
+from scheduler.rows import SlotStatus
+from scheduler.settle import closing
+from scheduler.standings import may_work, worker_or_new
+from scheduler.state import State, could_work
 from scheduler.terms import Metrics, PeerId, Wallet
 
 NAMES_SHOWN_MAX = 4
+PEERS_SHOWN_MAX = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,10 @@ class PeerProgress:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is. `slots`: a count for every status, in the order of a slot's life."""
+    """How far a job is. `slots`: a count for every status, in the order of a slot's life.
+
+    `peers`: of the `peers_known`, at most 256, those that are connected first.
+    """
 
     round: int
     rounds: int
@@ -52,6 +58,7 @@ class Progress:
     refused_results: int
     metrics: Metrics
     peers: tuple[PeerProgress, ...]
+    peers_known: int
     outcome: str | None
     waiting: str
 
@@ -66,7 +73,7 @@ def progress(state: State, now_ms: int) -> Progress:
         slots=tuple((str(status), statuses.count(status)) for status in SlotStatus),
         computing=sum(bool(slot.assignments) for slot in state.slots),
         attempts=sum(slot.attempt for slot in state.slots),
-        checkpoint=state.checkpoint,
+        checkpoint=state.open.checkpoint,
         units=totals.units,
         audited=totals.drawn,
         verified=totals.verified,
@@ -78,16 +85,16 @@ def progress(state: State, now_ms: int) -> Progress:
         refused_results=totals.refused_results,
         metrics=state.metrics,
         peers=tuple(_peers(state, now_ms)),
+        peers_known=len(state.peers),
         outcome=str(state.outcome) if state.outcome is not None else None,
         waiting=why_waiting(state, now_ms),
     )
 
 
 def _peers(state: State, now_ms: int) -> Iterator[PeerProgress]:
-    for peer in state.peers:
-        worker = find_worker(state, peer.wallet)
-        if worker is None:
-            continue
+    rows = sorted(state.peers.values(), key=lambda row: (row.vanished_ms is not None, row.peer))
+    for peer in rows[:PEERS_SHOWN_MAX]:
+        worker = worker_or_new(state, peer.wallet)
         yield PeerProgress(
             peer=peer.peer,
             wallet=peer.wallet,
@@ -95,9 +102,9 @@ def _peers(state: State, now_ms: int) -> Iterator[PeerProgress]:
             active=worker.active,
             quarantined_ms=max(0, worker.quarantined_until_ms - now_ms),
             holding=tuple(
-                slot.index
-                for slot in state.slots
-                if any(assignment.peer == peer.peer for assignment in slot.assignments)
+                index
+                for index in sorted(state.open.index.held.get(peer.wallet, ()))
+                if any(a.peer == peer.peer for a in state.slots[index].assignments)
             ),
             receipted=worker.receipted,
             stored=worker.stored,
@@ -119,6 +126,13 @@ def _pauses(state: State, now_ms: int) -> Iterator[str]:
     if state.paused_until_ms > now_ms:
         rest_s = -(-(state.paused_until_ms - now_ms) // 1000)
         yield f"the last step was refused {state.setbacks} times, next try in {rest_s} s"
+    if state.on_hold:
+        yield "the submitter paused the job, no unit is handed out"
+    elif state.open.batches == 0 and closing(state, now_ms):
+        yield "the deadline is near, no unit is handed out"
+    ready, least = len(state.crowd.idle), state.terms.policy.peers_min
+    if state.open.untouched() and ready < least > 1:
+        yield f"the round begins with {least} peers that are ready, {ready} are"
 
 
 def _reasons(state: State, now_ms: int) -> Iterator[str]:
@@ -132,7 +146,7 @@ def _reasons(state: State, now_ms: int) -> Iterator[str]:
         indices = [slot.index for slot in state.slots if slot.status is status]
         if indices:
             yield f"{_named(indices)} for {what}"
-    if all(slot.status in DONE for slot in state.slots):
+    if state.open.all_done():
         yield from _closing_reasons(state)
 
 
@@ -140,11 +154,11 @@ def _closing_reasons(state: State) -> Iterator[str]:
     missing = [slot.index for slot in state.slots if not slot.ready]
     if missing:
         yield f"{_named(missing)} for the result of a claim by an earlier coordinator"
-    elif state.combined is None:
+    elif state.open.combined is None:
         yield "the results are being combined"
-    if not state.window_over:
+    if not state.open.window_over:
         yield "the challenge window is open"
-    elif state.combined is not None:
+    elif state.open.combined is not None:
         yield "the chain to take the checkpoint"
 
 
@@ -165,6 +179,15 @@ def _named(indices: list[int]) -> str:
 
 
 def _crowd(state: State, now_ms: int) -> str:
-    here = sorted({peer.wallet for peer in state.peers if peer.vanished_ms is None})
-    able = sum(may_work(state, wallet, now_ms) for wallet in here)
-    return f"{len(here)} connected, {able} of them bonded and not in quarantine"
+    peers = [peer for peer in state.peers.values() if peer.vanished_ms is None]
+    here = {peer.wallet for peer in peers}
+    able = {wallet for wallet in here if may_work(state, wallet, now_ms)}
+    crowd = f"{len(here)} connected, {len(able)} of them bonded and not in quarantine"
+    small = [p for p in peers if p.memory_bytes is not None and not could_work(state, p)]
+    if small:
+        most = max(peer.memory_bytes or 0 for peer in small)
+        crowd += (
+            f"; {len(small)} offer too little memory: the job needs {state.terms.memory_bytes} "
+            f"bytes, the largest of them has {most}"
+        )
+    return crowd

@@ -7,44 +7,85 @@ remembered. Nothing here touches money: slashing is the chain's. Both tables are
 
 from dataclasses import replace
 
-from scheduler.deadlines import backoff_ms
-from scheduler.state import Peer, State, Worker, find_peer, find_worker, with_peer, with_worker
-from scheduler.terms import PEERS_MAX, WORKERS_MAX, PeerId, Wallet
+from scheduler.deadlines import backoff_ms, smoothed_ms
+from scheduler.rows import Peer, Slot, Worker
+from scheduler.state import State
+from scheduler.terms import PEERS_MAX, PeerId, Wallet
 
 FAILURES_FREE = 1
 
 
 def worker_or_new(state: State, wallet: Wallet) -> Worker:
     """The wallet's row; a new one has no bond until somebody says so."""
-    return find_worker(state, wallet) or Worker(wallet, active=False)
+    return state.workers.get(wallet) or Worker(wallet, active=False)
 
 
 def may_work(state: State, wallet: Wallet, now_ms: int) -> bool:
     """Bonded and not in quarantine."""
-    worker = find_worker(state, wallet)
+    worker = state.workers.get(wallet)
     return worker is not None and worker.active and now_ms >= worker.quarantined_until_ms
 
 
-def admitted(state: State, peer: PeerId, wallet: Wallet, active: bool) -> State:
+def admitted(state: State, peer: PeerId, wallet: Wallet, active: bool, now_ms: int) -> None:
     """The peer is connected. With a full table of connected peers it stays unknown."""
-    if find_peer(state, peer) is None and len(state.peers) >= PEERS_MAX:
-        state = _without_a_vanished_peer(state)
+    old = state.peers.get(peer)
+    if old is None and len(state.peers) >= PEERS_MAX:
+        _forget_a_vanished_peer(state)
         if len(state.peers) >= PEERS_MAX:
-            return state
-    old = find_peer(state, peer)
-    committed_ms = old.committed_ms if old is not None and old.wallet == wallet else 0
-    state = with_peer(state, Peer(peer, wallet, None, committed_ms))
-    return bonded(state, wallet, active)
+            return
+    row = old if old is not None and old.wallet == wallet else Peer(peer, wallet)
+    bonded(state, wallet, active, now_ms)
+    state.put_peer(replace(row, vanished_ms=None))
+    _expect(state, row, None)
 
 
-def bonded(state: State, wallet: Wallet, active: bool) -> State:
+def vanished(state: State, peer: Peer, now_ms: int) -> None:
+    """The peer's connection ended; its units wait for it a while."""
+    state.put_peer(replace(peer, vanished_ms=now_ms))
+    _expect(state, peer, now_ms + state.terms.policy.reconnect_grace_ms)
+
+
+def _expect(state: State, peer: Peer, grace_ms: int | None) -> None:
+    """How long what the peer computes waits for it to be there again; None: it is there."""
+    for index in sorted(state.open.index.held.get(peer.wallet, ())):
+        slot = state.slots[index]
+        assignments = tuple(
+            replace(a, grace_ms=grace_ms) if a.peer == peer.peer else a for a in slot.assignments
+        )
+        state.put_slot(replace(slot, assignments=assignments))
+
+
+def bonded(state: State, wallet: Wallet, active: bool, now_ms: int) -> None:
     """The wallet's bond suffices, or not."""
-    if find_worker(state, wallet) is None and len(state.workers) >= WORKERS_MAX:
-        state = _without_an_absent_worker(state)
-    return with_worker(state, replace(worker_or_new(state, wallet), active=active))
+    state.put_worker(replace(worker_or_new(state, wallet), active=active))
+    if not active:
+        _drop_unbonded(state, wallet, now_ms)
 
 
-def failed(state: State, wallet: Wallet, now_ms: int, grave: bool = False) -> State:
+def _drop_unbonded(state: State, wallet: Wallet, now_ms: int) -> None:
+    """The chain refuses a claim without an active bond, so such a claim must not wait for it."""
+    index = state.open.index
+    for at in sorted(index.claimed.get(wallet, ())):
+        state.put_slot(emptied(state.slots[at], now_ms))
+    for at in sorted(index.held.get(wallet, ())):
+        slot = state.slots[at]
+        kept = tuple(a for a in slot.assignments if a.wallet != wallet)
+        since_ms = slot.since_ms if kept else now_ms
+        state.put_slot(replace(slot, assignments=kept, since_ms=since_ms))
+
+
+def emptied(slot: Slot, now_ms: int) -> Slot:
+    """The slot open again, at the same attempt; others that still compute it may fill it."""
+    return Slot(slot.index, slot.attempt, since_ms=now_ms, lapsed=slot.lapsed)
+
+
+def timed(state: State, wallet: Wallet, took_ms: int) -> None:
+    """A unit took the wallet so long."""
+    worker = state.workers[wallet]
+    state.put_worker(replace(worker, unit_ms=smoothed_ms(worker.unit_ms, took_ms)))
+
+
+def failed(state: State, wallet: Wallet, now_ms: int, grave: bool = False) -> None:
     """A unit of this wallet came to nothing; `grave`: not by bad luck."""
     worker = worker_or_new(state, wallet)
     failures = worker.failures + 1
@@ -52,14 +93,14 @@ def failed(state: State, wallet: Wallet, now_ms: int, grave: bool = False) -> St
     excess = failures - (0 if grave else FAILURES_FREE)
     if excess > 0:
         worker = _quarantined(state, worker, now_ms, excess - 1)
-    return with_worker(state, worker)
+    state.put_worker(worker)
 
 
-def faulted(state: State, wallet: Wallet, now_ms: int) -> State:
+def faulted(state: State, wallet: Wallet, now_ms: int) -> None:
     """The chain proved a fault of this wallet."""
     worker = worker_or_new(state, wallet)
     worker = replace(worker, faults=worker.faults + 1)
-    return with_worker(state, _quarantined(state, worker, now_ms, worker.faults - 1))
+    state.put_worker(_quarantined(state, worker, now_ms, worker.faults - 1))
 
 
 def _quarantined(state: State, worker: Worker, now_ms: int, doublings: int) -> Worker:
@@ -68,23 +109,10 @@ def _quarantined(state: State, worker: Worker, now_ms: int, doublings: int) -> W
     return replace(worker, quarantined_until_ms=max(until, worker.quarantined_until_ms))
 
 
-def _without_a_vanished_peer(state: State) -> State:
-    """Forget the peer that has been away for longest; its assignments lapse with it."""
-    gone = [row for row in state.peers if row.vanished_ms is not None]
-    if not gone:
-        return state
-    oldest = min(gone, key=lambda row: (row.vanished_ms or 0, row.peer))
-    return replace(state, peers=tuple(row for row in state.peers if row is not oldest))
-
-
-def _without_an_absent_worker(state: State) -> State:
-    """Forget the wallet with the least to remember among those that take no part now."""
-    present = {row.wallet for row in state.peers}
-    for slot in state.slots:
-        present |= {assignment.wallet for assignment in (*slot.assignments, *slot.lapsed)}
-        present |= {slot.filling.wallet} if slot.filling is not None else set()
-    absent = [row for row in state.workers if row.wallet not in present]
-    if not absent:
-        return state
-    least = min(absent, key=lambda row: (row.faults, row.failures, row.wallet))
-    return replace(state, workers=tuple(row for row in state.workers if row is not least))
+def _forget_a_vanished_peer(state: State) -> None:
+    """Forget the peer that has been away for longest; what it computes lapses at once."""
+    oldest = state.crowd.vanished.first()
+    if oldest is not None:
+        row = state.peers[oldest]
+        _expect(state, row, 0)
+        state.drop_peer(row)

@@ -1,268 +1,206 @@
-"""The state of one job's coordination: frozen values, facts only.
+"""The state of one job's coordination, owned by whoever drives it and updated in place.
 
-What follows from facts is computed where it is needed (the phase of a round, the commands that
-stand), so that no two fields can contradict each other. Tables are tuples sorted by key: nothing
-depends on the order of a set or a dict. `invariants` says what must hold after every event.
+Tables are dicts that nothing iterates during an event: what an event needs to find is in an index
+that `put_slot`, `put_peer` and `put_worker` keep (`SlotIndex`, `CrowdIndex`), so that an event
+costs the same with ten peers as with ten thousand, but for a binary search. Wherever order shows
+(the digest, a list for people) rows are sorted by their key. Facts are equal when states are equal;
+indexes are not facts: scheduler/invariants.py rebuilds and compares them.
 """
 
-from bisect import bisect_left
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections import Counter
+from dataclasses import dataclass, field
 
-from scheduler.blob_ref import BlobRef
-from scheduler.commands import Outcome
-from scheduler.terms import Claim, JobTerms, Metrics, PeerId, Position, SlotResult, UnitRef, Wallet
+from scheduler.commands import Outcome, StandingCommand
+from scheduler.ordered import Ordered
+from scheduler.round import Round, wallets_of
+from scheduler.rows import Peer, Slot, Totals, Worker
+from scheduler.terms import WORKERS_MAX, JobTerms, Metrics, PeerId, Position, Wallet
 
 BEFORE_THE_CHAIN = Position(-1, -1)
+NOTHING_YET = Totals()
 
 
-class SlotStatus(StrEnum):
-    """How far a slot of the open round is. scheduler/transitions.py has the moves."""
-
-    OPEN = "open"
-    RECEIPTED = "receipted"
-    STORED = "stored"
-    SUBMITTED = "submitted"
-    COMMITTED = "committed"
-    DRAWN = "drawn"
-    DISPUTED = "disputed"
-    PASSED = "passed"
-    VERIFIED = "verified"
-
-
-EMPTY = frozenset({SlotStatus.OPEN})
-LOCAL = frozenset({SlotStatus.RECEIPTED, SlotStatus.STORED, SlotStatus.SUBMITTED})
-DONE = frozenset({SlotStatus.PASSED, SlotStatus.VERIFIED})
-ON_CHAIN = DONE | {SlotStatus.COMMITTED, SlotStatus.DRAWN, SlotStatus.DISPUTED}
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """A peer computes the unit. Overdue at the deadline, or when the peer stays away."""
-
-    peer: PeerId
-    wallet: Wallet
-    assigned_ms: int
-    deadline_ms: int
-    spare: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Filling:
-    """The claim that fills a slot. `blob` and `peer` are unknown only for a claim of another
-    coordinator, read from the chain; `stored` means that the blob is here and was checked."""
-
-    wallet: Wallet
-    result_root: bytes
-    commitment: bytes
-    signature: bytes
-    peer: PeerId | None = None
-    blob: BlobRef | None = None
-    stored: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One slot of the open round.
-
-    `lapsed`: assignments that ended without a commit, newest last; a late result of theirs still
-    counts if it is the first. `due_ms`: of the fetch when receipted, of the wait for the rest of
-    the batch when stored, of the audit when drawn, of challenges when passed or verified.
-    """
-
-    index: int
-    attempt: int = 0
-    status: SlotStatus = SlotStatus.OPEN
-    assignments: tuple[Assignment, ...] = ()
-    lapsed: tuple[Assignment, ...] = ()
-    filling: Filling | None = None
-    batch: int | None = None
-    auditor: Wallet | None = None
-    due_ms: int = 0
-    overdue: bool = False
-
-    @property
-    def ready(self) -> bool:
-        """Settled on the chain, and its result is here: may be combined."""
-        return self.status in DONE and self.filling is not None and self.filling.stored
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A peer that was connected at least once; `vanished_ms` is None while it is connected."""
-
-    peer: PeerId
-    wallet: Wallet
-    vanished_ms: int | None = None
-    committed_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """A wallet's standing with this coordinator. Peers come and go; the bond answers.
-
-    `failures`: overdue, missing or malformed units since the last stored result.
-    """
-
-    wallet: Wallet
-    active: bool
-    failures: int = 0
-    quarantined_until_ms: int = 0
-    receipted: int = 0
-    stored: int = 0
-    settled: int = 0
-    faults: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Combined:
-    """The next checkpoint, computed here, and the aggregate that leads to it."""
-
-    checkpoint: bytes
-    blob: BlobRef
-    aggregate: BlobRef
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Counts over the rounds that this coordination saw; for people."""
-
-    units: int = 0
-    drawn: int = 0
-    verified: int = 0
-    passed: int = 0
-    disputes: int = 0
-    faults: int = 0
-    voids: int = 0
-    refused_results: int = 0
-    reissued: int = 0
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class State:
-    """One job's coordination. `round == terms.rounds` after the last round was finalized.
+    """One job's coordination. `open.number == terms.rounds` after the last round was finalized.
 
-    `generation`: units of the open round that a fault or a void re-issued; it names the set of
-    results to combine. `paused_until_ms`: the chain or the combination refused, no new try before.
+    `paused_until_ms`: the chain or the combination refused, no new try before. `on_hold`: the
+    submitter ordered a pause; `order_serial`: of its last order.
     """
 
     terms: JobTerms
-    round: int
-    checkpoint: bytes
-    blob: BlobRef
-    slots: tuple[Slot, ...]
+    open: Round
     clock_ms: int
     chain_at: Position = BEFORE_THE_CHAIN
-    batches: int = 0
-    generation: int = 0
-    combined: Combined | None = None
-    window_over: bool = False
     setbacks: int = 0
     paused_until_ms: int = 0
+    on_hold: bool = False
+    order_serial: int = -1
     cancelled: bool = False
     outcome: Outcome | None = None
-    peers: tuple[Peer, ...] = ()
-    workers: tuple[Worker, ...] = ()
+    peers: dict[PeerId, Peer] = field(default_factory=dict)
+    workers: dict[Wallet, Worker] = field(default_factory=dict)
     samples_ms: tuple[int, ...] = ()
     metrics: Metrics = ()
-    totals: Totals = Totals()
+    totals: Totals = NOTHING_YET
+    crowd: "CrowdIndex" = field(init=False, compare=False, repr=False)
+    during: "During" = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.during = During()
+        self.crowd = CrowdIndex(self)
+
+    @property
+    def round(self) -> int:
+        """The number of the open round."""
+        return self.open.number
+
+    @property
+    def slots(self) -> list[Slot]:
+        """The slots of the open round, for reading."""
+        return self.open.slots
+
+    # --- Changes. Nothing else may assign to a state.
+
+    def put_slot(self, slot: Slot) -> None:
+        """Set the row of a slot of the open round."""
+        old = self.open.put(slot)
+        if old is None:
+            return
+        self.during.changed = True
+        before, after = wallets_of(old), wallets_of(slot)
+        for wallet in sorted(before ^ after):
+            self.crowd.mentions[wallet] += 1 if wallet in after else -1
+        for wallet in sorted(before | after):
+            self.crowd.rank(self, wallet)
+
+    def put_peer(self, row: Peer) -> None:
+        """Set or add the row of a peer."""
+        old = self.peers.get(row.peer)
+        if old == row:
+            return
+        self.peers[row.peer] = row
+        self.during.changed = True
+        self.crowd.replace(self, old, row)
+
+    def drop_peer(self, row: Peer) -> None:
+        """Forget a peer."""
+        del self.peers[row.peer]
+        self.during.changed = True
+        self.crowd.replace(self, row, None)
+
+    def put_worker(self, row: Worker) -> None:
+        """Set or add the row of a wallet. A full table forgets one that takes no part."""
+        old = self.workers.get(row.wallet)
+        if old == row:
+            return
+        absent = self.crowd.absent.first()
+        if old is None and len(self.workers) >= WORKERS_MAX and absent is not None:
+            del self.workers[absent]
+            self.crowd.rank(self, absent)
+        self.workers[row.wallet] = row
+        self.during.changed = True
+        self.crowd.rank(self, row.wallet)
+
+    def note(self, **facts: object) -> None:
+        """Set facts of the job or, where the round has them, of the open round."""
+        for name, value in facts.items():
+            owner = self.open if name in _OF_ROUND else self
+            if getattr(owner, name) != value:
+                setattr(owner, name, value)
+                self.during.changed = True
+
+    def begin(self, following: Round) -> None:
+        """Close the open round; this one follows."""
+        named = [wallet for slot in self.open.slots for wallet in wallets_of(slot)]
+        self.open = following
+        self.during.changed = True
+        self.crowd.mentions.subtract(named)
+        for wallet in sorted(set(named)):
+            self.crowd.rank(self, wallet)
 
 
-def unit_of(state: State, slot: Slot) -> UnitRef:
-    """The unit that the slot waits for or holds."""
-    return UnitRef(state.round, slot.index, slot.attempt)
+_OF_ROUND = frozenset({"batches", "generation", "combined", "window_over"})
 
 
-def with_slot(state: State, slot: Slot) -> State:
-    """The state with this slot in its place."""
-    before, after = state.slots[: slot.index], state.slots[slot.index + 1 :]
-    return replace(state, slots=(*before, slot, *after))
+@dataclass(slots=True)
+class During:
+    """What one event leaves for its end: whether it changed a fact, and what stood before it.
+
+    `standing`: the commands of the round as a whole that stand, made when `flags` were the facts
+    that they follow from.
+    """
+
+    changed: bool = False
+    flags: tuple[object, ...] = ()
+    standing: tuple[StandingCommand, ...] = ()
 
 
-def find_peer(state: State, peer: PeerId) -> Peer | None:
-    """The peer's row, if it has one."""
-    at = bisect_left(state.peers, peer, key=lambda row: row.peer)
-    return state.peers[at] if at < len(state.peers) and state.peers[at].peer == peer else None
+class CrowdIndex:
+    """What follows from peers, wallets and what they hold, kept up to date row by row.
 
+    - `idle`: wallets that are here, fit, have asked with enough memory and hold nothing, by speed
+    - `vanished`: peers that are away, by when they left
+    - `quarantined`: wallets, by when it ends
+    - `absent`: wallets that nothing names, those with the least to remember first
+    - `mentions`: how many slots and peers name a wallet; `here`: how many of its peers could work
+    """
 
-def with_peer(state: State, row: Peer) -> State:
-    """The state with this row added or replaced."""
-    at = bisect_left(state.peers, row.peer, key=lambda other: other.peer)
-    known = at < len(state.peers) and state.peers[at].peer == row.peer
-    return replace(state, peers=(*state.peers[:at], row, *state.peers[at + known :]))
-
-
-def find_worker(state: State, wallet: Wallet) -> Worker | None:
-    """The wallet's row, if it has one."""
-    at = bisect_left(state.workers, wallet, key=lambda row: row.wallet)
-    known = at < len(state.workers) and state.workers[at].wallet == wallet
-    return state.workers[at] if known else None
-
-
-def with_worker(state: State, row: Worker) -> State:
-    """The state with this row added or replaced."""
-    at = bisect_left(state.workers, row.wallet, key=lambda other: other.wallet)
-    known = at < len(state.workers) and state.workers[at].wallet == row.wallet
-    return replace(state, workers=(*state.workers[:at], row, *state.workers[at + known :]))
-
-
-def is_live(state: State, assignment: Assignment, now_ms: int) -> bool:
-    """Whether the peer may still be expected to deliver."""
-    peer = find_peer(state, assignment.peer)
-    if peer is None or now_ms >= assignment.deadline_ms:
-        return False
-    grace_ms = state.terms.policy.reconnect_grace_ms
-    return peer.vanished_ms is None or now_ms < peer.vanished_ms + grace_ms
-
-
-def claim_of(slot: Slot) -> Claim:
-    """The slot's claim as the chain takes it; the slot is filled."""
-    filling = _filled(slot)
-    return Claim(
-        slot=slot.index,
-        attempt=slot.attempt,
-        worker=filling.wallet,
-        result_root=filling.result_root,
-        commitment=filling.commitment,
-        signature=filling.signature,
+    __slots__ = (
+        "absent",
+        "here",
+        "idle",
+        "mentions",
+        "quarantined",
+        "vanished",
     )
 
+    def __init__(self, state: State) -> None:
+        self.idle: Ordered[Wallet] = Ordered()
+        self.vanished: Ordered[PeerId] = Ordered()
+        self.quarantined: Ordered[Wallet] = Ordered()
+        self.absent: Ordered[Wallet] = Ordered()
+        self.mentions: Counter[Wallet] = Counter()
+        self.here: Counter[Wallet] = Counter()
+        for slot in state.open.slots:
+            self.mentions.update(wallets_of(slot))
+        for peer in state.peers.values():
+            self._tally(state, peer, 1)
+        for wallet in state.workers:
+            self.rank(state, wallet)
 
-def result_of(slot: Slot) -> SlotResult:
-    """The slot's result for the combination; the slot is ready."""
-    filling = _filled(slot)
-    assert filling.blob is not None
-    return SlotResult(slot.index, filling.wallet, filling.result_root, filling.blob)
+    def replace(self, state: State, old: Peer | None, new: Peer | None) -> None:
+        """A peer's row changed."""
+        for row, by in ((old, -1), (new, 1)):
+            if row is not None:
+                self._tally(state, row, by)
+        for row in (old, new):
+            if row is not None:
+                self.rank(state, row.wallet)
+
+    def _tally(self, state: State, peer: Peer, by: int) -> None:
+        self.mentions[peer.wallet] += by
+        self.here[peer.wallet] += by * could_work(state, peer)
+        self.vanished.put(peer.peer, peer.vanished_ms if by > 0 else None)
+
+    def rank(self, state: State, wallet: Wallet) -> None:
+        """Sort a wallet in again."""
+        row = state.workers.get(wallet)
+        for table in (self.mentions, self.here):
+            if not table[wallet]:
+                del table[wallet]
+        if row is None:
+            for order in (self.idle, self.quarantined, self.absent):
+                order.put(wallet, None)
+            return
+        waits = row.fit and wallet in self.here and wallet not in state.open.index.held
+        self.idle.put(wallet, row.unit_ms if waits else None)
+        self.quarantined.put(wallet, row.quarantined_until_ms or None)
+        forgettable = wallet not in self.mentions
+        self.absent.put(wallet, row.faults << 32 | row.failures if forgettable else None)
 
 
-def _filled(slot: Slot) -> Filling:
-    assert slot.filling is not None, f"slot {slot.index} is not filled"
-    return slot.filling
-
-
-def invariants(state: State) -> list[str]:
-    """What is wrong with this state; empty for every state that events can reach."""
-    policy = state.terms.policy
-    wrong = []
-    for slot in state.slots:
-        filled = slot.filling is not None
-        if filled != (slot.status not in EMPTY):
-            wrong.append(f"slot {slot.index} is {slot.status} but filled={filled}")
-        if (slot.batch is not None) != (slot.status in ON_CHAIN):
-            wrong.append(f"slot {slot.index} is {slot.status} in batch {slot.batch}")
-        if slot.assignments and slot.status not in EMPTY:
-            wrong.append(f"slot {slot.index} is {slot.status} and still assigned")
-        if len({a.wallet for a in slot.assignments}) != len(slot.assignments):
-            wrong.append(f"slot {slot.index} is assigned twice to one wallet")
-        if len(slot.assignments) > policy.copies_max:
-            wrong.append(f"slot {slot.index} has {len(slot.assignments)} assignments")
-        if slot.status in LOCAL and slot.filling and slot.filling.blob is None:
-            wrong.append(f"slot {slot.index} is {slot.status} without a result blob")
-        checked = slot.filling is not None and slot.filling.stored
-        if slot.status in {SlotStatus.STORED, SlotStatus.SUBMITTED} and not checked:
-            wrong.append(f"slot {slot.index} is {slot.status} but its result is not here")
-    if state.window_over and not all(slot.status in DONE for slot in state.slots):
-        wrong.append("the challenge window is over although units are open")
-    if [slot.index for slot in state.slots] != list(range(len(state.slots))):
-        wrong.append("slots are out of order")
-    return wrong
+def could_work(state: State, peer: Peer) -> bool:
+    """Connected, and it asked with enough memory."""
+    enough = peer.memory_bytes is not None and peer.memory_bytes >= state.terms.memory_bytes
+    return enough and peer.vanished_ms is None

@@ -15,8 +15,8 @@ Wallet = NewType("Wallet", str)
 Metrics = tuple[tuple[str, float], ...]
 """Names and values, sorted by name. Carried and shown, never computed with."""
 
-PEERS_MAX = 1024
-WORKERS_MAX = 4096
+PEERS_MAX = 16_384
+WORKERS_MAX = 32_768
 ASSIGNMENTS_MAX = 8
 SAMPLES_MAX = 64
 
@@ -87,18 +87,27 @@ class Policy:
     quarantine_ms: int = 10_000
     """The first quarantine; doubles with every further failure."""
     quarantine_max_ms: int = 3_600_000
+    peers_min: int = 1
+    """Wallets that must be ready to work before a round is begun."""
+    deadline_margin_ms: int = 30_000
+    """How long before the job's deadline stored results go to the chain without the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobTerms:
-    """What the coordinator must know of a job, from its manifest and the escrow."""
+    """What the coordinator must know of a job, from its manifest and the escrow.
+
+    `memory_bytes`: what a peer must offer, exactly what the job's Programs and files need.
+    `deadline_ms`: after it the chain takes no new round, but finishes one that it has; 0: never.
+    """
 
     job_id: bytes
     rounds: int
     slots: int
     unit_timeout_ms: int
-    unit_peak_bytes: int
+    memory_bytes: int
     policy: Policy = field(default_factory=Policy)
+    deadline_ms: int = 0
 
     def __post_init__(self) -> None:
         for name in ("rounds", "slots", "unit_timeout_ms"):

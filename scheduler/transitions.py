@@ -32,7 +32,7 @@ from scheduler.events import (
     UnitVerified,
     UnitVoided,
 )
-from scheduler.state import Slot, SlotStatus
+from scheduler.rows import Slot, SlotStatus
 
 OPEN, RECEIPTED, STORED, SUBMITTED, COMMITTED, DRAWN, DISPUTED, PASSED, VERIFIED = SlotStatus
 

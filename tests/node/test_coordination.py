@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -18,7 +19,7 @@ from node.coordination import Coordination, remember_round
 from node.coordination_tasks import Tasks
 from node.errors import PeerFault
 from node.ids import JobId, commitment, unit_id
-from node.journal import Journal
+from node.journal import Journal, JournalError
 from node.messages import (
     AcceptedResult,
     AskRound,
@@ -145,6 +146,21 @@ def test_what_has_a_receipt_is_in_the_journal(journal: Journal) -> None:
     assert isinstance(after.answer("worker", made), Receipt)
 
 
+def test_a_commit_that_cannot_be_journaled_is_not_taken(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state goes back to what is durable: no receipt, and the same commit counts later."""
+    of = coordination(journal)
+    made = commit(cast(UnitAssigned, pull(of)))
+    before = coordinator.digest(of.state)
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(journal, "append", Mock(side_effect=JournalError("no space left")))
+        with pytest.raises(JournalError):
+            of.answer("worker", made)
+    assert coordinator.digest(of.state) == before
+    assert isinstance(of.answer("worker", made), Receipt)
+
+
 def test_a_claim_signed_by_another_is_a_fault(journal: Journal) -> None:
     """Nobody is bound without consent, and nothing is remembered of the attempt."""
     of = coordination(journal)
@@ -267,8 +283,8 @@ def test_a_journal_behind_the_chain_is_begun_anew(journal: Journal) -> None:
         e.RoundFinalized(Place(2, 0, b""), JOB, 0, b"p" * 32, blob_root, 9, b"w" * 32, 1)
     )
     of = coordination(journal, watching)
-    assert (of.state.round, of.state.checkpoint) == (1, b"p" * 32)
-    assert of.state.blob == BlobRef(root=blob_root.hex(), size=9)
+    assert (of.state.round, of.state.open.checkpoint) == (1, b"p" * 32)
+    assert of.state.open.blob == BlobRef(root=blob_root.hex(), size=9)
 
 
 def test_restarts_are_journaled_so_that_replays_agree(journal: Journal) -> None:

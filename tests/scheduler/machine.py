@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from scheduler.blob_ref import BlobRef
 from scheduler.codec import Entry, decode, decode_state, encode, encode_state
-from scheduler.commands import AcceptCommit, AssignUnit, Command
-from scheduler.coordinator import digest, handle, pending, start
+from scheduler.commands import AcceptCommit, AssignUnit, Command, StandingCommand
+from scheduler.coordinator import digest, handle, pending, stands, start
+from scheduler.errors import IllegalEvent
 from scheduler.events import (
     CombineFinished,
     CoordinationStarted,
@@ -23,7 +25,8 @@ from scheduler.events import (
     UnitRequested,
     UnitVerified,
 )
-from scheduler.state import Slot, SlotStatus, claim_of, invariants
+from scheduler.invariants import invariants
+from scheduler.rows import Slot, SlotStatus
 from scheduler.terms import JobTerms, PeerId, Policy, Position, UnitRef, Wallet
 
 START_MS = 1_000_000
@@ -73,23 +76,36 @@ class Machine:
     # --- Driving ---
 
     def feed(self, event: Event, after_ms: int = 0, seed: int = 0) -> tuple[Command, ...]:
-        """Handle an event; check purity, invariants, encoding and the rule of standing commands."""
+        """Handle an event; check invariants, encoding, and what it changed and called for."""
         self.now_ms += after_ms
-        before = digest(self.state)
-        stood = set(pending(self.state))
-        new, commands = handle(self.state, event, self.now_ms, seed)
-        assert digest(self.state) == before
-        assert invariants(new) == []
-        assert decode_state(encode_state(new)) == new
-        assert set(pending(new)) <= stood | set(commands)
-        if new is self.state:
-            assert stood == set(pending(new))
-        else:
+        before, stood = encode_state(self.state), pending(self.state)
+        try:
+            handled = handle(self.state, event, self.now_ms, seed)
+        except IllegalEvent:
+            assert encode_state(self.state) == before
+            assert invariants(self.state) == []
+            raise
+        assert invariants(self.state) == []
+        assert decode_state(encode_state(self.state)) == self.state
+        assert handled.changed == (encode_state(self.state) != before)
+        self.check_commands(handled.commands, stood)
+        if handled.changed:
             entry = Entry(self.now_ms, seed, event)
             assert decode(encode(entry)) == entry
             self.journal.append(encode(entry))
-        self.state, self.commands = new, commands
-        return commands
+        self.commands = handled.commands
+        return handled.commands
+
+    def check_commands(self, commands: Sequence[Command], stood: Sequence[StandingCommand]) -> None:
+        """Issued is exactly what began to stand; what stands is known one by one."""
+        now = pending(self.state)
+        issued = [command for command in commands if isinstance(command, StandingCommand)]
+        assert sorted(map(str, issued)) == sorted(str(c) for c in now if c not in stood)
+        assert all(stands(self.state, command) for command in now)
+        assert not any(stands(self.state, command) for command in stood if command not in now)
+
+    def digest(self) -> bytes:
+        return digest(self.state)
 
     def at(self) -> Position:
         self.block += 1
@@ -121,6 +137,14 @@ class Machine:
         for name in names:
             self.feed(PeerAppeared(peer(name), wallet(name), active))
 
+    def proven(self, *names: str) -> None:
+        """These peers join, have asked before, and have a stored result behind them."""
+        for name in names:
+            self.join(name)
+            row = self.state.peers[peer(name)]
+            self.state.put_peer(replace(row, memory_bytes=MEMORY_BYTES))
+            self.state.put_worker(replace(self.state.workers[wallet(name)], stored=1))
+
     def request(
         self, name: str, holding: Sequence[UnitRef] = (), after_ms: int = 0, seed: int = 0
     ) -> tuple[Command, ...]:
@@ -130,7 +154,7 @@ class Machine:
     def assign(self, *names: str) -> None:
         """The free slots, lowest first, to these peers, which join if need be."""
         for name in names:
-            if all(row.peer != peer(name) for row in self.state.peers):
+            if peer(name) not in self.state.peers:
                 self.join(name)
             self.request(name, self.held(name))
             assert self.issued(AssignUnit), f"{name} got no unit: {self.commands}"
@@ -169,9 +193,9 @@ class Machine:
     def claim_on_chain(self) -> None:
         """The chain takes what was submitted."""
         claims = tuple(
-            claim_of(slot) for slot in self.state.slots if slot.status is SlotStatus.SUBMITTED
+            slot.claim for slot in self.state.slots if slot.status is SlotStatus.SUBMITTED
         )
-        batch = self.state.batches
+        batch = self.state.open.batches
         self.feed(RoundCommittedOnChain(self.at(), self.state.round, batch, claims))
 
     def drawn(self, index: int = 0, due_ms: int = 10_000) -> None:
@@ -196,7 +220,9 @@ class Machine:
             self.passed(index)
 
     def combined(self, checkpoint: bytes = b"c" * 32) -> None:
-        self.feed(CombineFinished(self.state.round, self.state.generation, checkpoint, BLOB, BLOB))
+        self.feed(
+            CombineFinished(self.state.round, self.state.open.generation, checkpoint, BLOB, BLOB)
+        )
 
     def finalized(self, checkpoint: bytes = b"c" * 32) -> None:
         self.feed(RoundFinalizedOnChain(self.at(), self.state.round, checkpoint))

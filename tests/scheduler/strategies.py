@@ -51,6 +51,7 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
 _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "round": st.integers(0, 2),
     "batch": st.integers(0, 1),
+    "serial": st.integers(0, 3),
     "generation": st.integers(0, 1),
     "memory_bytes": st.sampled_from([0, 1_000]),
     "due_ms": st.integers(0, 2_000_000),

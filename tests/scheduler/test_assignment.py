@@ -14,6 +14,7 @@ from scheduler.commands import (
     RefuseCommit,
     RefuseReason,
 )
+from scheduler.coordinator import start
 from scheduler.events import (
     BondChanged,
     PeerAppeared,
@@ -25,7 +26,7 @@ from scheduler.events import (
     UnitCommitted,
     UnitRequested,
 )
-from scheduler.state import SlotStatus, find_worker
+from scheduler.rows import SlotStatus
 from scheduler.terms import Policy, UnitRef
 from tests.scheduler.machine import MEMORY_BYTES, TIMEOUT_MS, Machine, blob, commit, peer, wallet
 
@@ -58,16 +59,16 @@ def test_request_repeated_gets_the_same_unit_and_deadline() -> None:
     machine = Machine(slots=3)
     machine.join("a")
     (first,) = machine.request("a")
-    before = machine.state
+    before = machine.digest()
     (second,) = machine.request("a", after_ms=500)
     assert second == first
-    assert machine.state is before
+    assert machine.digest() == before
 
 
 def test_request_that_lists_its_unit_gets_a_second_one_and_no_third() -> None:
     """One is computed, one is ready; no peer hoards."""
     machine = Machine(slots=4)
-    machine.join("a")
+    machine.proven("a")
     machine.request("a")
     machine.request("a", machine.held("a"))
     assert machine.only(AssignUnit).deadline_ms == machine.now_ms + 2 * TIMEOUT_MS
@@ -78,7 +79,7 @@ def test_request_that_lists_its_unit_gets_a_second_one_and_no_third() -> None:
 def test_second_unit_is_kept_for_an_idle_peer() -> None:
     """With as many idle peers as open slots, nobody gets two."""
     machine = Machine(slots=2)
-    machine.join("a", "b")
+    machine.proven("a", "b")
     machine.request("a")
     machine.request("a", machine.held("a"))
     assert declined(machine) is DeclineReason.NOTHING_OPEN
@@ -142,7 +143,7 @@ def test_overdue_unit_is_given_to_another_peer_at_the_same_attempt() -> None:
     assert declined(machine) is DeclineReason.NOTHING_OPEN
     machine.request("b", after_ms=1)
     assert machine.only(AssignUnit).unit == UnitRef(0, 0, 0)
-    worker = find_worker(machine.state, wallet("a"))
+    worker = machine.state.workers.get(wallet("a"))
     assert worker is not None
     assert worker.failures == 1
 
@@ -191,7 +192,7 @@ def test_second_failure_in_a_row_quarantines_and_doubles() -> None:
         machine.request("a")
         if machine.issued(DeclineRequest):
             assert declined(machine) is DeclineReason.QUARANTINED
-            worker = find_worker(machine.state, wallet("a"))
+            worker = machine.state.workers.get(wallet("a"))
             assert worker is not None
             waits.append(worker.quarantined_until_ms - machine.now_ms)
             machine.now_ms = worker.quarantined_until_ms
@@ -206,7 +207,7 @@ def test_stored_result_forgives_failures() -> None:
     machine.request("a")
     machine.feed(Tick(), TIMEOUT_MS)
     machine.stored("a")
-    worker = find_worker(machine.state, wallet("a"))
+    worker = machine.state.workers.get(wallet("a"))
     assert worker is not None
     assert (worker.failures, worker.stored) == (0, 1)
 
@@ -256,11 +257,8 @@ def test_spare_result_takes_over_when_the_first_is_missing() -> None:
 def test_unit_is_not_repeated_before_it_is_slow() -> None:
     """Repeating everything would waste the work of honest peers."""
     machine = last_unit_runs_long()
-    slot = replace(
-        machine.slot(0),
-        assignments=(replace(machine.slot(0).assignments[0], assigned_ms=machine.now_ms - 999),),
-    )
-    machine.state = replace(machine.state, slots=(slot, *machine.state.slots[1:]))
+    began = replace(machine.slot(0).assignments[0], assigned_ms=machine.now_ms - 999)
+    machine.state.put_slot(replace(machine.slot(0), assignments=(began,)))
     machine.request("a")
     assert declined(machine) is DeclineReason.NOTHING_OPEN
     machine.request("a", after_ms=1)
@@ -289,10 +287,10 @@ def test_commit_repeated_gets_its_receipt_again_in_every_later_state() -> None:
     for status in list(SlotStatus)[1:]:
         machine = Machine()
         machine.bring(status)
-        before = machine.state
+        before = machine.digest()
         machine.feed(commit("a", machine.unit(0)))
         assert machine.issued(AcceptCommit), status
-        assert machine.state is before
+        assert machine.digest() == before
 
 
 @pytest.mark.parametrize("field", ["result_root", "commitment", "blob"])
@@ -302,10 +300,10 @@ def test_commit_that_changes_its_mind_is_refused(field: str) -> None:
     unit = machine.stored("a")
     other = commit("b", unit)
     changed = replace(commit("a", unit), **{field: getattr(other, field)})
-    before = machine.state
+    before = machine.digest()
     machine.feed(changed)
     assert refused(machine) is RefuseReason.CONFLICT
-    assert machine.state is before
+    assert machine.digest() == before
 
 
 @pytest.mark.parametrize(
@@ -324,8 +322,8 @@ def test_commit_to_a_unit_that_is_not_the_peers_is_refused(
 ) -> None:
     """Whatever a peer claims is answered; nothing of it is an error of ours."""
     machine = Machine(rounds=3)
+    machine.state, _ = start(replace(machine.begun, round=1), machine.now_ms)
     machine.join("a")
-    machine.state = replace(machine.state, round=1)
     machine.feed(commit("a", unit))
     assert refused(machine) is reason
 
@@ -334,9 +332,7 @@ def test_commit_to_an_earlier_attempt_is_refused() -> None:
     """Its unit was settled against somebody; the slot is another unit now."""
     machine = Machine()
     machine.join("a")
-    machine.state = replace(
-        machine.state, slots=(replace(machine.slot(0), attempt=1), machine.slot(1))
-    )
+    machine.state.put_slot(replace(machine.slot(0), attempt=1))
     machine.feed(commit("a", UnitRef(0, 0, 0)))
     assert refused(machine) is RefuseReason.ATTEMPT_OVER
 
@@ -368,7 +364,7 @@ def test_refused_result_opens_the_slot_and_is_counted(fault: str, failures: int)
     machine = Machine()
     unit = machine.receipted("a")
     machine.feed(ResultRefused(unit, blob("a", unit), peer("a"), ResultFault(fault)))
-    worker = find_worker(machine.state, wallet("a"))
+    worker = machine.state.workers.get(wallet("a"))
     assert worker is not None
     assert worker.failures == failures
     assert (worker.quarantined_until_ms > machine.now_ms) == (fault == "malformed")
@@ -392,9 +388,9 @@ def test_result_of_an_absent_peer_is_waited_for() -> None:
     machine = Machine()
     unit = machine.receipted("a")
     machine.feed(PeerVanished(peer("a")))
-    before = machine.state
+    before = machine.digest()
     machine.feed(ResultRefused(unit, blob("a", unit), peer("a"), ResultFault.UNAVAILABLE))
-    assert machine.state is before
+    assert machine.digest() == before
     machine.feed(Tick(), machine.state.terms.policy.fetch_timeout_ms)
     assert machine.slot().status is SlotStatus.OPEN
 
@@ -424,11 +420,11 @@ def test_report_on_a_replaced_result_is_ignored() -> None:
     unit = machine.unit(0)
     machine.feed(ResultRefused(unit, blob("a", unit), peer("a"), ResultFault.UNAVAILABLE))
     machine.receipted("b")
-    before = machine.state
+    before = machine.digest()
     machine.feed(ResultRefused(unit, blob("a", unit), peer("a"), ResultFault.MALFORMED))
     machine.feed(ResultRefused(unit, blob("b", unit), peer("a"), ResultFault.MALFORMED))
     machine.feed(ResultStored(unit, blob("a", unit)))
-    assert machine.state is before
+    assert machine.digest() == before
     machine.feed(ResultStored(unit, blob("b", unit)))
     assert machine.issued(CommitRound)
 
@@ -454,7 +450,7 @@ def test_one_wallet_with_two_peers_holds_units_as_one() -> None:
 def test_second_units_time_counts_from_the_first_units_commit() -> None:
     """While it waited for its turn nobody worked on it."""
     machine = Machine(slots=2)
-    machine.join("a")
+    machine.proven("a")
     machine.request("a")
     machine.request("a", machine.held("a"))
     first, second = machine.unit(0), machine.unit(1)

@@ -40,8 +40,8 @@ from scheduler.events import (
     UnitVerified,
     UnitVoided,
 )
+from scheduler.rows import SlotStatus
 from scheduler.standings import may_work
-from scheduler.state import SlotStatus
 from scheduler.terms import Claim, JobTerms, UnitRef
 from tests.scheduler.machine import (
     AUDITOR,
@@ -78,7 +78,7 @@ def test_terms_without_work_are_refused(field: str) -> None:
     """A job has at least one of each."""
     values = {"rounds": 1, "slots": 1, "unit_timeout_ms": 1} | {field: 0}
     with pytest.raises(ValueError, match=field):
-        JobTerms(job_id=bytes(32), unit_peak_bytes=0, **values)
+        JobTerms(job_id=bytes(32), memory_bytes=0, **values)
 
 
 def test_round_goes_from_claims_to_the_next_round() -> None:
@@ -108,7 +108,7 @@ def test_round_goes_from_claims_to_the_next_round() -> None:
     assert machine.commands == (FinalizeRound(0, NEXT, BLOB),)
     machine.finalized()
     assert machine.commands == (PublishRound(1),)
-    assert machine.state.checkpoint == NEXT
+    assert machine.state.open.checkpoint == NEXT
     assert machine.statuses() == [SlotStatus.OPEN, SlotStatus.OPEN]
 
 
@@ -135,10 +135,10 @@ def test_last_round_completes_the_job() -> None:
     assert machine.only(DeclineRequest).reason is DeclineReason.JOB_OVER
     machine.feed(commit("a", UnitRef(0, 0, 0)))
     assert machine.issued(RefuseCommit)
-    before = machine.state
+    before = machine.digest()
     machine.feed(LeaseLost())
     machine.feed(UnitDrawn(machine.at(), UnitRef(7, 7, 7), AUDITOR, 0))
-    assert machine.state is before
+    assert machine.digest() == before
 
 
 # --- Audits and verdicts ---
@@ -230,9 +230,9 @@ def test_fault_after_the_combination_discards_it() -> None:
     machine.combined(b"o" * 32)
     machine.feed(UnitDisputed(machine.at(), machine.unit(0)))
     machine.feed(UnitFaulted(machine.at(), machine.unit(0), wallet("a")))
-    before = machine.state
+    before = machine.digest()
     machine.feed(CombineFinished(0, 0, b"o" * 32, BLOB, BLOB))
-    assert machine.state is before
+    assert machine.digest() == before
     machine.stored("b", 0)
     machine.claim_on_chain()
     machine.passed(0)
@@ -266,7 +266,7 @@ def test_combination_may_finish_during_a_dispute() -> None:
     machine.settled("a", "b")
     machine.feed(UnitDisputed(machine.at(), machine.unit(0)))
     machine.combined()
-    assert machine.state.combined is not None
+    assert machine.state.open.combined is not None
     assert not machine.issued(FinalizeRound)
 
 

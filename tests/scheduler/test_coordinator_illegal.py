@@ -1,5 +1,7 @@
 """Events that cannot be, and events that come too late."""
 
+from dataclasses import replace
+
 import pytest
 
 from scheduler.errors import IllegalEvent
@@ -64,10 +66,22 @@ ILLEGAL = {
 def test_event_that_cannot_be_is_illegal_and_changes_nothing(name: str) -> None:
     """About what never was: an error of the node, not of a peer."""
     machine = settled_machine()
-    before, event = machine.state, ILLEGAL[name](machine)
+    before, event = machine.digest(), ILLEGAL[name](machine)
     with pytest.raises(IllegalEvent):
         machine.feed(event)
-    assert machine.state is before
+    assert machine.digest() == before
+
+
+def test_batch_with_one_wrong_claim_is_refused_whole() -> None:
+    """The right claims before it change nothing; nor does a slot that is claimed twice."""
+    machine = Machine()
+    machine.submitted("a", "b")
+    right = machine.slot(0).claim
+    for wrong in (replace(machine.slot(1).claim, attempt=1), right):
+        before = machine.digest()
+        with pytest.raises(IllegalEvent):
+            machine.feed(RoundCommittedOnChain(machine.at(), 0, 0, (right, wrong)))
+        assert machine.digest() == before
 
 
 def test_combination_of_unsettled_units_is_illegal() -> None:
@@ -83,9 +97,9 @@ def test_second_checkpoint_from_the_same_results_is_illegal() -> None:
     """The same one is only a repetition."""
     machine = settled_machine()
     machine.combined(NEXT)
-    before = machine.state
+    before = machine.digest()
     machine.combined(NEXT)
-    assert machine.state is before
+    assert machine.digest() == before
     with pytest.raises(IllegalEvent, match="two checkpoints"):
         machine.combined(b"x" * 32)
 
@@ -106,7 +120,7 @@ def test_reports_on_an_earlier_round_are_ignored() -> None:
     machine.combined()
     machine.feed(ChallengeWindowOver(0))
     machine.finalized()
-    before = machine.state
+    before = machine.digest()
     unit = UnitRef(0, 0, 0)
     for event in (
         ResultStored(unit, blob("a", unit)),
@@ -118,4 +132,4 @@ def test_reports_on_an_earlier_round_are_ignored() -> None:
         FinalizeRefused(0, ""),
     ):
         machine.feed(event)
-    assert machine.state is before
+    assert machine.digest() == before

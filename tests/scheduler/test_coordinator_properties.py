@@ -34,7 +34,7 @@ from scheduler.events import (
     UnitVerified,
     UnitVoided,
 )
-from scheduler.state import DONE, SlotStatus
+from scheduler.rows import DONE, SlotStatus
 from scheduler.terms import UnitRef
 from tests.scheduler.machine import Machine, blob, commit, peer, wallet
 from tests.scheduler.strategies import NAMES, events

@@ -12,7 +12,7 @@ from scheduler.events import (
     RoundFinalizedOnChain,
 )
 from scheduler.progress import progress, why_waiting
-from scheduler.state import SlotStatus
+from scheduler.rows import SlotStatus
 from scheduler.terms import Claim, UnitRef
 from tests.scheduler.machine import Machine, peer, root, wallet
 

@@ -1,14 +1,14 @@
 """Bounded tables and what is remembered of a wallet."""
 
-from dataclasses import replace
-
 import pytest
 
-from scheduler import standings
+from scheduler import standings, state
+from scheduler.codec import encode_state
 from scheduler.commands import AssignUnit, DeclineReason, DeclineRequest
 from scheduler.events import PeerVanished, Tick, UnitFaulted
+from scheduler.invariants import invariants
 from scheduler.standings import admitted, bonded, failed, faulted, may_work, worker_or_new
-from scheduler.state import State, find_peer, find_worker
+from scheduler.state import State
 from scheduler.terms import PeerId, Wallet
 from tests.scheduler.machine import START_MS, Machine, peer, wallet
 
@@ -21,29 +21,47 @@ def fresh() -> State:
 
 def test_unknown_wallet_may_not_work() -> None:
     """Somebody must have said that it has a bond."""
-    assert not may_work(fresh(), A, START_MS)
-    assert may_work(bonded(fresh(), A, True), A, START_MS)
-    assert not may_work(bonded(fresh(), A, False), A, START_MS)
+    of = fresh()
+    assert not may_work(of, A, START_MS)
+    bonded(of, A, True, START_MS)
+    assert may_work(of, A, START_MS)
+    bonded(of, A, False, START_MS)
+    assert not may_work(of, A, START_MS)
 
 
 def test_quarantine_never_shrinks() -> None:
     """A small failure after a great one does not shorten the pause."""
-    state = fresh()
+    of = fresh()
     for _ in range(6):
-        state = failed(state, A, START_MS, grave=True)
-    until_ms = worker_or_new(state, A).quarantined_until_ms
-    state = faulted(state, A, START_MS)
-    assert worker_or_new(state, A).quarantined_until_ms == until_ms
+        failed(of, A, START_MS, grave=True)
+    until_ms = worker_or_new(of, A).quarantined_until_ms
+    faulted(of, A, START_MS)
+    assert worker_or_new(of, A).quarantined_until_ms == until_ms
 
 
 def test_quarantine_is_bounded() -> None:
     """However often a wallet failed, it may try again within the bound."""
-    state = fresh()
+    of = fresh()
     for _ in range(100):
-        state = failed(state, A, START_MS)
-    most_ms = state.terms.policy.quarantine_max_ms
-    assert worker_or_new(state, A).quarantined_until_ms == START_MS + most_ms
-    assert may_work(bonded(state, A, True), A, START_MS + most_ms)
+        failed(of, A, START_MS)
+    most_ms = of.terms.policy.quarantine_max_ms
+    assert worker_or_new(of, A).quarantined_until_ms == START_MS + most_ms
+    bonded(of, A, True, START_MS)
+    assert may_work(of, A, START_MS + most_ms)
+
+
+def test_quarantine_ends_by_itself() -> None:
+    """Its end is a change of the state, so that a replay sees it at the same event."""
+    machine = Machine(slots=1)
+    machine.join("a")
+    failed(machine.state, A, machine.now_ms, grave=True)
+    quarantine_ms = machine.state.terms.policy.quarantine_ms
+    machine.feed(Tick(), quarantine_ms - 1)
+    assert machine.state.workers[A].quarantined_until_ms
+    before = machine.digest()
+    machine.feed(Tick(), 1)
+    assert not machine.state.workers[A].quarantined_until_ms
+    assert machine.digest() != before
 
 
 def test_faults_are_remembered_beyond_stored_results() -> None:
@@ -69,38 +87,34 @@ def test_full_table_forgets_the_peer_away_for_longest(monkeypatch: pytest.Monkey
     machine.feed(PeerVanished(peer("b")), 1)
     machine.feed(PeerVanished(peer("a")), -1)
     machine.join("c", "d")
-    assert [row.peer for row in machine.state.peers] == [peer("c"), peer("d")]
+    assert sorted(machine.state.peers) == [peer("c"), peer("d")]
     machine.request("c")
     assert machine.issued(AssignUnit)
 
 
 def test_full_table_of_workers_keeps_those_with_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the others the one with the least to remember goes first."""
-    monkeypatch.setattr(standings, "WORKERS_MAX", 3)
+    monkeypatch.setattr(state, "WORKERS_MAX", 3)
     machine = Machine()
     machine.join("a")
-    state = faulted(machine.state, wallet("liar"), START_MS)
-    state = failed(state, wallet("slow"), START_MS)
-    state = bonded(state, wallet("new"), True)
-    assert [row.wallet for row in state.workers] == [A, wallet("liar"), wallet("new")]
-    state = bonded(state, wallet("newer"), True)
-    assert [row.wallet for row in state.workers] == [A, wallet("liar"), wallet("newer")]
+    of = machine.state
+    faulted(of, wallet("liar"), START_MS)
+    failed(of, wallet("slow"), START_MS)
+    bonded(of, wallet("new"), True, START_MS)
+    assert sorted(of.workers) == [A, wallet("liar"), wallet("new")]
+    bonded(of, wallet("newer"), True, START_MS)
+    assert sorted(of.workers) == [A, wallet("liar"), wallet("newer")]
 
 
-def test_tables_are_sorted_however_they_were_filled() -> None:
-    """No order of arrival survives in the state."""
+def test_no_order_of_arrival_shows_in_the_state() -> None:
+    """Nor in its bytes, nor in its indexes."""
     forth, back = fresh(), fresh()
     names = [f"{i:02}" for i in range(20)]
     for name in names:
-        forth = admitted(forth, PeerId(name), Wallet(name), True)
+        admitted(forth, PeerId(name), Wallet(name), True, START_MS)
     for name in reversed(names):
-        back = admitted(back, PeerId(name), Wallet(name), True)
+        admitted(back, PeerId(name), Wallet(name), True, START_MS)
     assert forth == back
-    for name in names:
-        row = find_peer(forth, PeerId(name))
-        worker = find_worker(forth, Wallet(name))
-        assert row is not None
-        assert worker is not None
-        assert (row.wallet, worker.wallet) == (name, name)
-    assert find_peer(forth, PeerId("zz")) is None
-    assert find_worker(replace(forth, workers=()), Wallet("00")) is None
+    assert encode_state(forth) == encode_state(back)
+    assert invariants(forth) == invariants(back) == []
+    assert {row.wallet for row in forth.peers.values()} == set(forth.workers) == set(names)

@@ -21,7 +21,7 @@ from scheduler.events import (
     UnitVerified,
     UnitVoided,
 )
-from scheduler.state import SlotStatus
+from scheduler.rows import SlotStatus
 from scheduler.terms import Claim
 from scheduler.transitions import SLOT_MOVES
 from tests.scheduler.machine import AUDITOR, Machine, blob, commit, peer, root, wallet
@@ -32,7 +32,7 @@ SLOT = 0
 def claim_of_another(machine: Machine) -> RoundCommittedOnChain:
     unit = machine.unit(SLOT)
     claim = Claim(SLOT, unit.attempt, wallet("b"), root("b", unit), b"b", b"signed")
-    return RoundCommittedOnChain(machine.at(), unit.round, machine.state.batches, (claim,))
+    return RoundCommittedOnChain(machine.at(), unit.round, machine.state.open.batches, (claim,))
 
 
 def of_unit(kind: Callable[..., Event], *rest: object) -> Callable[[Machine], Event]:
@@ -130,11 +130,11 @@ def test_legal_event_moves_slot_as_the_table_says(status: SlotStatus, kind: type
 def test_illegal_event_changes_nothing(status: SlotStatus, kind: type) -> None:
     """The chain's is an error; a report that came too late and a peer out of turn are not."""
     machine = machine_with(status, kind)
-    before = machine.state
+    before = machine.digest()
     event = MAKE[kind](machine)
     if kind in CHAIN:
         with pytest.raises(IllegalEvent, match=kind.__name__):
             machine.feed(event)
     else:
         machine.feed(event)
-    assert machine.state is before
+    assert machine.digest() == before

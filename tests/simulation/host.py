@@ -136,7 +136,7 @@ class Host:
             self.feed(self.ledger.log[self.cursor - 1])
 
     def _read_bonds(self) -> None:
-        for worker in self.state.workers if self.state is not None else ():
+        for worker in tuple(self.state.workers.values()) if self.state is not None else ():
             active = self.ledger.active(worker.wallet)
             if active != worker.active:
                 self.feed(BondChanged(worker.wallet, active))
@@ -148,19 +148,18 @@ class Host:
             return
         seed = self.loop.random.getrandbits(64)
         now_ms = self.loop.now_ms + self.loop.random.randrange(-50, 50)
-        before = digest(self.state) if self.world.thorough else b""
+        before, old = digest(self.state) if self.world.thorough else b"", tuple(self.state.slots)
         try:
-            new, commands = handle(self.state, event, now_ms, seed)
+            done = handle(self.state, event, now_ms, seed)
         except IllegalEvent as error:
             raise AssertionError(f"an event of a real run was illegal: {event}") from error
         if self.world.thorough:
-            assert before == digest(self.state), "the old state was changed in place"
-        if new is not self.state and not self._append(encode(Entry(now_ms, seed, event))):
-            return
-        old, self.state = self.state, new
-        if new is not old:
-            check_adopted(self, old, new, event)
-        self._carry_out(commands)
+            assert done.changed == (before != digest(self.state)), event
+        if done.changed:
+            if not self._append(encode(Entry(now_ms, seed, event))):
+                return
+            check_adopted(self, old, self.state, event)
+        self._carry_out(done.commands)
 
     def _append(self, record: bytes) -> bool:
         """Whether the record is durable and the node still alive."""

@@ -11,22 +11,24 @@ from scheduler.events import (
     UnitFaulted,
     UnitVoided,
 )
+from scheduler.invariants import invariants
 from scheduler.progress import progress
-from scheduler.state import DONE, ON_CHAIN, Slot, SlotStatus, State, invariants
+from scheduler.rows import DONE, ON_CHAIN, Slot, SlotStatus
+from scheduler.state import State
 from scheduler.terms import UnitRef, Wallet
 
 if TYPE_CHECKING:
     from tests.simulation.host import Host
 
 
-def check_adopted(host: "Host", old: State, new: State, event: Event) -> None:
+def check_adopted(host: "Host", old: tuple[Slot, ...], new: State, event: Event) -> None:
     """The state is sound, and no receipted claim left its slot without a reason."""
     assert invariants(new) == []
     progress(new, host.loop.now_ms)
     for unit, claim in sorted(host.receipts.items()):
         if unit.round != new.round or new.outcome is not None:
             continue
-        before, after = old.slots[unit.slot], new.slots[unit.slot]
+        before, after = old[unit.slot], new.slots[unit.slot]
         if claim == promise(before) and claim != promise(after):
             reason = excuse(before, new, event)
             assert reason, f"the receipted commit of {claim[0]} to {unit} was lost by {event}"
@@ -52,7 +54,7 @@ def promise(slot: Slot) -> tuple[Wallet, bytes] | None:
 def excuse(before: Slot, new: State, event: Event) -> str:
     """Why a receipted claim may leave its slot; empty if nothing explains it."""
     assert before.filling is not None
-    worker = next(row for row in new.workers if row.wallet == before.filling.wallet)
+    worker = new.workers[before.filling.wallet]
     if isinstance(event, UnitFaulted | UnitVoided):
         return "a verdict"
     if isinstance(event, RoundCommittedOnChain):

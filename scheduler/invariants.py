@@ -1,0 +1,63 @@
+"""What must hold after every event: the oracle of the tests."""
+
+from scheduler.round import SlotIndex
+from scheduler.rows import DONE, EMPTY, LOCAL, ON_CHAIN, Slot, SlotStatus
+from scheduler.standing import of_round
+from scheduler.state import CrowdIndex, State
+from scheduler.terms import PEERS_MAX, WORKERS_MAX
+
+
+def invariants(state: State) -> list[str]:
+    """What is wrong with this state; empty for every state that events can reach."""
+    wrong = [fault for slot in state.slots for fault in _of_slot(state, slot)]
+    if state.open.window_over and not all(slot.status in DONE for slot in state.slots):
+        wrong.append("the challenge window is over although units are open")
+    if [slot.index for slot in state.slots] != list(range(len(state.slots))):
+        wrong.append("slots are out of order")
+    if len(state.peers) > PEERS_MAX or len(state.workers) > WORKERS_MAX:
+        wrong.append(f"{len(state.peers)} peers and {len(state.workers)} wallets are too many")
+    return wrong + _of_indexes(state)
+
+
+def _of_slot(state: State, slot: Slot) -> list[str]:
+    wrong = []
+    filled = slot.filling is not None
+    checked = slot.filling is not None and slot.filling.stored
+    if filled != (slot.status not in EMPTY):
+        wrong.append(f"is {slot.status} but filled={filled}")
+    if (slot.batch is not None) != (slot.status in ON_CHAIN):
+        wrong.append(f"is {slot.status} in batch {slot.batch}")
+    if slot.assignments and slot.status not in EMPTY:
+        wrong.append(f"is {slot.status} and still assigned")
+    if len({a.wallet for a in slot.assignments}) != len(slot.assignments):
+        wrong.append("is assigned twice to one wallet")
+    if len(slot.assignments) > state.terms.policy.copies_max:
+        wrong.append(f"has {len(slot.assignments)} assignments")
+    if slot.status in LOCAL and slot.filling and slot.filling.blob is None:
+        wrong.append(f"is {slot.status} without a result blob")
+    if slot.status in {SlotStatus.STORED, SlotStatus.SUBMITTED} and not checked:
+        wrong.append(f"is {slot.status} but its result is not here")
+    if state.outcome is None and not _are_bonded(state, slot):
+        wrong.append(f"is {slot.status} with a wallet that has no bond")
+    return [f"slot {slot.index} {fault}" for fault in wrong]
+
+
+def _are_bonded(state: State, slot: Slot) -> bool:
+    """Those whose work would be for nothing without a bond have one."""
+    named = {assignment.wallet for assignment in slot.assignments}
+    if slot.filling is not None and slot.status in {SlotStatus.RECEIPTED, SlotStatus.STORED}:
+        named.add(slot.filling.wallet)
+    return all(wallet in state.workers and state.workers[wallet].active for wallet in named)
+
+
+def _of_indexes(state: State) -> list[str]:
+    """Indexes kept row by row are those that the rows give when they are read all at once."""
+    wrong = []
+    slots, crowd = SlotIndex(state.slots), CrowdIndex(state)
+    for kept, made in ((state.open.index, slots), (state.crowd, crowd)):
+        for name in type(made).__slots__:
+            if name != "touched" and getattr(kept, name) != getattr(made, name):
+                wrong.append(f"the index {name} does not follow from the rows")
+    if state.during.standing != of_round(state):
+        wrong.append("the noted commands of the round are not those that stand")
+    return wrong
