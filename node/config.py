@@ -63,6 +63,9 @@ class Config(BaseModel):
     chain_poll_s: float = Field(
         2.0, ge=0.02, le=600, description="seconds between looks at the chain"
     )
+    preferred_jobs: _Names = Field(
+        (), description="ids of jobs to work on before all others, the first one first"
+    )
     roles: tuple[Role, ...] = Field(
         ("work", "audit", "coordinate"), max_length=3, description="what this node does for jobs"
     )

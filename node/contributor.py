@@ -7,7 +7,7 @@ dear, asking is cheap.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -33,6 +33,8 @@ from node.messages import (
 )
 from node.wallet import Signer
 from scheduler.blob_ref import BlobRef
+from scheduler.manifest import GFLOP
+from scheduler.shares import Offer, Shares
 from scheduler.terms import UnitRef
 
 log = logging.getLogger(__name__)
@@ -70,7 +72,10 @@ class _Result:
 
 
 class Contributor:
-    """The work of one node. `run` is the task; it ends soon after `drain` is called."""
+    """The work of one node. `run` is the task; it ends soon after `drain` is called.
+
+    `preferred`: ids of jobs, in hexadecimal, that go before all others, the first one first.
+    """
 
     def __init__(
         self,
@@ -82,12 +87,14 @@ class Contributor:
         commitments: Commitments,
         domain: ClaimDomain,
         ask: AskCoordinator,
+        preferred: Sequence[str] = (),
     ) -> None:
         self.counts = WorkCounts()
         self.drained = trio.Event()
         self._signer, self._watch, self._jobs, self._duties = signer, watch, jobs, duties
         self._memory_bytes, self._commitments = memory_bytes, commitments
-        self._domain, self._ask = domain, ask
+        self._domain, self._ask, self._preferred = domain, ask, preferred
+        self._shares = Shares()
         self._draining = False
         self._resting = trio.CancelScope()
         self._pause_until: dict[bytes, float] = {}
@@ -145,8 +152,15 @@ class Contributor:
             if self._pause_until.get(job.job_id, 0.0) <= now
             or self._paused_in.get(job.job_id, job.open_round) < job.open_round
         ]
-        # The job that was asked longest ago comes first, so that jobs share this node fairly.
-        return min(ready, key=lambda j: self._pause_until.get(j.job_id, 0.0), default=None)
+        chosen = self._shares.choose(self._offer(job) for job in ready)
+        return next((job for job in ready if chosen and job.job_id == chosen.job_id), None)
+
+    def _offer(self, job: JobView) -> Offer:
+        """What the job asks of this node and pays for it."""
+        flops = max(1, self._jobs.held[job.job_id].unit_flops)
+        name = job.job_id.hex()
+        place = self._preferred.index(name) if name in self._preferred else len(self._preferred)
+        return Offer(job.job_id, flops, job.unit_wei * GFLOP // flops, -place)
 
     async def _work_on(self, job: JobView) -> None:
         """One request for work, and the unit that it gives."""
@@ -162,6 +176,7 @@ class Contributor:
             await self._rest(pause_s)
             return
         assigned = expect(answer, UnitAssigned)
+        self._shares.charge(self._offer(job))
         unit = UnitRef(assigned.unit.round, assigned.unit.slot, assigned.unit.attempt)
         await self._catch_up(job, unit.round)
         if unit.round != job.open_round or unit.slot >= job.slots:

@@ -199,6 +199,7 @@ class Daemon:
             commitments,
             self._domain,
             self._coordinators.ask,
+            self._config.preferred_jobs,
         )
 
     async def _start(self, nursery: trio.Nursery) -> None:

@@ -33,6 +33,7 @@ EVENTS: Final = {kind.__name__: kind for kind in get_args(Event)}
 
 Plain = JsonValue
 _OBJECT: Final[TypeAdapter[dict[str, Plain]]] = TypeAdapter(dict[str, Plain])
+_JSON: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 T = TypeVar("T")
 
 
@@ -100,7 +101,7 @@ def document(value: object) -> str:
 
 
 def _dump(plain: Plain, bytes_max: int = RECORD_BYTES_MAX) -> bytes:
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = _JSON.encode(plain)
     if len(text) > bytes_max:
         raise ValueError(f"a record of {len(text)} bytes is over the limit of {bytes_max}")
     return text.encode()

@@ -97,7 +97,7 @@ class SlotIndex:
         self.computed: Ordered[int] = Ordered()
         self.stored: Ordered[int] = Ordered()
         self.due: Ordered[int] = Ordered()
-        self.count: Counter[SlotStatus] = Counter()
+        self.count = dict.fromkeys(SlotStatus, 0)
         self.committed: Counter[int] = Counter()
         self.done = self.ready = 0
         self.held: dict[Wallet, set[int]] = {}

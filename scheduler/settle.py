@@ -53,8 +53,7 @@ def _lapse(state: State, slot: Slot, now_ms: int) -> None:
 def _submit(state: State, now_ms: int) -> None:
     """Send the stored results to the chain: all open slots together, or what has waited long."""
     index = state.open.index
-    waits = index.count[SlotStatus.SUBMITTED] or state.paused_until_ms
-    if not index.stored or waits:
+    if not index.stored or index.count[SlotStatus.SUBMITTED] or state.paused_until_ms:
         return
     complete = not index.count[SlotStatus.OPEN] and not index.count[SlotStatus.RECEIPTED]
     if complete or index.stored.due(now_ms) is not None or closing(state, now_ms):

@@ -68,11 +68,13 @@ class State:
         if old is None:
             return
         self.during.changed = True
-        before, after = wallets_of(old), wallets_of(slot)
-        for wallet in sorted(before ^ after):
-            self.crowd.mentions[wallet] += 1 if wallet in after else -1
-        for wallet in sorted(before | after):
-            self.crowd.rank(self, wallet)
+        named = (slot.assignments, slot.lapsed, slot.filling)
+        if (old.assignments, old.lapsed, old.filling) != named:
+            before, after = wallets_of(old), wallets_of(slot)
+            for wallet in before ^ after:
+                self.crowd.mentions[wallet] += 1 if wallet in after else -1
+            for wallet in before | after:
+                self.crowd.rank(self, wallet)
 
     def put_peer(self, row: Peer) -> None:
         """Set or add the row of a peer."""
