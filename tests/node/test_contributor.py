@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import pytest
+
 from node.contributor import Contributor
 
 
@@ -40,6 +42,7 @@ def job(name: bytes, unit_wei: int) -> SimpleNamespace:
     return SimpleNamespace(job_id=name * 32, unit_wei=unit_wei, holder="0x2", open_round=0)
 
 
+@pytest.mark.trio
 async def test_jobs_share_the_node_by_price_and_preferred_ones_go_first() -> None:
     """Asked once for every unit of work that its price buys."""
     cheap, dear, mine = job(b"a", 10), job(b"b", 30), job(b"c", 1)
