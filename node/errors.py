@@ -12,7 +12,8 @@
     ├── NodeNotRunning         8   the local daemon does not answer
     ├── TransactionFailed      9   the chain refused, with the contract's reason
     ├── JobFailed             10   a job ended without a result
-    └── PeerFault             11   a peer sent something malformed: counted against it, never fatal
+    ├── PeerFault             11   a peer sent something malformed: counted against it, never fatal
+    └── ReplayDiffers         12   a recomputation gave other bits than the chain has
 
 Interrupted by the user: 130. Messages say what was wrong, with the value, and what to do next.
 """
@@ -98,3 +99,9 @@ class PeerFault(NodeError):
     """A peer sent something malformed or broke the protocol."""
 
     exit_code = 11
+
+
+class ReplayDiffers(NodeError):
+    """A recomputation gave other bits than the chain has; the message has both roots."""
+
+    exit_code = 12

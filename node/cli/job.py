@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from node.bundle import Bundle
 
 JOB_FILE = click.argument("job_file", type=click.Path(path_type=Path))
+FILE = click.Path(dir_okay=False, path_type=Path)
 ROUND = click.option("--round", "number", type=int, help="One round, counted from 1.")
 
 
@@ -133,7 +134,10 @@ def show(job: str, number: int | None, home: Home, as_json: bool) -> None:
 @home_option
 @json_option
 def watch(job: str, timeout: float | None, home: Home, as_json: bool) -> None:
-    """Follow a JOB until it ends: round, slots, loss, peers, speed. Exit code 10 if it fails."""
+    """Follow a JOB until it ends: loss, time left, money, peers, retries, and what it waits for.
+
+    At any time, also afterwards; Ctrl-C leaves the job running. Exit code 10 if the job fails.
+    """
     from node.cli.job_watch import watch_job
 
     with open_chain(home) as chain:
@@ -172,15 +176,62 @@ def cancel(job: str, home: Home, wallet: str | None, password_file: Path | None)
 
 @command.command("get")
 @click.argument("job")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write.")
-@click.option("--round", "number", type=int, help="The checkpoint after this round; else the last.")
+@click.option("--out", type=FILE, help="Write the weights to this safetensors file.")
+@click.option("--metrics", type=FILE, help="Write every step's and round's metrics, JSON a line.")
+@click.option("--plot", type=FILE, help="Draw the loss to this PNG (needs ainur[plot]).")
+@click.option(
+    "--round", "number", type=int, help="After this round, counted from 1; else the last."
+)
+@click.option("--evaluate", "evaluated", is_flag=True, help="Evaluate here, instead of being told.")
 @home_option
 @json_option
-def get(job: str, out: Path, number: int | None, home: Home, as_json: bool) -> None:
-    """Download the checkpoint of a JOB as a safetensors file, verified against the chain."""
-    from node.cli.job_get import get_job
+def get(
+    job: str,
+    out: Path | None,
+    metrics: Path | None,
+    plot: Path | None,
+    number: int | None,
+    evaluated: bool,
+    home: Home,
+    as_json: bool,
+) -> None:
+    """Download what a JOB made: the weights of any round, checked against the chain, and metrics.
 
-    get_job(home, job, out, number, as_json=as_json)
+    A step's metrics come from the units' results, checked too; a round's evaluation is what its
+    coordinator told, or computed here.
+    """
+    from node.cli.job_get import Files, get_job
+
+    get_job(home, job, number, Files(out, metrics, plot), evaluated=evaluated, as_json=as_json)
+
+
+@command.command("replay")
+@click.argument("job")
+@ROUND
+@click.option("--slot", type=int, help="One unit of the round, counted from 0.")
+@click.option("--out", type=FILE, help="Write the last checkpoint to this file.")
+@click.option("--device", help="As in `node devices`, or `reference`. Else that of the settings.")
+@click.option("--anew", is_flag=True, help="Forget what an earlier run recomputed.")
+@home_option
+@json_option
+def replay(
+    job: str,
+    number: int | None,
+    slot: int | None,
+    out: Path | None,
+    device: str | None,
+    anew: bool,
+    home: Home,
+    as_json: bool,
+) -> None:
+    """Recompute a JOB here and compare with the chain: all, a --round, or a unit of it.
+
+    Exit code 12 at the first difference, with unit and roots. An interrupted run goes on where it
+    stopped when it is started again.
+    """
+    from node.cli.job_replay import replay_job
+
+    replay_job(home, job, number, slot, out, device, anew=anew, as_json=as_json)
 
 
 def _assemble(job_file: Path) -> "Bundle":

@@ -162,9 +162,9 @@ def _online(needed: int, quoted: Quoted) -> str:
             f"{found.peers} peers work, none gives {needed:,} bytes; "
             f"the largest gives {found.memory_bytes_max:,}"
         )
-    return (
-        f"{found.peers} peers work, {found.able} of them with enough memory; {found.measured} know "
-        f"their speed, together {found.gflops_per_s:.3g} GFLOP/s on their last units"
+    speed = f"{found.gflops_per_s:.3g} GFLOP/s together on the last units of {found.measured}"
+    return f"{found.peers} peers work, {found.able} of them with enough memory; " + (
+        speed if found.measured else "none has computed a unit yet"
     )
 
 
