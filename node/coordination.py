@@ -36,8 +36,7 @@ from node.messages import (
     UnitDeclined,
     UnitKey,
 )
-from node.messages import decode as decode_message
-from node.messages import encode as encode_message
+from node.round_memory import RoundMemory
 from node.wallet import Signer
 from scheduler import coordinator
 from scheduler.codec import Entry, document, encode
@@ -79,24 +78,6 @@ WalletOf = Callable[[str], str | None]
 Connected = Callable[[], Iterable[str]]
 
 
-def results_key(job_id: bytes, round: int) -> str:
-    """Where the journal keeps what made the checkpoint after a round."""
-    return f"results/{job_id.hex()}/{round}"
-
-
-def remember_round(journal: Journal, job_id: bytes, made_by: RoundResults) -> None:
-    """Keep what made the checkpoint after a round, for whoever asks."""
-    journal.set(results_key(job_id, made_by.round), encode_message(made_by))
-
-
-def answer_round(journal: Journal, message: AskRound) -> Message:
-    """What made the checkpoint after a round, if this node knows."""
-    data = journal.get(results_key(bytes.fromhex(message.job_id), message.round))
-    if data is None:
-        return Refused(reason=f"the results of round {message.round} are not known here")
-    return decode_message(data)
-
-
 class Coordination:
     """One job while this node holds its lease. `run` ends when the coordination is over.
 
@@ -123,6 +104,7 @@ class Coordination:
         self._watch, self._journal, self._domain = watch, journal, domain
         self._tasks, self._wallet_of, self._connected = tasks, wallet_of, connected
         self._initial_root = initial_root
+        self._rounds = RoundMemory(journal)
         self._stream = f"coordination/{job.job_id.hex()}"
         self._reader = FactReader(JobId(job.job_id))
         self._read = 0
@@ -158,7 +140,7 @@ class Coordination:
             case CommitUnit():
                 return self._answer_commit(peer_id, message)
             case AskRound():
-                return answer_round(self._journal, message)
+                return self._rounds.answer(message)
             case AskJob():
                 return self.progress()
             case _:
@@ -425,7 +407,7 @@ class Coordination:
             results=results,
             metrics=dict(state.metrics),
         )
-        remember_round(self._journal, self.job.job_id, made_by)
+        self._rounds.keep(self.job.job_id, made_by)
         self._given_ms = {k: ms for k, ms in self._given_ms.items() if k[0].round == state.round}
         self._took_ms = {k: ms for k, ms in self._took_ms.items() if k.round == state.round}
 

@@ -182,7 +182,7 @@ class Tasks:
             metrics = await self._compute.evaluate(job.manifest, done.checkpoint)
         except ComputeError as error:
             return CombineFailed(command.round, command.generation, str(error)[:200])
-        self._recompute.trust(job, command.round)
+        self._recompute.checkpoints.trust(job, command.round)
         return CombineFinished(
             command.round,
             command.generation,

@@ -13,10 +13,9 @@ import trio
 
 from node import rpc
 from node.chain_watch import ChainWatch
-from node.coordination import STRANGER, Coordination, answer_round
+from node.coordination import STRANGER, Coordination
 from node.errors import PeerFault, PeerUnreachable
 from node.identity import peer_id_text
-from node.journal import Journal
 from node.ledger import JobView
 from node.messages import (
     JOB_PROTOCOL,
@@ -30,6 +29,7 @@ from node.messages import (
     RoundResults,
 )
 from node.peers import PeerBook
+from node.round_memory import RoundMemory
 from node.transport import Channel, Transport
 
 ANSWER_S = 30.0
@@ -47,10 +47,10 @@ class Coordinators:
         watch: ChainWatch,
         book: PeerBook,
         own: Mapping[bytes, Coordination],
-        journal: Journal,
+        rounds: RoundMemory,
     ) -> None:
         self._transport, self._watch, self._book, self._own = transport, watch, book, own
-        self._journal = journal
+        self._rounds = rounds
         self._channels: dict[str, Channel] = {}
         self._locks: dict[str, trio.Lock] = {}
 
@@ -80,19 +80,11 @@ class Coordinators:
             raise PeerUnreachable(f"the coordinator is just starting: {answer.reason}")
         return answer
 
-    async def ask_round(self, job: JobView, message: AskRound) -> RoundResults:
-        """Which results made a round's checkpoint, as anybody says; PeerUnreachable if nobody."""
-        problems = []
-        for peer_id in self.sources(job):
-            try:
-                addresses = self._book.addresses_of(peer_id)
-                async with await self._transport.open(peer_id, JOB_PROTOCOL, addresses) as channel:
-                    return await rpc.ask(channel, message, RoundResults, ANSWER_S)
-            except (PeerUnreachable, PeerFault) as error:
-                problems.append(f"{peer_id}: {error}")
-        raise PeerUnreachable(
-            f"nobody tells the results of round {message.round}: {'; '.join(problems) or 'alone'}"
-        )
+    async def ask_round(self, peer_id: str, message: AskRound) -> RoundResults:
+        """What made a round, as this peer says; PeerUnreachable or PeerFault if it does not."""
+        addresses = self._book.addresses_of(peer_id)
+        async with await self._transport.open(peer_id, JOB_PROTOCOL, addresses) as channel:
+            return await rpc.ask(channel, message, RoundResults, ANSWER_S)
 
     def peer_of(self, job: JobView) -> str:
         """The peer id of the job's coordinator; PeerUnreachable if there is none or it is us."""
@@ -119,7 +111,7 @@ class Coordinators:
             raise PeerFault(f"{type(message).__name__} is no request to a coordinator")
         own = self._own.get(bytes.fromhex(message.job_id))
         if own is None and isinstance(message, AskRound):
-            return answer_round(self._journal, message)
+            return self._rounds.answer(message)
         if own is None:
             return Refused(reason=NOT_HERE)
         return own.answer(peer_id, message)

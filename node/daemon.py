@@ -8,6 +8,7 @@ Builds the parts and runs them side by side:
     leases        coordinates jobs                 coordination
     contributor   computes units                   compute (a process of its own)
     duties        audits, opens, votes             recompute, commitments
+    alarms        tells of false checkpoints       checkpoints
     api           tells the command line           status
 
 The parts know each other only through what they are given here. A signal drains: no new work, the
@@ -27,16 +28,18 @@ from contextlib import AsyncExitStack
 import trio
 
 from node import rpc
+from node.alarms import Alarms
 from node.api import serve_api
 from node.blobs import BlobStore
 from node.chain import AsyncChain, Chain
 from node.chain_watch import ChainWatch
+from node.checkpoints import Checkpoints
 from node.claim_signature import ClaimDomain
 from node.commitments import Commitments
 from node.compute import Compute
 from node.config import Config
 from node.contributor import Contributor
-from node.coordination import Coordination, remember_round
+from node.coordination import Coordination
 from node.coordination_tasks import Tasks
 from node.coordinators import Coordinators
 from node.discovery import Discovery, Pace
@@ -48,10 +51,18 @@ from node.jobs import JobKeeper
 from node.journal import Journal
 from node.leases import Leases
 from node.ledger import JobView
-from node.messages import JOB_PROTOCOL, OFFER_PROTOCOL, WORK_PROTOCOL
+from node.messages import (
+    ALARM_PROTOCOL,
+    JOB_PROTOCOL,
+    OFFER_PROTOCOL,
+    WORK_PROTOCOL,
+    AlarmHeard,
+    RaiseAlarm,
+)
 from node.network_file import NetworkFile
 from node.peers import Hello, NetworkName, PeerBook, make_hello
 from node.recompute import Recompute
+from node.round_memory import RoundMemory
 from node.status import JobStatus, NodeStatus
 from node.transfer import fetch, serve_blobs
 from node.transport import Transport
@@ -163,22 +174,34 @@ class Daemon:
         contracts, wallet = self._network.contracts, self._signer.address
         self._domain = ClaimDomain(self._network.chain_id, contracts.ledger)
         commitments = Commitments(self._journal, wallet, self._seed)
+        self._rounds = RoundMemory(self._journal)
         self._jobs = JobKeeper(
             self._watch, self._store, self._journal, self._compute, self._fetch, wallet
         )
         self._leases = Leases(wallet, self._watch, self._chain, self._jobs, self._begin)
         self._coordinators = Coordinators(
-            self._transport, self._watch, self._book, self._leases.active, self._journal
+            self._transport, self._watch, self._book, self._leases.active, self._rounds
         )
-        self._recompute = Recompute(
+        self._checkpoints = Checkpoints(
             self._compute,
             self._store,
             self._fetch,
             self._jobs.fetch_windows,
             self._coordinators.sources,
             self._coordinators.ask_round,
-            lambda job, made_by: remember_round(self._journal, job.job_id, made_by),
+            self._rounds,
+            random.SystemRandom(),
+            lambda job, round: self._alarms.spread(job, round),
         )
+        self._alarms = Alarms(
+            self._watch,
+            self._jobs.held,
+            self._checkpoints,
+            self._transport.connected,
+            self._raise_alarm,
+            self._punish,
+        )
+        self._recompute = Recompute(self._compute, self._checkpoints)
         self._tasks = Tasks(
             self._watch,
             self._chain,
@@ -211,9 +234,11 @@ class Daemon:
             (OFFER_PROTOCOL, self._jobs.answer_offer),
             (WORK_PROTOCOL, self._coordinators.answer),
             (JOB_PROTOCOL, self._coordinators.answer),
+            (ALARM_PROTOCOL, self._alarms.answer),
         ):
             self._transport.serve(protocol, rpc.serve(handle, self._count_fault))
         nursery.start_soon(self._discovery.run)
+        nursery.start_soon(self._alarms.run)
         nursery.start_soon(self._jobs.run, self._transport.connected)
         if "coordinate" in self._config.roles:
             nursery.start_soon(self._leases.run)
@@ -284,6 +309,11 @@ class Daemon:
             deadline_s=FETCH_S,
         )
 
+    async def _raise_alarm(self, peer_id: str, alarm: RaiseAlarm) -> None:
+        addresses = self._book.addresses_of(peer_id)
+        async with await self._transport.open(peer_id, ALARM_PROTOCOL, addresses) as channel:
+            await rpc.ask(channel, alarm, AlarmHeard)
+
     def _punish(self, peer_id: str, points: float, reason: str) -> None:
         self._book.punish(peer_id, points, reason)
 
@@ -347,7 +377,10 @@ class Daemon:
     def _job_status(self, job: JobView) -> JobStatus:
         held = self._jobs.held.get(job.job_id)
         coordination = self._leases.active.get(job.job_id)
-        if coordination is not None:
+        refuted = self._rounds.refuted(job.job_id)
+        if refuted is not None:
+            waiting = f"stopped for good: {refuted[1]}"
+        elif coordination is not None:
             waiting = coordination.waiting()
         elif held is None and not job.is_over:
             waiting = self._jobs.problems.get(job.job_id, "its program and data are being fetched")

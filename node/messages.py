@@ -17,6 +17,7 @@ from scheduler.contract import METRICS_MAX
 OFFER_PROTOCOL = "/ainur/offer/0"
 WORK_PROTOCOL = "/ainur/work/0"
 JOB_PROTOCOL = "/ainur/job/0"
+ALARM_PROTOCOL = "/ainur/alarm/0"
 
 MESSAGE_BYTES_MAX = 512 * 1024
 
@@ -152,6 +153,21 @@ class RoundResults(Message):
     )
 
 
+class RaiseAlarm(Message):
+    """To every peer: this anchored checkpoint does not follow from the results; look yourself."""
+
+    type: Literal["raise_alarm"] = "raise_alarm"
+    job_id: Hash
+    round: Index
+    checkpoint: Hash
+
+
+class AlarmHeard(Message):
+    """The answer to an alarm: it will be looked into."""
+
+    type: Literal["alarm_heard"] = "alarm_heard"
+
+
 class AskJob(Message):
     """Anyone to the coordinator: how far is the job?"""
 
@@ -184,6 +200,8 @@ AnyMessage = Annotated[
     | Receipt
     | AskRound
     | RoundResults
+    | RaiseAlarm
+    | AlarmHeard
     | AskJob
     | JobProgress
     | Refused,

@@ -15,7 +15,7 @@ from node.chain.events import Place
 from node.chain.types import JobTerms
 from node.chain_watch import ChainWatch
 from node.claim_signature import ClaimDomain, Statement
-from node.coordination import Coordination, remember_round
+from node.coordination import Coordination
 from node.coordination_tasks import Tasks
 from node.errors import PeerFault
 from node.ids import JobId, commitment, unit_id
@@ -32,6 +32,7 @@ from node.messages import (
     UnitAssigned,
     UnitDeclined,
 )
+from node.round_memory import RoundMemory
 from node.wallet import Signer, recover
 from scheduler import coordinator, terms
 from scheduler import events as facts
@@ -235,7 +236,7 @@ def test_the_results_of_a_round_are_told_if_they_are_known(journal: Journal) -> 
     assert isinstance(of.answer("worker", ask), Refused)
     result = AcceptedResult(slot=0, result_root="ab" * 32, blob=BLOB)
     made_by = RoundResults(round=0, aggregate=BLOB, results=(result,))
-    remember_round(journal, JOB, made_by)
+    RoundMemory(journal).keep(JOB, made_by)
     assert of.answer("worker", ask) == made_by
 
 

@@ -11,6 +11,7 @@ from node.errors import PeerFault
 from node.messages import (
     MESSAGE_BYTES_MAX,
     AcceptedResult,
+    AlarmHeard,
     AskJob,
     AskRound,
     CommitUnit,
@@ -18,6 +19,7 @@ from node.messages import (
     JobProgress,
     OfferJob,
     PullUnit,
+    RaiseAlarm,
     Receipt,
     Refused,
     RoundResults,
@@ -48,6 +50,8 @@ EVERY_MESSAGE = (
     ),
     Receipt(unit=UNIT, signature="00" * 65),
     AskRound(job_id=HASH, round=3),
+    RaiseAlarm(job_id=HASH, round=3, checkpoint=HASH),
+    AlarmHeard(),
     RoundResults(
         round=3,
         aggregate=BLOB,

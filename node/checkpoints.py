@@ -1,0 +1,324 @@
+"""From checkpoint to checkpoint: how a node follows a job, and how it finds out that it is misled.
+
+A node that holds a round state fetches the round's **aggregate**, which is small, takes the outer
+step by itself and compares the root of what it gets with the checkpoint that the chain has. Where
+that does not lead there it fetches the checkpoint; where nobody has it any more, the round is
+computed anew: bits do not depend on who computes (docs/spec/protocol.md, section 4, step 9).
+
+That says what the anchored checkpoint is, not that it is right. Before its own work a node
+therefore **rechecks** some rounds: it fetches the results, compares them with the claims on chain
+and aggregates them itself. Whether it does so is a private coin, so that a coordinator cannot know
+who will. Where it finds the checkpoint wrong it goes on with this job no more, and `alarm` is told.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+
+import trio
+
+from node.blobs import BlobStore
+from node.compute import Compute, ComputeError
+from node.compute_messages import UnitDone
+from node.errors import NodeError, PeerFault, PeerUnreachable
+from node.jobs import Fetch
+from node.ledger import Finalized, JobView, UnitView
+from node.messages import AskRound, RoundResults
+from node.round_memory import RoundMemory
+from scheduler.blob_ref import BlobRef
+from scheduler.manifest import Manifest
+
+log = logging.getLogger(__name__)
+
+Sources = Callable[[JobView], Sequence[str]]
+FetchWindows = Callable[[JobView, int, int, Sequence[str]], Awaitable[None]]
+"""Bring the rows that a round's slot reads into the store, from one of these peers."""
+
+AskRoundResults = Callable[[str, AskRound], Awaitable[RoundResults]]
+"""Ask one peer what made a round; PeerUnreachable or PeerFault if it does not tell."""
+
+LOST_S = 15.0
+"""How long what made a checkpoint is looked for before the round is computed anew."""
+
+TELLERS_MAX = 8
+"""Peers that are asked what made a round, one after the other."""
+
+RECHECKS_A_ROUND = 2
+"""How many of a round's workers recheck it on average."""
+
+RECHECK_ALWAYS_BYTES = 1 << 20
+"""Results that are no larger together are rechecked by everybody: that costs next to nothing."""
+
+
+class Checkpoints:
+    """The checkpoints of held jobs: fetched or stepped to, compared with the chain, rechecked."""
+
+    def __init__(
+        self,
+        compute: Compute,
+        store: BlobStore,
+        fetch: Fetch,
+        fetch_windows: FetchWindows,
+        sources: Sources,
+        ask_round: AskRoundResults,
+        memory: RoundMemory,
+        chance: Random,
+        alarm: Callable[[JobView, int], None],
+    ) -> None:
+        self._compute, self._store, self._memory = compute, store, memory
+        self._fetch, self._fetch_windows = fetch, fetch_windows
+        self._sources, self._ask_round = sources, ask_round
+        self._chance, self._alarm = chance, alarm
+        self._held: dict[tuple[bytes, int], BlobRef] = {}
+        self._doubtful: set[tuple[bytes, int]] = set()
+        self._spared: set[tuple[bytes, int]] = set()
+        self._proved: set[tuple[bytes, int]] = set()
+        self._missed_at: dict[tuple[bytes, int], float] = {}
+        self.rechecks = 0
+
+    def trust(self, job: JobView, round: int) -> None:
+        """The checkpoint after `round` was made of its results here: it needs no check."""
+        self._proved.add((job.job_id, round))
+
+    async def get(self, job: JobView, manifest: Manifest, round: int) -> BlobRef:
+        """The blob that a round starts from, stored here; its root is the one on chain.
+
+        PeerUnreachable or PeerFault while it cannot be had.
+        """
+        here = await self._here(job, manifest, round)
+        if here is not None:
+            return here
+        if round - 1 not in job.finalized:
+            raise PeerFault(f"round {round} was asked for, but round {round - 1} is not final")
+        stepped = await self._stepped(job, manifest, round - 1)
+        if stepped is not None:
+            return stepped
+        try:
+            return await self._fetched(job, manifest, round - 1, job.finalized[round - 1])
+        except (PeerUnreachable, PeerFault) as error:
+            return await self._rebuilt(job, manifest, round - 1, error)
+
+    async def check(self, job: JobView, manifest: Manifest, round: int) -> None:
+        """Before own work on what follows `round`: PeerFault where this job is led astray.
+
+        Tosses the coin, once a round, and rechecks the round if it says so.
+        """
+        self.check_not_refuted(job, round)
+        key = (job.job_id, round)
+        if round < 0 or key in self._proved or key in self._spared:
+            return
+        units = job.accepted(round)
+        if len(units) < job.slots:
+            # The chain's units of that round are forgotten here: the round is long final.
+            return
+        workers = len({unit.worker for unit in units.values()})
+        share = 1.0 if key in self._doubtful else recheck_share(manifest, workers)
+        if self._chance.random() >= share:
+            self._spared.add(key)
+            return
+        try:
+            await self.recheck(job, manifest, round)
+        except (PeerUnreachable, PeerFault) as error:
+            await self._rebuilt(job, manifest, round, error)
+
+    async def recheck(self, job: JobView, manifest: Manifest, round: int) -> None:
+        """Make the checkpoint after `round` from its results; PeerFault if the chain has another.
+
+        PeerUnreachable while the results cannot be had.
+        """
+        self.check_not_refuted(job, round)
+        before = await self.get(job, manifest, round)
+        made_by = await self._results(job, manifest, round)
+        self.rechecks += 1
+        await self._combined(job, round, before, [result.blob for result in made_by.results])
+        self._memory.keep(job.job_id, made_by)
+
+    def can_recheck(self, job: JobView, round: int) -> bool:
+        """Whether a recheck of the round is possible and its outcome is not known yet."""
+        known = (job.job_id, round) in self._proved or self._memory.refuted(job.job_id) is not None
+        return not known and round in job.finalized and len(job.accepted(round)) == job.slots
+
+    def check_not_refuted(self, job: JobView, round: int) -> None:
+        """PeerFault if this round, or one before it, was found wrong: the chain does not change."""
+        refuted = self._memory.refuted(job.job_id)
+        if refuted is not None and refuted[0] <= round:
+            raise PeerFault(refuted[1])
+
+    async def compute_unit(
+        self,
+        job: JobView,
+        manifest: Manifest,
+        checkpoint: BlobRef,
+        round: int,
+        slot: int,
+        *,
+        audit: bool,
+    ) -> UnitDone:
+        """Compute a unit from this round state, after its rows of the data were fetched."""
+        await self._fetch_windows(job, round, slot, self._sources(job))
+        return await self._compute.run_unit(
+            job.manifest,
+            checkpoint,
+            round,
+            slot,
+            audit=audit,
+            timeout_s=float(manifest.unit_timeout_s),
+        )
+
+    # --- Getting there
+
+    async def _here(self, job: JobView, manifest: Manifest, round: int) -> BlobRef | None:
+        """The round state that a round starts from, if it is here already."""
+        if round == 0:
+            return manifest.state
+        known = self._held.get((job.job_id, round))
+        if known is not None and self._store.has(known):
+            return known
+        anchored = job.finalized.get(round - 1)
+        if anchored is None or not self._store.has(anchored.blob):
+            return None
+        try:
+            return await self._fetched(job, manifest, round - 1, anchored)
+        except PeerFault:
+            return None
+
+    async def _stepped(self, job: JobView, manifest: Manifest, round: int) -> BlobRef | None:
+        """The checkpoint after `round` by the aggregate that some peer tells; None if none fits."""
+        before = await self._here(job, manifest, round)
+        if before is None:
+            return None
+        tried: set[BlobRef] = set()
+        for peer_id in self._sources(job)[:TELLERS_MAX]:
+            try:
+                made_by = await self._told(job, manifest, round, peer_id)
+                if made_by.aggregate in tried:
+                    continue
+                tried.add(made_by.aggregate)
+                done = await self._step(job, manifest, before, made_by.aggregate)
+            except (PeerUnreachable, PeerFault, ComputeError) as error:
+                log.info("peer %s tells no aggregate of round %d: %s", peer_id, round, error)
+                continue
+            if done[1] == job.finalized[round].checkpoint:
+                self._held[job.job_id, round + 1] = done[0]
+                self._memory.keep(job.job_id, made_by)
+                return done[0]
+            log.info("the aggregate of peer %s does not lead to round %d", peer_id, round + 1)
+        self._doubtful.add((job.job_id, round))
+        return None
+
+    async def _step(
+        self, job: JobView, manifest: Manifest, before: BlobRef, aggregate: BlobRef
+    ) -> tuple[BlobRef, bytes]:
+        await self._fetch(aggregate, self._sources(job))
+        done = await self._compute.outer(job.manifest, before, aggregate)
+        return done.checkpoint, done.root
+
+    async def _fetched(
+        self, job: JobView, manifest: Manifest, round: int, anchored: Finalized
+    ) -> BlobRef:
+        """The anchored blob after `round`; PeerFault unless it holds the anchored checkpoint."""
+        if anchored.blob.size != manifest.checkpoint_bytes:
+            raise PeerFault(
+                f"the checkpoint blob of round {round} has {anchored.blob.size} bytes, "
+                f"must have {manifest.checkpoint_bytes}"
+            )
+        await self._fetch(anchored.blob, self._sources(job))
+        root = await self._compute.check_checkpoint(job.manifest, anchored.blob)
+        if root != anchored.checkpoint:
+            raise PeerFault(
+                f"the checkpoint blob of round {round} has root {root.hex()}, "
+                f"the chain says {anchored.checkpoint.hex()}"
+            )
+        self._held[job.job_id, round + 1] = anchored.blob
+        return anchored.blob
+
+    # --- What a round was made of
+
+    async def _told(
+        self, job: JobView, manifest: Manifest, round: int, peer_id: str
+    ) -> RoundResults:
+        """What a peer says made the round, checked against the chain as far as words can be."""
+        answer = await self._ask_round(peer_id, AskRound(job_id=job.job_id.hex(), round=round))
+        if answer.round != round or [r.slot for r in answer.results] != list(range(job.slots)):
+            raise PeerFault(f"the results of round {round} are not one per slot")
+        if answer.aggregate.size != manifest.aggregate_bytes:
+            raise PeerFault(f"the aggregate of round {round} is {answer.aggregate.size} long")
+        units = job.accepted(round)
+        for result in answer.results:
+            unit = units.get(result.slot)
+            if unit is not None and bytes.fromhex(result.result_root) != unit.result_root:
+                raise PeerFault(f"slot {result.slot} of round {round} names another result")
+            if result.blob.size != manifest.result_bytes:
+                raise PeerFault(f"the result blob of slot {result.slot} is {result.blob.size} long")
+        return answer
+
+    async def _results(self, job: JobView, manifest: Manifest, round: int) -> RoundResults:
+        """The results of a finished round, stored here and checked against their claims."""
+        units, problems = job.accepted(round), list[str]()
+        for peer_id in self._sources(job)[:TELLERS_MAX]:
+            try:
+                made_by = await self._told(job, manifest, round, peer_id)
+                for result in made_by.results:
+                    await self._fetch(result.blob, self._sources(job))
+                    await self._check_result(job, result.blob, units[result.slot])
+                return made_by
+            except (PeerUnreachable, PeerFault) as error:
+                problems.append(f"{peer_id}: {error}")
+        raise PeerUnreachable(
+            f"nobody tells the results of round {round}: {'; '.join(problems) or 'alone'}"
+        )
+
+    async def _check_result(self, job: JobView, blob: BlobRef, unit: UnitView) -> None:
+        root = await self._compute.check_result(job.manifest, blob)
+        if root != unit.result_root:
+            raise PeerFault(f"the result blob of slot {unit.key.slot} is not the claimed one")
+
+    async def _combined(
+        self, job: JobView, round: int, before: BlobRef, results: Sequence[BlobRef]
+    ) -> BlobRef:
+        """The anchored checkpoint after `round`, made of its results; PeerFault if it is not."""
+        aggregate = await self._compute.aggregate(job.manifest, before, results)
+        done = await self._compute.outer(job.manifest, before, aggregate)
+        anchored = job.finalized[round].checkpoint
+        if done.root != anchored:
+            self._memory.refute(
+                job.job_id,
+                round,
+                f"checkpoint {anchored.hex()} of round {round} does not follow from its results, "
+                f"which give {done.root.hex()}",
+            )
+            self._alarm(job, round)
+            self.check_not_refuted(job, round)
+        self._proved.add((job.job_id, round))
+        self._held[job.job_id, round + 1] = done.checkpoint
+        return done.checkpoint
+
+    async def _rebuilt(
+        self, job: JobView, manifest: Manifest, round: int, missing: NodeError
+    ) -> BlobRef:
+        """The checkpoint after `round`, computed anew once it was `missing` for long enough."""
+        self.check_not_refuted(job, round)
+        now = trio.current_time()
+        if now - self._missed_at.setdefault((job.job_id, round), now) < LOST_S:
+            raise missing
+        log.warning("round %d of job %s is computed anew: %s", round, job.job_id.hex(), missing)
+        before = await self.get(job, manifest, round)
+        results = [
+            await self.compute_unit(job, manifest, before, round, slot, audit=True)
+            for slot in range(job.slots)
+        ]
+        return await self._combined(job, round, before, [done.result for done in results])
+
+
+def recheck_share(manifest: Manifest, workers: int) -> float:
+    """The probability with which each of a round's workers rechecks it.
+
+    RECHECKS_A_ROUND of them do on average, so that what all of them fetch grows with the number of
+    slots and not with its square. With the honest share h of w workers a false aggregate is missed
+    by all with probability (1 - 2/w)^(hw), about exp(-2h): 0.14 where all are honest, 0.26 where
+    two thirds are. Small results, and those of a round that at most two nodes computed, are always
+    rechecked.
+    """
+    if manifest.slots * manifest.result_bytes <= RECHECK_ALWAYS_BYTES:
+        return 1.0
+    return min(1.0, RECHECKS_A_ROUND / max(1, workers))
