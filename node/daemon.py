@@ -63,7 +63,7 @@ from node.network_file import NetworkFile
 from node.peers import Hello, NetworkName, PeerBook, make_hello
 from node.recompute import Recompute
 from node.round_memory import RoundMemory
-from node.status import JobStatus, NodeStatus
+from node.status import JobStatus, NodeStatus, TrafficStatus
 from node.transfer import fetch, serve_blobs
 from node.transport import Transport
 from node.wallet import Signer, recover
@@ -364,6 +364,7 @@ class Daemon:
             units_computed=counts.units,
             audits_computed=self._duties.counts.audits,
             units_lost=counts.lost,
+            rounds_rechecked=self._checkpoints.rechecks,
             flops=self._compute.flops,
             compute_s=round(self._compute.seconds, 3),
             gflops_per_s=round(self._compute.gflops, 3),
@@ -372,6 +373,10 @@ class Daemon:
             draining=self._stop.is_set(),
             activity=self._watch.problem or self._duties.counts.problem or counts.activity,
             jobs=tuple(self._job_status(job) for job in ledger.jobs.values()),
+            traffic=tuple(
+                TrafficStatus(protocol=name, sent_bytes=count.sent, received_bytes=count.received)
+                for name, count in sorted(self._transport.traffic.items())
+            ),
         )
 
     def _job_status(self, job: JobView) -> JobStatus:

@@ -4,6 +4,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+WIRE = "wire"
+"""Where the traffic of all connections is told, beside that of each protocol."""
+
 
 class StatusModel(BaseModel):
     """The base of status documents: closed and immutable."""
@@ -24,8 +27,19 @@ class JobStatus(StatusModel):
     waiting_for: str
 
 
+class TrafficStatus(StatusModel):
+    """Bytes to and from peers since the start: of one protocol, or of all connections ("wire")."""
+
+    protocol: str
+    sent_bytes: int
+    received_bytes: int
+
+
 class NodeStatus(StatusModel):
-    """One node. Money in wei, times in seconds, speeds in GFLOP/s."""
+    """One node. Money in wei, times in seconds, speeds in GFLOP/s.
+
+    `rounds_rechecked`: finished rounds whose checkpoint it made again from the results.
+    """
 
     version: str
     peer_id: str
@@ -41,6 +55,7 @@ class NodeStatus(StatusModel):
     units_computed: int
     audits_computed: int
     units_lost: int
+    rounds_rechecked: int = 0
     flops: int
     compute_s: float
     gflops_per_s: float
@@ -49,3 +64,4 @@ class NodeStatus(StatusModel):
     draining: bool
     activity: str
     jobs: Annotated[tuple[JobStatus, ...], Field(default=())]
+    traffic: Annotated[tuple[TrafficStatus, ...], Field(default=())]

@@ -31,7 +31,7 @@ vanished is noticed by TCP keep-alive.
 import contextlib
 import logging
 import socket
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -63,8 +63,9 @@ from node.addresses import check_port_free, dialable, parse, reachable
 from node.channel import ByteStream, Channel, StreamBroken
 from node.errors import BadInput, ChannelClosed, NodeError, PeerFault, PeerUnreachable
 from node.identity import peer_id_decode
+from node.status import WIRE
 
-__all__ = ["Channel", "ChannelClosed", "Handler", "Limits", "Transport"]
+__all__ = ["Channel", "ChannelClosed", "Handler", "Limits", "Traffic", "Transport"]
 
 log = logging.getLogger(__name__)
 
@@ -105,12 +106,22 @@ class Limits:
     linger_s: float = 5.0
 
 
+@dataclass(slots=True)
+class Traffic:
+    """Bytes since the start: of one protocol's frames, or of all connections as they are sent."""
+
+    sent: int = 0
+    received: int = 0
+
+
 class Transport:
     """Streams to and from peers, authenticated by their Ed25519 identities.
 
     Use as an async context manager. `listen` and `announce` hold multiaddresses
     (`/ip4/0.0.0.0/tcp/4001`) or `host:port`; port 0 takes a free one. `admits` decides which peers
-    are served and dialled; `on_fault` is told of every protocol fault of a peer.
+    are served and dialled; `on_fault` is told of every protocol fault of a peer. `traffic` counts
+    by protocol what channels carry, and under `WIRE` what all connections do, encryption, headers
+    and handshakes included (but not TCP's).
     """
 
     def __init__(
@@ -130,7 +141,10 @@ class Transport:
         self.on_fault = on_fault
         self._listen = [Multiaddr(parse(text)) for text in listen]
         self._announce = [_without_peer(parse(text)) for text in announce]
-        self._host = _make_host(create_new_key_pair(key_seed), self.limits, self._advertised)
+        self.traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
+        self._host = _make_host(
+            create_new_key_pair(key_seed), self.limits, self._advertised, self.traffic[WIRE]
+        )
         self._swarm = cast(Swarm, self._host.get_network())
         self._swarm.retry_config = RetryConfig(max_retries=0)
         self._admission = _Admission(self._swarm, self.limits)
@@ -343,7 +357,7 @@ class Transport:
         assert self._nursery is not None, "the transport is not running"
         peer_id = str(stream.muxed_conn.peer_id)
         channel = Channel(
-            _Stream(stream),
+            _Stream(stream, self.traffic[protocol]),
             peer_id,
             protocol,
             stall_s=self.limits.stall_s,
@@ -409,13 +423,15 @@ class Transport:
 class _Stream(ByteStream):
     """A libp2p stream as the byte stream that a channel needs."""
 
-    def __init__(self, stream: INetStream) -> None:
-        self._net = stream
+    def __init__(self, stream: INetStream, traffic: Traffic) -> None:
+        self._net, self._traffic = stream, traffic
         self._muxed = cast(yamux.YamuxStream, cast(Any, stream).muxed_stream)
 
     async def read(self) -> bytes:
         try:
-            return await self._muxed.read(READ_BYTES)
+            data = await self._muxed.read(READ_BYTES)
+            self._traffic.received += len(data)
+            return data
         except MuxedStreamEOF as end:
             # The muxer says the same of a lost connection as of a clean end (weakness 7).
             if self._muxed.reset_received or self._muxed.conn.event_shutting_down.is_set():
@@ -427,6 +443,7 @@ class _Stream(ByteStream):
     async def write(self, data: bytes) -> None:
         try:
             await self._muxed.write(data)
+            self._traffic.sent += len(data)
         except Exception as error:
             raise StreamBroken(str(error) or type(error).__name__) from error
 
@@ -488,8 +505,8 @@ class _Admission:
 class _ExactReader(IRawConnection):
     """A raw connection whose `read(n)` returns n bytes unless the connection ends (weakness 14)."""
 
-    def __init__(self, inner: IRawConnection) -> None:
-        self._inner = inner
+    def __init__(self, inner: IRawConnection, wire: Traffic) -> None:
+        self._inner, self._wire = inner, wire
         self.is_initiator = inner.is_initiator
         self._buffer = bytearray()
         _keep_alive(inner)
@@ -501,12 +518,14 @@ class _ExactReader(IRawConnection):
             if not data:
                 break
             buffer += data
+            self._wire.received += len(data)
         taken = bytes(buffer[:n])
         del buffer[:n]
         return taken
 
     async def write(self, data: bytes) -> None:
         await self._inner.write(data)
+        self._wire.sent += len(data)
 
     async def close(self) -> None:
         await self._inner.close()
@@ -525,12 +544,13 @@ class _SafeNoise(Noise):
     """Noise whose session survives cancellation and small packets (weaknesses 4 and 14)."""
 
     stall_s = 60.0
+    wire: Traffic
 
     async def secure_inbound(self, conn: IRawConnection) -> ISecureConn:
-        return self._shield(await super().secure_inbound(_ExactReader(conn)))
+        return self._shield(await super().secure_inbound(_ExactReader(conn, self.wire)))
 
     async def secure_outbound(self, conn: IRawConnection, peer_id: ID) -> ISecureConn:
-        return self._shield(await super().secure_outbound(_ExactReader(conn), peer_id))
+        return self._shield(await super().secure_outbound(_ExactReader(conn, self.wire), peer_id))
 
     def _shield(self, session: ISecureConn) -> ISecureConn:
         write = session.write
@@ -590,10 +610,13 @@ def _bound_buffers(swarm: Swarm) -> None:
 
 
 def _make_host(
-    keys: KeyPair, limits: Limits, advertised: Callable[[Sequence[Multiaddr]], list[Multiaddr]]
+    keys: KeyPair,
+    limits: Limits,
+    advertised: Callable[[Sequence[Multiaddr]], list[Multiaddr]],
+    wire: Traffic,
 ) -> BasicHost:
     noise = _SafeNoise(keys, noise_privkey=create_noise_key_pair().private_key)
-    noise.stall_s = limits.stall_s
+    noise.stall_s, noise.wire = limits.stall_s, wire
     host = cast(
         BasicHost,
         new_host(

@@ -15,7 +15,7 @@ from node.cli.output import ain, emit_fields, emit_json, emit_table, note
 from node.cli.session import open_config, open_network, open_signer, require_home
 from node.errors import NodeError, NodeNotRunning
 from node.home import Home
-from node.status import NodeStatus
+from node.status import WIRE, NodeStatus
 
 STOP_TIMEOUT_S = 60.0
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -145,6 +145,13 @@ def _is_zombie(pid: int) -> bool:
     return text.rpartition(")")[2].split()[0] == "Z"
 
 
+def _traffic(found: NodeStatus) -> str:
+    wire = next((count for count in found.traffic if count.protocol == WIRE), None)
+    if wire is None:
+        return "none"
+    return f"{wire.sent_bytes:,} bytes sent, {wire.received_bytes:,} received"
+
+
 def _fields(found: NodeStatus) -> dict[str, str | int | float | bool | None]:
     return {
         "activity": found.activity,
@@ -157,6 +164,7 @@ def _fields(found: NodeStatus) -> dict[str, str | int | float | bool | None]:
         "audits": found.audits_computed,
         "earned": f"{ain(found.earned_wei)}, of which {ain(found.claimed_wei)} claimed",
         "peers": found.peers,
+        "traffic": _traffic(found),
         "block": found.chain_block,
         "up": f"{found.uptime_s:.0f} s",
         "process": found.pid,

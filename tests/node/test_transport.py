@@ -32,7 +32,8 @@ from node import transport as module
 from node.channel import Channel
 from node.errors import BadInput, ChannelClosed, PeerFault, PeerUnreachable
 from node.identity import peer_id_from_key
-from node.transport import Limits, Transport
+from node.status import WIRE
+from node.transport import Limits, Traffic, Transport
 
 ECHO = "/echo/0"
 
@@ -123,6 +124,23 @@ async def test_open_to_other_process_echoes(other_process: tuple[Any, str]) -> N
     async with peer() as here:
         await check_echo(here, other_process[1])
         assert here.connected() == [other_process[1].rpartition("/")[2]]
+
+
+@pytest.mark.trio
+async def test_traffic_is_counted_by_protocol_and_on_the_wire() -> None:
+    """What one side sends the other receives; the wire carries encryption and headers besides."""
+    message = secrets.token_bytes(300_000)
+    async with peer() as here, peer() as there:
+        async with await here.open(there.peer_id, ECHO, there.addresses) as channel:
+            await channel.send(message)
+            assert await channel.receive() == message
+            mine, theirs = here.traffic[ECHO], there.traffic[ECHO]
+            assert mine.sent == mine.received == theirs.sent == theirs.received == 300_004
+        for transport in (here, there):
+            wire = transport.traffic[WIRE]
+            assert min(wire.sent, wire.received) > 300_004
+            assert max(wire.sent, wire.received) < 1.02 * 300_004
+        assert set(here.traffic) == set(there.traffic) == {ECHO, WIRE}
 
 
 @pytest.mark.trio
@@ -486,7 +504,7 @@ async def test_weakness_14_noise_packet_in_many_pieces_arrives() -> None:
     packet = os.urandom(65_535)
     with pytest.raises(IncompleteReadError):
         await read_exactly(Trickle(packet), len(packet))  # type: ignore[arg-type]
-    reader = module._ExactReader(Trickle(packet))  # type: ignore[arg-type]
+    reader = module._ExactReader(Trickle(packet), Traffic())  # type: ignore[arg-type]
     assert await read_exactly(reader, len(packet)) == packet
 
 
