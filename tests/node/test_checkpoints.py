@@ -290,6 +290,7 @@ async def test_a_peer_that_answers_wrongly_blocks_nobody(bad: str) -> None:
     assert await node.checkpoints.get(right, manifest(), 1) == blob_of(after(HONEST))
     assert node.asked == ["liar", "honest"]
     assert blob_of(after(HONEST)) not in node.store.fetched
+    assert {ref.size for ref in node.store.fetched} == {SIZE}
     await node.checkpoints.check(right, manifest(), 0)
     assert node.checkpoints.rechecks == 1
 

@@ -173,6 +173,29 @@ def test_malformed_result_is_blamed_by_slot(desk: Desk, spoil: str) -> None:
     assert isinstance(desk.aggregate(done.result, done.result, done.result), AggregateDone)
 
 
+@pytest.mark.parametrize("spoil", ["name", "shape", "dtype", "more", "size", "junk"])
+def test_malformed_aggregate_is_refused(desk: Desk, spoil: str) -> None:
+    """Whoever sent it; no outer step is taken from it, and the worker lives on."""
+    done = desk.unit(0)
+    assert isinstance(done, UnitDone)
+    made = desk.aggregate(done.result, done.result, done.result)
+    assert isinstance(made, AggregateDone)
+    good = tensors.decode(desk.store.read(made.aggregate))
+    delta = good.pop("delta")
+    bad = {
+        "name": {**good, "delto": delta},
+        "shape": {**good, "delta": delta.reshape(1, 3)},
+        "dtype": {**good, "delta": delta.view(np.int32)},
+        "more": {**good, "delta": delta} | {f"t{i}": np.zeros((), np.float32) for i in range(99)},
+        "size": {**good, "delta": np.zeros((3, 2), np.float32)},
+        "junk": {},
+    }[spoil]
+    data = tensors.encode(bad) if bad else b"\xff" * made.aggregate.size
+    message = failed(desk.outer(desk.store.put(data)), "input")
+    assert message.startswith("The aggregate ")
+    assert isinstance(desk.outer(made.aggregate), OuterDone)
+
+
 def test_impossible_requests_are_refused(desk: Desk) -> None:
     """A slot, a round, a number of results that the job does not have."""
     done = desk.unit(0)
