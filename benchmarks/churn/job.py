@@ -22,7 +22,7 @@ from scheduler.diloco import Recipe, Sizes, first_state, programs
 SIDE, CLASSES, BRIGHTEST = 8, 10, 16.0
 HELD_OUT = 5
 SHIFTS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1))
-NOISES = 60
+NOISES = 20
 """Copies with other noise; so many that the default job reads each row about once."""
 
 DATA_SEED, PARAMETER_SEED = 0, 0
@@ -33,9 +33,9 @@ class Settings:
     """A job's size."""
 
     rounds: int = 5
-    slots: int = 16
-    steps: int = 150
-    trace_every: int = 25
+    slots: int = 8
+    steps: int = 100
+    trace_every: int = 20
     batch: int = 64
     width: int = 256
     unit_timeout_s: int = 240
