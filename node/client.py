@@ -75,15 +75,21 @@ class Client:
         held: Callable[[str, str], None],
         refused: Callable[[str, str], None],
     ) -> int:
-        """Offer a funded job to peers until `enough` hold it; how many do."""
+        """Offer a funded job to peers until `enough` hold it; how many do.
+
+        One more than `enough` is asked at a time: each of them fetches all data from here, and one
+        that is slow holds up nobody.
+        """
         request = OfferJob(job_id=job_id.hex(), manifest=manifest)
         count = 0
+        at_once = trio.CapacityLimiter(enough + 1)
         async with trio.open_nursery() as nursery:
 
             async def offer_to(peer_id: str) -> None:
                 nonlocal count
                 try:
-                    answer = await self._ask(peer_id, OFFER_PROTOCOL, request)
+                    async with at_once:
+                        answer = await self._ask(peer_id, OFFER_PROTOCOL, request)
                 except (PeerUnreachable, PeerFault) as error:
                     refused(peer_id, str(error))
                     return

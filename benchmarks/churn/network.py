@@ -43,10 +43,12 @@ PRESET = replace(
     DEVNET,
     parameters={
         **DEVNET.parameters,
-        # Eight nodes share two cores: a restart takes ten seconds, an audit as long.
-        Parameter.AUDIT_WINDOW_S: 45,
-        Parameter.OPEN_WINDOW_S: 30,
-        Parameter.UNBOND_DELAY_S: 600,
+        # Eight nodes share two cores: a restart takes half a minute, an audit ten seconds. Who is
+        # killed comes back before its lease and its audits are over, as on a public network.
+        Parameter.LEASE_S: 60,
+        Parameter.AUDIT_WINDOW_S: 60,
+        Parameter.OPEN_WINDOW_S: 45,
+        Parameter.UNBOND_DELAY_S: 800,
     },
 )
 
