@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import audits
 from scheduler.audit import BPS, audit_rate, bond_wei_min, detection_probability, is_drawn
 
 FLOOR_BPS = 500
@@ -97,3 +98,20 @@ def test_no_bond_deters_a_lie_that_never_costs(share: tuple[int, int]) -> None:
     """All auditors or the whole slash belong to the liar."""
     with pytest.raises(ValueError, match="deterred"):
         bond_wei_min(1, 0, Fraction(1, 20), Fraction(share[0]), Fraction(share[1]))
+
+
+@pytest.mark.parametrize(
+    ("share", "units", "floor_bps"), [(Fraction(1), 10, 500), (Fraction(1, 10), 50, 2_000)]
+)
+def test_formula_lies_within_the_simulations_interval(
+    share: Fraction, units: int, floor_bps: int
+) -> None:
+    """With real tickets; `python -m benchmarks.audits` has the whole table."""
+    assert audits.compare(share, units, floor_bps, trials=400)["inside"]
+
+
+def test_interval_is_wilsons() -> None:
+    """Ten of a hundred, at z = 3.29; and nothing seen still leaves a doubt."""
+    low, high = audits.wilson(10, 100)
+    assert (round(low, 3), round(high, 3)) == (0.037, 0.241)
+    assert audits.wilson(0, 100)[1] > 0.09
