@@ -25,6 +25,7 @@ from node.messages import (
     JobHeld,
     JobProgress,
     OfferJob,
+    OrderPause,
 )
 from node.network_file import NetworkFile
 from node.peers import NetworkName, PeerBook, make_hello
@@ -112,6 +113,12 @@ class Client:
         addresses = self.book.addresses_of(peer_id)
         async with await self.transport.open(peer_id, JOB_PROTOCOL, addresses) as channel:
             return await rpc.ask(channel, AskJob(job_id=job_id.hex()), JobProgress)
+
+    async def order_pause(self, peer_id: str, order: OrderPause) -> JobProgress:
+        """Give a submitter's order to the job's coordinator; how far the job is then."""
+        addresses = self.book.addresses_of(peer_id)
+        async with await self.transport.open(peer_id, JOB_PROTOCOL, addresses) as channel:
+            return await rpc.ask(channel, order, JobProgress)
 
     async def fetch(self, ref: BlobRef, sources: list[str]) -> bytes:
         """A blob's verified bytes from one of these peers."""

@@ -28,6 +28,7 @@ from node.messages import (
     CommitUnit,
     JobProgress,
     Message,
+    OrderPause,
     PullUnit,
     Receipt,
     Refused,
@@ -36,6 +37,7 @@ from node.messages import (
     UnitDeclined,
     UnitKey,
 )
+from node.pause_order import read_order
 from node.round_memory import RoundMemory
 from node.wallet import Signer
 from scheduler import coordinator
@@ -143,6 +145,8 @@ class Coordination:
                 return self._rounds.answer(message)
             case AskJob():
                 return self.progress()
+            case OrderPause():
+                return self._answer_order(message)
             case _:
                 raise PeerFault(f"{type(message).__name__} is no request to a coordinator")
 
@@ -226,6 +230,13 @@ class Coordination:
         if given_ms is not None:
             took_ms = max(1, self._watch.chain_time_ms() - given_ms)
             self._took_ms.setdefault(unit, took_ms)
+
+    def _answer_order(self, message: OrderPause) -> Message:
+        order = read_order(message, self.job.submitter)
+        if order is None:
+            return Refused(reason=f"the order is not signed by {self.job.submitter}")
+        self._feed(order)
+        return self.progress()
 
     def _receipt(self, message: CommitUnit) -> Receipt:
         unit = message.unit

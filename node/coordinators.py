@@ -24,6 +24,7 @@ from node.messages import (
     AskRound,
     CommitUnit,
     Message,
+    OrderPause,
     PullUnit,
     Refused,
     RoundResults,
@@ -107,7 +108,7 @@ class Coordinators:
 
     async def answer(self, peer_id: str, message: Message) -> Message:
         """Serve the work and job protocols: as a coordinator, or as one who checked a round."""
-        if not isinstance(message, PullUnit | CommitUnit | AskRound | AskJob):
+        if not isinstance(message, PullUnit | CommitUnit | AskRound | AskJob | OrderPause):
             raise PeerFault(f"{type(message).__name__} is no request to a coordinator")
         own = self._own.get(bytes.fromhex(message.job_id))
         if own is None and isinstance(message, AskRound):

@@ -183,6 +183,16 @@ class JobProgress(Message):
     document: Annotated[str, Field(max_length=MESSAGE_BYTES_MAX // 2)]
 
 
+class OrderPause(Message):
+    """Submitter to the coordinator: hand out no units, or go on; node/pause_order.py signs it."""
+
+    type: Literal["order_pause"] = "order_pause"
+    job_id: Hash
+    paused: bool
+    serial: Annotated[int, Field(ge=0, lt=2**63)]
+    signature: Signature
+
+
 class Refused(Message):
     """The answer to a request that cannot be served, with the reason."""
 
@@ -203,6 +213,7 @@ AnyMessage = Annotated[
     | RaiseAlarm
     | AlarmHeard
     | AskJob
+    | OrderPause
     | JobProgress
     | Refused,
     Field(discriminator="type"),

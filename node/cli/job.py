@@ -11,7 +11,7 @@ import click
 
 from node.cli.options import home_option, json_option, signer_options
 from node.cli.output import ain, emit_fields, emit_json, note
-from node.cli.session import open_chain, open_network, signing_chain
+from node.cli.session import open_chain, open_network, open_signer, signing_chain
 from node.errors import BadInput
 from node.home import Home
 
@@ -142,6 +142,42 @@ def watch(job: str, timeout: float | None, home: Home, as_json: bool) -> None:
 
     with open_chain(home) as chain:
         watch_job(chain, open_network(home), job, as_json=as_json, timeout_s=timeout)
+
+
+@command.command("pause")
+@click.argument("job")
+@home_option
+@signer_options
+def pause(job: str, home: Home, wallet: str | None, password_file: Path | None) -> None:
+    """Have no more units of a JOB of yours handed out. Units under way are finished and paid.
+
+    The order binds the coordinator of now, not a later one; the deadline does not wait.
+    """
+    _order(job, home, wallet, password_file, paused=True)
+
+
+@command.command("resume")
+@click.argument("job")
+@home_option
+@signer_options
+def resume(job: str, home: Home, wallet: str | None, password_file: Path | None) -> None:
+    """Go on with a JOB of yours that you paused."""
+    _order(job, home, wallet, password_file, paused=False)
+
+
+def _order(
+    job: str, home: Home, wallet: str | None, password_file: Path | None, *, paused: bool
+) -> None:
+    from node.chain_jobs import LedgerReader, find_job
+    from node.cli.job_pause import order_pause
+
+    signer = open_signer(home, wallet, password_file)
+    with open_chain(home) as chain:
+        view = find_job(LedgerReader(chain).update(), job)
+        if view.is_over:
+            raise BadInput(f"The job is over: {view.state}.")
+        waiting = order_pause(open_network(home), view, signer, paused)
+    note(f"{'paused' if paused else 'resumed'}; {waiting}")
 
 
 @command.command("cancel")

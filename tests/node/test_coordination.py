@@ -25,6 +25,7 @@ from node.messages import (
     AskRound,
     CommitUnit,
     JobHeld,
+    JobProgress,
     PullUnit,
     Receipt,
     Refused,
@@ -32,6 +33,7 @@ from node.messages import (
     UnitAssigned,
     UnitDeclined,
 )
+from node.pause_order import make_order
 from node.round_memory import RoundMemory
 from node.wallet import Signer, recover
 from scheduler import coordinator, terms
@@ -197,6 +199,26 @@ def test_a_claim_of_another_lineage_gets_no_receipt(
     assert isinstance(answer, Refused)
     assert "claim" in answer.reason
     assert isinstance(of.answer("worker", commit(assigned)), Receipt)
+
+
+def test_the_submitter_pauses_and_resumes_its_job(journal: Journal) -> None:
+    """Nobody else does, no order counts twice, and a restart remembers it."""
+    watching, submitter = watch(), Signer.random()
+    of = coordination(journal, watching)
+    of.job.submitter = submitter.address
+    foreign = make_order(Signer.random(), JOB, True, 1)
+    assert isinstance(of.answer("anyone", foreign), Refused)
+    pause, resume = make_order(submitter, JOB, True, 1), make_order(submitter, JOB, False, 2)
+    forged = pause.model_copy(update={"serial": 9})
+    assert isinstance(of.answer("anyone", forged), Refused)
+    answer = of.answer("anyone", pause)
+    assert isinstance(answer, JobProgress)
+    assert "the submitter paused the job" in answer.document
+    after = coordination(journal, watching)
+    assert isinstance(pull(after), UnitDeclined)
+    after.answer("anyone", resume)
+    after.answer("anyone", pause)
+    assert isinstance(pull(after), UnitAssigned)
 
 
 def test_a_stranger_gets_nothing(journal: Journal) -> None:

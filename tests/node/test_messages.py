@@ -18,6 +18,7 @@ from node.messages import (
     JobHeld,
     JobProgress,
     OfferJob,
+    OrderPause,
     PullUnit,
     RaiseAlarm,
     Receipt,
@@ -59,6 +60,7 @@ EVERY_MESSAGE = (
         metrics={"loss": 0.5, "accuracy": float("inf")},
     ),
     AskJob(job_id=HASH),
+    OrderPause(job_id=HASH, paused=True, serial=1, signature="00" * 65),
     JobProgress(job_id=HASH, document="{}"),
     Refused(reason="no"),
 )
