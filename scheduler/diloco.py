@@ -2,54 +2,49 @@
 
 Peers train alone for many steps and meet once a round (Douillard et al. 2023, "DiLoCo: Distributed
 Low-Communication Training of Language Models"). `programs` traces what docs/spec/protocol.md,
-section 3 asks for:
+section 3 asks for; docs/spec/training.md has every formula:
 
-    step      one step of AdamW on a batch, the gradients clipped. A unit starts with first moments
-              of zero, which say nothing yet: over its first tenth of steps the rate warms up.
-    result    how far each parameter moved, and the second moments.
-    aggregate the mean of both over the slots, in slot order: all that peers need of a round.
-    outer     the parameters follow the aggregate with Nesterov momentum; its second moments are
-              where the next round's units start.
-    evaluate  what the measure says of the round's parameters.
+    step       one step of AdamW on a batch, the gradients clipped. The rate follows one cosine
+               through the whole job. A unit starts with first moments of zero, which say nothing
+               yet: over its first tenth of steps the rate warms up.
+    result     how far the parameters moved, in 4 bits each, and the second moments in 8.
+    aggregate  both, over the slots in slot order, as small again: all that peers need of a round.
+    outer      the parameters follow the aggregate with Nesterov momentum; its second moments are
+               where the next round's units start.
+    evaluate   what the measure says of the round's parameters, and how many slots counted.
 
-A slot's influence is bounded, whoever computed it: a peer that lies and is not found out can cost
-one slot's share of a round, not the model. That is what the two limits of `Recipe` are for.
+One slot's influence is bounded, whoever computed it. A slot that holds anything but numbers counts
+for nothing. No slot moves the parameters further than CLIP times the median of all slots, and of
+every second moment the largest and the smallest word are ignored: so a peer that lies and is not
+found out can cost one slot's share of a round, not the model.
 
 It stands beside the state machine, which does not import it: who makes a job uses it once, before.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import sqrt
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from engine.dtypes import DType
 from engine.errors import UsageError
 from engine.functional import clip_grad_norm
 from engine.nn import Module
-from engine.optim import SGD, AdamW
+from engine.optim import SGD, AdamW, cosine, linear
 from engine.program import Program, TensorType
-from engine.state import Array, types_of
+from engine.state import Array, encoded_bytes, types_of
 from engine.tensor import Tensor, gradient
 from engine.trace import trace
+from scheduler import compression
+from scheduler.robust import clipped_mean, trimmed_mean
 
 Tensors = Mapping[str, Tensor]
 Arrays = Mapping[str, Array]
 Model = TypeVar("Model", bound=Module)
+Kind = TypeVar("Kind")
 
 RESERVED = ("m.", "v.", "momentum.")
-RESERVED_WHOLE = ("bias1", "bias2")
+RESERVED_WHOLE = ("bias1", "bias2", "counted")
 """How the names of the optimizers' own tensors begin, or are; no parameter may be named so."""
-
-NUMBER_MAX = 1e30
-"""A movement of at least this norm, and one that is not a number, counts for nothing."""
-
-WARM_UP = 10
-"""One step of this many in a unit warms up."""
-
-DELTA_SHARE = 0.5
-"""How much of AdamW's reach a unit may move by default. Honest units of the digits job moved by a
-third of it in the first round and by a tenth in the last ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,22 +66,30 @@ class Recipe(Generic[Model]):
     gradient_norm_max: float | None = 1.0
     """All gradients of a step are scaled down to this joint 2-norm; None leaves them alone."""
 
+    warm_up: float = 0.05
+    """The share of the job's steps over which the rate rises to its full height."""
+
+    rate_end: float = 0.1
+    """The share of the rate at which its cosine ends with the job; 1 keeps the rate constant."""
+
+    re_warm_up: float = 0.1
+    """The share of a unit's steps over which the rate rises again in every unit; 0 for not."""
+
     outer_rate: float = 0.7
-    outer_momentum: float = 0.6
+    outer_momentum: float = 0.9
 
-    delta_norm_max: float | None = None
-    """A slot's movement is scaled down to this joint 2-norm. None derives it: half of what AdamW
-    can reach, that is rate * steps * sqrt(number of parameters) / 2."""
+    second_moment: Literal["full", "factored", "none"] = "full"
+    """What a round publishes of the second moments; with "none" every unit begins without any."""
 
-    second_moment_max: float = 1.0
-    """A second moment outside 0 and this counts as this. With gradients clipped to a norm of 1
-    no honest one is larger than 1."""
+    delta_bits: compression.Bits = 4
+    """Bits of an element of a delta; 32 leaves it as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """The numbers of a job that fix the shapes of its Programs, named as in a job file."""
+    """The numbers of a job that fix its Programs, named as in a job file."""
 
+    rounds: int
     slots: int
     steps: int
     batch: int
@@ -109,9 +112,9 @@ def first_state(recipe: Recipe[Model]) -> dict[str, Tensor]:
             f"the model has a parameter {taken[0]!r}; rename the attribute: no name may start "
             f"with {', '.join(RESERVED)} or be {' or '.join(RESERVED_WHOLE)}"
         )
-    moments = _inner_rule(recipe, 0.0).init(parameters)
     momentum = _outer_rule(recipe).init(parameters)
-    return parameters | momentum | {n: moments[n] for n in moments if _is_published(n)}
+    published = {n: t for n, t in _moments(recipe).items() if _is_published(recipe, n)}
+    return parameters | momentum | published | {"counted": Tensor(0.0)}
 
 
 def programs(
@@ -122,39 +125,46 @@ def programs(
     Of the data only names, dtypes and shapes matter. Raises UsageError for a dtype that the engine
     does not have, and TraceError where loss or measure do what a Program cannot hold.
     """
-    state = first_state(recipe)
+    state = _types("round.", first_state(recipe))
     parameters = recipe.model.state_dict()
-    unit = parameters | _inner_rule(recipe, 0.0).init(parameters)
-    unit_types = _types("state.", unit)
+    unit = parameters | _moments(recipe)
     batch = {
         f"batch.{name}": TensorType(kind.dtype, (sizes.batch, *kind.shape[1:]))
         for name, kind in types_of(train).items()
     }
-    result_types = _types("start.", parameters) | _types("end.", unit)
-    evaluation = {f"test.{name}": kind for name, kind in types_of(test).items()}
-    result = _result(_prefixed("start.", parameters) | _prefixed("end.", unit), tuple(parameters))
-    outer_state = {name: state[name] for name in state if not _is_published(name)}
-    slots: dict[str, TensorType] = {}
-    for slot in range(sizes.slots):
-        slots |= _types(f"slot{slot}.", _under("result.", result))
+    index = dict.fromkeys(("index.round", "index.step"), TensorType(DType.INT32, ()))
+    v = {name: tensor for name, tensor in unit.items() if _is_v(recipe, name)}
+    ends = _types("end.", parameters | v)
+    test_types = {f"test.{name}": kind for name, kind in types_of(test).items()}
+    seen = _types("round.", parameters | {"counted": Tensor(0.0)})
+    result = trace(lambda i: _result(recipe, i), _types("start.", parameters) | ends)
+    coded = _under("result.", result.output_types)
+    slots = {f"slot{i}.{n}": kind for i in range(sizes.slots) for n, kind in coded.items()}
+    aggregate = trace(lambda i: _aggregate(recipe, i, sizes.slots), slots)
     return {
-        "step": trace(
-            lambda inputs: _step(recipe, inputs, max(1, sizes.steps // WARM_UP)),
-            unit_types | batch | {"index.step": TensorType(DType.INT32, ())},
-        ),
-        "result": trace(lambda inputs: _result(inputs, tuple(parameters)), result_types),
-        "aggregate": trace(lambda inputs: _aggregate(recipe, inputs, sizes), slots),
-        "outer": trace(
-            lambda inputs: _outer(recipe, inputs),
-            _types("round.", outer_state) | _types("aggregate.", _under("result.", result)),
-        ),
-        "evaluate": trace(
-            lambda inputs: _evaluate(recipe, inputs), _types("round.", parameters) | evaluation
-        ),
+        "step": trace(lambda i: _step(recipe, i, sizes), _types("state.", unit) | batch | index),
+        "result": result,
+        "aggregate": aggregate,
+        "outer": trace(lambda i: _outer(recipe, i, sizes), state | aggregate.output_types),
+        "evaluate": trace(lambda i: _evaluate(recipe, i), seen | test_types),
     }
 
 
-def _step(recipe: Recipe[Model], inputs: Tensors, warm_up_steps: int) -> Tensors:
+def round_bytes(programs: Mapping[str, Program], steps: int) -> tuple[int, int]:
+    """The bytes of a result and of an aggregate as files: what a slot sends and gets in a round."""
+    result = dict(_under("result.", programs["result"].output_types))
+    metrics = [n for n in programs["step"].output_types if n.startswith("metric.")]
+    result |= {name: TensorType(DType.FLOAT32, (steps,)) for name in metrics}
+    aggregate = _under("aggregate.", programs["aggregate"].output_types)
+    return encoded_bytes(result), encoded_bytes(aggregate)
+
+
+def all_reduce_bytes(parameters: int, slots: int, steps: int) -> float:
+    """What a slot sends, and gets, in as many steps of a FLOAT32 ring all-reduce of gradients."""
+    return 2 * (slots - 1) / slots * 4 * parameters * steps
+
+
+def _step(recipe: Recipe[Model], inputs: Tensors, sizes: Sizes) -> Tensors:
     state = _under("state.", inputs)
     parameters = {name: state[name] for name in recipe.model.state_dict()}
     loss = recipe.loss(_with(recipe, parameters), _under("batch.", inputs))
@@ -163,49 +173,78 @@ def _step(recipe: Recipe[Model], inputs: Tensors, warm_up_steps: int) -> Tensors
     gradients = dict(zip(parameters, gradient(loss, *parameters.values()), strict=True))
     if recipe.gradient_norm_max is not None:
         gradients, _ = clip_grad_norm(gradients, recipe.gradient_norm_max)
-    warmth = ((inputs["index.step"].float() + 1.0) / warm_up_steps).minimum(1.0)
-    rule = _inner_rule(recipe, warmth * recipe.rate)
-    parameters, moments = rule.step(parameters, gradients, state)
+    rate = _rate(recipe, inputs["index.round"], inputs["index.step"], sizes)
+    parameters, moments = _inner_rule(recipe, rate).step(parameters, gradients, state)
     return _prefixed("state.", parameters | moments) | {"metric.loss": loss}
 
 
-def _result(inputs: Tensors, parameters: Sequence[str]) -> dict[str, Tensor]:
+def _rate(recipe: Recipe[Model], round: Tensor, step: Tensor, sizes: Sizes) -> Tensor:
+    """The cosine of the job times the warm-up of the unit."""
+    steps = sizes.rounds * sizes.steps
+    low, warm_up = recipe.rate * recipe.rate_end, int(recipe.warm_up * steps)
+    rate = cosine(round * sizes.steps + step, recipe.rate, low, steps, warm_up)
+    again = int(recipe.re_warm_up * sizes.steps)
+    return rate * linear(step + 1, 0.0, 1.0, again) if again else rate
+
+
+def _result(recipe: Recipe[Model], inputs: Tensors) -> dict[str, Tensor]:
     start, end = _under("start.", inputs), _under("end.", inputs)
-    moved = {f"result.delta.{name}": start[name] - end[name] for name in parameters}
-    return moved | {f"result.{name}": end[name] for name in end if _is_published(name)}
+    moved = compression.join({name: start[name] - end[name] for name in start})
+    coded = compression.encode_delta(moved, recipe.delta_bits)
+    if recipe.second_moment != "none":
+        moments = {name: end[name] for name in end if _is_v(recipe, name)}
+        if recipe.second_moment == "factored":
+            moments = compression.factor(moments)
+        coded["v"] = compression.encode_moment(compression.join(moments))
+    return _prefixed("result.", coded)
 
 
-def _aggregate(recipe: Recipe[Model], inputs: Tensors, sizes: Sizes) -> Tensors:
-    limit = _delta_norm_max(recipe, sizes.steps)
-    results = [_bounded(recipe, _under(f"slot{i}.", inputs), limit) for i in range(sizes.slots)]
-    mean = {name: _mean([result[name] for result in results]) for name in results[0]}
-    return _prefixed("aggregate.", mean)
+def _aggregate(recipe: Recipe[Model], inputs: Tensors, slots: int) -> Tensors:
+    results = [_under(f"slot{i}.", inputs) for i in range(slots)]
+    bits, count = recipe.delta_bits, _count(recipe)
+    deltas = [compression.decode_delta(result, bits, count) for result in results]
+    mean, counts = clipped_mean(deltas)
+    found = compression.encode_delta(mean, bits)
+    if recipe.second_moment != "none":
+        found["v"] = trimmed_mean([result["v"] for result in results], counts)
+    return _prefixed("aggregate.", found | {"counted": counts.float().sum()})
 
 
-def _outer(recipe: Recipe[Model], inputs: Tensors) -> Tensors:
-    state, mean = _under("round.", inputs), _under("aggregate.", inputs)
-    parameters = {name: state[name] for name in recipe.model.state_dict()}
-    parameters, momentum = _outer_rule(recipe).step(parameters, _under("delta.", mean), state)
-    moments = {name: mean[name] for name in mean if _is_published(name)}
-    return _prefixed("round.", parameters | momentum | moments)
+def _outer(recipe: Recipe[Model], inputs: Tensors, sizes: Sizes) -> Tensors:
+    """A round of which nothing counts changes nothing."""
+    state, coded = _under("round.", inputs), _under("aggregate.", inputs)
+    shapes = {name: tensor.shape for name, tensor in recipe.model.state_dict().items()}
+    parameters = {name: state[name] for name in shapes}
+    flat = compression.decode_delta(coded, recipe.delta_bits, _count(recipe))
+    parameters, new = _outer_rule(recipe).step(parameters, compression.split(flat, shapes), state)
+    new |= parameters
+    if recipe.second_moment != "none":
+        new |= _moments_of(recipe, coded["v"], {f"v.{name}": s for name, s in shapes.items()})
+        kept = recipe.betas[1] ** sizes.steps
+        new["bias2"] = state["bias2"].fma(kept, 1.0 - kept)
+    any_counted = coded["counted"] > 0.0
+    chosen = {name: any_counted.where(tensor, state[name]) for name, tensor in new.items()}
+    return _prefixed("round.", chosen | {"counted": coded["counted"]})
 
 
-def _bounded(recipe: Recipe[Model], result: Tensors, delta_norm_max: float) -> dict[str, Tensor]:
-    """One slot's result with its influence limited; what is not a number counts for nothing."""
-    deltas, norm = clip_grad_norm(_under("delta.", result), delta_norm_max)
-    usable = norm < NUMBER_MAX
-    clipped = {f"delta.{name}": usable.where(delta, 0.0) for name, delta in deltas.items()}
-    moments = {name: tensor for name, tensor in result.items() if _is_published(name)}
-    bounds = {name: 1.0 if name == "bias2" else recipe.second_moment_max for name in moments}
-    return clipped | {
-        name: ((moment >= 0.0) & (moment <= bounds[name])).where(moment, bounds[name])
-        for name, moment in moments.items()
-    }
+def _moments_of(
+    recipe: Recipe[Model], codes: Tensor, shapes: compression.Shapes
+) -> dict[str, Tensor]:
+    """The second moments that the aggregate tells."""
+    v = compression.decode_moment(codes)
+    if recipe.second_moment == "full":
+        return compression.split(v, shapes)
+    factors = compression.split(v, compression.factored_shapes(shapes))
+    return compression.unfactor(factors, shapes)
 
 
 def _evaluate(recipe: Recipe[Model], inputs: Tensors) -> Tensors:
-    model = _with(recipe, _under("round.", inputs))
-    return _prefixed("metric.", recipe.measure(model, _under("test.", inputs)))
+    state = _under("round.", inputs)
+    model = _with(recipe, {name: state[name] for name in recipe.model.state_dict()})
+    measured = dict(recipe.measure(model, _under("test.", inputs)))
+    if "counted" in measured:
+        raise UsageError("the measure has a number 'counted'; that one is taken: rename it")
+    return _prefixed("metric.", measured | {"counted": state["counted"]})
 
 
 def _with(recipe: Recipe[Model], parameters: Tensors) -> Model:
@@ -220,24 +259,22 @@ def _outer_rule(recipe: Recipe[Model]) -> SGD:
     return SGD(recipe.outer_rate, recipe.outer_momentum, nesterov=True)
 
 
-def _delta_norm_max(recipe: Recipe[Model], steps: int) -> float:
-    if recipe.delta_norm_max is not None:
-        return recipe.delta_norm_max
-    elements = sum(tensor.numel() for tensor in recipe.model.parameters())
-    return DELTA_SHARE * recipe.rate * steps * sqrt(elements)
+def _moments(recipe: Recipe[Model]) -> dict[str, Tensor]:
+    """The inner optimizer's state before its first step."""
+    return _inner_rule(recipe, 0.0).init(recipe.model.state_dict())
 
 
-def _is_published(name: str) -> bool:
+def _count(recipe: Recipe[Model]) -> int:
+    return sum(tensor.numel() for tensor in recipe.model.parameters())
+
+
+def _is_v(recipe: Recipe[Model], name: str) -> bool:
+    return recipe.second_moment != "none" and name.startswith("v.")
+
+
+def _is_published(recipe: Recipe[Model], name: str) -> bool:
     """The second moments and their bias correction; first moments stay in the unit."""
-    return name.startswith("v.") or name == "bias2"
-
-
-def _mean(tensors: Sequence[Tensor]) -> Tensor:
-    """The mean, added in slot order."""
-    total = tensors[0]
-    for tensor in tensors[1:]:
-        total = total + tensor
-    return total / float(len(tensors))
+    return _is_v(recipe, name) or (recipe.second_moment != "none" and name == "bias2")
 
 
 def _types(prefix: str, tensors: Tensors) -> dict[str, TensorType]:
@@ -248,5 +285,5 @@ def _prefixed(prefix: str, tensors: Tensors) -> dict[str, Tensor]:
     return {prefix + name: tensor for name, tensor in tensors.items()}
 
 
-def _under(prefix: str, tensors: Tensors) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): tensor for n, tensor in tensors.items() if n.startswith(prefix)}
+def _under(prefix: str, named: Mapping[str, Kind]) -> dict[str, Kind]:
+    return {n.removeprefix(prefix): kind for n, kind in named.items() if n.startswith(prefix)}

@@ -74,7 +74,7 @@ def write(folder: Path, settings: Settings) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     train, test = split()
     how = recipe(PARAMETER_SEED)
-    sizes = Sizes(settings.slots, settings.steps, settings.batch)
+    sizes = Sizes(settings.rounds, settings.slots, settings.steps, settings.batch)
     for name, program in programs(how, sizes, train, test).items():
         (folder / f"{name}.program").write_bytes(program.to_bytes())
     state = {name: tensor.numpy() for name, tensor in first_state(how).items()}

@@ -136,7 +136,7 @@ def main() -> None:
     train, test = split(x, y)
     model = Model(x[0].size, int(y.max()) + 1, np.random.default_rng(SEED))
     recipe = diloco.Recipe(model=model, loss=loss, measure=measure, rate=RATE)
-    sizes = diloco.Sizes(SLOTS, STEPS, BATCH)
+    sizes = diloco.Sizes(ROUNDS, SLOTS, STEPS, BATCH)
     for name, program in diloco.programs(recipe, sizes, train, test).items():
         (FOLDER / f"{name}.program").write_bytes(program.to_bytes())
     first = {name: tensor.numpy() for name, tensor in diloco.first_state(recipe).items()}

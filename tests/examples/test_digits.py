@@ -17,7 +17,7 @@ from node.quote import check_budget, quote
 from node.replay import replay
 
 State = dict[str, NDArray[np.generic]]
-CHECKPOINT = "06d007cdef63fe90"
+CHECKPOINT = "a3233d24ce4b1e86"
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +92,12 @@ def second_round(digits: Bundle, device: Backend) -> tuple[LoadedJob, State, lis
 
 
 LIES: dict[str, Callable[[NDArray[np.generic]], NDArray[np.generic]]] = {
-    "nan": lambda a: np.full_like(a, np.nan),
-    "infinity": lambda a: np.full_like(a, np.inf),
-    "huge": lambda a: np.full_like(a, 3e38),
-    "negative": lambda a: np.asarray(-np.abs(a) * np.float32(1e20)),
-    "one bit of an exponent": lambda a: _with_first(a, 2.0**100),
+    "nan": lambda a: np.full_like(a, np.nan if a.dtype == np.float32 else 255),
+    "infinity": lambda a: np.full_like(a, np.inf if a.dtype == np.float32 else 255),
+    "huge": lambda a: np.full_like(a, 3e38 if a.dtype == np.float32 else 255),
+    "negated, ten times": lambda a: a * np.float32(-10) if a.dtype == np.float32 else a,
+    "zeros": np.zeros_like,
+    "one bit of an exponent": lambda a: _with_first(a, 2.0**60 if a.dtype == np.float32 else 128),
 }
 
 
@@ -117,10 +118,14 @@ def test_one_undetected_lie_does_not_wreck_the_model(
     told = combine(loaded, state, [*results[:3], falsified, *results[4:]])
     for name, array in told.items():
         assert np.isfinite(array).all(), name
-    for name in ("hidden.weight", "hidden.bias", "output.weight", "output.bias"):
-        moved = np.linalg.norm(told[name] - honest[name])
-        # Two clipped movements of norm 4 differ by 8; an eighth of it, times 0.7 * (1 + 0.6).
-        assert moved <= 8 / 8 * 0.7 * 1.6 + 1e-3, name
-    for name in (name for name in told if name.startswith("v.")):
-        assert (told[name] >= 0).all()
-        assert (told[name] <= honest[name] + 0.1 / 8 + 1e-6).all()
+    names = [name for name in told if f"v.{name}" in told]
+    moved, away = (_norm(told, base, names) for base in (state, honest))
+    assert away <= 0.5 * _norm(honest, state, names)
+    assert moved >= 0.5 * _norm(honest, state, names)
+    for name in names:
+        assert (told[f"v.{name}"] >= 0).all()
+        assert told[f"v.{name}"].max() <= 2 * honest[f"v.{name}"].max()
+
+
+def _norm(one: State, other: State, names: list[str]) -> float:
+    return float(np.sqrt(sum(np.square(one[n] - other[n]).sum() for n in names)))
