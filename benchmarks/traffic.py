@@ -126,7 +126,8 @@ def write_job(folder: Path, rounds: int) -> Path:
 
     recipe = Recipe(model=Net(), loss=loss, measure=measure)
     train, test = rows(1), rows(2)
-    for name, program in programs(recipe, Sizes(SLOTS, STEPS, BATCH), train, test).items():
+    sizes = Sizes(rounds, SLOTS, STEPS, BATCH)
+    for name, program in programs(recipe, sizes, train, test).items():
         (folder / f"{name}.program").write_bytes(program.to_bytes())
     state = {name: tensor.numpy() for name, tensor in first_state(recipe).items()}
     for name, content in (("state", state), ("train", train), ("test", test)):

@@ -66,7 +66,7 @@ def write(folder: Path, settings: Settings) -> Path:
         loss=lambda model, batch: cross_entropy(model(batch["pixels"]), batch["label"].int()),
         measure=_measure,
     )
-    sizes = Sizes(settings.slots, settings.steps, settings.batch)
+    sizes = Sizes(settings.rounds, settings.slots, settings.steps, settings.batch)
     for name, program in programs(recipe, sizes, train, test).items():
         (folder / f"{name}.program").write_bytes(program.to_bytes())
     state = {name: tensor.numpy() for name, tensor in first_state(recipe).items()}
