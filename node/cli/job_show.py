@@ -1,10 +1,11 @@
 """A job as the chain has it: its money, and unit by unit where the money went."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 
 from node.chain import Chain
 from node.chain_jobs import LedgerReader, find_job, state_of
-from node.cli.job_watch import ask_once
+from node.cli.job_watch import ask_once, ask_past
 from node.cli.output import Cell, ain, emit_fields, emit_json, emit_table, note, utc
 from node.cli.session import open_chain, open_network
 from node.errors import BadInput, NodeError
@@ -15,8 +16,14 @@ from node.unit_history import JobHistory, UnitHistory, history_of
 BLOCKS_TIMED_MAX = 512
 """Blocks whose time is asked for, one request each; beyond them units have blocks without times."""
 
-COLUMNS = ("round", "slot", "try", "worker", "committed", "verdict", "after", "audited by",
-           "paid to worker", "to auditor", "slashed")  # fmt: skip
+ROUNDS_ASKED_MAX = 64
+"""Rounds whose units' times are asked of peers: the last ones shown."""
+
+COLUMNS = ("round", "slot", "try", "worker", "computed in", "committed", "verdict", "after",
+           "audited by", "paid to worker", "to auditor", "slashed")  # fmt: skip
+
+Seconds = Mapping[tuple[int, int], float]
+"""How long the worker of an accepted unit had it, by (round, slot)."""
 
 
 def show_jobs(home: Home, *, as_json: bool) -> None:
@@ -47,15 +54,17 @@ def show_job(home: Home, job: str, number: int | None, *, as_json: bool) -> None
         units = _of_round(view, history, number)
         times = _times(chain, units)
     waiting = _why_waiting(home, view, state)
+    took = _ask_took(home, view, units)
     if as_json:
         emit_json(
             _job_document(view, state)
             | {"waiting_for": waiting, "unexplained_wei": _unexplained(history)}
-            | {"units": [_unit_document(unit, times) for unit in units]}
+            | {"units": [_unit_document(unit, times, took) for unit in units]}
         )
         return
     emit_fields(_job_fields(view, state, waiting))
-    emit_table(COLUMNS, [_row(unit, times) for unit in units], empty="no unit is on chain yet")
+    rows = [_row(unit, times, took) for unit in units]
+    emit_table(COLUMNS, rows, empty="no unit is on chain yet")
     for account, wei in _unexplained(history).items():
         note(f"{ain(wei)} to {account} do not follow from the units: a defect, please report it")
 
@@ -75,6 +84,22 @@ def _times(chain: Chain, units: Sequence[UnitHistory]) -> dict[int, int]:
     return {block.number: block.timestamp for block in blocks if block is not None}
 
 
+def _ask_took(home: Home, view: JobView, units: Sequence[UnitHistory]) -> Seconds:
+    """As peers tell, of final rounds; what no peer knows, or no peer that answers, is left out."""
+    rounds = sorted({unit.round for unit in units if unit.round in view.finalized})
+    if not rounds:
+        return {}
+    with contextlib.suppress(NodeError):
+        told = ask_past(open_network(home), view, rounds[-ROUNDS_ASKED_MAX:])
+        return {
+            (round, result.slot): result.took_ms / 1000
+            for round, made_by in told.items()
+            for result in made_by.results
+            if result.took_ms
+        }
+    return {}
+
+
 def _unexplained(history: JobHistory) -> dict[str, int]:
     total: dict[str, int] = {}
     for final in history.rounds:
@@ -83,7 +108,7 @@ def _unexplained(history: JobHistory) -> dict[str, int]:
     return total
 
 
-def _unit_document(unit: UnitHistory, times: dict[int, int]) -> dict[str, object]:
+def _unit_document(unit: UnitHistory, times: dict[int, int], took: Seconds) -> dict[str, object]:
     return {
         "unit_id": unit.unit_id,
         "round": unit.round + 1,
@@ -93,6 +118,7 @@ def _unit_document(unit: UnitHistory, times: dict[int, int]) -> dict[str, object
         "coordinator": unit.coordinator,
         "result_root": unit.result_root,
         "unit_root": unit.unit_root or None,
+        "computed_s": took.get((unit.round, unit.slot)) if unit.accepted else None,
         "committed_block": unit.committed_block,
         "committed_at": times.get(unit.committed_block),
         "verdict": unit.verdict,
@@ -107,14 +133,16 @@ def _unit_document(unit: UnitHistory, times: dict[int, int]) -> dict[str, object
     }
 
 
-def _row(unit: UnitHistory, times: dict[int, int]) -> Sequence[Cell]:
+def _row(unit: UnitHistory, times: dict[int, int], took: Seconds) -> Sequence[Cell]:
     committed, decided = times.get(unit.committed_block), times.get(unit.decided_block)
     auditor = unit.audited_by
+    took_s = took.get((unit.round, unit.slot)) if unit.accepted else None
     return (
         unit.round + 1,
         unit.slot,
         unit.attempt + 1,
         unit.worker,
+        None if took_s is None else f"{took_s:.1f} s",
         f"block {unit.committed_block}" if committed is None else utc(committed),
         unit.verdict,
         None if committed is None or decided is None else f"{decided - committed} s",

@@ -9,7 +9,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from node.chain import Chain
     from node.client import Client
     from node.ledger import JobView, Ledger
+    from node.messages import RoundResults
 
 POLL_S = 0.5
 LOOK_S = 5.0
@@ -59,6 +60,20 @@ def ask_once(network: NetworkFile, view: "JobView") -> dict[str, object]:
         async with _client(network) as client:
             await client.find_peers(8, LOOK_S)
             return await _progress(client, view)
+
+    return trio.run(ask)
+
+
+def ask_past(
+    network: NetworkFile, view: "JobView", rounds: Sequence[int]
+) -> dict[int, "RoundResults"]:
+    """What made the checkpoints after these rounds, as far as peers that answer know."""
+    from node.archive import ask_rounds, claims_of
+
+    async def ask() -> dict[int, "RoundResults"]:
+        async with _client(network) as client:
+            await client.find_peers(64, LOOK_S)
+            return await ask_rounds(client, view, claims_of(view), rounds)
 
     return trio.run(ask)
 

@@ -150,6 +150,10 @@ def test_job_commands_from_file_to_weights(
     lines = [json.loads(line) for line in watched.out.splitlines()]
     assert (lines[-1]["state"], lines[-1]["round"]) == ("completed", 3)
     assert len(lines) > 3
+    told = [row for line in lines for row in line["new_rounds"]]
+    assert [row["round"] for row in told] == [1, 2, 3]
+    assert told[-1]["loss"] == lines[-1]["metrics"]["loss"]
+    check_again(running, small_job.file, job_id)
     check_result(running, job_id, small_job.digest, tmp_path / "weights.safetensors")
     check_refusal(unheard, 7, "bootstrap")
     payers = {job.submitter for job in running.ledger().jobs.values()}
@@ -195,9 +199,47 @@ def check_result(running: Any, job_id: str, digest: bytes, out: Path) -> None:
     assert got.code == 0, got.err
     assert got.json["checkpoint"] == f"0x{digest.hex()}"
     assert state_root(tensors.decode(out.read_bytes())) == digest
+    check_units(running, job_id)
+    check_metrics(running, job_id, out.with_name("metrics.jsonl"))
     early = running.ainur(owner, "job", "get", job_id, "--out", out, "--round", 9)
     assert early.code == 2
     check_line(early.out, early.err, "Round 9 is not final")
+
+
+def check_again(running: Any, file: Path, job_id: str) -> None:
+    """A completed job is not paid again: the refusal names it, and how to insist."""
+    again = running.ainur(running.submitter, "job", "submit", file)
+    assert again.code == 2
+    check_line(again.out, again.err.splitlines()[-1], job_id, "--again")
+
+
+def check_units(running: Any, job_id: str) -> None:
+    """Every wei belongs to a unit, every unit says how long it took; one of them is recomputed."""
+    owner = running.submitter
+    shown = running.ainur(owner, "job", "show", job_id, "--json").json
+    assert shown["unexplained_wei"] == {}
+    assert sum(sum(unit["paid_wei"].values()) for unit in shown["units"]) == shown["paid_wei"]
+    assert [(u["round"], u["slot"]) for u in shown["units"]] == [
+        (round, slot) for round in (1, 2, 3) for slot in range(4)
+    ]
+    assert all(unit["computed_s"] > 0 for unit in shown["units"])
+    replayed = running.ainur(owner, "job", "replay", job_id, "--round", 3, "--slot", 2)
+    assert replayed.code == 0, replayed.err
+    assert "round 3/3 slot 2: equal" in replayed.err
+
+
+def check_metrics(running: Any, job_id: str, file: Path) -> None:
+    """Five steps of four slots and an evaluation, three times; told and computed here alike."""
+    rows: dict[bool, list[Any]] = {}
+    for here in (False, True):
+        options = ["--metrics", file, *(["--evaluate"] if here else [])]
+        got = running.ainur(running.submitter, "job", "get", job_id, *options)
+        assert got.code == 0, got.err
+        rows[here] = [json.loads(line) for line in file.read_text().splitlines()]
+    told, computed = ([r for r in rows[h] if "evaluation" in r] for h in (False, True))
+    assert len(rows[False]) == 3 * (4 * 5 + 1)
+    assert [row["evaluation"] for row in (told[0], computed[0])] == ["told", "recomputed"]
+    assert [row["loss"] for row in told] == [row["loss"] for row in computed]
 
 
 def test_bad_arguments_of_job_commands(
@@ -214,6 +256,8 @@ def test_bad_arguments_of_job_commands(
         (("submit", folder / "job.toml"), ("rounds", "-3")),
         (("quote", tmp_path / "none.toml"), ("none.toml",)),
         (("show", "ab" * 32), ("ainur job list",)),
+        (("replay", "ab" * 32), ("ainur job list",)),
+        (("get", "ab" * 32), ("--metrics",)),
         (("get", "zz", "--out", tmp_path / "x"), ("'zz' is not a job id",)),
     ):
         no_home = arguments[0] == "validate"
