@@ -72,9 +72,10 @@ def test_mean_is_that_of_the_clipped_vectors(slots):
 
 
 def test_mean_of_honest_slots_is_their_mean():
-    """Norms within a fourth of each other are not touched."""
-    rows = deltas()
-    np.testing.assert_allclose(MEAN(rows)["mean"], rows.mean(0), atol=1e-6)
+    """Norms within a fourth of each other are not touched, however large all are."""
+    for size in (1, 1e15):
+        rows = deltas() * np.float32(size)
+        np.testing.assert_allclose(MEAN(rows)["mean"], rows.mean(0), atol=1e-6 * size)
 
 
 @pytest.mark.parametrize("lie", [np.nan, np.inf, -np.inf, 3e38])
