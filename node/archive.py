@@ -35,7 +35,7 @@ Claims = Mapping[tuple[int, int], UnitHistory]
 
 
 def claims_of(job: JobView) -> Claims:
-    """The accepted unit of every slot: of several attempts the last."""
+    """The accepted unit of every slot."""
     return {(u.round, u.slot): u for u in history_of(job).units if u.accepted}
 
 

@@ -135,9 +135,8 @@ class _Fold:
                 final.unexplained.update({who: wei for who, wei in difference.items() if wei})
 
     def _accepted(self, round: int) -> Iterable[UnitHistory]:
-        """The unit of each slot that counts: of several attempts the last."""
-        last = {u.slot: u for u in self.units.values() if u.round == round and u.accepted}
-        return last.values()
+        """The unit of each slot that counts; another attempt follows only one that does not."""
+        return [unit for unit in self.units.values() if unit.round == round and unit.accepted]
 
 
 def _apply(unit: UnitHistory, event: Event) -> None:
