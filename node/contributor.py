@@ -31,6 +31,7 @@ from node.messages import (
     UnitKey,
     expect,
 )
+from node.receipts import Receipts, SignedReceipt
 from node.wallet import Signer
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import GFLOP
@@ -87,6 +88,7 @@ class Contributor:
         commitments: Commitments,
         domain: ClaimDomain,
         ask: AskCoordinator,
+        receipts: Receipts,
         preferred: Sequence[str] = (),
     ) -> None:
         self.counts = WorkCounts()
@@ -94,6 +96,7 @@ class Contributor:
         self._signer, self._watch, self._jobs, self._duties = signer, watch, jobs, duties
         self._memory_bytes, self._commitments = memory_bytes, commitments
         self._domain, self._ask, self._preferred = domain, ask, preferred
+        self._receipts, self._examined = receipts, dict[bytes, int]()
         self._shares = Shares()
         self._draining = False
         self._resting = trio.CancelScope()
@@ -164,6 +167,9 @@ class Contributor:
 
     async def _work_on(self, job: JobView) -> None:
         """One request for work, and the unit that it gives."""
+        if self._examined.get(job.job_id) != job.open_round:
+            self._examined[job.job_id] = job.open_round
+            self._receipts.examine(job)
         pull = PullUnit(job_id=job.job_id.hex(), memory_bytes=self._memory_bytes)
         with trio.CancelScope() as self._resting:
             answer = await self._ask(job, pull)
@@ -231,6 +237,7 @@ class Contributor:
         give_up = trio.current_time() + COMMIT_PATIENCE_S
         unit = result.unit
         while job.open_round == unit.round and not job.settled:
+            holder = job.holder
             try:
                 answer = await self._ask(job, self._signed(job, result))
             except PeerUnreachable as error:
@@ -244,7 +251,7 @@ class Contributor:
                 log.info("the commit of unit %s was refused: %s", unit, answer.reason)
                 self.counts.lost += 1
                 return
-            expect(answer, Receipt)
+            self._take(job, holder, result, expect(answer, Receipt))
             self.counts.units += 1
             log.info(
                 "job %s: computed round %d, slot %d",
@@ -254,6 +261,12 @@ class Contributor:
             )
             return
         self.counts.lost += 1
+
+    def _take(self, job: JobView, holder: str, result: _Result, receipt: Receipt) -> None:
+        """Keep the receipt; PeerFault unless it is the coordinator's word for this very result."""
+        signature = bytes.fromhex(receipt.signature)
+        signed = SignedReceipt(job.job_id, result.unit, result.root, result.commitment, signature)
+        self._receipts.take(signed, holder)
 
     async def _rest(self, pause_s: float) -> None:
         """Wait for news, for so long or until drained."""

@@ -38,6 +38,7 @@ from node.messages import (
     UnitKey,
 )
 from node.pause_order import read_order
+from node.receipts import receipt_text
 from node.round_memory import RoundMemory
 from node.wallet import Signer
 from scheduler import coordinator
@@ -239,12 +240,13 @@ class Coordination:
         return self.progress()
 
     def _receipt(self, message: CommitUnit) -> Receipt:
-        unit = message.unit
-        text = (
-            f"ainur receipt v0 {self.job.job_id.hex()} {unit.round} {unit.slot} {unit.attempt} "
-            f"{message.result_root} {message.commitment}"
+        text = receipt_text(
+            self.job.job_id,
+            _unit(message.unit),
+            bytes.fromhex(message.result_root),
+            bytes.fromhex(message.commitment),
         )
-        return Receipt(unit=unit, signature=self._signer.sign_text(text).hex())
+        return Receipt(unit=message.unit, signature=self._signer.sign_text(text).hex())
 
     def _greet(self, peer_id: str) -> str:
         """Tell the machine of a peer that asks; its wallet, empty if it is not known."""

@@ -61,6 +61,7 @@ from node.messages import (
 )
 from node.network_file import NetworkFile
 from node.peers import Hello, NetworkName, PeerBook, make_hello
+from node.receipts import Receipts
 from node.recompute import Recompute
 from node.round_memory import RoundMemory
 from node.status import JobStatus, NodeStatus, TrafficStatus
@@ -222,6 +223,7 @@ class Daemon:
             commitments,
             self._domain,
             self._coordinators.ask,
+            Receipts(self._journal),
             self._config.preferred_jobs,
         )
 
