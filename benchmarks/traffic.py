@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,7 @@ LOOK_S = 0.25
 MODES = ("base", "rechecks")
 
 Tensors = Mapping[str, Tensor]
+SecondMoment = Literal["full", "factored", "none"]
 
 
 class Net(Module):
@@ -87,6 +89,8 @@ class Measured:
     blob_received: int
     control_sent: int
     control_received: int
+    control_by_protocol: dict[str, int]
+    """Sent and received."""
 
     @property
     def slot_round_bytes(self) -> float:
@@ -109,7 +113,7 @@ class Measured:
         }
 
 
-def write_job(folder: Path, rounds: int) -> Path:
+def write_job(folder: Path, rounds: int, second_moment: SecondMoment) -> Path:
     """Write a job whose data is noise; the path of its file."""
     folder.mkdir()
 
@@ -124,7 +128,7 @@ def write_job(folder: Path, rounds: int) -> Path:
     def measure(model: Net, test: Tensors) -> Tensors:
         return {"loss": loss(model, test)}
 
-    recipe = Recipe(model=Net(), loss=loss, measure=measure)
+    recipe = Recipe(model=Net(), loss=loss, measure=measure, second_moment=second_moment)
     train, test = rows(1), rows(2)
     sizes = Sizes(rounds, SLOTS, STEPS, BATCH)
     for name, program in programs(recipe, sizes, train, test).items():
@@ -156,9 +160,9 @@ def make_homes(devnet: Devnet, folder: Path, bundle: Bundle) -> tuple[list[Home]
     return homes, submitter
 
 
-def measure(mode: str, rounds: int, folder: Path) -> Measured:
+def measure(mode: str, rounds: int, second_moment: SecondMoment, folder: Path) -> Measured:
     """Train the job once on a network of its own; what the workers' counters say."""
-    file = write_job(folder / "job", rounds)
+    file = write_job(folder / "job", rounds, second_moment)
     bundle = assemble(file)
     launcher = [sys.executable, "-m", "benchmarks.traffic", "launch", mode]
     with Devnet(log=folder / "chain.log") as devnet:
@@ -217,6 +221,10 @@ def _summed(
         blob_received=sum(count.received_bytes for count in blobs),
         control_sent=sum(count.sent_bytes for count in control),
         control_received=sum(count.received_bytes for count in control),
+        control_by_protocol={
+            name: sum(c.sent_bytes + c.received_bytes for c in control if c.protocol == name)
+            for name in sorted({count.protocol for count in control})
+        },
     )
 
 
@@ -237,6 +245,10 @@ def show(measured: Measured) -> str:
             f"  on the wire, all workers: {m.wire_sent:,} sent, {m.wire_received:,} received; "
             f"of it control {m.control_sent + m.control_received:,} "
             f"({(m.control_sent + m.control_received) // per:,} a slot and round)",
+            f"  results handed in {per * m.result_bytes:,} bytes, the rest of the blobs sent "
+            f"{m.blob_sent - per * m.result_bytes:,} (served to other workers); "
+            f"blobs received {m.blob_received:,}",
+            f"  control: {m.control_by_protocol}",
             f"  a slot and round: {m.slot_round_bytes:,.0f} bytes sent and received; "
             f"ring all-reduce {m.all_reduce_bytes:,.0f}: "
             f"{m.all_reduce_bytes / m.slot_round_bytes:.1f} times less",
@@ -257,12 +269,13 @@ def main(arguments: Sequence[str]) -> int:
         return launch(arguments[1], arguments[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks.traffic", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="at least 2")
+    parser.add_argument("--second-moment", choices=("full", "factored", "none"), default="full")
     parser.add_argument("--only", choices=MODES, help="one of the two measurements")
     parser.add_argument("--json", action="store_true", help="one JSON document a line")
     options = parser.parse_args(arguments)
     for mode in [options.only] if options.only else MODES:
         with tempfile.TemporaryDirectory(prefix="ainur-traffic-") as folder:
-            measured = measure(mode, options.rounds, Path(folder))
+            measured = measure(mode, options.rounds, options.second_moment, Path(folder))
         print(json.dumps(measured.document()) if options.json else show(measured), flush=True)
     return 0
 
