@@ -108,7 +108,7 @@ class Coordination:
         self._tasks, self._wallet_of, self._connected = tasks, wallet_of, connected
         self._initial_root = initial_root
         self._rounds = RoundMemory(journal)
-        self._stream = f"coordination/{job.job_id.hex()}"
+        self._stream = f"coordination/{job.job_id.hex()}/{job.lease_epoch}"
         self._reader = FactReader(JobId(job.job_id))
         self._read = 0
         self._given_ms: dict[tuple[UnitRef, str], int] = {}
@@ -272,10 +272,18 @@ class Coordination:
                 return self._resumed(replayed.state)
             # Somebody else went on from where we stopped: begin anew at the open round.
             self._journal.drop(self._stream)
+        self._forget_earlier_leases()
         started = self._started()
         now_ms = self._watch.chain_time_ms()
         self._journal.append(self._stream, encode(Entry(now_ms, 0, started)))
         return coordinator.start(started, now_ms)[0]
+
+    def _forget_earlier_leases(self) -> None:
+        """What workers signed for them counts no more."""
+        prefix, _, _ = self._stream.rpartition("/")
+        for stream in self._journal.streams():
+            if stream.startswith(f"{prefix}/") and stream != self._stream:
+                self._journal.drop(stream)
 
     def _resumed(self, state: State) -> State:
         """The state that goes on after a restart, which is an event like any other."""

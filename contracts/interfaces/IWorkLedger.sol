@@ -9,7 +9,7 @@ import {IRefereeCallback} from "./IReferee.sol";
 /// @notice No unit can stay in a waiting state: every wait has a deadline after which anyone may
 /// move the unit on.
 interface IWorkLedger is IRefereeCallback {
-    /// @notice A node became the coordinator of a job. `epoch` counts the job's coordinators from 1.
+    /// @notice A node became the coordinator of a job. `epoch` counts its holders from 1.
     event LeaseTaken(JobId indexed jobId, address indexed holder, uint64 expiresAt, uint32 epoch);
 
     /// @notice A call of the coordinator extended its lease.

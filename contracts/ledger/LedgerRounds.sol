@@ -29,9 +29,11 @@ abstract contract LedgerRounds is LedgerOutcomes {
         if (holder != address(0)) revert LeaseHeld(jobId, holder, expiresAt);
         expiresAt = _after(Parameter.LeaseS);
         JobState storage job = _jobs[jobId];
+        // The last holder may go on with the claims that it was given.
+        if (job.holder != msg.sender) ++job.leaseEpoch;
         job.holder = msg.sender;
         job.leaseExpiresAt = uint40(expiresAt);
-        emit LeaseTaken(jobId, msg.sender, expiresAt, ++job.leaseEpoch);
+        emit LeaseTaken(jobId, msg.sender, expiresAt, job.leaseEpoch);
     }
 
     /// @inheritdoc IWorkLedger

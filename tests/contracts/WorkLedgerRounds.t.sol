@@ -190,6 +190,11 @@ contract WorkLedgerRoundsTest is Stage {
 
         claims[0].signature = signed;
         net.pass(1_000);
+        VM.prank(coordinator);
+        ledger.takeLease(jobId);
+        (, epoch) = ledger.lineage(jobId, 0);
+        same(uint256(epoch), 1, "the same holder again");
+        net.pass(1_000);
         VM.prank(node(3));
         ledger.takeLease(jobId);
         refuse(node(3), 0, claims, reason);

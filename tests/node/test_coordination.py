@@ -142,7 +142,7 @@ def test_what_has_a_receipt_is_in_the_journal(journal: Journal) -> None:
     of = coordination(journal, watching)
     made = commit(cast(UnitAssigned, pull(of)))
     assert isinstance(of.answer("worker", made), Receipt)
-    records = [decode(record.body).event for record in journal.read(f"coordination/{JOB.hex()}")]
+    records = [decode(record.body).event for record in journal.read(f"coordination/{JOB.hex()}/1")]
     assert any(isinstance(event, UnitCommitted) for event in records)
     after = coordination(journal, watching)
     assert after.state.slots[made.unit.slot].filling is not None
@@ -219,6 +219,19 @@ def test_the_submitter_pauses_and_resumes_its_job(journal: Journal) -> None:
     after.answer("anyone", resume)
     after.answer("anyone", pause)
     assert isinstance(pull(after), UnitAssigned)
+
+
+def test_a_later_lease_begins_anew(journal: Journal) -> None:
+    """Between this node's two leases another held it: no claim signed for the first counts now."""
+    watching = watch()
+    of = coordination(journal, watching)
+    of.answer("worker", commit(cast(UnitAssigned, pull(of))))
+    job = watching.ledger.jobs[JOB]
+    watching.ledger.apply(e.LeaseTaken(Place(2, 1, b""), JOB, COORDINATOR.address, 10**6, 3))
+    assert job.lease_epoch == 3
+    again = coordination(journal, watching)
+    assert again.state.slots[0].filling is None
+    assert journal.streams() == [f"coordination/{JOB.hex()}/3"]
 
 
 def test_a_stranger_gets_nothing(journal: Journal) -> None:
@@ -319,7 +332,7 @@ def test_restarts_are_journaled_so_that_replays_agree(journal: Journal) -> None:
     watching.ledger.head_time_s += 50
     live = coordination(journal, watching)
     watching.ledger.head_time_s += 50
-    records = [record.body for record in journal.read(f"coordination/{JOB.hex()}")]
+    records = [record.body for record in journal.read(f"coordination/{JOB.hex()}/1")]
     assert coordinator.digest(coordinator.replay(records).state) == coordinator.digest(live.state)
     again = coordination(journal, watching)
     assert again.state.slots[made.unit.slot].filling is not None
@@ -331,7 +344,7 @@ def test_a_torn_last_record_is_removed(journal: Journal) -> None:
     watching = watch()
     of = coordination(journal, watching)
     of.answer("worker", commit(cast(UnitAssigned, pull(of))))
-    stream = f"coordination/{JOB.hex()}"
+    stream = f"coordination/{JOB.hex()}/1"
     whole = [record.body for record in journal.read(stream)]
     journal.append(stream, whole[-1][:-5])
     resumed = coordination(journal, watching)
