@@ -51,7 +51,8 @@ def test_job_that_nobody_serves_says_so_and_is_refunded(
         running.submitter, "job", "watch", job_id.hex(), "--json", "--timeout", 0
     )
     assert (watched.code, watched.json["state"]) == (10, "funded")
-    assert watched.json["waiting"] == "no bonded node holds this job and its lease yet"
+    waiting = "no bonded node holds this job and its lease yet; 1 are online"
+    assert watched.json["waiting"] == waiting
     outcome = running.ainur(running.submitter, "job", "cancel", job_id.hex())
     assert outcome.code == 0, outcome.err
     job = running.job(job_id)
