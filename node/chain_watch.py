@@ -1,7 +1,9 @@
 """Follows the chain: feeds the contracts' events to the ledger and wakes whoever waits for change.
 
 One task per daemon. An unreachable endpoint is reported once and tried again; the node waits, and
-says so in its status, but never stops for it.
+says so in its status, but never stops for it. Events count once their block is buried under as many
+others as the network file asks for: a chain that replaces its last few blocks by others then never
+takes back what was folded. The chain's time is that of its newest block all the same.
 """
 
 import logging
@@ -25,13 +27,16 @@ CLOCK_BLOCKS = 32
 class ChainWatch:
     """Owns the daemon's `Ledger`. `run` is the task; `changed` and `settled` are for the others."""
 
-    def __init__(self, chain: AsyncChain, first_block: int, poll_s: float) -> None:
+    def __init__(
+        self, chain: AsyncChain, first_block: int, poll_s: float, confirmations: int = 0
+    ) -> None:
         self.ledger = Ledger()
         self.problem = ""
         self.caught_up = trio.Event()
         self._chain = chain
         self._next_block = first_block
-        self._poll_s = poll_s
+        self._newest = -1
+        self._poll_s, self._confirmations = poll_s, confirmations
         self._change = trio.Event()
         self._leads_ms: deque[int] = deque(maxlen=CLOCK_BLOCKS)
 
@@ -52,6 +57,11 @@ class ChainWatch:
         """Return when events came in, or after `timeout_s` seconds."""
         with trio.move_on_after(timeout_s):
             await self._change.wait()
+
+    async def folded(self, block: int) -> None:
+        """Return when the ledger has all that the chain had up to a block."""
+        while self.ledger.head < block:
+            await self.changed(self._poll_s)
 
     async def run(self) -> None:
         """Follow for ever; `caught_up` is set once everything up to a present head is folded."""
@@ -77,19 +87,22 @@ class ChainWatch:
     async def _look(self) -> bool:
         """Fold what is new; True if there is more to fetch at once."""
         head = await self._chain.head()
-        last = min(head.number, self._next_block + BLOCKS_PER_LOOK_MAX - 1)
+        confirmed = head.number - self._confirmations
+        last = min(confirmed, self._next_block + BLOCKS_PER_LOOK_MAX - 1)
+        if head.number > self._newest:
+            self._newest, self.ledger.head_time_s = head.number, head.timestamp
+            self._leads_ms.append(head.timestamp * 1000 - _now_ms())
         if last < self._next_block:
             return False
         events = await self._chain.events(self._next_block, last)
         for event in events:
             self.ledger.apply(event)
-        self.ledger.head, self.ledger.head_time_s = last, head.timestamp
-        self._leads_ms.append(head.timestamp * 1000 - _now_ms())
+        self.ledger.head = last
         self._next_block = last + 1
         if events:
             self._change.set()
             self._change = trio.Event()
-        return last < head.number
+        return last < confirmed
 
 
 def _now_ms() -> int:

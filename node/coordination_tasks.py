@@ -134,9 +134,7 @@ class Tasks:
         ]
         job_id = JobId(job.job_id)
         try:
-            await self._chain.send(
-                self._chain.sync.ledger.commit_round(job_id, command.round, claims)
-            )
+            await self._send(self._chain.sync.ledger.commit_round(job_id, command.round, claims))
         except Reverted as error:
             blamed = (error.arguments.get("worker"), error.arguments.get("account"))
             slots = tuple(claim.slot for claim in claims if claim.worker in blamed)
@@ -206,7 +204,7 @@ class Tasks:
             command.blob.size,
         )
         try:
-            await self._chain.send(call)
+            await self._send(call)
         except Reverted as error:
             return FinalizeRefused(command.round, str(error)[:200])
         return None
@@ -214,6 +212,13 @@ class Tasks:
     async def _send_unless_done(self, call: Transaction) -> None:
         """Send a call that anyone may make; if it is refused, the ledger will show why."""
         try:
-            await self._chain.send(call)
+            await self._send(call)
         except Reverted as error:
             log.info("the chain refused: %s", error)
+
+    async def _send(self, call: Transaction) -> None:
+        """Send a call and wait until the ledger shows what came of it: to repeat it sooner would
+        only be refused. A chain that drops it meanwhile shows nothing, and it is sent again.
+        """
+        receipt = await self._chain.send(call)
+        await self._watch.folded(receipt.block)

@@ -121,7 +121,9 @@ class Daemon:
         self._chain = AsyncChain(chain)
         # An endpoint that is wrong is told at once; one that goes away later is waited for.
         await self._chain.head()
-        self._watch = ChainWatch(self._chain, network.deployment_block, config.chain_poll_s)
+        self._watch = ChainWatch(
+            self._chain, network.deployment_block, config.chain_poll_s, network.confirmations
+        )
         self._memory_bytes = config.memory_bytes_max or DEFAULT_MEMORY_BYTES
         self._compute = await stack.enter_async_context(
             Compute(

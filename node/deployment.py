@@ -38,6 +38,8 @@ class Preset:
     timelock_s: int
     threshold_wei: int
     quorum_percent: int
+    confirmations: int
+    """How deep a block must be buried; times the time between blocks, well below every window."""
 
 
 DEVNET = Preset(
@@ -66,6 +68,7 @@ DEVNET = Preset(
     timelock_s=30,
     threshold_wei=1_000 * AIN,
     quorum_percent=4,
+    confirmations=0,
 )
 """Windows in seconds: a round takes moments and a vote a minute, or none with time travel."""
 
@@ -93,6 +96,7 @@ PUBLIC = Preset(
     timelock_s=2 * _DAY_S,
     threshold_wei=100_000 * AIN,
     quorum_percent=4,
+    confirmations=5,
 )
 """Windows for machines and people that sleep."""
 
@@ -125,6 +129,7 @@ def deploy(
             "rpc_endpoints": tuple(endpoints),
             "contracts": contracts,
             "deployment_block": start,
+            "confirmations": preset.confirmations,
         },
         "deployment",
     )

@@ -20,6 +20,7 @@ from node.files import read_text, write_atomic
 
 FILE_BYTES_MAX = 64 * 1024
 PROTOCOL_VERSION = 0
+CONFIRMATIONS_MAX = 256
 
 
 def check_address(text: str) -> str:
@@ -82,6 +83,8 @@ class NetworkFile(_Strict):
     rpc_endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1, max_length=16)]
     contracts: Contracts
     deployment_block: int = Field(ge=0, le=2**53)
+    confirmations: int = Field(0, ge=0, le=CONFIRMATIONS_MAX)
+    """Blocks that must follow one before a node counts with what is in it."""
     bootstrap: Annotated[tuple[Multiaddr, ...], Field(max_length=64)] = ()
     spec: SpecVersions = SpecVersions()
 

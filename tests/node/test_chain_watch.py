@@ -1,13 +1,15 @@
-"""node/chain_watch.py: the chain's time between blocks."""
+"""node/chain_watch.py: the chain's time between blocks, and how deep a block must be to count."""
 
 from typing import cast
 
 import pytest
+import trio
+import trio.testing
 
 from node import chain_watch as module
 from node.chain import AsyncChain
 from node.chain.client import Block
-from node.chain.events import Event
+from node.chain.events import ActiveChanged, Event, Place
 from node.chain_watch import ChainWatch
 
 
@@ -16,12 +18,17 @@ class Chain:
 
     def __init__(self) -> None:
         self.latest = Block(0, 0)
+        self.active: dict[int, str] = {}
 
     async def head(self) -> Block:
         return self.latest
 
-    async def events(self, _start: int, _stop: int) -> list[Event]:
-        return []
+    async def events(self, start: int, stop: int) -> list[Event]:
+        return [
+            ActiveChanged(Place(block, 0, b""), account, True)
+            for block, account in sorted(self.active.items())
+            if start <= block <= stop
+        ]
 
 
 @pytest.mark.trio
@@ -42,3 +49,40 @@ async def test_time_follows_the_block_that_was_seen_soonest(
         assert watch.chain_time_ms() == expected_ms
     clock += 2.5
     assert watch.chain_time_s() == 261_002
+
+
+@pytest.mark.trio
+async def test_an_event_counts_once_its_block_is_deep_enough() -> None:
+    """What the chain replaces by other blocks before that was never folded; time does not wait."""
+    chain = Chain()
+    watch = ChainWatch(cast(AsyncChain, chain), 0, 1.0, confirmations=2)
+    chain.active, chain.latest = {1: "0xa", 3: "0xdropped"}, Block(3, 1003)
+    await watch._look()
+    assert (watch.ledger.head, watch.ledger.head_time_s) == (1, 1003)
+    assert watch.ledger.is_active("0xa")
+    chain.active, chain.latest = {1: "0xa", 4: "0xb"}, Block(5, 1005)
+    await watch._look()
+    assert not watch.ledger.is_active("0xdropped")
+    chain.latest = Block(6, 1006)
+    await watch._look()
+    assert watch.ledger.head == 4
+    assert watch.ledger.is_active("0xb")
+    assert not watch.ledger.is_active("0xdropped")
+
+
+@pytest.mark.trio
+async def test_waiting_for_a_block_ends_when_it_is_folded(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Blocks without events count as well."""
+    chain = Chain()
+    chain.latest = Block(5, 1005)
+    watch = ChainWatch(cast(AsyncChain, chain), 0, 1.0, confirmations=2)
+    await watch._look()
+    with trio.move_on_after(10) as early:
+        await watch.folded(4)
+    assert early.cancelled_caught
+    chain.latest = Block(6, 1006)
+    await watch._look()
+    with trio.fail_after(10):
+        await watch.folded(4)
