@@ -1,0 +1,87 @@
+"""The strategies' simulation against the formulas that docs/economics.md derives."""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from benchmarks.economics import (
+    STRATEGIES,
+    Rules,
+    bond_min,
+    burst,
+    career,
+    false_accusation,
+    lie_gain,
+    majority,
+    profit,
+    proposer,
+    wash,
+)
+
+
+def test_honest_worker_earns_its_margin_whatever_the_rules() -> None:
+    """Audits cost it nothing."""
+    rules = Rules(floor_bps=2_000, bond=400.0, colluding=1 / 3)
+    assert career(rules, STRATEGIES["honest"], 100, Random(1)) == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize("colluding", [0.0, 1 / 3])
+def test_lie_is_worth_nothing_at_the_least_bond(colluding: float) -> None:
+    """Above it a lie loses, below it wins."""
+    rules = Rules(colluding=colluding)
+    least = bond_min(rules)
+    assert lie_gain(replace(rules, bond=least)) == pytest.approx(0.0, abs=1e-9)
+    assert (
+        lie_gain(replace(rules, bond=1.01 * least))
+        < 0
+        < lie_gain(replace(rules, bond=0.99 * least))
+    )
+
+
+def test_simulated_liar_gains_below_the_least_bond_and_loses_above() -> None:
+    """Formula and simulation agree about which side pays."""
+    least, name = bond_min(Rules()), "lies once trusted"
+    honest = profit(Rules(), "honest", 1)
+    assert profit(Rules(bond=least / 2), name, 60) > honest
+    assert profit(Rules(bond=2 * least), name, 60) < honest
+
+
+def test_many_lies_at_once_pay_against_one_bond_but_not_against_a_lock_each() -> None:
+    """Why each unit needs a part of the bond of its own."""
+    rules = Rules(colluding=1 / 3)
+    rules = replace(rules, bond=1.5 * bond_min(rules))
+    assert burst(rules, 1, is_locked=False) == pytest.approx(burst(rules, 1, is_locked=True))
+    assert burst(rules, 100, is_locked=False) > 0 > burst(rules, 100, is_locked=True)
+
+
+def test_majority_is_the_binomial_tail() -> None:
+    """Three seats, a third: 3 p^2 (1 - p) + p^3."""
+    assert majority(1 / 3, 3) == pytest.approx(7 / 27)
+    assert majority(0.0, 5) == 0.0
+
+
+def test_false_accusation_loses_unless_the_jury_is_owned() -> None:
+    """At a third of the nodes it loses; with nearly all of them it wins."""
+    assert false_accusation(Rules(colluding=1 / 3), 100.0) < 0
+    assert false_accusation(Rules(colluding=0.9), 100.0) > 0
+
+
+def test_proposer_that_skips_blocks_is_drawn_less_often() -> None:
+    """Closed form of p (1 - s) + p s P, checked by playing it."""
+    random, drawn, trials = Random(3), 0, 20_000
+    for _ in range(trials):
+        while (is_drawn := random.random() < 0.5) and random.random() < 0.3:
+            pass
+        drawn += is_drawn
+    assert drawn / trials == pytest.approx(proposer(0.5, 0.3), abs=0.02)
+    assert proposer(0.5, 0.0) == 0.5
+
+
+@pytest.mark.parametrize("share", [0.0, 1 / 3, 1.0])
+def test_job_to_oneself_never_gains_while_emission_is_at_most_the_burned_fee(share: float) -> None:
+    """Even who owns every node gets back no more than it burned; a little more would pay."""
+    rules = Rules(colluding=share)
+    assert wash(rules, 1.0, is_computed=True) < 0
+    assert wash(rules, 1.0, is_computed=False) <= 0
+    assert wash(Rules(colluding=1.0), 1.01, is_computed=False) > 0
