@@ -1,10 +1,11 @@
 """What a bonded node owes the network: audits, openings of its own units, and seats on juries.
 
-Each duty is found by looking at the ledger, not by remembering events, so a node that was away
-takes up where it stands. Every step is idempotent: the contract refuses a second one, and what
-was sent is not sent again while the ledger has yet to show it. One task recomputes, another sends
-what needs no computing, so that a long audit never delays an opening that has a deadline. Units
-belong to jobs of strangers: what one of them makes impossible must not hold up another.
+Each duty is found by looking at the ledger (node/owed.py), not by remembering events, so a node
+that was away takes up where it stands. Every step is idempotent: the contract refuses a second one,
+and what was sent is not sent again while the ledger has yet to show it. One task recomputes,
+another sends what needs no computing, so that a long audit never delays an opening that has a
+deadline. Units belong to jobs of strangers: what one of them makes impossible must not hold up
+another.
 """
 
 import logging
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from node import owed
 from node.chain import AsyncChain, Reverted
 from node.chain.handle import Transaction
 from node.chain_watch import ChainWatch
@@ -20,7 +22,7 @@ from node.commitments import Commitments, Role, Roots
 from node.errors import NodeError
 from node.ids import UnitId
 from node.jobs import JobKeeper
-from node.ledger import UnitState, UnitView
+from node.ledger import UnitView
 from node.recompute import Recompute
 
 log = logging.getLogger(__name__)
@@ -106,20 +108,15 @@ class Duties:
     # --- Duties that need computing
 
     async def _compute_step(self) -> None:
-        while owed := self._owed_audits():
-            await self._audit(owed)
+        while audits := self._owed_audits():
+            await self._audit(audits)
         while votes := self._owed_votes():
             await self._vote(votes[0])
 
     def _owed_audits(self) -> list[UnitView]:
         """Those of one job, the most urgent first: no other job delays their commitment."""
-        now_s = self._watch.chain_time_s()
-        owed = self._mine(
-            lambda u: (
-                u.state is UnitState.DRAWN and u.auditor == self._wallet and now_s <= u.deadline_s
-            )
-        )
-        fresh = sorted(self._sent.fresh("audit", self._held(owed)), key=lambda u: u.deadline_s)
+        audits = owed.audits(self._watch.ledger, self._wallet, self._watch.chain_time_s())
+        fresh = sorted(self._sent.fresh("audit", self._held(audits)), key=lambda u: u.deadline_s)
         return [unit for unit in fresh if unit.job_id == fresh[0].job_id][:UNITS_PER_CALL]
 
     async def _audit(self, units: list[UnitView]) -> None:
@@ -145,16 +142,8 @@ class Duties:
             raise failure
 
     def _owed_votes(self) -> list[UnitView]:
-        now_s = self._watch.chain_time_s()
-        owed = self._mine(
-            lambda u: (
-                u.state is UnitState.DISPUTED
-                and self._wallet in u.jurors
-                and self._wallet not in u.votes_committed
-                and now_s <= u.vote_commit_deadline_s
-            )
-        )
-        return self._sent.fresh("vote", self._held(owed))
+        votes = owed.votes(self._watch.ledger, self._wallet, self._watch.chain_time_s())
+        return self._sent.fresh("vote", self._held(votes))
 
     async def _vote(self, unit: UnitView) -> None:
         try:
@@ -190,14 +179,8 @@ class Duties:
 
     async def _open(self) -> None:
         """Open our own units once an audit is committed or a dispute is on."""
-        owed = self._mine(
-            lambda u: (
-                u.worker == self._wallet
-                and u.state in (UnitState.AUDIT_COMMITTED, UnitState.DISPUTED)
-                and not u.unit_root
-            )
-        )
-        units = [u for u in self._sent.fresh("open", owed) if self._roots("worker", u)][
+        openings = owed.openings(self._watch.ledger, self._wallet)
+        units = [u for u in self._sent.fresh("open", openings) if self._roots("worker", u)][
             :UNITS_PER_CALL
         ]
         if not units:
@@ -214,14 +197,8 @@ class Duties:
 
     async def _reveal(self) -> None:
         """Reveal our audits of units that their workers have opened."""
-        owed = self._mine(
-            lambda u: (
-                u.auditor == self._wallet
-                and u.state is UnitState.AUDIT_COMMITTED
-                and bool(u.unit_root)
-            )
-        )
-        units = [u for u in self._sent.fresh("reveal", owed) if self._roots("auditor", u)][
+        reveals = owed.reveals(self._watch.ledger, self._wallet)
+        units = [u for u in self._sent.fresh("reveal", reveals) if self._roots("auditor", u)][
             :UNITS_PER_CALL
         ]
         if not units:
@@ -239,15 +216,9 @@ class Duties:
     async def _reveal_votes(self) -> None:
         """Reveal our votes once every juror has committed or the time for it is over."""
         now_s = self._watch.chain_time_s()
-        owed = self._mine(
-            lambda u: (
-                u.state is UnitState.DISPUTED
-                and self._wallet in u.votes_committed
-                and self._wallet not in u.votes_revealed
-                and (len(u.votes_committed) == len(u.jurors) or now_s > u.vote_commit_deadline_s)
-            )
-        )
-        for unit in self._sent.fresh("reveal vote", [u for u in owed if self._roots("juror", u)]):
+        reveals = owed.vote_reveals(self._watch.ledger, self._wallet, now_s)
+        known = [unit for unit in reveals if self._roots("juror", unit)]
+        for unit in self._sent.fresh("reveal vote", known):
             self._sent.mark("reveal vote", [unit], RETRY_S)
             unit_id = UnitId(unit.unit_id)
             salt = self._commitments.salt("juror", unit_id)
@@ -255,9 +226,6 @@ class Duties:
             await self._send(self._chain.sync.committee.reveal_vote(unit_id, root, salt))
 
     # --- Helpers
-
-    def _mine(self, owed: Callable[[UnitView], bool]) -> list[UnitView]:
-        return [unit for unit in self._watch.ledger.units.values() if owed(unit)]
 
     def _held(self, units: Iterable[UnitView]) -> list[UnitView]:
         return [unit for unit in units if unit.job_id in self._jobs.held]
