@@ -16,6 +16,8 @@ import {IVotes} from "@openzeppelin/contracts/governance/utils/IVotes.sol";
 /// @notice Holders of ComputeToken propose and vote; what passes runs through the timelock, which
 /// owns NetworkParameters. Bonds, escrows and rewards are out of its reach: no contract that holds
 /// them knows it. All times are seconds, by the token's clock.
+/// A guardian may veto a proposal until a day that is fixed at deployment; it can do nothing else,
+/// and no vote replaces it or gives it more time.
 /// @dev Proposals are kept on chain (GovernorStorage), so that a node lists, queues and executes
 /// them by their number alone.
 contract AinurGovernor is
@@ -28,6 +30,22 @@ contract AinurGovernor is
     GovernorTimelockControl,
     GovernorPreventLateQuorum
 {
+    /// @notice The longest that a guardian may be given.
+    uint48 public constant MAX_GUARDIAN_S = 730 days;
+
+    /// @notice Who may veto; 0 for nobody.
+    address public immutable guardian;
+    /// @notice When the guardian's power ends, Unix seconds.
+    uint48 public immutable guardianUntil;
+
+    /// @notice The guardian would keep its power for too long, or it is nobody and has some.
+    error BadGuardian(address guardian, uint48 guardianS, uint48 max);
+    /// @notice The voter had no votes when voting began. Remedy: delegate before the next proposal.
+    error NoVotes(uint256 proposalId, address voter, uint256 snapshot);
+
+    /// @notice The guardian ended a proposal.
+    event Vetoed(uint256 indexed proposalId, address guardian);
+
     /// @param token_ What votes.
     /// @param timelock_ Executes what passed.
     /// @param votingDelayS From proposal to the first vote.
@@ -35,6 +53,8 @@ contract AinurGovernor is
     /// @param proposalThresholdWei Votes that a proposer needs.
     /// @param quorumPercent Part of the supply that must vote for or abstain.
     /// @param lateQuorumS Time that remains to vote at least once the quorum is reached.
+    /// @param guardian_ May veto; 0 for nobody.
+    /// @param guardianS For how long from now; 0 exactly where the guardian is nobody.
     constructor(
         IVotes token_,
         TimelockController timelock_,
@@ -42,7 +62,9 @@ contract AinurGovernor is
         uint32 votingPeriodS,
         uint256 proposalThresholdWei,
         uint256 quorumPercent,
-        uint48 lateQuorumS
+        uint48 lateQuorumS,
+        address guardian_,
+        uint48 guardianS
     )
         Governor("Ainur Governor")
         GovernorSettings(votingDelayS, votingPeriodS, proposalThresholdWei)
@@ -50,7 +72,14 @@ contract AinurGovernor is
         GovernorVotesQuorumFraction(quorumPercent)
         GovernorTimelockControl(timelock_)
         GovernorPreventLateQuorum(lateQuorumS)
-    {}
+    {
+        if (guardianS > MAX_GUARDIAN_S || (guardian_ == address(0)) != (guardianS == 0)) {
+            revert BadGuardian(guardian_, guardianS, MAX_GUARDIAN_S);
+        }
+        guardian = guardian_;
+        // INVARIANT: the guardian's power ends on a day that nobody can move.
+        guardianUntil = uint48(block.timestamp) + guardianS;
+    }
 
     /// @inheritdoc Governor
     function proposalThreshold()
@@ -93,6 +122,30 @@ contract AinurGovernor is
         return super._propose(targets, values, calldatas, description, proposer);
     }
 
+    /// @dev Refuses a vote that would change nothing and use up the voter's only one.
+    function _countVote(
+        uint256 proposalId,
+        address account,
+        uint8 support,
+        uint256 totalWeight,
+        bytes memory params
+    ) internal override(Governor, GovernorCountingSimple) returns (uint256) {
+        if (totalWeight == 0) revert NoVotes(proposalId, account, proposalSnapshot(proposalId));
+        return super._countVote(proposalId, account, support, totalWeight, params);
+    }
+
+    /// @dev INVARIANT: the guardian's only power is to end a proposal before it was executed.
+    function _validateCancel(
+        uint256 proposalId,
+        address caller
+    ) internal view override returns (bool) {
+        return _isGuardian(caller) || super._validateCancel(proposalId, caller);
+    }
+
+    function _isGuardian(address account) private view returns (bool) {
+        return account == guardian && block.timestamp < guardianUntil;
+    }
+
     function _tallyUpdated(
         uint256 proposalId
     ) internal override(Governor, GovernorPreventLateQuorum) {
@@ -124,8 +177,9 @@ contract AinurGovernor is
         uint256[] memory values,
         bytes[] memory calldatas,
         bytes32 descriptionHash
-    ) internal override(Governor, GovernorTimelockControl) returns (uint256) {
-        return super._cancel(targets, values, calldatas, descriptionHash);
+    ) internal override(Governor, GovernorTimelockControl) returns (uint256 proposalId) {
+        proposalId = super._cancel(targets, values, calldatas, descriptionHash);
+        if (_isGuardian(msg.sender)) emit Vetoed(proposalId, msg.sender);
     }
 
     function _executor()

@@ -6,20 +6,14 @@ Without it a coordinator could bind anybody to a wrong result. The digest is the
 
 from dataclasses import dataclass
 
-from eth_abi.abi import encode
-from eth_utils.crypto import keccak
-
 from node.ids import UnitId
+from node.typed_data import Domain
 from node.wallet import Signer, recover_digest
 
-_DOMAIN_TYPE = keccak(
-    text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+_CLAIM_TYPE = (
+    "Claim(bytes32 unitId,bytes32 parent,uint32 leaseEpoch,bytes32 resultRoot,bytes32 commitment)"
 )
-_CLAIM_TYPE = keccak(
-    text="Claim(bytes32 unitId,bytes32 parent,uint32 leaseEpoch,"
-    "bytes32 resultRoot,bytes32 commitment)"
-)
-_NAME, _VERSION = keccak(text="Ainur WorkLedger"), keccak(text="0")
+_CLAIM_MEMBERS = ("bytes32", "bytes32", "uint32", "bytes32", "bytes32")
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 """Half of the order of secp256k1: of s and its negative only the lower one counts."""
 
@@ -48,23 +42,15 @@ class ClaimDomain:
 
     def digest(self, statement: Statement) -> bytes:
         """The 32 bytes that the worker signs."""
-        types = ("bytes32", "bytes32", "bytes32", "uint256", "address")
-        values = (_DOMAIN_TYPE, _NAME, _VERSION, self.chain_id, self.ledger)
-        domain = keccak(encode(types, values))
-        claim = keccak(
-            encode(
-                ("bytes32", "bytes32", "bytes32", "uint32", "bytes32", "bytes32"),
-                (
-                    _CLAIM_TYPE,
-                    statement.unit,
-                    statement.parent,
-                    statement.lease_epoch,
-                    statement.result_root,
-                    statement.commitment,
-                ),
-            )
+        domain = Domain("Ainur WorkLedger", "0", self.chain_id, self.ledger)
+        values = (
+            statement.unit,
+            statement.parent,
+            statement.lease_epoch,
+            statement.result_root,
+            statement.commitment,
         )
-        return keccak(b"\x19\x01" + domain + claim)
+        return domain.digest(_CLAIM_TYPE, _CLAIM_MEMBERS, values)
 
     def sign(self, signer: Signer, statement: Statement) -> bytes:
         """The 65-byte signature of a worker."""

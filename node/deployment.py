@@ -38,6 +38,8 @@ class Preset:
     timelock_s: int
     threshold_wei: int
     quorum_percent: int
+    guardian_s: int
+    """How long the treasury's account may veto proposals."""
     confirmations: int
     """How deep a block must be buried; times the time between blocks, well below every window."""
 
@@ -68,6 +70,7 @@ DEVNET = Preset(
     timelock_s=30,
     threshold_wei=1_000 * AIN,
     quorum_percent=4,
+    guardian_s=_DAY_S,
     confirmations=0,
 )
 """Windows in seconds: a round takes moments and a vote a minute, or none with time travel."""
@@ -96,6 +99,7 @@ PUBLIC = Preset(
     timelock_s=2 * _DAY_S,
     threshold_wei=100_000 * AIN,
     quorum_percent=4,
+    guardian_s=365 * _DAY_S,
     confirmations=5,
 )
 """Windows for machines and people that sleep."""
@@ -177,6 +181,8 @@ def _build(site: _Site, deployer: str, treasury: str, preset: Preset) -> dict[st
         preset.threshold_wei,
         preset.quorum_percent,
         preset.late_quorum_s,
+        treasury,
+        preset.guardian_s,
     )
     parameters = site.create("NetworkParameters", timelock.address, values)
     vault = site.create("BondVault", token.address, parameters.address)

@@ -16,6 +16,7 @@ from node.errors import BadInput, InsufficientFunds
 
 ID_PREFIX_MIN = 4
 """Digits of an id's hexadecimal form that name a proposal if no other begins with them."""
+_ENDED = frozenset({ProposalState.CANCELED, ProposalState.EXPIRED, ProposalState.EXECUTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +104,36 @@ def require_proposer(chain: Chain) -> None:
 
 def require_vote(chain: Chain, proposal: Proposal) -> None:
     """BadInput or InsufficientFunds, with the reason, unless the account may vote on it now."""
+    require_ballot(chain, proposal, chain.address)
+
+
+def require_ballot(chain: Chain, proposal: Proposal, voter: str) -> None:
+    """The same of any voter."""
     _require_state(proposal, ProposalState.ACTIVE, _when_not_active(chain, proposal))
-    if chain.governor.has_voted(proposal.created.proposal_id, chain.address):
-        raise BadInput(f"{chain.address} has voted on {proposal.id_hex} already.")
+    if chain.governor.has_voted(proposal.created.proposal_id, voter):
+        raise BadInput(f"{voter} has voted on {proposal.id_hex} already.")
     snapshot = chain.governor.snapshot(proposal.created.proposal_id)
-    if chain.token.past_votes(chain.address, snapshot) == 0:
+    if chain.token.past_votes(voter, snapshot) == 0:
         raise InsufficientFunds(
-            f"{chain.address} had no voting power when voting on {proposal.id_hex} began.",
+            f"{voter} had no voting power when voting on {proposal.id_hex} began.",
             "`ainur gov delegate` gives it a vote on later proposals.",
         )
+
+
+def require_cancel(chain: Chain, proposal: Proposal) -> None:
+    """BadInput, with the reason, unless the account may end the proposal now."""
+    if proposal.state in _ENDED:
+        raise BadInput(f"The proposal {proposal.id_hex} is {proposal.state.name.lower()}.")
+    guardian, until = chain.governor.guardian()
+    if chain.address == guardian and chain.head().timestamp < until:
+        return
+    if chain.address != proposal.created.proposer:
+        raise BadInput(
+            f"{chain.address} may not cancel {proposal.id_hex}.",
+            "Its proposer may until voting begins, the guardian until its time ends: "
+            "`ainur gov show`.",
+        )
+    _require_state(proposal, ProposalState.PENDING, "Once voting has begun it is the voters'.")
 
 
 def require_queue(chain: Chain, proposal: Proposal) -> None:

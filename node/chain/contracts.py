@@ -308,6 +308,14 @@ class Governor(Contract):
     def quorum(self, timepoint: int) -> int:
         return int(self._handle.value("quorum", timepoint))
 
+    def guardian(self) -> tuple[str, int]:
+        """Who may veto, and until when, Unix seconds."""
+        return str(self._handle.value("guardian")), int(self._handle.value("guardianUntil"))
+
+    def nonce(self, voter: str) -> int:
+        """How many ballots by signature of this voter were counted."""
+        return int(self._handle.value("nonces", voter))
+
     def voting_delay_s(self) -> int:
         return int(self._handle.value("votingDelay"))
 
@@ -321,6 +329,14 @@ class Governor(Contract):
         if reason:
             return self._handle.write("castVoteWithReason", proposal_id, support, reason)
         return self._handle.write("castVote", proposal_id, support)
+
+    def vote_by_signature(
+        self, proposal_id: int, support: int, voter: str, signature: bytes
+    ) -> Transaction:
+        return self._handle.write("castVoteBySig", proposal_id, support, voter, signature)
+
+    def cancel(self, proposal_id: int) -> Transaction:
+        return self._handle.write("cancel", proposal_id)
 
     def queue(self, proposal_id: int) -> Transaction:
         return self._handle.write("queue", proposal_id)

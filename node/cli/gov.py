@@ -7,12 +7,20 @@ import click
 
 from node.cli.options import AMOUNT, home_option, json_option, signer_options
 from node.cli.output import ain, emit_fields, emit_json, emit_table, note, utc
-from node.cli.session import open_chain, open_wallet, parse_address, signing_chain
+from node.cli.session import (
+    open_chain,
+    open_signer,
+    open_wallet,
+    parse_address,
+    signing_chain,
+)
 from node.errors import BadInput
 from node.home import Home
 
 if TYPE_CHECKING:
     from node.chain import Chain
+    from node.chain.sender import Receipt
+    from node.chain.types import Support
     from node.governance import Proposal
 
 
@@ -146,28 +154,97 @@ def delegate(
 @click.argument("proposal")
 @click.argument("choice", type=click.Choice(["for", "against", "abstain"]))
 @click.option("--reason", default="", help="Published with the vote.")
+@click.option(
+    "--sign",
+    "ballot_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a signed ballot to this file instead of sending the vote; `gov relay` sends it.",
+)
 @home_option
 @signer_options
 def vote(
     proposal: str,
     choice: str,
     reason: str,
+    ballot_file: Path | None,
     home: Home,
     wallet: str | None,
     password_file: Path | None,
 ) -> None:
     """Vote on PROPOSAL."""
-    from node.chain.events import VoteCast
     from node.chain.types import Support
     from node.governance import find_proposal, require_vote
 
+    support = Support[choice.upper()]
+    if ballot_file is not None:
+        if reason:
+            raise BadInput("A ballot has no reason.", "Leave out --reason, or --sign.")
+        _sign(proposal, support, ballot_file, home, wallet, password_file)
+        return
     with signing_chain(home, wallet, password_file) as chain:
         found = find_proposal(chain, proposal)
         require_vote(chain, found)
-        support = Support[choice.upper()]
         receipt = chain.send(chain.governor.vote(found.created.proposal_id, support, reason))
-    weight = sum(event.weight for event in receipt.events if isinstance(event, VoteCast))
-    note(f"voted {choice} with {ain(weight)}")
+    note(f"voted {choice} with {ain(_weight(receipt))}")
+
+
+def _sign(
+    proposal: str,
+    support: "Support",
+    ballot_file: Path,
+    home: Home,
+    wallet: str | None,
+    password_file: Path | None,
+) -> None:
+    from node.ballot import sign_ballot
+    from node.governance import find_proposal
+
+    signer = open_signer(home, wallet, password_file)
+    with open_chain(home) as chain:
+        ballot = sign_ballot(chain, signer, find_proposal(chain, proposal), support)
+    ballot.write(ballot_file)
+    note(f"signed; anybody can hand it in: `ainur gov relay {ballot_file}`")
+
+
+@command.command("relay")
+@click.argument("ballot_file", type=click.Path(dir_okay=False, path_type=Path))
+@home_option
+@signer_options
+def relay(ballot_file: Path, home: Home, wallet: str | None, password_file: Path | None) -> None:
+    """Hand in a ballot that somebody signed, and pay its gas."""
+    from node.ballot import Ballot, require_countable
+    from node.chain.types import Support
+    from node.governance import find_proposal
+
+    ballot = Ballot.read(ballot_file)
+    with signing_chain(home, wallet, password_file) as chain:
+        found = find_proposal(chain, ballot.proposal)
+        require_countable(chain, ballot, found)
+        receipt = chain.send(
+            chain.governor.vote_by_signature(
+                found.created.proposal_id,
+                ballot.support,
+                ballot.voter,
+                bytes.fromhex(ballot.signature[2:]),
+            )
+        )
+    choice = Support(ballot.support).name.lower()
+    note(f"{ballot.voter} voted {choice} with {ain(_weight(receipt))}")
+
+
+@command.command("cancel")
+@click.argument("proposal")
+@home_option
+@signer_options
+def cancel(proposal: str, home: Home, wallet: str | None, password_file: Path | None) -> None:
+    """End PROPOSAL: its proposer before voting begins, the guardian until it is executed."""
+    from node.governance import find_proposal, require_cancel
+
+    with signing_chain(home, wallet, password_file) as chain:
+        found = find_proposal(chain, proposal)
+        require_cancel(chain, found)
+        chain.send(chain.governor.cancel(found.created.proposal_id))
+    note(f"cancelled: {'; '.join(found.actions)}")
 
 
 @command.command("queue")
@@ -224,18 +301,20 @@ def _show_rules(chain: "Chain", as_json: bool) -> None:
     values = chain.parameters.all()
     bounds = {parameter: chain.parameters.bounds(parameter) for parameter in values}
     governor = chain.governor
+    guardian, guardian_until = governor.guardian()
     rules = {
         "voting_delay_s": governor.voting_delay_s(),
         "voting_period_s": governor.voting_period_s(),
         "threshold_wei": governor.threshold(),
         "quorum_wei": governor.quorum(chain.head().timestamp - 1),
     }
+    veto = {"account": guardian, "until": guardian_until}
     if as_json:
         parameters = {
             p.label: {"value": value, "min": bounds[p].min, "max": bounds[p].max}
             for p, value in values.items()
         }
-        emit_json({"parameters": parameters, "rules": rules})
+        emit_json({"parameters": parameters, "rules": rules, "guardian": veto})
         return
     emit_table(
         ("parameter", "value", "least", "greatest"),
@@ -246,6 +325,13 @@ def _show_rules(chain: "Chain", as_json: bool) -> None:
     )
     for name, value in rules.items():
         note(f"{name.removesuffix('_wei')} {_readable(name, value)}")
+    note(f"guardian {guardian}, may veto until {utc(guardian_until)}")
+
+
+def _weight(receipt: "Receipt") -> int:
+    from node.chain.events import VoteCast
+
+    return sum(event.weight for event in receipt.events if isinstance(event, VoteCast))
 
 
 def _readable(name: str, value: int) -> str:

@@ -13,8 +13,12 @@ import {Stage} from "./helpers/Stage.sol";
 import {VM} from "./helpers/Vm.sol";
 
 interface IStoredProposals {
+    error BadGuardian(address guardian, uint48 guardianS, uint48 max);
+    error NoVotes(uint256 proposalId, address voter, uint256 snapshot);
+
     function queue(uint256 proposalId) external;
     function execute(uint256 proposalId) external payable;
+    function cancel(uint256 proposalId) external;
     function proposalCount() external view returns (uint256);
 }
 
@@ -29,6 +33,8 @@ contract GovernanceTest is Stage {
     address private timelock;
     address private alice = address(0xA11CE);
     address private bob = address(0xB0B0);
+    address private guardian = address(0x6A4D);
+    uint48 private constant GUARDIAN_S = 1_000;
 
     function setUp() public {
         stage(0);
@@ -38,7 +44,10 @@ contract GovernanceTest is Stage {
             abi.encode(60, new address[](0), anyone, address(net))
         );
         governor = IGovernor(
-            net.deploy("AinurGovernor", abi.encode(token, timelock, 10, 100, 1_000 ether, 4, 50))
+            net.deploy(
+                "AinurGovernor",
+                abi.encode(token, timelock, 10, 100, 1_000 ether, 4, 50, guardian, GUARDIAN_S)
+            )
         );
         owned = INetworkParameters(
             net.deploy("NetworkParameters", abi.encode(timelock, net.defaults()))
@@ -189,6 +198,145 @@ contract GovernanceTest is Stage {
             )
         );
         governor.propose(targets, values, calls, "x");
+    }
+
+    /// @notice The guardian ends a proposal that has passed and waits; it runs no more.
+    function test_guardian_queuedProposal_isVetoed() public {
+        uint256 id = queued();
+        VM.prank(guardian);
+        IStoredProposals(address(governor)).cancel(id);
+        expectState(id, IGovernor.ProposalState.Canceled);
+        net.pass(61);
+        VM.expectRevert();
+        IStoredProposals(address(governor)).execute(id);
+    }
+
+    /// @notice From the day on that is fixed at deployment a veto is refused.
+    function test_guardian_afterItsTime_cannotVeto() public {
+        net.pass(GUARDIAN_S);
+        uint256 id = queued();
+        VM.prank(guardian);
+        VM.expectRevert(
+            abi.encodeWithSelector(IGovernor.GovernorUnableToCancel.selector, id, guardian)
+        );
+        IStoredProposals(address(governor)).cancel(id);
+        net.pass(61);
+        IStoredProposals(address(governor)).execute(id);
+        expectState(id, IGovernor.ProposalState.Executed);
+    }
+
+    /// @notice Nobody else vetoes: a proposer may withdraw its own proposal before voting begins.
+    function test_cancel_byOthers_isTheProposersBeforeTheVoteOnly() public {
+        uint256 id = propose(
+            address(owned),
+            abi.encodeCall(INetworkParameters.set, (Parameter.LeaseS, 60))
+        );
+        VM.prank(bob);
+        VM.expectRevert(abi.encodeWithSelector(IGovernor.GovernorUnableToCancel.selector, id, bob));
+        IStoredProposals(address(governor)).cancel(id);
+        VM.prank(alice);
+        IStoredProposals(address(governor)).cancel(id);
+        expectState(id, IGovernor.ProposalState.Canceled);
+        id = queued();
+        VM.prank(alice);
+        VM.expectRevert(
+            abi.encodeWithSelector(IGovernor.GovernorUnableToCancel.selector, id, alice)
+        );
+        IStoredProposals(address(governor)).cancel(id);
+    }
+
+    /// @notice A guardian without an end, or an end without a guardian, is not deployed.
+    function test_guardian_badTerm_isRefused() public {
+        deployGuarded(guardian, 731 days);
+        deployGuarded(guardian, 0);
+        deployGuarded(address(0), 1);
+    }
+
+    /// @notice A vote without weight is refused, and so is one by signature.
+    function test_vote_withoutWeight_isRefused() public {
+        uint256 id = propose(
+            address(owned),
+            abi.encodeCall(INetworkParameters.set, (Parameter.LeaseS, 60))
+        );
+        uint256 snapshot = governor.proposalSnapshot(id);
+        net.pass(11);
+        VM.prank(guardian);
+        VM.expectRevert(
+            abi.encodeWithSelector(IStoredProposals.NoVotes.selector, id, guardian, snapshot)
+        );
+        governor.castVote(id, FOR);
+    }
+
+    /// @notice Anyone may hand in a ballot that its voter signed; only once, and only as signed.
+    function test_vote_bySignature_countsOnce() public {
+        uint256 key = 0x5EED;
+        address voter = VM.addr(key);
+        fundVoter(voter, 5_000_000 ether);
+        net.pass(1);
+        uint256 id = propose(
+            address(owned),
+            abi.encodeCall(INetworkParameters.set, (Parameter.LeaseS, 60))
+        );
+        net.pass(11);
+        bytes memory signature = ballot(key, voter, id, FOR);
+        VM.prank(bob);
+        VM.expectRevert();
+        governor.castVoteBySig(id, AGAINST, voter, signature);
+        VM.prank(bob);
+        same(governor.castVoteBySig(id, FOR, voter, signature), 5_000_000 ether, "weight");
+        VM.expectRevert();
+        governor.castVoteBySig(id, FOR, voter, signature);
+    }
+
+    function ballot(
+        uint256 key,
+        address voter,
+        uint256 id,
+        uint8 support
+    ) private view returns (bytes memory) {
+        bytes32 domain = keccak256(
+            abi.encode(
+                keccak256(
+                    "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+                ),
+                keccak256("Ainur Governor"),
+                keccak256("1"),
+                block.chainid,
+                governor
+            )
+        );
+        bytes32 typehash = keccak256(
+            "Ballot(uint256 proposalId,uint8 support,address voter,uint256 nonce)"
+        );
+        bytes32 body = keccak256(abi.encode(typehash, id, support, voter, 0));
+        (uint8 v, bytes32 r, bytes32 s) = VM.sign(
+            key,
+            keccak256(abi.encodePacked(hex"1901", domain, body))
+        );
+        return abi.encodePacked(r, s, v);
+    }
+
+    function deployGuarded(address guardian_, uint48 guardianS) private {
+        bytes memory code = bytes.concat(
+            VM.getCode("AinurGovernor"),
+            abi.encode(token, timelock, 10, 100, 1_000 ether, 4, 50, guardian_, guardianS)
+        );
+        address deployed;
+        assembly ("memory-safe") {
+            deployed := create(0, add(code, 32), mload(code))
+        }
+        same(deployed, address(0), "refused");
+    }
+
+    function queued() private returns (uint256 id) {
+        id = propose(
+            address(owned),
+            abi.encodeCall(INetworkParameters.set, (Parameter.LeaseS, 77))
+        );
+        net.pass(11);
+        cast(alice, id, FOR);
+        net.pass(100);
+        IStoredProposals(address(governor)).queue(id);
     }
 
     function fundVoter(address voter, uint256 amount) private {

@@ -219,6 +219,50 @@ def test_governance_from_delegation_to_execution(
     assert "threshold 1,000 AIN" in shown.err.splitlines()
 
 
+def test_governance_by_signed_ballot_and_its_veto(
+    ainur: Ainur, devnet: Devnet, home: Home, treasury: Home, tmp_path: Path
+) -> None:
+    """A holder signs, somebody else pays; the guardian ends what the vote would have passed."""
+
+    def gov(*arguments: object, home: Home = treasury) -> Any:
+        return ainur("gov", *arguments, "--home", home.path)
+
+    gov("delegate")
+    devnet.travel(1)
+    proposal = gov("propose", "set", "leaseS", "33", "--description", "ballots").out.strip()
+    ballot = tmp_path / "ballot.json"
+    early = gov("vote", proposal, "for", "--sign", ballot)
+    assert (early.code, "is pending, not active" in early.err) == (2, True)
+    with devnet.chain() as chain:
+        devnet.travel(chain.governor.voting_delay_s() + 1)
+    signed = gov("vote", proposal, "for", "--sign", ballot)
+    assert (signed.code, f"ainur gov relay {ballot}" in signed.err) == (0, True), signed.err
+    again = gov("vote", proposal, "for", "--sign", ballot)
+    assert (again.code, "is not overwritten" in again.err) == (2, True)
+    changed = tmp_path / "changed.json"
+    changed.write_text(ballot.read_text().replace('"support": 1', '"support": 0'))
+    forged = gov("relay", changed, home=home)
+    assert (forged.code, "was not signed by" in forged.err) == (2, True)
+    changed.write_text(ballot.read_text().replace('"nonce": 0', '"nonce": 7'))
+    assert "has number 7, " in gov("relay", changed, home=home).err
+    changed.write_text("{}")
+    assert "is no ballot: chain_id" in gov("relay", changed, home=home).err
+
+    counted = gov("relay", ballot, home=home)
+    assert (counted.code, f"{account(treasury)} voted for with" in counted.err) == (0, True)
+    assert gov("show", proposal, "--json").json["for_wei"] > 0
+    twice = gov("relay", ballot, home=home)
+    assert (twice.code, "has voted" in twice.err) == (2, True)
+
+    stranger = gov("cancel", proposal, home=home)
+    assert (stranger.code, "may not cancel" in stranger.err) == (2, True)
+    assert gov("show", "--json").json["guardian"]["account"] == account(treasury)
+    vetoed = gov("cancel", proposal)
+    assert (vetoed.code, "cancelled: set leaseS to 33" in vetoed.err) == (0, True), vetoed.err
+    over = gov("cancel", proposal)
+    assert (over.code, "is canceled" in over.err) == (2, True)
+
+
 def test_governance_refuses_nonsense_before_sending(ainur: Ainur, treasury: Home) -> None:
     """Unknown names, values out of bounds or in conflict, unknown proposals."""
 
