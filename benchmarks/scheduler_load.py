@@ -43,11 +43,12 @@ from scheduler.events import (
     UnitRequested,
     UnitVerified,
 )
-from scheduler.terms import JobTerms, PeerId, Position, UnitRef, Wallet
+from scheduler.terms import Holding, JobTerms, PeerId, Position, UnitRef, Wallet
 
 START_MS = 1_700_000_000_000
 MEMORY_BYTES = 1 << 30
 UNIT_MS = 60_000
+HOST = Holding(Wallet("0xhost"), bytes(65))
 DRAWN = 0.1
 ROUNDS = 1 << 20
 BLOB = BlobRef.of(b"")
@@ -134,12 +135,12 @@ class Load:
     def _commit(self, index: int) -> None:
         peer, unit = self.computing.pop(index)
         root = self.random.randbytes(32)
-        self.feed(UnitCommitted(peer, unit, root, root, root + root + b"\0", BLOB))
+        self.feed(UnitCommitted(peer, unit, root, root, root + root + b"\0", BLOB, root))
 
     def _carry_out(self, command: Command) -> None:
         match command:
             case FetchResult():
-                self.feed(ResultStored(command.unit, command.blob))
+                self.feed(ResultStored(command.unit, command.blob, HOST))
             case CommitRound():
                 self.claims = command.claims
                 event = RoundCommittedOnChain(self.at(), command.round, self.batch, command.claims)

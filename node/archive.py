@@ -17,9 +17,17 @@ from engine.errors import EngineError
 from node import rpc
 from node.bundle import Job, State, decode_state, load_job
 from node.client import Client
+from node.custody import merged
 from node.errors import PeerFault, PeerUnreachable
 from node.ledger import JobView
-from node.messages import JOB_PROTOCOL, AskRound, RoundResults
+from node.messages import (
+    CUSTODY_PROTOCOL,
+    JOB_PROTOCOL,
+    AskCustody,
+    AskRound,
+    RoundCustody,
+    RoundResults,
+)
 from node.unit_history import UnitHistory, history_of
 from scheduler.blob_ref import BlobRef
 from scheduler.errors import ManifestError
@@ -148,6 +156,25 @@ def _fits(answer: RoundResults, round: int, slots: int, claims: Claims) -> bool:
         unit is not None and unit.result_root.hex() == result.result_root
         for unit, result in zip(units, answer.results, strict=True)
     )
+
+
+async def ask_custody(
+    client: Client, job: JobView, rounds: Iterable[int]
+) -> dict[int, RoundCustody]:
+    """Who signed that it holds the results of these rounds, as far as connected peers know.
+
+    What several tell is put together; only signatures that are right are.
+    """
+    told: dict[int, RoundCustody] = {}
+    for peer_id in client.transport.connected():
+        with contextlib.suppress(PeerUnreachable, PeerFault):
+            addresses = client.book.addresses_of(peer_id)
+            async with await client.transport.open(peer_id, CUSTODY_PROTOCOL, addresses) as channel:
+                for round in rounds:
+                    question = AskCustody(job_id=job.job_id.hex(), round=round)
+                    answer = await rpc.ask(channel, question, RoundCustody, ANSWER_S)
+                    told[round] = merged(job.job_id, told.get(round), answer)
+    return told
 
 
 async def look_for_peers(client: Client) -> None:

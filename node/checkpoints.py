@@ -23,10 +23,11 @@ from node.compute_messages import UnitDone
 from node.errors import NodeError, PeerFault, PeerUnreachable
 from node.jobs import Fetch
 from node.ledger import Finalized, JobView, UnitView
-from node.messages import AskRound, RoundResults
+from node.messages import AcceptedResult, AskRound, RoundResults
 from node.round_memory import RoundMemory
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
+from scheduler.terms import UnitRef
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ AskRoundResults = Callable[[str, AskRound], Awaitable[RoundResults]]
 
 LOST_S = 15.0
 """How long what made a checkpoint is looked for before the round is computed anew."""
+
+FetchHeld = Callable[[bytes, UnitRef, bytes, BlobRef, str], Awaitable[None]]
+"""Bring a result here from those who signed that they hold it, as a peer tells them."""
 
 TELLERS_MAX = 8
 """Peers that are asked what made a round, one after the other."""
@@ -61,13 +65,14 @@ class Checkpoints:
         fetch_windows: FetchWindows,
         sources: Sources,
         ask_round: AskRoundResults,
+        fetch_held: FetchHeld,
         memory: RoundMemory,
         chance: Random,
         alarm: Callable[[JobView, int], None],
     ) -> None:
         self._compute, self._store, self._memory = compute, store, memory
         self._fetch, self._fetch_windows = fetch, fetch_windows
-        self._sources, self._ask_round = sources, ask_round
+        self._sources, self._ask_round, self._fetch_held = sources, ask_round, fetch_held
         self._chance, self._alarm = chance, alarm
         self._held: dict[tuple[bytes, int], BlobRef] = {}
         self._doubtful: set[tuple[bytes, int]] = set()
@@ -259,7 +264,7 @@ class Checkpoints:
             try:
                 made_by = await self._told(job, manifest, round, peer_id)
                 for result in made_by.results:
-                    await self._fetch(result.blob, self._sources(job))
+                    await self._fetch_result(job, result, units[result.slot], peer_id)
                     await self._check_result(job, result.blob, units[result.slot])
                 return made_by
             except (PeerUnreachable, PeerFault) as error:
@@ -267,6 +272,15 @@ class Checkpoints:
         raise PeerUnreachable(
             f"nobody tells the results of round {round}: {'; '.join(problems) or 'alone'}"
         )
+
+    async def _fetch_result(
+        self, job: JobView, result: AcceptedResult, unit: UnitView, teller: str
+    ) -> None:
+        """From who is connected; if nobody of them has it, from all who signed that they do."""
+        try:
+            await self._fetch(result.blob, self._sources(job))
+        except PeerUnreachable:
+            await self._fetch_held(job.job_id, unit.key, unit.result_root, result.blob, teller)
 
     async def _check_result(self, job: JobView, blob: BlobRef, unit: UnitView) -> None:
         root = await self._compute.check_result(job.manifest, blob)

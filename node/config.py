@@ -66,6 +66,13 @@ class Config(BaseModel):
     preferred_jobs: _Names = Field(
         (), description="ids of jobs to work on before all others, the first one first"
     )
+    result_holders: int = Field(
+        2,
+        ge=1,
+        le=8,
+        description="bonded wallets that must hold a unit's result before it goes to the chain, "
+        "for jobs that this node coordinates",
+    )
     roles: tuple[Role, ...] = Field(
         ("work", "audit", "coordinate"), max_length=3, description="what this node does for jobs"
     )

@@ -15,6 +15,7 @@ import trio
 from node.chain_watch import ChainWatch
 from node.claim_signature import ClaimDomain, Statement
 from node.commitments import Commitments, Roots
+from node.custody import Custody
 from node.duties import Duties
 from node.errors import NodeError, PeerFault, PeerUnreachable
 from node.ids import JobId, UnitId, unit_id
@@ -62,7 +63,7 @@ class WorkCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """A computed unit, from which checkpoint, and the commitment to it."""
+    """A computed unit, from which checkpoint, the commitment to it, the word that it is here."""
 
     unit: UnitRef
     name: UnitId
@@ -70,6 +71,7 @@ class _Result:
     root: bytes
     blob: BlobRef
     commitment: bytes
+    holding: bytes
 
 
 class Contributor:
@@ -89,6 +91,7 @@ class Contributor:
         domain: ClaimDomain,
         ask: AskCoordinator,
         receipts: Receipts,
+        custody: Custody,
         preferred: Sequence[str] = (),
     ) -> None:
         self.counts = WorkCounts()
@@ -97,6 +100,7 @@ class Contributor:
         self._memory_bytes, self._commitments = memory_bytes, commitments
         self._domain, self._ask, self._preferred = domain, ask, preferred
         self._receipts, self._examined = receipts, dict[bytes, int]()
+        self._custody = custody
         self._shares = Shares()
         self._draining = False
         self._resting = trio.CancelScope()
@@ -208,7 +212,8 @@ class Contributor:
         name = unit_id(JobId(job.job_id), unit.round, unit.slot, unit.attempt)
         roots = Roots(done.result_root, done.trace_root)
         commitment = self._commitments.commit("worker", name, roots)
-        return _Result(unit, name, parent, done.result_root, done.result, commitment)
+        holding = self._custody.sign(job.job_id, unit, done.result_root, done.result)
+        return _Result(unit, name, parent, done.result_root, done.result, commitment, holding)
 
     def _signed(self, job: JobView, result: _Result) -> CommitUnit:
         """The result as a claim under the present lease, which may be another's by now."""
@@ -225,6 +230,7 @@ class Contributor:
             blob=result.blob,
             commitment=result.commitment.hex(),
             signature=self._domain.sign(self._signer, statement).hex(),
+            holding=result.holding.hex(),
         )
 
     async def _commit(self, job: JobView, result: _Result) -> None:

@@ -17,6 +17,7 @@ from node.chain_facts import FactReader
 from node.chain_watch import ChainWatch
 from node.claim_signature import ClaimDomain, Statement
 from node.coordination_tasks import Tasks
+from node.custody import Custody, holding_text
 from node.errors import NodeError, PeerFault
 from node.ids import JobId, unit_id
 from node.journal import Journal
@@ -26,13 +27,17 @@ from node.messages import (
     AskJob,
     AskRound,
     CommitUnit,
+    HeldResult,
     JobProgress,
     Message,
     OrderPause,
     PullUnit,
     Receipt,
     Refused,
+    RoundCustody,
     RoundResults,
+    SignedHolding,
+    UnavailableResult,
     UnitAssigned,
     UnitDeclined,
     UnitKey,
@@ -40,7 +45,7 @@ from node.messages import (
 from node.pause_order import read_order
 from node.receipts import receipt_text
 from node.round_memory import RoundMemory
-from node.wallet import Signer
+from node.wallet import Signer, recover
 from scheduler import coordinator
 from scheduler.codec import Entry, document, encode
 from scheduler.commands import (
@@ -69,7 +74,7 @@ from scheduler.manifest import Manifest
 from scheduler.progress import progress, why_waiting
 from scheduler.rows import Combined
 from scheduler.state import State
-from scheduler.terms import JobTerms, PeerId, UnitRef, Wallet
+from scheduler.terms import JobTerms, PeerId, Policy, UnitRef, Wallet
 
 log = logging.getLogger(__name__)
 
@@ -97,15 +102,18 @@ class Coordination:
         journal: Journal,
         domain: ClaimDomain,
         tasks: Tasks,
+        custody: Custody,
         initial_root: bytes,
         wallet_of: WalletOf,
         connected: Connected,
+        policy: Policy,
     ) -> None:
         self.job, self.manifest = job, manifest
         self.problem = ""
         self._signer, self._peer_id = signer, peer_id
         self._watch, self._journal, self._domain = watch, journal, domain
         self._tasks, self._wallet_of, self._connected = tasks, wallet_of, connected
+        self._custody, self._policy = custody, policy
         self._initial_root = initial_root
         self._rounds = RoundMemory(journal)
         self._stream = f"coordination/{job.job_id.hex()}/{job.lease_epoch}"
@@ -160,6 +168,29 @@ class Coordination:
         """Why nothing happens, in a sentence."""
         return self.problem or why_waiting(self._state, self._watch.chain_time_ms())
 
+    def custody(self) -> RoundCustody:
+        """Who holds the results of the open round, and which were not to be had."""
+        state = self._state
+        results = tuple(
+            HeldResult(
+                unit=_key(state.open.unit(slot)),
+                result_root=slot.filling.result_root.hex(),
+                blob=slot.filling.blob,
+                holdings=tuple(
+                    SignedHolding(wallet=h.wallet, signature=h.signature.hex())
+                    for h in slot.filling.holdings
+                ),
+            )
+            for slot in state.slots
+            if slot.filling is not None and slot.filling.blob is not None
+        )
+        missing = tuple(
+            UnavailableResult(unit=_key(each.unit), wallet=each.wallet, cause=str(each.cause))
+            for each in state.unavailable
+            if each.unit.round == state.round
+        )
+        return RoundCustody(round=state.round, results=results, unavailable=missing)
+
     def _answer_pull(self, peer_id: str, message: PullUnit) -> Message:
         if not self._greet(peer_id):
             return Refused(reason=STRANGER)
@@ -213,8 +244,14 @@ class Coordination:
         )
         if self._domain.signer_of(statement, signature) != wallet:
             raise PeerFault(f"the claim to unit {unit} is not signed by {wallet}")
+        holding = bytes.fromhex(message.holding)
+        if (
+            recover(holding_text(self.job.job_id, unit, result_root, message.blob), holding)
+            != wallet
+        ):
+            raise PeerFault(f"the holding of unit {unit} is not signed by {wallet}")
         event = UnitCommitted(
-            PeerId(peer_id), unit, result_root, commitment, signature, message.blob
+            PeerId(peer_id), unit, result_root, commitment, signature, message.blob, holding
         )
         for reply in self._feed(event):
             match reply:
@@ -309,6 +346,7 @@ class Coordination:
             unit_timeout_ms=manifest.unit_timeout_s * 1000,
             memory_bytes=manifest.memory_bytes,
             deadline_ms=job.deadline_s * 1000,
+            policy=self._policy,
         )
         if job.open_round == 0:
             return CoordinationStarted(terms, 0, self._initial_root, manifest.state)
@@ -429,6 +467,7 @@ class Coordination:
             metrics=dict(state.metrics),
         )
         self._rounds.keep(self.job.job_id, made_by)
+        self._custody.keep(self.job.job_id, self.custody())
         self._given_ms = {k: ms for k, ms in self._given_ms.items() if k[0].round == state.round}
         self._took_ms = {k: ms for k, ms in self._took_ms.items() if k.round == state.round}
 

@@ -5,18 +5,23 @@ may be repeated at any time; where somebody else was faster, that is fine.
 """
 
 import logging
+from collections.abc import Callable, Sequence
 
 from node.chain import AsyncChain, Reverted
 from node.chain.handle import Transaction
 from node.chain.types import Claim
 from node.chain_watch import ChainWatch
 from node.compute import Compute, ComputeError
+from node.custody import Custody
 from node.errors import NodeError, PeerFault, PeerUnreachable
+from node.holders import Holders
 from node.ids import JobId, unit_id
 from node.jobs import Fetch
 from node.ledger import JobView, UnitState, UnitView
 from node.recompute import Recompute
+from scheduler.blob_ref import BlobRef
 from scheduler.commands import (
+    AskHolder,
     AwaitChallengeWindow,
     CaptureDraw,
     Combine,
@@ -42,7 +47,7 @@ from scheduler.events import (
     ResultStored,
 )
 from scheduler.manifest import Manifest
-from scheduler.terms import UnitRef
+from scheduler.terms import Holding, UnitRef, Wallet
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +62,14 @@ class Tasks:
         compute: Compute,
         recompute: Recompute,
         fetch: Fetch,
+        custody: Custody,
+        holders: Holders,
+        connected: Callable[[], Sequence[str]],
         peer_id: str,
     ) -> None:
         self._watch, self._chain = watch, chain
         self._compute, self._recompute, self._fetch = compute, recompute, fetch
+        self._custody, self._holders, self._connected = custody, holders, connected
         self._peer_id = peer_id
 
     async def is_expired(self, job: JobView) -> bool:
@@ -87,6 +96,8 @@ class Tasks:
                 return await self._fetch_result(job, command)
             case RecoverResult():
                 return await self._recover_result(job, manifest, command)
+            case AskHolder():
+                return await self._holders.ask_to_hold(job.job_id, command)
             case CommitRound():
                 return await self._commit_round(job, command)
             case CaptureDraw():
@@ -110,7 +121,8 @@ class Tasks:
                 await self._fetch(command.blob, [command.peer])
             root = await self._compute.check_result(job.manifest, command.blob)
             if root == command.result_root:
-                return ResultStored(command.unit, command.blob)
+                holding = self._sign(job, command.unit, root, command.blob)
+                return ResultStored(command.unit, command.blob, holding)
             refused = ResultFault.MALFORMED
         except PeerFault:
             refused = ResultFault.MALFORMED
@@ -121,11 +133,25 @@ class Tasks:
     async def _recover_result(
         self, job: JobView, manifest: Manifest, command: RecoverResult
     ) -> Event | None:
-        """A unit has one result: compute it here instead of asking around."""
+        """From whoever signed that it holds it; else it is computed here: a unit has one result."""
+        unit, root = command.unit, command.result_root
+        try:
+            blob = await self._holders.find(job.job_id, unit, root, self._connected())
+            if await self._compute.check_result(job.manifest, blob) == root:
+                return ResultStored(unit, blob, self._sign(job, unit, root, blob))
+            log.warning("what is held as the result of unit %s has another root", unit)
+        except (PeerUnreachable, PeerFault) as error:
+            log.warning("the result of unit %s is computed anew: %s", unit, error)
         done = await self._recompute.run(job, manifest, command.unit, audit=True)
         if done.result_root != command.result_root:
             raise NodeError(f"unit {command.unit} of an earlier coordinator has a wrong result")
-        return ResultStored(command.unit, done.result)
+        holding = self._sign(job, unit, root, done.result)
+        return ResultStored(unit, done.result, holding, recomputed=True)
+
+    def _sign(self, job: JobView, unit: UnitRef, root: bytes, blob: BlobRef) -> Holding:
+        """This node's word that it holds a result, as the state machine counts it."""
+        signature = self._custody.sign(job.job_id, unit, root, blob)
+        return Holding(Wallet(self._custody.wallet), signature)
 
     async def _commit_round(self, job: JobView, command: CommitRound) -> Event | None:
         claims = [

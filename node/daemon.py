@@ -8,6 +8,7 @@ Builds the parts and runs them side by side:
     leases        coordinates jobs                 coordination
     contributor   computes units                   compute (a process of its own)
     duties        audits, opens, votes             recompute, commitments
+    custody       holds results for others         holders
     alarms        tells of false checkpoints       checkpoints
     api           tells the command line           status
 
@@ -42,9 +43,11 @@ from node.contributor import Contributor
 from node.coordination import Coordination
 from node.coordination_tasks import Tasks
 from node.coordinators import Coordinators
+from node.custody import Custody
 from node.discovery import Discovery, Pace
 from node.duties import Duties
 from node.files import make_private_folder
+from node.holders import Holders
 from node.home import Home
 from node.identity import load_seed
 from node.jobs import JobKeeper
@@ -53,10 +56,13 @@ from node.leases import Leases
 from node.ledger import JobView
 from node.messages import (
     ALARM_PROTOCOL,
+    CUSTODY_PROTOCOL,
     JOB_PROTOCOL,
     OFFER_PROTOCOL,
     WORK_PROTOCOL,
     AlarmHeard,
+    AskCustody,
+    Message,
     RaiseAlarm,
 )
 from node.network_file import NetworkFile
@@ -69,6 +75,7 @@ from node.transfer import fetch, serve_blobs
 from node.transport import Transport
 from node.wallet import Signer, recover
 from scheduler.blob_ref import BlobRef
+from scheduler.terms import Policy
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +188,15 @@ class Daemon:
         self._jobs = JobKeeper(
             self._watch, self._store, self._journal, self._compute, self._fetch, wallet
         )
+        self._custody = Custody(
+            self._signer,
+            self._watch,
+            self._jobs.held,
+            self._journal,
+            self._fetch,
+            self._wallet_of,
+        )
+        self._holders = Holders(self._transport, self._book, self._fetch, self._punish)
         self._leases = Leases(wallet, self._watch, self._chain, self._jobs, self._begin)
         self._coordinators = Coordinators(
             self._transport, self._watch, self._book, self._leases.active, self._rounds
@@ -192,6 +208,7 @@ class Daemon:
             self._jobs.fetch_windows,
             self._coordinators.sources,
             self._coordinators.ask_round,
+            self._holders.fetch_held,
             self._rounds,
             random.SystemRandom(),
             lambda job, round: self._alarms.spread(job, round),
@@ -211,6 +228,9 @@ class Daemon:
             self._compute,
             self._recompute,
             self._fetch,
+            self._custody,
+            self._holders,
+            self._transport.connected,
             self._transport.peer_id,
         )
         self._duties = Duties(
@@ -226,6 +246,7 @@ class Daemon:
             self._domain,
             self._coordinators.ask,
             Receipts(self._journal),
+            self._custody,
             self._config.preferred_jobs,
         )
 
@@ -239,6 +260,7 @@ class Daemon:
             (WORK_PROTOCOL, self._coordinators.answer),
             (JOB_PROTOCOL, self._coordinators.answer),
             (ALARM_PROTOCOL, self._alarms.answer),
+            (CUSTODY_PROTOCOL, self._answer_custody),
         ):
             self._transport.serve(protocol, rpc.serve(handle, self._count_fault))
         nursery.start_soon(self._discovery.run)
@@ -262,6 +284,14 @@ class Daemon:
         nursery.start_soon(self._watch_signals)
         await serving.wait()
 
+    async def _answer_custody(self, peer_id: str, message: Message) -> Message:
+        """As the coordinator of the round that is open, else from what this node remembers."""
+        if isinstance(message, AskCustody):
+            own = self._leases.active.get(bytes.fromhex(message.job_id))
+            if own is not None and own.state.round == message.round:
+                return own.custody()
+        return await self._custody.answer(peer_id, message)
+
     async def _begin(self, job: JobView) -> Coordination:
         manifest = self._jobs.held[job.job_id]
         root = await self._compute.check_checkpoint(job.manifest, manifest.state)
@@ -274,9 +304,11 @@ class Daemon:
             self._journal,
             self._domain,
             self._tasks,
+            self._custody,
             root,
             self._wallet_of,
             self._transport.connected,
+            Policy(holders_min=self._config.result_holders),
         )
 
     # --- Running

@@ -13,13 +13,18 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from node.errors import PeerFault
 from scheduler.blob_ref import BlobRef
 from scheduler.contract import METRICS_MAX
+from scheduler.state import UNAVAILABLE_MAX
+from scheduler.terms import HOLDERS_MAX
 
 OFFER_PROTOCOL = "/ainur/offer/0"
 WORK_PROTOCOL = "/ainur/work/0"
 JOB_PROTOCOL = "/ainur/job/0"
 ALARM_PROTOCOL = "/ainur/alarm/0"
+CUSTODY_PROTOCOL = "/ainur/custody/0"
 
 MESSAGE_BYTES_MAX = 512 * 1024
+HELD_MAX = 256
+"""Results that a message about custody names: a few for each slot."""
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
@@ -107,7 +112,8 @@ class CommitUnit(Message):
     """Worker to coordinator: the unit is done; this commits me to its bits.
 
     `parent` is the checkpoint that it was computed from (zeros in the first round), `lease_epoch`
-    the lease that the coordinator holds: the signature counts for these alone.
+    the lease that the coordinator holds: the signature counts for these alone. `holding` is my word
+    that I hold the result (node/custody.py).
     """
 
     type: Literal["commit_unit"] = "commit_unit"
@@ -119,6 +125,7 @@ class CommitUnit(Message):
     blob: BlobRef
     commitment: Hash
     signature: Signature
+    holding: Signature
 
 
 class Receipt(Message):
@@ -151,6 +158,64 @@ class RoundResults(Message):
     metrics: Annotated[dict[MetricName, float], Field(max_length=METRICS_MAX)] = Field(
         default_factory=dict
     )
+
+
+class HoldResult(Message):
+    """Coordinator to a peer of the job: fetch this result from me, and sign that you hold it."""
+
+    type: Literal["hold_result"] = "hold_result"
+    job_id: Hash
+    unit: UnitKey
+    result_root: Hash
+    blob: BlobRef
+
+
+class ResultSigned(Message):
+    """Peer to coordinator: the result is here; node/custody.py has the text that is signed."""
+
+    type: Literal["result_signed"] = "result_signed"
+    signature: Signature
+
+
+class AskCustody(Message):
+    """Anyone to anyone who holds the job: who holds the results of this round?"""
+
+    type: Literal["ask_custody"] = "ask_custody"
+    job_id: Hash
+    round: Index
+
+
+class SignedHolding(Message):
+    """A wallet's word that it holds a result."""
+
+    wallet: Address
+    signature: Signature
+
+
+class HeldResult(Message):
+    """A result, and who signed that it holds it."""
+
+    unit: UnitKey
+    result_root: Hash
+    blob: BlobRef
+    holdings: Annotated[tuple[SignedHolding, ...], Field(max_length=HOLDERS_MAX)]
+
+
+class UnavailableResult(Message):
+    """A receipted unit whose result was not to be had: whose, and why."""
+
+    unit: UnitKey
+    wallet: Address
+    cause: Reason
+
+
+class RoundCustody(Message):
+    """Who holds what of a round, as the teller knows; a coordinator also says what was missing."""
+
+    type: Literal["round_custody"] = "round_custody"
+    round: Index
+    results: Annotated[tuple[HeldResult, ...], Field(max_length=HELD_MAX)]
+    unavailable: Annotated[tuple[UnavailableResult, ...], Field(max_length=UNAVAILABLE_MAX)] = ()
 
 
 class RaiseAlarm(Message):
@@ -210,6 +275,10 @@ AnyMessage = Annotated[
     | Receipt
     | AskRound
     | RoundResults
+    | HoldResult
+    | ResultSigned
+    | AskCustody
+    | RoundCustody
     | RaiseAlarm
     | AlarmHeard
     | AskJob

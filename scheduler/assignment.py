@@ -34,7 +34,7 @@ from scheduler.rows import Assignment, Filling, Peer, Slot, SlotStatus, Worker
 from scheduler.settle import closing
 from scheduler.standings import admitted, timed, vanished
 from scheduler.state import State
-from scheduler.terms import ASSIGNMENTS_MAX, Wallet
+from scheduler.terms import ASSIGNMENTS_MAX, Holding, Wallet
 from scheduler.transitions import move
 
 MEMORY_RETRY_MS = 600_000
@@ -248,6 +248,7 @@ def _filled(state: State, slot: Slot, peer: Peer, event: UnitCommitted, now_ms: 
         signature=event.signature,
         peer=peer.peer,
         blob=event.blob,
+        holdings=(Holding(peer.wallet, event.holding),),
     )
     return replace(
         slot,

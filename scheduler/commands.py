@@ -105,12 +105,23 @@ class RecoverResult:
     """Find the result of a unit that an earlier coordinator put on the chain; report
     `ResultStored`.
 
-    Ask the worker to commit again, ask other peers, or compute the unit here: it has one result.
+    Ask who signed that it holds it, or compute the unit here: it has one result.
     """
 
     unit: UnitRef
     worker: Wallet
     result_root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AskHolder:
+    """Ask a peer of this wallet to fetch the blob from here and to sign that it holds it; report
+    `ResultHeld` or `HoldingRefused`."""
+
+    unit: UnitRef
+    blob: BlobRef
+    result_root: bytes
+    wallet: Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +204,7 @@ StandingCommand = (
     PublishRound
     | FetchResult
     | RecoverResult
+    | AskHolder
     | CommitRound
     | CaptureDraw
     | ExpireUnit

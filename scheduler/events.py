@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scheduler.blob_ref import BlobRef
-from scheduler.terms import Claim, JobTerms, Metrics, PeerId, Position, UnitRef, Wallet
+from scheduler.terms import Claim, Holding, JobTerms, Metrics, PeerId, Position, UnitRef, Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,8 @@ class UnitCommitted:
     """A peer commits to the result of a unit; the result itself stays with it until fetched.
 
     The node has checked that `signature` is the peer's wallet's over the claim digest: the chain
-    would refuse the whole batch for one wrong signature.
+    would refuse the whole batch for one wrong signature. `holding` is the same wallet's signed word
+    that it holds the result, checked too.
     """
 
     peer: PeerId
@@ -78,6 +79,7 @@ class UnitCommitted:
     commitment: bytes
     signature: bytes
     blob: BlobRef
+    holding: bytes
 
 
 # --- From this node ---
@@ -92,10 +94,16 @@ class ResultFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResultStored:
-    """The blob is here, durably, has the shapes of a result, and its state root is the claimed."""
+    """The blob is here, durably, has the shapes of a result, and its state root is the claimed.
+
+    `holding`: this node's signed word that it holds it. `recomputed`: nobody had it, so it was
+    computed here.
+    """
 
     unit: UnitRef
     blob: BlobRef
+    holding: Holding | None = None
+    recomputed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,24 @@ class ResultRefused:
     blob: BlobRef
     peer: PeerId
     fault: ResultFault
+
+
+@dataclass(frozen=True, slots=True)
+class ResultHeld:
+    """A peer that was asked to signed that it holds the result; the node checked the signature."""
+
+    unit: UnitRef
+    blob: BlobRef
+    holding: Holding
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingRefused:
+    """A wallet that was asked to hold a result does not: it refused, lied or is gone."""
+
+    unit: UnitRef
+    blob: BlobRef
+    wallet: Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +321,8 @@ PeerEvent = PeerAppeared | PeerVanished | UnitRequested | UnitCommitted
 NodeEvent = (
     ResultStored
     | ResultRefused
+    | ResultHeld
+    | HoldingRefused
     | CommitRefused
     | CombineFinished
     | CombineFailed

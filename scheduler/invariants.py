@@ -1,10 +1,10 @@
 """What must hold after every event: the oracle of the tests."""
 
 from scheduler.round import SlotIndex
-from scheduler.rows import DONE, EMPTY, LOCAL, ON_CHAIN, Slot, SlotStatus
+from scheduler.rows import DONE, EMPTY, LOCAL, ON_CHAIN, WAITING, Slot, SlotStatus
 from scheduler.standing import of_round
 from scheduler.state import CrowdIndex, State
-from scheduler.terms import PEERS_MAX, WORKERS_MAX
+from scheduler.terms import HOLDERS_MAX, PEERS_MAX, WORKERS_MAX
 
 
 def invariants(state: State) -> list[str]:
@@ -35,8 +35,14 @@ def _of_slot(state: State, slot: Slot) -> list[str]:
         wrong.append(f"has {len(slot.assignments)} assignments")
     if slot.status in LOCAL and slot.filling and slot.filling.blob is None:
         wrong.append(f"is {slot.status} without a result blob")
-    if slot.status in {SlotStatus.STORED, SlotStatus.SUBMITTED} and not checked:
+    if slot.status in LOCAL - {SlotStatus.RECEIPTED} and not checked:
         wrong.append(f"is {slot.status} but its result is not here")
+    if slot.asks and slot.status is not SlotStatus.STORED:
+        wrong.append(f"is {slot.status} and still asks for holders")
+    if slot.filling and len(slot.filling.holders) != len(slot.filling.holdings):
+        wrong.append("counts a holder twice")
+    if slot.filling and len(slot.filling.holdings) > HOLDERS_MAX:
+        wrong.append(f"has {len(slot.filling.holdings)} holders")
     if state.outcome is None and not _are_bonded(state, slot):
         wrong.append(f"is {slot.status} with a wallet that has no bond")
     return [f"slot {slot.index} {fault}" for fault in wrong]
@@ -45,7 +51,7 @@ def _of_slot(state: State, slot: Slot) -> list[str]:
 def _are_bonded(state: State, slot: Slot) -> bool:
     """Those whose work would be for nothing without a bond have one."""
     named = {assignment.wallet for assignment in slot.assignments}
-    if slot.filling is not None and slot.status in {SlotStatus.RECEIPTED, SlotStatus.STORED}:
+    if slot.filling is not None and slot.status in WAITING:
         named.add(slot.filling.wallet)
     return all(wallet in state.workers and state.workers[wallet].active for wallet in named)
 

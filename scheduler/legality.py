@@ -19,6 +19,8 @@ from scheduler.events import (
     CoordinationStarted,
     Event,
     FinalizeRefused,
+    HoldingRefused,
+    ResultHeld,
     ResultRefused,
     ResultStored,
     RoundCommittedOnChain,
@@ -38,7 +40,7 @@ def check(state: State, event: Event) -> None:
     match event:
         case CoordinationStarted():
             raise IllegalEvent("the coordination has started already")
-        case ResultStored() | ResultRefused():
+        case ResultStored() | ResultRefused() | ResultHeld() | HoldingRefused():
             _check_reported_unit(state, event.unit)
         case CombineFinished():
             if _is_open(state, event.round):

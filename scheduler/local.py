@@ -8,6 +8,7 @@ here (scheduler/legality.py).
 from dataclasses import replace
 from typing import assert_never
 
+from scheduler import custody
 from scheduler.commands import Outcome
 from scheduler.deadlines import backoff_ms
 from scheduler.events import (
@@ -17,17 +18,19 @@ from scheduler.events import (
     CombineFinished,
     CommitRefused,
     FinalizeRefused,
+    HoldingRefused,
     JobExpired,
     LeaseLost,
     NodeEvent,
     NodeRestarted,
     PauseOrdered,
     ResultFault,
+    ResultHeld,
     ResultRefused,
     ResultStored,
     Tick,
 )
-from scheduler.rows import LOCAL, Combined, Slot, SlotStatus
+from scheduler.rows import LOCAL, Combined, Slot, SlotStatus, UnavailableCause
 from scheduler.standings import bonded, emptied, failed
 from scheduler.state import State
 from scheduler.terms import PeerId, UnitRef
@@ -41,6 +44,10 @@ def apply(state: State, event: NodeEvent, now_ms: int) -> None:
             _stored(state, event, now_ms)
         case ResultRefused():
             _refused(state, event, now_ms)
+        case ResultHeld():
+            custody.held(state, event)
+        case HoldingRefused():
+            custody.refused(state, event, now_ms)
         case CommitRefused():
             _commit_refused(state, event, now_ms)
         case CombineFinished():
@@ -87,11 +94,12 @@ def _stored(state: State, event: ResultStored, now_ms: int) -> None:
     if slot is None or slot.filling is None or slot.filling.blob not in (None, event.blob):
         return
     status = move(slot, event)
-    filling = replace(slot.filling, blob=event.blob, stored=True)
+    filling = custody.signed(replace(slot.filling, blob=event.blob, stored=True), event.holding)
     due_ms = slot.due_ms
     if status is SlotStatus.STORED:
-        terms = state.terms
-        due_ms = now_ms + terms.policy.straggler_timeouts * terms.unit_timeout_ms
+        due_ms = now_ms + state.terms.policy.holders_timeout_ms
+    if event.recomputed:
+        custody.unavailable(state, slot, UnavailableCause.LOST, now_ms)
     state.put_slot(replace(slot, status=status, filling=filling, due_ms=due_ms))
     worker = state.workers.get(filling.wallet)
     if worker is not None:
@@ -105,11 +113,12 @@ def _refused(state: State, event: ResultRefused, now_ms: int) -> None:
     if (slot.filling.blob, slot.filling.peer) != (event.blob, event.peer):
         return
     malformed = event.fault is ResultFault.MALFORMED
+    cause = None if malformed else UnavailableCause.REFUSED
     if move(slot, event) is not SlotStatus.OPEN:
         filling = replace(slot.filling, blob=None, peer=None)
         state.put_slot(replace(slot, filling=filling))
     elif malformed or not _away(state, event.peer):
-        without_result(state, slot, now_ms, malformed)
+        without_result(state, slot, now_ms, cause)
     # Else it may come back with its result; the fetch's time limit decides.
 
 
@@ -118,13 +127,18 @@ def _away(state: State, peer: PeerId) -> bool:
     return row is not None and row.vanished_ms is not None
 
 
-def without_result(state: State, slot: Slot, now_ms: int, malformed: bool) -> None:
-    """Open a receipted slot again: its result is missing or malformed, which its worker answers."""
+def without_result(state: State, slot: Slot, now_ms: int, cause: UnavailableCause | None) -> None:
+    """Open a receipted slot again: its result is unavailable or, without a cause, malformed.
+
+    Its worker answers for that.
+    """
     assert slot.filling is not None
+    if cause is not None:
+        custody.unavailable(state, slot, cause, now_ms)
     state.put_slot(emptied(slot, now_ms))
     refused_results = state.totals.refused_results + 1
     state.note(totals=replace(state.totals, refused_results=refused_results))
-    failed(state, slot.filling.wallet, now_ms, grave=malformed)
+    failed(state, slot.filling.wallet, now_ms, grave=cause is None)
 
 
 def _commit_refused(state: State, event: CommitRefused, now_ms: int) -> None:
@@ -169,5 +183,6 @@ def _restarted(state: State, now_ms: int) -> None:
             replace(a, deadline_ms=a.deadline_ms + pause_ms, grace_ms=grace_ms)
             for a in slot.assignments
         )
+        asks = tuple(replace(ask, until_ms=ask.until_ms + pause_ms) for ask in slot.asks)
         due_ms = slot.due_ms + pause_ms if slot.status in LOCAL else slot.due_ms
-        state.put_slot(replace(slot, assignments=assignments, due_ms=due_ms))
+        state.put_slot(replace(slot, assignments=assignments, due_ms=due_ms, asks=asks))

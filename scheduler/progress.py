@@ -7,7 +7,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scheduler.rows import SlotStatus
+from scheduler.rows import SlotStatus, Unavailable
 from scheduler.settle import closing
 from scheduler.standings import may_work, worker_or_new
 from scheduler.state import State, could_work
@@ -35,10 +35,21 @@ class PeerProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class Custody:
+    """Who signed that it holds the result of a slot of the open round."""
+
+    slot: int
+    attempt: int
+    worker: Wallet
+    holders: tuple[Wallet, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a job is. `slots`: a count for every status, in the order of a slot's life.
 
-    `peers`: of the `peers_known`, at most 256, those that are connected first.
+    `peers`: of the `peers_known`, at most 256, those that are connected first. `unavailable`: the
+    last 64 results that were not to be had; `unavailable_results` counts all.
     """
 
     round: int
@@ -56,6 +67,9 @@ class Progress:
     voids: int
     reissued: int
     refused_results: int
+    unavailable_results: int
+    unavailable: tuple[Unavailable, ...]
+    custody: tuple[Custody, ...]
     metrics: Metrics
     peers: tuple[PeerProgress, ...]
     peers_known: int
@@ -83,12 +97,22 @@ def progress(state: State, now_ms: int) -> Progress:
         voids=totals.voids,
         reissued=totals.reissued,
         refused_results=totals.refused_results,
+        unavailable_results=totals.unavailable,
+        unavailable=state.unavailable,
+        custody=tuple(_custody(state)),
         metrics=state.metrics,
         peers=tuple(_peers(state, now_ms)),
         peers_known=len(state.peers),
         outcome=str(state.outcome) if state.outcome is not None else None,
         waiting=why_waiting(state, now_ms),
     )
+
+
+def _custody(state: State) -> Iterator[Custody]:
+    for slot in state.slots:
+        if slot.filling is not None and slot.filling.holdings:
+            holders = tuple(holding.wallet for holding in slot.filling.holdings)
+            yield Custody(slot.index, slot.attempt, slot.filling.wallet, holders)
 
 
 def _peers(state: State, now_ms: int) -> Iterator[PeerProgress]:
@@ -164,7 +188,8 @@ def _closing_reasons(state: State) -> Iterator[str]:
 
 _WAITS = (
     (SlotStatus.RECEIPTED, "its result to be fetched"),
-    (SlotStatus.STORED, "the rest of the batch"),
+    (SlotStatus.STORED, "more peers to hold its result"),
+    (SlotStatus.FILLED, "the rest of the batch"),
     (SlotStatus.SUBMITTED, "the chain to take its claim"),
     (SlotStatus.COMMITTED, "the audit draw"),
     (SlotStatus.DRAWN, "its audit"),

@@ -71,8 +71,9 @@ class SlotIndex:
 
     - `free`: open and computed by nobody, lowest slot first
     - `computed`: open and computed by one or more, by the start of the first
-    - `stored`: results that wait for the batch, by the end of their patience
-    - `due`: what time acts on next: overdue assignments, fetches, audits
+    - `stored`: results that wait for holders, by the end of that wait
+    - `filled`: those that wait for the batch, by the end of their patience
+    - `due`: what time acts on next: overdue assignments, fetches, holders, audits
     - `count`: slots by status; `done` and `ready` of them; `committed`: by batch
     - `held`, `claimed`: by wallet, the slots that it computes, that wait with its claim
     """
@@ -84,6 +85,7 @@ class SlotIndex:
         "count",
         "done",
         "due",
+        "filled",
         "free",
         "held",
         "ready",
@@ -96,6 +98,7 @@ class SlotIndex:
         self.free: Ordered[int] = Ordered()
         self.computed: Ordered[int] = Ordered()
         self.stored: Ordered[int] = Ordered()
+        self.filled: Ordered[int] = Ordered()
         self.due: Ordered[int] = Ordered()
         self.count = dict.fromkeys(SlotStatus, 0)
         self.committed: Counter[int] = Counter()
@@ -116,7 +119,8 @@ class SlotIndex:
         is_open, assignments = slot.status is SlotStatus.OPEN, slot.assignments
         self.free.put(slot.index, 0 if is_open and not assignments else None)
         self.computed.put(slot.index, assignments[0].assigned_ms if assignments else None)
-        self.stored.put(slot.index, slot.due_ms if slot.status is SlotStatus.STORED else None)
+        for status, order in ((SlotStatus.STORED, self.stored), (SlotStatus.FILLED, self.filled)):
+            order.put(slot.index, slot.due_ms if slot.status is status else None)
         self.due.put(slot.index, due_ms(slot))
 
     def _tally(self, slot: Slot, by: int) -> None:
@@ -135,6 +139,8 @@ def due_ms(slot: Slot) -> int | None:
     """When time alone changes the slot next; None: never."""
     if slot.assignments:
         return min(assignment.until_ms for assignment in slot.assignments)
+    if slot.status is SlotStatus.STORED:
+        return min([slot.due_ms, *(ask.until_ms for ask in slot.asks)])
     waits = slot.status is SlotStatus.DRAWN and not slot.overdue
     return slot.due_ms if waits or slot.status is SlotStatus.RECEIPTED else None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scheduler.blob_ref import BlobRef
-from scheduler.terms import Claim, PeerId, SlotResult, Wallet
+from scheduler.terms import Claim, Holding, PeerId, SlotResult, UnitRef, Wallet
 
 
 class SlotStatus(StrEnum):
@@ -17,6 +17,7 @@ class SlotStatus(StrEnum):
     OPEN = "open"
     RECEIPTED = "receipted"
     STORED = "stored"
+    FILLED = "filled"
     SUBMITTED = "submitted"
     COMMITTED = "committed"
     DRAWN = "drawn"
@@ -26,7 +27,7 @@ class SlotStatus(StrEnum):
 
 
 EMPTY = frozenset({SlotStatus.OPEN})
-WAITING = frozenset({SlotStatus.RECEIPTED, SlotStatus.STORED})
+WAITING = frozenset({SlotStatus.RECEIPTED, SlotStatus.STORED, SlotStatus.FILLED})
 LOCAL = WAITING | {SlotStatus.SUBMITTED}
 DONE = frozenset({SlotStatus.PASSED, SlotStatus.VERIFIED})
 ON_CHAIN = DONE | {SlotStatus.COMMITTED, SlotStatus.DRAWN, SlotStatus.DISPUTED}
@@ -50,9 +51,18 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
+class HolderAsk:
+    """A wallet is asked to hold the slot's result, until then."""
+
+    wallet: Wallet
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Filling:
     """The claim that fills a slot. `blob` and `peer` are unknown only for a claim of another
-    coordinator, read from the chain; `stored` means that the blob is here and was checked."""
+    coordinator, read from the chain; `stored` means that the blob is here and was checked.
+    `holdings`: who signed that it holds the blob, one for each wallet."""
 
     wallet: Wallet
     result_root: bytes
@@ -61,6 +71,12 @@ class Filling:
     peer: PeerId | None = None
     blob: BlobRef | None = None
     stored: bool = False
+    holdings: tuple[Holding, ...] = ()
+
+    @property
+    def holders(self) -> frozenset[Wallet]:
+        """The wallets that signed that they hold the result."""
+        return frozenset(holding.wallet for holding in self.holdings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +85,8 @@ class Slot:
 
     `lapsed`: assignments that ended without a commit, newest last; a late result of theirs still
     counts if it is the first. `since_ms`: when the slot was last free. `due_ms`: of the fetch when
-    receipted, of the wait for the rest of the batch when stored, of the audit when drawn, of
-    challenges when passed or verified.
+    receipted, of finding holders when stored, of the wait for the rest of the batch when filled, of
+    the audit when drawn, of challenges when passed or verified. `asks`: who is asked to hold.
     """
 
     index: int
@@ -84,6 +100,7 @@ class Slot:
     auditor: Wallet | None = None
     due_ms: int = 0
     overdue: bool = False
+    asks: tuple[HolderAsk, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -135,7 +152,7 @@ class Worker:
 
     `failures`: overdue, missing or malformed units since the last stored result. `unit_ms`: how
     long a unit takes it, smoothed; 0 before its first commit. `quarantined_until_ms` is 0 outside
-    quarantine.
+    quarantine. `kept`: results of others that it was asked to hold.
     """
 
     wallet: Wallet
@@ -147,6 +164,7 @@ class Worker:
     stored: int = 0
     settled: int = 0
     faults: int = 0
+    kept: int = 0
 
     @property
     def on_probation(self) -> bool:
@@ -168,6 +186,28 @@ class Combined:
     aggregate: BlobRef
 
 
+class UnavailableCause(StrEnum):
+    """Why a result was unavailable; the value is a phrase for people."""
+
+    OVERDUE = "its worker did not deliver it in time"
+    REFUSED = "its worker does not have it"
+    HOLDERS = "not enough peers hold it"
+    LOST = "nobody had it any more, the coordinator computed it anew"
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The verdict *result unavailable*: of which unit, by whom, why, when.
+
+    The slot was re-issued, unpaid; but a unit that is on the chain (`LOST`) counts.
+    """
+
+    unit: UnitRef
+    wallet: Wallet
+    cause: UnavailableCause
+    at_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Counts over the rounds that this coordination saw; for people."""
@@ -181,3 +221,4 @@ class Totals:
     voids: int = 0
     refused_results: int = 0
     reissued: int = 0
+    unavailable: int = 0

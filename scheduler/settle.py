@@ -7,12 +7,16 @@ does is a change of facts, so that an event without effect may be left out of th
 
 from dataclasses import replace
 
+from scheduler import custody
 from scheduler.commands import Outcome
 from scheduler.local import without_result
-from scheduler.rows import Slot, SlotStatus
+from scheduler.rows import Slot, SlotStatus, UnavailableCause
 from scheduler.standings import failed
 from scheduler.state import State
 from scheduler.terms import ASSIGNMENTS_MAX
+
+_BEFORE = (SlotStatus.OPEN, SlotStatus.RECEIPTED, SlotStatus.STORED)
+"""Slots that the others wait for before the batch is sent."""
 
 
 def settle(state: State, now_ms: int) -> None:
@@ -25,6 +29,7 @@ def settle(state: State, now_ms: int) -> None:
         state.put_worker(replace(state.workers[wallet], quarantined_until_ms=0))
     if state.paused_until_ms and now_ms >= state.paused_until_ms:
         state.note(paused_until_ms=0)
+    custody.settle(state, now_ms)
     _submit(state, now_ms)
     # A cancelled job ends unless the chain holds claims of the open round: those may be earned.
     if state.cancelled and state.open.batches == 0:
@@ -35,7 +40,9 @@ def _overdue(state: State, slot: Slot, now_ms: int) -> None:
     if slot.assignments:
         _lapse(state, slot, now_ms)
     elif slot.status is SlotStatus.RECEIPTED:
-        without_result(state, slot, now_ms, malformed=False)
+        without_result(state, slot, now_ms, UnavailableCause.OVERDUE)
+    elif slot.status is SlotStatus.STORED:
+        custody.overdue(state, slot, now_ms)
     else:
         state.put_slot(replace(slot, overdue=True))
 
@@ -51,13 +58,13 @@ def _lapse(state: State, slot: Slot, now_ms: int) -> None:
 
 
 def _submit(state: State, now_ms: int) -> None:
-    """Send the stored results to the chain: all open slots together, or what has waited long."""
+    """Send filled slots to the chain: all of the round together, or what has waited long."""
     index = state.open.index
-    if not index.stored or index.count[SlotStatus.SUBMITTED] or state.paused_until_ms:
+    if not index.filled or index.count[SlotStatus.SUBMITTED] or state.paused_until_ms:
         return
-    complete = not index.count[SlotStatus.OPEN] and not index.count[SlotStatus.RECEIPTED]
-    if complete or index.stored.due(now_ms) is not None or closing(state, now_ms):
-        for at in sorted(index.stored):
+    complete = not any(index.count[status] for status in _BEFORE)
+    if complete or index.filled.due(now_ms) is not None or closing(state, now_ms):
+        for at in sorted(index.filled):
             state.put_slot(replace(state.slots[at], status=SlotStatus.SUBMITTED))
 
 

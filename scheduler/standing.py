@@ -10,6 +10,7 @@ that no command can be forgotten.
 from collections.abc import Iterator
 
 from scheduler.commands import (
+    AskHolder,
     AwaitChallengeWindow,
     CaptureDraw,
     Combine,
@@ -27,7 +28,7 @@ from scheduler.round import Round
 from scheduler.rows import Slot, SlotStatus
 from scheduler.state import State
 
-OfSlot = FetchResult | RecoverResult | CaptureDraw | ExpireUnit | ResolveDispute
+OfSlot = FetchResult | RecoverResult | AskHolder | CaptureDraw | ExpireUnit | ResolveDispute
 
 
 def standing(state: State) -> tuple[StandingCommand, ...]:
@@ -122,6 +123,9 @@ def _of_slot(held: Round, slot: Slot) -> Iterator[OfSlot]:
             yield FetchResult(unit, filling.blob, filling.peer, filling.result_root)
         else:
             yield RecoverResult(unit, filling.wallet, filling.result_root)
+    if filling is not None and filling.blob is not None:
+        for ask in slot.asks:
+            yield AskHolder(unit, filling.blob, filling.result_root, ask.wallet)
     if slot.status is SlotStatus.COMMITTED and slot.batch is not None:
         yield CaptureDraw(held.number, slot.batch)
     if slot.status is SlotStatus.DRAWN and slot.overdue:

@@ -72,6 +72,15 @@ def _drop_unbonded(state: State, wallet: Wallet, now_ms: int) -> None:
         kept = tuple(a for a in slot.assignments if a.wallet != wallet)
         since_ms = slot.since_ms if kept else now_ms
         state.put_slot(replace(slot, assignments=kept, since_ms=since_ms))
+    for at in sorted(index.stored):
+        _drop_holding(state, state.slots[at], wallet)
+
+
+def _drop_holding(state: State, slot: Slot, wallet: Wallet) -> None:
+    """Without a bond its word counts no more, where it still has to."""
+    if slot.filling is not None and wallet in slot.filling.holders:
+        kept = tuple(h for h in slot.filling.holdings if h.wallet != wallet)
+        state.put_slot(replace(slot, filling=replace(slot.filling, holdings=kept)))
 
 
 def emptied(slot: Slot, now_ms: int) -> Slot:

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from scheduler.commands import Outcome, StandingCommand
 from scheduler.ordered import Ordered
 from scheduler.round import Round, wallets_of
-from scheduler.rows import Peer, Slot, Totals, Worker
+from scheduler.rows import Peer, Slot, Totals, Unavailable, Worker
 from scheduler.terms import WORKERS_MAX, JobTerms, Metrics, PeerId, Position, Wallet
 
 BEFORE_THE_CHAIN = Position(-1, -1)
 NOTHING_YET = Totals()
+UNAVAILABLE_MAX = 64
+"""Unavailable results that are remembered, the last ones; `Totals` counts all."""
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class State:
     samples_ms: tuple[int, ...] = ()
     metrics: Metrics = ()
     totals: Totals = NOTHING_YET
+    unavailable: tuple[Unavailable, ...] = ()
     crowd: "CrowdIndex" = field(init=False, compare=False, repr=False)
     during: "During" = field(init=False, compare=False, repr=False)
 
@@ -142,6 +145,7 @@ class CrowdIndex:
     """What follows from peers, wallets and what they hold, kept up to date row by row.
 
     - `idle`: wallets that are here, fit, have asked with enough memory and hold nothing, by speed
+    - `able`: these and those that hold something, by how many results they were asked to keep
     - `vanished`: peers that are away, by when they left
     - `quarantined`: wallets, by when it ends
     - `absent`: wallets that nothing names, those with the least to remember first
@@ -149,6 +153,7 @@ class CrowdIndex:
     """
 
     __slots__ = (
+        "able",
         "absent",
         "here",
         "idle",
@@ -159,6 +164,7 @@ class CrowdIndex:
 
     def __init__(self, state: State) -> None:
         self.idle: Ordered[Wallet] = Ordered()
+        self.able: Ordered[Wallet] = Ordered()
         self.vanished: Ordered[PeerId] = Ordered()
         self.quarantined: Ordered[Wallet] = Ordered()
         self.absent: Ordered[Wallet] = Ordered()
@@ -192,11 +198,13 @@ class CrowdIndex:
             if not table[wallet]:
                 del table[wallet]
         if row is None:
-            for order in (self.idle, self.quarantined, self.absent):
+            for order in (self.idle, self.able, self.quarantined, self.absent):
                 order.put(wallet, None)
             return
-        waits = row.fit and wallet in self.here and wallet not in state.open.index.held
+        able = row.fit and wallet in self.here
+        waits = able and wallet not in state.open.index.held
         self.idle.put(wallet, row.unit_ms if waits else None)
+        self.able.put(wallet, row.kept if able else None)
         self.quarantined.put(wallet, row.quarantined_until_ms or None)
         forgettable = wallet not in self.mentions
         self.absent.put(wallet, row.faults << 32 | row.failures if forgettable else None)

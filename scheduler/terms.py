@@ -19,6 +19,8 @@ PEERS_MAX = 16_384
 WORKERS_MAX = 32_768
 ASSIGNMENTS_MAX = 8
 SAMPLES_MAX = 64
+HOLDERS_MAX = 8
+"""Wallets that may hold one result for a job; 64 slots of them still fit into a message."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,6 +55,14 @@ class Claim:
     signature: bytes
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Holding:
+    """A wallet's signed word that it holds a unit's result blob (docs/spec/protocol.md, 5)."""
+
+    wallet: Wallet
+    signature: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class SlotResult:
     """The result that fills a slot, as `Combine` takes it."""
@@ -77,6 +87,13 @@ class Policy:
     """How long a vanished peer's units wait for it."""
     fetch_timeout_ms: int = 60_000
     """How long a receipted result may take to arrive."""
+    holders_min: int = 2
+    """Bonded wallets that must have signed that they hold a result before its slot is filled; as
+    many as are here where they are fewer. 2 are the worker and the coordinator."""
+    holding_timeout_ms: int = 30_000
+    """How long a peer that is asked to hold a result has for it; then another is asked."""
+    holders_timeout_ms: int = 120_000
+    """How long a stored result may take to find its holders."""
     straggler_timeouts: int = 2
     """Unit timeouts after which a stored result no longer waits for the rest of its batch."""
     retry_ms: int = 500
@@ -91,6 +108,10 @@ class Policy:
     """Wallets that must be ready to work before a round is begun."""
     deadline_margin_ms: int = 30_000
     """How long before the job's deadline stored results go to the chain without the rest."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.holders_min <= HOLDERS_MAX:
+            raise ValueError(f"holders_min {self.holders_min} must be 1 to {HOLDERS_MAX}")
 
 
 @dataclass(frozen=True, slots=True)

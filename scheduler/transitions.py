@@ -1,12 +1,12 @@
 """The moves of a slot, in one table.
 
-        OPEN -> RECEIPTED -> STORED -> SUBMITTED -> COMMITTED -+-> PASSED ---+
-         ^         |                                    |      |             |
-         |         | result refused, fetch overdue      v      |             v
-         +---------+                                  DRAWN ---+--------> DISPUTED
-         |                                              |      |             |
-         |                                              |      +-> VERIFIED <+
-         +------------- attempt + 1 -------------- fault, void --------------+
+    OPEN -> RECEIPTED -> STORED -> FILLED -> SUBMITTED -> COMMITTED -+-> PASSED ---+
+     ^         |           |                                  |      |             |
+     |         | refused,  | no holders in time               v      |             v
+     +---------+ overdue --+                                DRAWN ---+--------> DISPUTED
+     |                                                        |      |             |
+     |                                                        |      +-> VERIFIED <+
+     +------------------ attempt + 1 -------------------- fault, void -------------+
 
 A pair of event and status that is not in the table is illegal for events of the chain. Reports of
 this node on something that was replaced meanwhile are ignored instead (scheduler/local.py), and
@@ -21,6 +21,8 @@ from scheduler.events import (
     AuditAdvanced,
     CommitRefused,
     Event,
+    HoldingRefused,
+    ResultHeld,
     ResultRefused,
     ResultStored,
     RoundCommittedOnChain,
@@ -34,7 +36,9 @@ from scheduler.events import (
 )
 from scheduler.rows import Slot, SlotStatus
 
-OPEN, RECEIPTED, STORED, SUBMITTED, COMMITTED, DRAWN, DISPUTED, PASSED, VERIFIED = SlotStatus
+OPEN, RECEIPTED, STORED, FILLED, SUBMITTED, COMMITTED, DRAWN, DISPUTED, PASSED, VERIFIED = (
+    SlotStatus
+)
 
 SLOT_MOVES: Final[Mapping[type[Event], Mapping[SlotStatus, SlotStatus]]] = {
     UnitCommitted: {OPEN: RECEIPTED},
@@ -56,10 +60,14 @@ SLOT_MOVES: Final[Mapping[type[Event], Mapping[SlotStatus, SlotStatus]]] = {
         PASSED: PASSED,
         VERIFIED: VERIFIED,
     },
-    CommitRefused: {SUBMITTED: STORED},
-    # The last three belong to a claim of an earlier coordinator: the chain is right.
+    # Enough holdings fill the slot at once (scheduler/custody.py).
+    ResultHeld: {STORED: STORED},
+    HoldingRefused: {STORED: STORED},
+    CommitRefused: {SUBMITTED: FILLED},
+    # The last four belong to a claim of an earlier coordinator: the chain is right.
     RoundCommittedOnChain: {
         SUBMITTED: COMMITTED,
+        FILLED: COMMITTED,
         STORED: COMMITTED,
         RECEIPTED: COMMITTED,
         OPEN: COMMITTED,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from node.chain import Chain
 from node.chain_jobs import LedgerReader, find_job, state_of
-from node.cli.job_watch import ask_once, ask_past
+from node.cli.job_watch import ask_holders, ask_once, ask_past
 from node.cli.output import Cell, ain, emit_fields, emit_json, emit_table, note, utc
 from node.cli.session import open_chain, open_network
 from node.errors import BadInput, NodeError
@@ -20,7 +20,10 @@ ROUNDS_ASKED_MAX = 64
 """Rounds whose units' times are asked of peers: the last ones shown."""
 
 COLUMNS = ("round", "slot", "try", "worker", "computed in", "committed", "verdict", "after",
-           "audited by", "paid to worker", "to auditor", "slashed")  # fmt: skip
+           "audited by", "held by", "paid to worker", "to auditor", "slashed")  # fmt: skip
+
+Holders = Mapping[tuple[int, int, int], Sequence[str]]
+"""Wallets that signed that they hold a unit's result, by (round, slot, attempt)."""
 
 Seconds = Mapping[tuple[int, int], float]
 """How long the worker of an accepted unit had it, by (round, slot)."""
@@ -55,18 +58,48 @@ def show_job(home: Home, job: str, number: int | None, *, as_json: bool) -> None
         times = _times(chain, units)
     waiting = _why_waiting(home, view, state)
     took = _ask_took(home, view, units)
+    holders, missing = _ask_holders(home, view, units)
     if as_json:
         emit_json(
             _job_document(view, state)
             | {"waiting_for": waiting, "unexplained_wei": _unexplained(history)}
-            | {"units": [_unit_document(unit, times, took) for unit in units]}
+            | {"units": [_unit_document(unit, times, took, holders) for unit in units]}
+            | {"unavailable": missing}
         )
         return
     emit_fields(_job_fields(view, state, waiting))
-    rows = [_row(unit, times, took) for unit in units]
+    rows = [_row(unit, times, took, holders) for unit in units]
     emit_table(COLUMNS, rows, empty="no unit is on chain yet")
     for account, wei in _unexplained(history).items():
         note(f"{ain(wei)} to {account} do not follow from the units: a defect, please report it")
+
+    for each in missing:
+        note(
+            f"the result of round {each['round']}, slot {each['slot']}, by {each['wallet']} was "
+            f"unavailable: {each['cause']}"
+        )
+
+
+def _ask_holders(
+    home: Home, view: JobView, units: Sequence[UnitHistory]
+) -> tuple[Holders, list[dict[str, object]]]:
+    """Who holds what, and which results were not to be had, as peers tell of these rounds."""
+    rounds = sorted({unit.round for unit in units} | {view.open_round})
+    with contextlib.suppress(NodeError):
+        told = ask_holders(open_network(home), view, rounds[-ROUNDS_ASKED_MAX:])
+        holders = {
+            (round, result.unit.slot, result.unit.attempt): [h.wallet for h in result.holdings]
+            for round, custody in told.items()
+            for result in custody.results
+        }
+        missing: list[dict[str, object]] = [
+            {"round": round + 1, "slot": each.unit.slot, "attempt": each.unit.attempt}
+            | {"wallet": each.wallet, "cause": each.cause}
+            for round, custody in sorted(told.items())
+            for each in custody.unavailable
+        ]
+        return holders, missing
+    return {}, []
 
 
 def _of_round(view: JobView, history: JobHistory, number: int | None) -> Sequence[UnitHistory]:
@@ -108,7 +141,9 @@ def _unexplained(history: JobHistory) -> dict[str, int]:
     return total
 
 
-def _unit_document(unit: UnitHistory, times: dict[int, int], took: Seconds) -> dict[str, object]:
+def _unit_document(
+    unit: UnitHistory, times: dict[int, int], took: Seconds, holders: Holders
+) -> dict[str, object]:
     return {
         "unit_id": unit.unit_id,
         "round": unit.round + 1,
@@ -125,6 +160,7 @@ def _unit_document(unit: UnitHistory, times: dict[int, int], took: Seconds) -> d
         "decided_block": unit.decided_block or None,
         "decided_at": times.get(unit.decided_block),
         "audited_by": unit.audited_by or None,
+        "held_by": holders.get((unit.round, unit.slot, unit.attempt), []),
         "audit_root": unit.audit_root or None,
         "disputed_by": unit.disputed_by or None,
         "jurors": unit.jurors,
@@ -133,7 +169,9 @@ def _unit_document(unit: UnitHistory, times: dict[int, int], took: Seconds) -> d
     }
 
 
-def _row(unit: UnitHistory, times: dict[int, int], took: Seconds) -> Sequence[Cell]:
+def _row(
+    unit: UnitHistory, times: dict[int, int], took: Seconds, holders: Holders
+) -> Sequence[Cell]:
     committed, decided = times.get(unit.committed_block), times.get(unit.decided_block)
     auditor = unit.audited_by
     took_s = took.get((unit.round, unit.slot)) if unit.accepted else None
@@ -147,6 +185,7 @@ def _row(unit: UnitHistory, times: dict[int, int], took: Seconds) -> Sequence[Ce
         unit.verdict,
         None if committed is None or decided is None else f"{decided - committed} s",
         auditor or None,
+        ", ".join(holders.get((unit.round, unit.slot, unit.attempt), ())) or None,
         _paid(unit, unit.worker),
         _paid(unit, auditor) if auditor else None,
         ", ".join(f"{ain(wei)} of {who}" for who, wei in unit.slashed.items()) or None,

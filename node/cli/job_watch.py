@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from node.chain import Chain
     from node.client import Client
     from node.ledger import JobView, Ledger
-    from node.messages import RoundResults
+    from node.messages import RoundCustody, RoundResults
 
 POLL_S = 0.5
 LOOK_S = 5.0
@@ -74,6 +74,20 @@ def ask_past(
         async with _client(network) as client:
             await client.find_peers(64, LOOK_S)
             return await ask_rounds(client, view, claims_of(view), rounds)
+
+    return trio.run(ask)
+
+
+def ask_holders(
+    network: NetworkFile, view: "JobView", rounds: Sequence[int]
+) -> dict[int, "RoundCustody"]:
+    """Who holds the results of these rounds, as far as peers that answer know."""
+    from node.archive import ask_custody
+
+    async def ask() -> dict[int, "RoundCustody"]:
+        async with _client(network) as client:
+            await client.find_peers(64, LOOK_S)
+            return await ask_custody(client, view, rounds)
 
     return trio.run(ask)
 

@@ -17,6 +17,7 @@ from node.blobs import BlobStore
 from node.bundle import assemble
 from node.chain import events as on_chain
 from node.claim_signature import ClaimDomain, Statement
+from node.custody import holding_text
 from node.discovery import PROTOCOL as PEERS_PROTOCOL
 from node.discovery import Discovery
 from node.errors import ChannelClosed, PeerUnreachable
@@ -45,6 +46,7 @@ from node.transport import Channel, Transport
 from node.wallet import Signer, recover
 from scheduler.blob_ref import BlobRef
 from scheduler.commands import DeclineReason, RefuseReason
+from scheduler.terms import UnitRef
 
 FAULTS_UNTIL_BAN = 5
 ANSWER_S = 120.0
@@ -185,8 +187,13 @@ class Impostor:
             blob=blob,
             commitment=commitment.hex(),
             signature=self._domain.sign(signer, statement).hex(),
+            holding=signer.sign_text(holding_text(job_id, unit_ref(unit), root, blob)).hex(),
         )
         return await self.ask(message)
+
+
+def unit_ref(unit: UnitKey) -> UnitRef:
+    return UnitRef(unit.round, unit.slot, unit.attempt)
 
 
 async def play_impostors(

@@ -25,6 +25,7 @@ from node.messages import AcceptedResult, AskRound, RoundResults
 from node.round_memory import RoundMemory
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest, ProgramRefs
+from scheduler.terms import UnitRef
 
 pytestmark = pytest.mark.trio
 
@@ -157,6 +158,7 @@ class Node:
         tellers: dict[str, RoundResults | Exception],
         lies: dict[BlobRef, bytes] | None = None,
         lost: Sequence[BlobRef] = (),
+        held: Sequence[BlobRef] = (),
     ) -> None:
         self.device, self.store, self.coin = Device(lies or {}), Store(), Coin()
         self.memory = RoundMemory(cast(Journal, Notes()))
@@ -170,6 +172,14 @@ class Node:
 
         async def fetch_windows(_job: JobView, round: int, slot: int, _sources: object) -> None:
             self.device.windows.append((round, slot))
+
+        async def fetch_held(
+            _job: bytes, _unit: UnitRef, _root: bytes, blob: BlobRef, teller: str
+        ) -> None:
+            if blob not in held:
+                raise PeerUnreachable("nobody holds it")
+            self.asked.append(f"holders by {teller}")
+            self.store.fetched.append(blob)
 
         async def ask(peer_id: str, _message: AskRound) -> RoundResults:
             self.asked.append(peer_id)
@@ -185,6 +195,7 @@ class Node:
             fetch_windows,
             lambda _job: list(tellers),
             ask,
+            fetch_held,
             self.memory,
             self.coin,
             lambda _job, round: self.alarms.append(round),
@@ -211,6 +222,16 @@ async def test_a_node_with_the_round_state_steps_by_the_aggregate() -> None:
     await node.checkpoints.check(right, manifest(LARGE), 0)
     assert node.store.fetched == [START, HONEST]
     assert node.memory.answer(AskRound(job_id=JOB.hex(), round=0)) == told(size=LARGE)
+
+
+async def test_a_result_that_no_source_has_comes_from_who_signed_for_it() -> None:
+    """The teller knows who holds it; nothing is computed anew."""
+    lost = [blob_of(root, LARGE) for root in RESULTS]
+    node = Node({"coordinator": told(size=LARGE)}, lost=lost, held=lost)
+    await node.checkpoints.get(job(after(HONEST)), manifest(LARGE), 1)
+    await node.checkpoints.recheck(job(after(HONEST)), manifest(LARGE), 0)
+    assert node.asked.count("holders by coordinator") == SLOTS
+    assert node.device.units == 0
 
 
 async def test_the_coin_is_tossed_once() -> None:

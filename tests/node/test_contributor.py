@@ -21,6 +21,7 @@ def contributor(fault: str = "", busy: bool = False, active: bool = True) -> Con
         None,
         None,
         None,
+        None,
     )
 
 

@@ -17,6 +17,7 @@ from node.chain_watch import ChainWatch
 from node.claim_signature import ClaimDomain, Statement
 from node.coordination import Coordination
 from node.coordination_tasks import Tasks
+from node.custody import Custody, holding_text
 from node.errors import PeerFault
 from node.ids import JobId, commitment, unit_id
 from node.journal import Journal, JournalError
@@ -32,6 +33,7 @@ from node.messages import (
     RoundResults,
     UnitAssigned,
     UnitDeclined,
+    UnitKey,
 )
 from node.pause_order import make_order
 from node.round_memory import RoundMemory
@@ -88,9 +90,11 @@ def coordination(journal: Journal, watching: ChainWatch | None = None) -> Coordi
         journal,
         DOMAIN,
         cast(Tasks, None),
+        Custody(COORDINATOR, watching, {}, journal, no_fetch, {}.get),
         b"i" * 32,
         {"worker": WORKER.address}.get,
         lambda: ("worker",),
+        terms.Policy(),
     )
 
 
@@ -113,7 +117,18 @@ def commit(
         blob=BLOB,
         commitment=made.hex(),
         signature=DOMAIN.sign(signer, statement).hex(),
+        holding=holding(unit, signer),
     )
+
+
+def holding(unit: UnitKey, signer: Signer) -> str:
+    """The worker's word that it holds the result."""
+    key = UnitRef(unit.round, unit.slot, unit.attempt)
+    return signer.sign_text(holding_text(JOB, key, b"r" * 32, BLOB)).hex()
+
+
+async def no_fetch(*_: object) -> None:
+    raise AssertionError("nothing is fetched here")
 
 
 def pull(of: Coordination, peer: str = "worker", memory_bytes: int = 1000) -> object:

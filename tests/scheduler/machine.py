@@ -27,7 +27,7 @@ from scheduler.events import (
 )
 from scheduler.invariants import invariants
 from scheduler.rows import Slot, SlotStatus
-from scheduler.terms import JobTerms, PeerId, Policy, Position, UnitRef, Wallet
+from scheduler.terms import Holding, JobTerms, PeerId, Policy, Position, UnitRef, Wallet
 
 START_MS = 1_000_000
 TIMEOUT_MS = 60_000
@@ -35,6 +35,8 @@ MEMORY_BYTES = 1_000
 CHECKPOINT = bytes(32)
 BLOB = BlobRef.of(b"checkpoint")
 AUDITOR = Wallet("0xauditor")
+HOST = Holding(Wallet("0xhost"), b"held")
+"""The word of the node that coordinates."""
 
 C = TypeVar("C", bound=Command)
 
@@ -58,7 +60,13 @@ def blob(name: str, unit: UnitRef) -> BlobRef:
 def commit(name: str, unit: UnitRef) -> UnitCommitted:
     """What the peer of this name commits to."""
     return UnitCommitted(
-        peer(name), unit, root(name, unit), wallet(name).encode(), b"signed", blob(name, unit)
+        peer(name),
+        unit,
+        root(name, unit),
+        wallet(name).encode(),
+        b"signed",
+        blob(name, unit),
+        b"held",
     )
 
 
@@ -176,7 +184,15 @@ class Machine:
         return unit
 
     def stored(self, name: str, index: int = 0) -> UnitRef:
+        """A result that is here; its worker and this node hold it, so that its slot is filled."""
         unit = self.receipted(name, index)
+        self.feed(ResultStored(unit, blob(name, unit), HOST))
+        return unit
+
+    def unheld(self, name: str, index: int = 0) -> UnitRef:
+        """A result that is here, but whose worker alone has signed: a peer is asked to hold it."""
+        unit = self.receipted(name, index)
+        self.proven("keeper")
         self.feed(ResultStored(unit, blob(name, unit)))
         return unit
 
@@ -230,8 +246,13 @@ class Machine:
     def bring(self, status: SlotStatus) -> None:
         """Bring slot 0 of a two-slot machine to this status."""
         order = list(SlotStatus)
-        if status in {SlotStatus.RECEIPTED, SlotStatus.STORED}:
-            self.receipted("a") if status is SlotStatus.RECEIPTED else self.stored("a")
+        first = {
+            SlotStatus.RECEIPTED: self.receipted,
+            SlotStatus.STORED: self.unheld,
+            SlotStatus.FILLED: self.stored,
+        }
+        if status in first:
+            first[status]("a")
         elif status is not SlotStatus.OPEN:
             self.submitted("a", "other")
         if order.index(status) >= order.index(SlotStatus.COMMITTED):

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from scheduler.blob_ref import BlobRef
 from scheduler.codec import Entry
 from scheduler.events import CoordinationStarted, Event
-from scheduler.terms import Claim, JobTerms, Metrics, PeerId, Policy, Position, UnitRef, Wallet
+from scheduler.terms import (
+    Claim,
+    Holding,
+    JobTerms,
+    Metrics,
+    PeerId,
+    Policy,
+    Position,
+    UnitRef,
+    Wallet,
+)
 
 NAMES = ("a", "b", "c")
 
@@ -19,6 +29,7 @@ ROOTS = st.sampled_from([b"r" * 32, b"s" * 32])
 BLOBS = st.sampled_from([BlobRef.of(b"r"), BlobRef.of(b"s")])
 UNITS = st.builds(UnitRef, st.integers(0, 2), st.integers(0, 2), st.integers(0, 1))
 POSITIONS = st.builds(Position, st.integers(0, 60), st.integers(0, 1))
+HOLDINGS = st.builds(Holding, WALLETS, ROOTS)
 CLAIMS = st.builds(Claim, st.integers(0, 2), st.integers(0, 1), WALLETS, ROOTS, ROOTS, ROOTS)
 METRICS = st.lists(st.tuples(st.text(max_size=8), st.floats(allow_nan=False)), max_size=2).map(
     tuple
@@ -40,6 +51,8 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     BlobRef: BLOBS,
     UnitRef: UNITS,
     Position: POSITIONS,
+    Holding: HOLDINGS,
+    Holding | None: st.none() | HOLDINGS,
     Metrics: METRICS,
     JobTerms: TERMS,
     tuple[Claim, ...]: st.lists(CLAIMS, max_size=3, unique_by=lambda c: c.slot).map(tuple),

@@ -28,7 +28,16 @@ from scheduler.events import (
 )
 from scheduler.rows import SlotStatus
 from scheduler.terms import Policy, UnitRef
-from tests.scheduler.machine import MEMORY_BYTES, TIMEOUT_MS, Machine, blob, commit, peer, wallet
+from tests.scheduler.machine import (
+    HOST,
+    MEMORY_BYTES,
+    TIMEOUT_MS,
+    Machine,
+    blob,
+    commit,
+    peer,
+    wallet,
+)
 
 
 def declined(machine: Machine) -> DeclineReason:
@@ -404,7 +413,7 @@ def test_malformed_result_of_an_absent_peer_is_refused() -> None:
     assert machine.slot().status is SlotStatus.OPEN
 
 
-@pytest.mark.parametrize("status", [SlotStatus.RECEIPTED, SlotStatus.STORED])
+@pytest.mark.parametrize("status", [SlotStatus.RECEIPTED, SlotStatus.STORED, SlotStatus.FILLED])
 def test_claim_without_bond_is_dropped(status: SlotStatus) -> None:
     """The chain would refuse the whole batch for it."""
     machine = Machine()
@@ -425,7 +434,7 @@ def test_report_on_a_replaced_result_is_ignored() -> None:
     machine.feed(ResultRefused(unit, blob("b", unit), peer("a"), ResultFault.MALFORMED))
     machine.feed(ResultStored(unit, blob("a", unit)))
     assert machine.digest() == before
-    machine.feed(ResultStored(unit, blob("b", unit)))
+    machine.feed(ResultStored(unit, blob("b", unit), HOST))
     assert machine.issued(CommitRound)
 
 
@@ -441,7 +450,7 @@ def test_one_wallet_with_two_peers_holds_units_as_one() -> None:
     sent = commit("a", unit)
     machine.feed(
         UnitCommitted(
-            peer("a2"), unit, sent.result_root, sent.commitment, sent.signature, sent.blob
+            peer("a2"), unit, sent.result_root, sent.commitment, sent.signature, sent.blob, b"held"
         )
     )
     assert machine.issued(AcceptCommit)

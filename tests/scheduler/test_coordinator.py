@@ -316,7 +316,7 @@ def test_refused_commit_opens_the_slots_that_are_to_blame() -> None:
     machine = Machine()
     machine.submitted("a", "b")
     machine.feed(CommitRefused(0, "BadSignature", slots=(1,)))
-    assert machine.statuses() == [SlotStatus.STORED, SlotStatus.OPEN]
+    assert machine.statuses() == [SlotStatus.FILLED, SlotStatus.OPEN]
     assert not may_work(machine.state, wallet("b"), machine.state.clock_ms)
     machine.feed(Tick(), 2_000)
     assert [claim.slot for claim in machine.only(CommitRound).claims] == [0]
@@ -329,7 +329,7 @@ def test_lost_bond_during_the_transaction_drops_the_claim_when_it_is_refused() -
     machine.feed(BondChanged(wallet("b"), False))
     assert machine.statuses() == [SlotStatus.SUBMITTED, SlotStatus.SUBMITTED]
     machine.feed(CommitRefused(0, "NotActive"))
-    assert machine.statuses() == [SlotStatus.STORED, SlotStatus.OPEN]
+    assert machine.statuses() == [SlotStatus.FILLED, SlotStatus.OPEN]
 
 
 def test_refused_finalization_waits_for_the_window_again() -> None:

@@ -39,7 +39,8 @@ def test_waits_for_peers() -> None:
 
 WAITS = {
     SlotStatus.RECEIPTED: "slot 0 waits for its result to be fetched",
-    SlotStatus.STORED: "slot 0 waits for the rest of the batch",
+    SlotStatus.STORED: "slot 0 waits for more peers to hold its result",
+    SlotStatus.FILLED: "slot 0 waits for the rest of the batch",
     SlotStatus.SUBMITTED: "slots 0, 1 wait for the chain to take its claim",
     SlotStatus.COMMITTED: "slots 0, 1 wait for the audit draw",
     SlotStatus.DRAWN: "slot 0 waits for its audit",

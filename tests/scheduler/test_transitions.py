@@ -9,7 +9,9 @@ from scheduler.events import (
     AuditAdvanced,
     CommitRefused,
     Event,
+    HoldingRefused,
     ResultFault,
+    ResultHeld,
     ResultRefused,
     ResultStored,
     RoundCommittedOnChain,
@@ -22,7 +24,7 @@ from scheduler.events import (
     UnitVoided,
 )
 from scheduler.rows import SlotStatus
-from scheduler.terms import Claim
+from scheduler.terms import Claim, Holding
 from scheduler.transitions import SLOT_MOVES
 from tests.scheduler.machine import AUDITOR, Machine, blob, commit, peer, root, wallet
 
@@ -44,6 +46,13 @@ MAKE: dict[type, Callable[[Machine], Event]] = {
     ResultStored: lambda m: ResultStored(m.unit(SLOT), blob("a", m.unit(SLOT))),
     ResultRefused: lambda m: ResultRefused(
         m.unit(SLOT), blob("a", m.unit(SLOT)), peer("a"), ResultFault.UNAVAILABLE
+    ),
+    # Of one that was not asked, or a third holder: the slot stays as it is.
+    ResultHeld: lambda m: ResultHeld(
+        m.unit(SLOT), blob("a", m.unit(SLOT)), Holding(wallet("a"), b"held")
+    ),
+    HoldingRefused: lambda m: HoldingRefused(
+        m.unit(SLOT), blob("a", m.unit(SLOT)), wallet("stranger")
     ),
     CommitRefused: lambda machine: CommitRefused(machine.state.round, "reverted"),
     RoundCommittedOnChain: claim_of_another,
@@ -70,13 +79,15 @@ LEGAL = [(status, kind) for status, kind in PAIRS if status in SLOT_MOVES[kind]]
 ILLEGAL = [(status, kind) for status, kind in PAIRS if status not in SLOT_MOVES[kind]]
 
 
-N, R, S, U, C, D, X, P, V = SlotStatus
+N, R, S, F, U, C, D, X, P, V = SlotStatus
 FROM_THE_CONTRACT: dict[type, dict[SlotStatus, SlotStatus]] = {
     UnitCommitted: {N: R},
     ResultStored: {R: S, C: C, D: D, X: X, P: P, V: V},
     ResultRefused: {R: N, C: C, D: D, X: X, P: P, V: V},
-    CommitRefused: {U: S},
-    RoundCommittedOnChain: {N: C, R: C, S: C, U: C},
+    ResultHeld: {S: S},
+    HoldingRefused: {S: S},
+    CommitRefused: {U: F},
+    RoundCommittedOnChain: {N: C, R: C, S: C, F: C, U: C},
     UnitDrawn: {C: D, D: D},
     AuditAdvanced: {D: D, X: X},
     UnitPassed: {C: P, D: P},
@@ -97,6 +108,9 @@ def machine_with(status: SlotStatus, kind: type) -> Machine:
     """Slot 0 at this status by peer a; slot 1 not ready for the chain until slot 0 is."""
     machine = Machine(slots=2)
     machine.bring(status)
+    if kind is ResultStored and status is SlotStatus.RECEIPTED:
+        # Else it would be filled at once: there would be nobody else to hold it.
+        machine.proven("keeper")
     if kind is UnitCommitted and status is SlotStatus.OPEN:
         machine.join("a")
         machine.request("a")

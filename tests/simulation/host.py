@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from scheduler.codec import Entry, encode
 from scheduler.commands import (
     AcceptCommit,
+    AskHolder,
     AssignUnit,
     AwaitChallengeWindow,
     CaptureDraw,
@@ -39,15 +40,17 @@ from scheduler.events import (
     CoordinationStarted,
     Event,
     FinalizeRefused,
+    HoldingRefused,
     LeaseLost,
     NodeRestarted,
     ResultFault,
+    ResultHeld,
     ResultRefused,
     ResultStored,
     Tick,
 )
 from scheduler.state import State
-from scheduler.terms import UnitRef, Wallet
+from scheduler.terms import Holding, UnitRef, Wallet
 from tests.simulation import truth
 from tests.simulation.ledger import Revert
 from tests.simulation.promises import check_adopted, check_combine
@@ -194,6 +197,8 @@ class Host:
                 self._later(lambda: self._fetch(command))
             case RecoverResult():
                 self._later(lambda: self._recover(command))
+            case AskHolder():
+                self._later(lambda: self._ask_holder(command))
             case CommitRound():
                 self._later(lambda: self._commit(command))
             case CaptureDraw():
@@ -249,9 +254,21 @@ class Host:
             fault = ResultFault.MALFORMED
         else:
             self.blobs[command.blob.root] = data
-            self.feed(ResultStored(command.unit, command.blob))
+            self.feed(ResultStored(command.unit, command.blob, Holding(self.wallet, b"held")))
             return
         self.feed(ResultRefused(command.unit, command.blob, command.peer, fault))
+
+    def _ask_holder(self, command: AskHolder) -> None:
+        """A peer takes a copy and signs, refuses, or does not answer at all."""
+        answer = self.world.keep(command.wallet, self.blobs[command.blob.root])
+        if answer is not None:
+            holding = Holding(command.wallet, b"held")
+            unit, blob = command.unit, command.blob
+            self.feed(
+                ResultHeld(unit, blob, holding)
+                if answer
+                else HoldingRefused(unit, blob, command.wallet)
+            )
 
     def _recover(self, command: RecoverResult) -> None:
         """Compute the unit here, or take it from whoever lied so well that it passed."""

@@ -138,11 +138,11 @@ class Worker:
         blob = truth.ref_of(data)
         if not self.chance(self.traits.withholds):
             self.blobs[blob.root] = data
-        event = UnitCommitted(self.peer, unit, root, self.wallet.encode(), b"signed", blob)
+        event = UnitCommitted(self.peer, unit, root, self.wallet.encode(), b"signed", blob, b"held")
         self.commits[unit] = (event, 0)
         self.world.tell(event)
         if self.chance(self.traits.repeats):
-            other = UnitCommitted(self.peer, unit, root[::-1], b"other", b"signed", blob)
+            other = UnitCommitted(self.peer, unit, root[::-1], b"other", b"signed", blob, b"held")
             self.world.tell(other)
             self.world.tell(event)
 

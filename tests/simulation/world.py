@@ -6,6 +6,7 @@ from scheduler.blob_ref import BlobRef
 from scheduler.commands import Outcome, Reply
 from scheduler.events import UnitCommitted, UnitRequested
 from scheduler.terms import JobTerms, PeerId, Policy, Wallet
+from tests.simulation import truth
 from tests.simulation.host import Host, ended_well
 from tests.simulation.ledger import BOND_LIVES, Ledger, Odds
 from tests.simulation.loop import Loop
@@ -15,6 +16,8 @@ POLICY = Policy(
     unit_floor_ms=2_000,
     reconnect_grace_ms=2_000,
     fetch_timeout_ms=5_000,
+    holding_timeout_ms=3_000,
+    holders_timeout_ms=15_000,
     chain_retry_ms=500,
     chain_retry_max_ms=4_000,
     quarantine_ms=1_000,
@@ -130,6 +133,16 @@ class World:
     def download(self, peer: PeerId, blob: BlobRef) -> bytes | None:
         worker = self._worker(peer)
         return None if worker.away or self.lost() else worker.blobs.get(blob.root)
+
+    def keep(self, wallet: Wallet, data: bytes) -> bool | None:
+        """Whether a worker took a copy of a result; None if there is no answer."""
+        worker = next(worker for worker in self.workers if worker.wallet == wallet)
+        if worker.away or self.lost():
+            return None
+        if worker.chance(worker.traits.withholds):
+            return False
+        worker.blobs[truth.ref_of(data).root] = data
+        return True
 
     def download_any(self, wallet: Wallet, blob: BlobRef) -> bool:
         holders = [worker.blobs for worker in self.workers if worker.wallet == wallet]

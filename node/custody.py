@@ -1,0 +1,210 @@
+"""Custody: what this node signed that it holds, and who else signed for the same result.
+
+A **holding** is a wallet's EIP-191 signature of the text below: it says that the wallet holds the
+blob of a unit's result. A worker signs when it commits, a coordinator when it has fetched and
+checked the blob, any other peer when the coordinator of a job asks it to (`HoldResult`) and it has
+fetched the blob. It vouches for the bytes, not for what they should have been. What was signed is
+in the journal first; its blob stays in the store, which removes nothing by itself.
+
+Nobody can fill this node by asking: only the holder of a job's lease may, for the open round of a
+job that is held here, one blob of a result's exact size at a time for each of `ASKS_AT_ONCE`, and
+`HELD_PER_SLOT` for each slot of a round.
+"""
+
+from collections.abc import Callable, Mapping
+
+import trio
+
+from node import messages
+from node.chain_watch import ChainWatch
+from node.errors import NodeError, PeerFault
+from node.jobs import Fetch
+from node.journal import Journal
+from node.ledger import JobView
+from node.messages import (
+    HELD_MAX,
+    AskCustody,
+    HeldResult,
+    HoldResult,
+    Message,
+    Refused,
+    ResultSigned,
+    RoundCustody,
+    SignedHolding,
+    UnitKey,
+)
+from node.wallet import Signer, recover
+from scheduler.blob_ref import BlobRef
+from scheduler.manifest import Manifest
+from scheduler.state import UNAVAILABLE_MAX
+from scheduler.terms import HOLDERS_MAX, UnitRef
+
+FETCH_S = 25.0
+"""How long a result that this node is asked to hold may take to arrive."""
+CATCH_UP_S = 5.0
+ASKS_AT_ONCE = 4
+HELD_PER_SLOT = 4
+"""Results of one slot that are held for a coordinator: other attempts and replaced claims."""
+
+_PREFIX = "holding/"
+
+
+def holding_text(job_id: bytes, unit: UnitRef, result_root: bytes, blob: BlobRef) -> str:
+    """The text of a holding (docs/spec/protocol.md, section 5)."""
+    return (
+        f"ainur holding v0 {job_id.hex()} {unit.round} {unit.slot} {unit.attempt} "
+        f"{result_root.hex()} {blob.root} {blob.size}"
+    )
+
+
+class Custody:
+    """The holdings of one node. `held`: the jobs that it holds, by id."""
+
+    def __init__(
+        self,
+        signer: Signer,
+        watch: ChainWatch,
+        held: Mapping[bytes, Manifest],
+        journal: Journal,
+        fetch: Fetch,
+        wallet_of: Callable[[str], str | None],
+    ) -> None:
+        self._signer, self._watch, self._held = signer, watch, held
+        self._journal, self._fetch, self._wallet_of = journal, fetch, wallet_of
+        self._asks = 0
+
+    @property
+    def wallet(self) -> str:
+        """Who signs."""
+        return self._signer.address
+
+    def sign(self, job_id: bytes, unit: UnitRef, result_root: bytes, blob: BlobRef) -> bytes:
+        """This node's word that it holds a result, durable before it is given."""
+        signature = self._signer.sign_text(holding_text(job_id, unit, result_root, blob))
+        result = HeldResult(
+            unit=_unit_key(unit),
+            result_root=result_root.hex(),
+            blob=blob,
+            holdings=(SignedHolding(wallet=self.wallet, signature=signature.hex()),),
+        )
+        self._forget(job_id, unit.round)
+        self._journal.set(_key(job_id, unit, result_root), messages.encode(result))
+        return signature
+
+    def keep(self, job_id: bytes, round: RoundCustody) -> None:
+        """Keep who holds what of a round that this node coordinated, for whoever asks."""
+        self._journal.set(_round_key(job_id, round.round), messages.encode(round))
+
+    def of_round(self, job_id: bytes, round: int) -> RoundCustody:
+        """Who holds the results of a round, as far as this node knows."""
+        data = self._journal.get(_round_key(job_id, round))
+        if data is not None:
+            known = messages.decode(data)
+            assert isinstance(known, RoundCustody)
+            return known
+        own = (self._journal.get(key) for key in self._journal.keys(_prefix(job_id, round)))
+        mine = [HeldResult.model_validate_json(each) for each in own if each is not None]
+        return RoundCustody(round=round, results=tuple(mine[:HELD_MAX]))
+
+    async def answer(self, peer_id: str, message: Message) -> Message:
+        """Serve the custody protocol."""
+        match message:
+            case AskCustody():
+                return self.of_round(bytes.fromhex(message.job_id), message.round)
+            case HoldResult():
+                return await self._hold(peer_id, message)
+            case _:
+                raise PeerFault(f"{type(message).__name__} is no question of custody")
+
+    async def _hold(self, peer_id: str, message: HoldResult) -> Message:
+        """Fetch a result for a coordinator and sign that it is here."""
+        job_id, unit = bytes.fromhex(message.job_id), _unit(message.unit)
+        job = self._watch.ledger.jobs.get(job_id)
+        if job is None or job_id not in self._held:
+            return Refused(reason="this node does not hold the job")
+        with trio.move_on_after(CATCH_UP_S):
+            while job.open_round < unit.round:
+                await self._watch.changed(CATCH_UP_S)
+        reason = self._why_not(job, peer_id, unit, message)
+        if reason:
+            return Refused(reason=reason)
+        self._asks += 1
+        try:
+            with trio.fail_after(FETCH_S):
+                await self._fetch(message.blob, [peer_id])
+        except trio.TooSlowError:
+            return Refused(reason=f"the result did not arrive within {FETCH_S:g} s")
+        except NodeError as error:
+            return Refused(reason=str(error)[:400])
+        finally:
+            self._asks -= 1
+        root = bytes.fromhex(message.result_root)
+        return ResultSigned(signature=self.sign(job_id, unit, root, message.blob).hex())
+
+    def _why_not(self, job: JobView, peer_id: str, unit: UnitRef, message: HoldResult) -> str:
+        """Why this node does not hold what it is asked to; empty if it does."""
+        wallet, due = self._wallet_of(peer_id), self._held[job.job_id].result_bytes
+        if not job.holder or wallet != job.holder:
+            return f"only the holder of the job's lease asks for that: {job.holder}"
+        if unit.round != job.open_round or unit.slot >= job.slots:
+            return f"unit {unit} is not of the open round {job.open_round} of {job.slots} slots"
+        if message.blob.size != due:
+            return f"a result has {due} bytes, not {message.blob.size}"
+        if len(self._journal.keys(_prefix(job.job_id, unit.round))) >= HELD_PER_SLOT * job.slots:
+            return f"this node holds {HELD_PER_SLOT} results for each slot of the round already"
+        if self._asks >= ASKS_AT_ONCE:
+            return f"this node fetches {self._asks} results for others already"
+        return ""
+
+    def _forget(self, job_id: bytes, round: int) -> None:
+        """Older rounds are final: nobody asks this node for more than the last one of them."""
+        for key in self._journal.keys(f"{_PREFIX}{job_id.hex()}/"):
+            if int(key.split("/")[2]) < round - 1:
+                self._journal.delete(key)
+
+
+def merged(job_id: bytes, known: RoundCustody | None, told: RoundCustody) -> RoundCustody:
+    """What two peers tell of a round, put together; of holdings those that are truly signed."""
+    if known is None:
+        known = RoundCustody(round=told.round, results=())
+    results = {_name(result): result for result in known.results}
+    for result in told.results[:HELD_MAX]:
+        signed = _signed(job_id, result)
+        before = results.get(_name(result))
+        both = {h.wallet: h for h in (*(before.holdings if before else ()), *signed)}
+        holdings = tuple(both.values())[:HOLDERS_MAX]
+        if holdings and (before or len(results) < HELD_MAX):
+            results[_name(result)] = result.model_copy(update={"holdings": holdings})
+    missing = tuple(dict.fromkeys((*known.unavailable, *told.unavailable)))
+    return RoundCustody(
+        round=known.round, results=tuple(results.values()), unavailable=missing[:UNAVAILABLE_MAX]
+    )
+
+
+def _name(result: HeldResult) -> tuple[UnitKey, str, BlobRef]:
+    return result.unit, result.result_root, result.blob
+
+
+def _signed(job_id: bytes, result: HeldResult) -> list[SignedHolding]:
+    text = holding_text(job_id, _unit(result.unit), bytes.fromhex(result.result_root), result.blob)
+    return [h for h in result.holdings if recover(text, bytes.fromhex(h.signature)) == h.wallet]
+
+
+def _prefix(job_id: bytes, round: int) -> str:
+    return f"{_PREFIX}{job_id.hex()}/{round}/"
+
+
+def _key(job_id: bytes, unit: UnitRef, result_root: bytes) -> str:
+    return f"{_prefix(job_id, unit.round)}{unit.slot}/{unit.attempt}/{result_root.hex()}"
+
+
+def _round_key(job_id: bytes, round: int) -> str:
+    return f"custody/{job_id.hex()}/{round}"
+
+
+def _unit(key: UnitKey) -> UnitRef:
+    return UnitRef(key.round, key.slot, key.attempt)
+
+
+def _unit_key(unit: UnitRef) -> UnitKey:
+    return UnitKey(round=unit.round, slot=unit.slot, attempt=unit.attempt)

@@ -1,0 +1,150 @@
+"""Asking others: to hold a result, and who holds one.
+
+A coordinator asks peers of a wallet to hold what it has. Whoever needs a result that its own
+sources have not got asks peers who holds it, believes signatures alone, and tries all who signed.
+A holder that is connected and does not serve what it signed is counted against.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from node import rpc
+from node.custody import holding_text
+from node.errors import NodeError, PeerFault, PeerUnreachable
+from node.jobs import Fetch
+from node.messages import (
+    CUSTODY_PROTOCOL,
+    AskCustody,
+    HeldResult,
+    HoldResult,
+    Message,
+    ResultSigned,
+    RoundCustody,
+    UnitKey,
+)
+from node.peers import PeerBook
+from node.transport import Transport
+from node.wallet import recover
+from scheduler.blob_ref import BlobRef
+from scheduler.commands import AskHolder
+from scheduler.events import HoldingRefused, ResultHeld
+from scheduler.terms import Holding, UnitRef, Wallet
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=Message)
+
+TELLERS_MAX = 8
+"""Peers that are asked who holds a result, one after the other."""
+ANSWER_S = 5.0
+HOLD_S = 35.0
+"""Somewhat longer than a peer takes to catch up and fetch at most."""
+BROKEN_WORD_POINTS = 10
+"""For a holder that does not serve what it signed: its disk may be to blame, so no lie's 50."""
+
+
+class Holders:
+    """Questions of custody that this node asks."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        book: PeerBook,
+        fetch: Fetch,
+        punish: Callable[[str, float, str], None],
+    ) -> None:
+        self._transport, self._book = transport, book
+        self._fetch, self._punish = fetch, punish
+
+    async def ask_to_hold(self, job_id: bytes, command: AskHolder) -> ResultHeld | HoldingRefused:
+        """Have a wallet hold a result that is here; what came of it, for the coordinator."""
+        unit, blob = command.unit, command.blob
+        request = HoldResult(
+            job_id=job_id.hex(),
+            unit=UnitKey(round=unit.round, slot=unit.slot, attempt=unit.attempt),
+            result_root=command.result_root.hex(),
+            blob=blob,
+        )
+        text = holding_text(job_id, unit, command.result_root, blob)
+        try:
+            signature = await self._signature(command.wallet, request)
+            if recover(text, signature) != command.wallet:
+                raise PeerFault(f"the holding of unit {unit} is not signed by {command.wallet}")
+        except (PeerUnreachable, PeerFault) as error:
+            log.info("wallet %s does not hold unit %s: %s", command.wallet, unit, error)
+            return HoldingRefused(unit, blob, command.wallet)
+        return ResultHeld(unit, blob, Holding(command.wallet, signature))
+
+    async def _signature(self, wallet: Wallet, request: HoldResult) -> bytes:
+        connected = set(self._transport.connected())
+        for peer in self._book.by_wallet(wallet):
+            if peer.hello.peer_id in connected:
+                answer = await self._ask(peer.hello.peer_id, request, ResultSigned, HOLD_S)
+                return bytes.fromhex(answer.signature)
+        raise PeerUnreachable("no peer of it is connected")
+
+    async def find(
+        self, job_id: bytes, unit: UnitRef, result_root: bytes, tellers: Sequence[str]
+    ) -> BlobRef:
+        """Bring a unit's result into the store from whoever signed that it holds it; which blob.
+
+        PeerUnreachable if nobody who is told of has it. The caller compares its root.
+        """
+        tried: set[BlobRef] = set()
+        for teller in tellers[:TELLERS_MAX]:
+            for result in await self._told(job_id, unit, result_root, teller):
+                if result.blob in tried:
+                    continue
+                tried.add(result.blob)
+                if await self._fetch_from(job_id, unit, result, teller):
+                    return result.blob
+        raise PeerUnreachable(f"nobody who answers holds the result of unit {unit}")
+
+    async def fetch_held(
+        self, job_id: bytes, unit: UnitRef, result_root: bytes, blob: BlobRef, teller: str
+    ) -> None:
+        """Bring this very blob here from its holders, as this peer tells them."""
+        for result in await self._told(job_id, unit, result_root, teller):
+            if result.blob == blob and await self._fetch_from(job_id, unit, result, teller):
+                return
+        raise PeerUnreachable(f"nobody who answers holds blob {blob.root}")
+
+    async def _told(
+        self, job_id: bytes, unit: UnitRef, result_root: bytes, teller: str
+    ) -> list[HeldResult]:
+        question = AskCustody(job_id=job_id.hex(), round=unit.round)
+        try:
+            told = await self._ask(teller, question, RoundCustody, ANSWER_S)
+        except (PeerUnreachable, PeerFault) as error:
+            log.info("peer %s does not tell who holds unit %s: %s", teller, unit, error)
+            return []
+        key = (unit.slot, unit.attempt, result_root.hex())
+        return [r for r in told.results if (r.unit.slot, r.unit.attempt, r.result_root) == key]
+
+    async def _fetch_from(
+        self, job_id: bytes, unit: UnitRef, result: HeldResult, teller: str
+    ) -> bool:
+        """Whether the holders, each of whom proves that it signed, served the blob."""
+        text = holding_text(job_id, unit, bytes.fromhex(result.result_root), result.blob)
+        signed = [
+            h.wallet
+            for h in result.holdings
+            if recover(text, bytes.fromhex(h.signature)) == h.wallet
+        ]
+        holders = [p.hello.peer_id for wallet in signed for p in self._book.by_wallet(wallet)]
+        sources = list(dict.fromkeys([*holders, teller])) if signed else []
+        try:
+            await self._fetch(result.blob, sources)
+        except NodeError as error:
+            log.info("no holder serves the result of unit %s: %s", unit, error)
+            for peer_id in set(holders).intersection(self._transport.connected()):
+                reason = f"signed that it holds blob {result.blob.root} and does not serve it"
+                self._punish(peer_id, BROKEN_WORD_POINTS, reason)
+            return False
+        return True
+
+    async def _ask(self, peer_id: str, request: Message, kind: type[M], timeout_s: float) -> M:
+        addresses = self._book.addresses_of(peer_id)
+        async with await self._transport.open(peer_id, CUSTODY_PROTOCOL, addresses) as channel:
+            return await rpc.ask(channel, request, kind, timeout_s)

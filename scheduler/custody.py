@@ -1,0 +1,117 @@
+"""Custody: a slot is filled once enough bonded wallets have signed that they hold its result.
+
+The worker's word comes with its commit, this node's when it has fetched and checked the blob; so
+two holders cost no transfer beyond that one. Where more are due, or worker and coordinator are one
+wallet, peers that could work on the job are asked, those that were asked least first, no more at a
+time than are missing. One that refuses, lies or is late is in quarantine at once, so that it is
+neither asked again nor counted among those that are here: `holders_min` are due, or as many as
+there are. A result that finds no holders in time is *unavailable*, which its worker does not
+answer for: its slot is open again.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+from itertools import islice
+
+from scheduler.events import HoldingRefused, ResultHeld
+from scheduler.rows import (
+    Filling,
+    HolderAsk,
+    Slot,
+    SlotStatus,
+    Unavailable,
+    UnavailableCause,
+)
+from scheduler.standings import emptied, failed, worker_or_new
+from scheduler.state import UNAVAILABLE_MAX, State
+from scheduler.terms import HOLDERS_MAX, Holding, UnitRef, Wallet
+
+
+def settle(state: State, now_ms: int) -> None:
+    """Fill the slots whose results have their holders; ask more for the others."""
+    for at in sorted(state.open.index.stored):
+        _gather(state, state.slots[at], now_ms)
+
+
+def _gather(state: State, slot: Slot, now_ms: int) -> None:
+    assert slot.filling is not None
+    holders, terms = slot.filling.holders, state.terms
+    able, asked = state.crowd.able, frozenset(ask.wallet for ask in slot.asks)
+    # Whoever was asked has its time to answer, also while it is away.
+    away = sum(wallet not in able for wallet in asked - holders)
+    others = len(able) - sum(wallet in able for wallet in holders) + away
+    missing = min(terms.policy.holders_min, len(holders) + others) - len(holders)
+    if missing <= 0:
+        due_ms = now_ms + terms.policy.straggler_timeouts * terms.unit_timeout_ms
+        state.put_slot(replace(slot, status=SlotStatus.FILLED, due_ms=due_ms, asks=()))
+        return
+    until_ms = now_ms + terms.policy.holding_timeout_ms
+    chosen = _least_asked(state, holders | asked, missing - len(asked))
+    for wallet in chosen:
+        row = worker_or_new(state, wallet)
+        state.put_worker(replace(row, kept=row.kept + 1))
+    asks = tuple(HolderAsk(wallet, until_ms) for wallet in chosen)
+    state.put_slot(replace(slot, asks=(*slot.asks, *asks)))
+
+
+def _least_asked(state: State, without: Collection[Wallet], count: int) -> list[Wallet]:
+    found = (wallet for wallet in state.crowd.able if wallet not in without)
+    return list(islice(found, max(0, count)))
+
+
+def signed(filling: Filling, holding: Holding | None) -> Filling:
+    """With one more wallet's word, unless it has given it already or there are enough."""
+    if holding is None or holding.wallet in filling.holders:
+        return filling
+    return replace(filling, holdings=(*filling.holdings, holding)[:HOLDERS_MAX])
+
+
+def held(state: State, event: ResultHeld) -> None:
+    """A peer holds the result; nothing to do where that no longer matters."""
+    slot = _asking(state, event.unit)
+    if slot is None or slot.filling is None or slot.filling.blob != event.blob:
+        return
+    asks = tuple(ask for ask in slot.asks if ask.wallet != event.holding.wallet)
+    filling = signed(slot.filling, event.holding)
+    state.put_slot(replace(slot, filling=filling, asks=asks))
+
+
+def refused(state: State, event: HoldingRefused, now_ms: int) -> None:
+    """A peer that was asked does not hold the result."""
+    slot = _asking(state, event.unit)
+    if slot is None or slot.filling is None or slot.filling.blob != event.blob:
+        return
+    if any(ask.wallet == event.wallet for ask in slot.asks):
+        _drop_asks(state, slot, {event.wallet}, now_ms)
+
+
+def overdue(state: State, slot: Slot, now_ms: int) -> None:
+    """Somebody who was asked is late, or the result finds no holders."""
+    if now_ms < slot.due_ms:
+        _drop_asks(state, slot, {a.wallet for a in slot.asks if a.until_ms <= now_ms}, now_ms)
+        return
+    unavailable(state, slot, UnavailableCause.HOLDERS, now_ms)
+    state.put_slot(emptied(slot, now_ms))
+
+
+def _drop_asks(state: State, slot: Slot, wallets: Collection[Wallet], now_ms: int) -> None:
+    kept = tuple(ask for ask in slot.asks if ask.wallet not in wallets)
+    state.put_slot(replace(slot, asks=kept))
+    for wallet in sorted(wallets):
+        failed(state, wallet, now_ms, grave=True)
+
+
+def unavailable(state: State, slot: Slot, cause: UnavailableCause, now_ms: int) -> None:
+    """Note the verdict *result unavailable* on the slot's unit."""
+    assert slot.filling is not None
+    noted = Unavailable(state.open.unit(slot), slot.filling.wallet, cause, now_ms)
+    totals = replace(state.totals, unavailable=state.totals.unavailable + 1)
+    state.note(unavailable=(*state.unavailable, noted)[-UNAVAILABLE_MAX:], totals=totals)
+
+
+def _asking(state: State, unit: UnitRef) -> Slot | None:
+    """The slot of a unit of the open round that still waits for holders."""
+    if unit.round != state.round or unit.attempt != state.slots[unit.slot].attempt:
+        return None
+    slot = state.slots[unit.slot]
+    return slot if slot.status is SlotStatus.STORED else None

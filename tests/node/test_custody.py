@@ -1,0 +1,203 @@
+"""Holdings between real hosts: asked for, signed, told, and found again; hostile ones bounded."""
+
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import trio
+
+from node import rpc
+from node.blobs import BlobStore
+from node.chain import events as e
+from node.chain.events import Place
+from node.chain.types import JobTerms
+from node.chain_watch import ChainWatch
+from node.custody import HELD_PER_SLOT, Custody, holding_text
+from node.errors import PeerUnreachable
+from node.holders import Holders
+from node.ids import JobId
+from node.journal import Journal
+from node.messages import CUSTODY_PROTOCOL, AskCustody, HoldResult, Refused, RoundCustody, UnitKey
+from node.peers import PeerBook
+from node.transfer import fetch, serve_blobs
+from node.transport import Transport
+from node.wallet import Signer, recover
+from scheduler.blob_ref import BlobRef
+from scheduler.commands import AskHolder
+from scheduler.events import HoldingRefused, ResultHeld
+from scheduler.terms import UnitRef, Wallet
+
+pytestmark = pytest.mark.trio
+
+JOB = JobId(b"j" * 32)
+SLOTS, RESULT = 2, b"result!"
+BLOB = BlobRef.of(RESULT)
+UNIT, ROOT = UnitRef(0, 1, 0), b"r" * 32
+
+
+class Watch:
+    """A chain with one funded job, coordinated by a given wallet."""
+
+    def __init__(self, coordinator: str) -> None:
+        self.ledger = ChainWatch(cast(Any, None), 0, 1.0).ledger
+        terms = JobTerms(b"m" * 32, 100, b"b" * 32, 2, SLOTS, unit_wei=10, deadline=10**6)
+        self.ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, "0x" + "1" * 40, terms, 5, 66))
+        self.ledger.apply(e.LeaseTaken(Place(1, 1, b""), JOB, coordinator, 10**6, 1))
+
+    async def changed(self, timeout_s: float) -> None:
+        await trio.sleep(timeout_s)
+
+
+class Node:
+    """A host with a store, a journal and its custody; it knows the wallets of those it met."""
+
+    def __init__(self, folder: Path, transport: Transport, journal: Journal) -> None:
+        self.transport, self.journal = transport, journal
+        self.signer, self.store = Signer.random(), BlobStore(folder, quota_bytes=1 << 20)
+        self.met: dict[str, Node] = {}
+        self.punished: list[str] = []
+        serve_blobs(transport, self.store, lambda _peer, _ref: True)
+
+    def start(self, coordinator: str) -> None:
+        self.custody = Custody(
+            self.signer,
+            cast(ChainWatch, Watch(coordinator)),
+            cast(Any, {JOB: SimpleNamespace(result_bytes=len(RESULT))}),
+            self.journal,
+            self.fetch,
+            lambda peer_id: self.met[peer_id].signer.address if peer_id in self.met else None,
+        )
+        self.transport.serve(CUSTODY_PROTOCOL, rpc.serve(self.custody.answer, lambda *_: None))
+        book = SimpleNamespace(addresses_of=self._addresses, by_wallet=self._by_wallet)
+        self.holders = Holders(
+            self.transport,
+            cast(PeerBook, book),
+            self.fetch,
+            lambda peer_id, _points, _reason: self.punished.append(peer_id),
+        )
+
+    def meet(self, *others: "Node") -> None:
+        self.met |= {other.transport.peer_id: other for other in others}
+
+    async def fetch(self, ref: BlobRef, sources: Any, chunks: Any = None) -> None:
+        addresses = self._addresses
+        await fetch(self.transport, self.store, ref, sources, addresses_of=addresses, deadline_s=10)
+
+    def _addresses(self, peer_id: str) -> list[str]:
+        return list(self.met[peer_id].transport.addresses) if peer_id in self.met else []
+
+    def _by_wallet(self, wallet: str) -> list[Any]:
+        found = [peer_id for peer_id, n in self.met.items() if n.signer.address == wallet]
+        return [SimpleNamespace(hello=SimpleNamespace(peer_id=peer_id)) for peer_id in found]
+
+    async def ask(self, other: "Node", message: Any) -> Any:
+        addresses = list(other.transport.addresses)
+        peer_id = other.transport.peer_id
+        async with await self.transport.open(peer_id, CUSTODY_PROTOCOL, addresses) as channel:
+            return await rpc.ask_any(channel, message, 10.0)
+
+
+@contextlib.asynccontextmanager
+async def nodes(folder: Path, count: int) -> AsyncIterator[list[Node]]:
+    """Hosts that know each other; the first one coordinates."""
+    async with contextlib.AsyncExitStack() as stack:
+        made = []
+        for index in range(count):
+            transport = await stack.enter_async_context(Transport(secrets.token_bytes(32)))
+            journal = stack.enter_context(Journal(folder / f"journal-{index}"))
+            made.append(Node(folder / f"store-{index}", transport, journal))
+        for node in made:
+            node.meet(*(other for other in made if other is not node))
+            node.start(made[0].signer.address)
+        yield made
+
+
+def hold(blob: BlobRef = BLOB, unit: UnitRef = UNIT, job_id: bytes = JOB) -> HoldResult:
+    key = UnitKey(round=unit.round, slot=unit.slot, attempt=unit.attempt)
+    return HoldResult(job_id=job_id.hex(), unit=key, result_root=ROOT.hex(), blob=blob)
+
+
+async def test_a_peer_that_is_asked_fetches_signs_and_serves(tmp_path: Path) -> None:
+    """From then on the result is found without the coordinator, by signatures alone."""
+    async with nodes(tmp_path, 3) as (coordinator, keeper, seeker):
+        coordinator.store.put(RESULT)
+        command = AskHolder(UNIT, BLOB, ROOT, Wallet(keeper.signer.address))
+        await coordinator.ask(keeper, AskCustody(job_id=JOB.hex(), round=0))
+        answer = await coordinator.holders.ask_to_hold(JOB, command)
+        assert isinstance(answer, ResultHeld)
+        assert answer.holding.wallet == keeper.signer.address
+        text = holding_text(JOB, UNIT, ROOT, BLOB)
+        assert recover(text, answer.holding.signature) == keeper.signer.address
+        assert keeper.store.has(BLOB)
+        coordinator.store.remove(BLOB)
+        tellers = [coordinator.transport.peer_id, keeper.transport.peer_id]
+        assert await seeker.holders.find(JOB, UNIT, ROOT, tellers) == BLOB
+        assert seeker.store.read(BLOB) == RESULT
+
+
+async def test_a_holder_that_lost_what_it_signed_is_counted_against(tmp_path: Path) -> None:
+    """The seeker goes on without it."""
+    async with nodes(tmp_path, 2) as (seeker, holder):
+        holder.custody.sign(JOB, UNIT, ROOT, BLOB)
+        with pytest.raises(PeerUnreachable, match="nobody who answers holds"):
+            await seeker.holders.find(JOB, UNIT, ROOT, [holder.transport.peer_id])
+        assert seeker.punished == [holder.transport.peer_id]
+
+
+async def test_a_holding_that_another_signed_is_not_believed(tmp_path: Path) -> None:
+    """Nobody puts another's name to a blob."""
+    async with nodes(tmp_path, 2) as (seeker, liar):
+        liar.custody.sign(JOB, UNIT, ROOT, BLOB)
+        told = liar.custody.of_round(JOB, 0)
+        forged = told.results[0].holdings[0].model_copy(update={"wallet": seeker.signer.address})
+        result = told.results[0].model_copy(update={"holdings": (forged,)})
+        liar.custody.keep(JOB, told.model_copy(update={"results": (result,)}))
+        liar.store.put(RESULT)
+        with pytest.raises(PeerUnreachable):
+            await seeker.holders.find(JOB, UNIT, ROOT, [liar.transport.peer_id])
+
+
+async def test_only_the_coordinator_has_results_held_and_only_within_bounds(tmp_path: Path) -> None:
+    """A stranger, a wrong size, a wrong round, too many: each is refused with its reason."""
+    async with nodes(tmp_path, 3) as (coordinator, keeper, stranger):
+        coordinator.store.put(RESULT)
+        stranger.store.put(RESULT)
+        cases = [
+            (stranger, hold(), "only the holder of the job's lease"),
+            (coordinator, hold(job_id=b"k" * 32), "does not hold the job"),
+            (coordinator, hold(BlobRef(root=BLOB.root, size=8)), "a result has 7 bytes, not 8"),
+            (coordinator, hold(unit=UnitRef(0, SLOTS, 0)), "is not of the open round 0 of 2 slots"),
+        ]
+        for asker, message, reason in cases:
+            answer = await asker.ask(keeper, message)
+            assert isinstance(answer, Refused)
+            assert reason in answer.reason
+        for attempt in range(HELD_PER_SLOT * SLOTS):
+            keeper.custody.sign(JOB, UnitRef(0, 0, attempt), ROOT, BLOB)
+        full = await coordinator.ask(keeper, hold())
+        assert isinstance(full, Refused)
+        assert "holds 4 results for each slot" in full.reason
+        assert not keeper.store.has(BLOB)
+
+
+async def test_a_peer_that_cannot_have_the_blob_does_not_sign(tmp_path: Path) -> None:
+    """The coordinator has lost it itself: nobody vouches for what is not there."""
+    async with nodes(tmp_path, 2) as (coordinator, keeper):
+        await coordinator.ask(keeper, AskCustody(job_id=JOB.hex(), round=0))
+        command = AskHolder(UNIT, BLOB, ROOT, Wallet(keeper.signer.address))
+        answer = await coordinator.holders.ask_to_hold(JOB, command)
+        assert answer == HoldingRefused(UNIT, BLOB, Wallet(keeper.signer.address))
+        assert keeper.custody.of_round(JOB, 0) == RoundCustody(round=0, results=())
+
+
+async def test_holdings_of_final_rounds_are_forgotten(tmp_path: Path) -> None:
+    """All but the last one's, which is rechecked."""
+    async with nodes(tmp_path, 1) as (node,):
+        for round in range(3):
+            node.custody.sign(JOB, UnitRef(round, 0, 0), ROOT, BLOB)
+        known = [len(node.custody.of_round(JOB, round).results) for round in range(3)]
+        assert known == [0, 1, 1]
