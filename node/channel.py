@@ -114,6 +114,11 @@ class Channel:
         self._drained.unpark_all()
         return payload
 
+    async def ended(self) -> None:
+        """Return when nothing more can be received than what is here: the peer has gone."""
+        while self._end is None:
+            await self._arrived.park()
+
     async def aclose(self) -> None:
         """Send the end of our side and let go. Never raises, never takes longer than GOODBYE_S."""
         if self._closing:

@@ -1,7 +1,8 @@
 """Working: pull a unit from a job's coordinator, compute it, commit to it.
 
 One unit at a time, because there is one device; audits and jury duty go first, since they have
-deadlines on chain. A unit counts once the coordinator's receipt is here. If the coordinator does
+deadlines on chain. A node with one job whose coordinator has nothing for it asks with patience: the
+answer comes when there is a unit, instead of a question every second. A unit counts once the coordinator's receipt is here. If the coordinator does
 not answer the finished commit is offered again until it does or the round is over: computing is
 dear, asking is cheap.
 """
@@ -22,6 +23,7 @@ from node.ids import JobId, UnitId, unit_id
 from node.jobs import JobKeeper
 from node.ledger import JobView
 from node.messages import (
+    PULL_WAIT_MS_MAX,
     CommitUnit,
     Message,
     PullUnit,
@@ -103,6 +105,8 @@ class Contributor:
         self._custody = custody
         self._shares = Shares()
         self._draining = False
+        self._alone = True
+        self._declined: set[bytes] = set()
         self._resting = trio.CancelScope()
         self._pause_until: dict[bytes, float] = {}
         self._paused_in: dict[bytes, int] = {}
@@ -149,6 +153,7 @@ class Contributor:
             self.counts.activity = "idle: no funded job is held here"
             return None
         led = [job for job in jobs if job.holder]
+        self._alone = len(led) == 1
         if not led:
             self.counts.activity = "waiting: no node holds the lease of any job"
             return None
@@ -174,12 +179,12 @@ class Contributor:
         if self._examined.get(job.job_id) != job.open_round:
             self._examined[job.job_id] = job.open_round
             self._receipts.examine(job)
-        pull = PullUnit(job_id=job.job_id.hex(), memory_bytes=self._memory_bytes)
-        with trio.CancelScope() as self._resting:
-            answer = await self._ask(job, pull)
-        if self._draining:
+        answer = await self._pull(job)
+        if answer is None:
             return
+        self._declined.discard(job.job_id)
         if isinstance(answer, UnitDeclined):
+            self._declined.add(job.job_id)
             self.counts.activity = f"waiting: {answer.reason}"
             pause_s = min(max(answer.retry_after_ms / 1000, RETRY_MIN_S), RETRY_MAX_S)
             self._put_off(job, pause_s)
@@ -198,6 +203,38 @@ class Contributor:
             self.counts.lost += 1
             raise
         await self._commit(job, result)
+
+    async def _pull(self, job: JobView) -> Message | None:
+        """The coordinator's answer; None where a duty came up meanwhile, or we drain.
+
+        Only after a refusal that says why do we wait for a unit, and only for one job at a time.
+        """
+        waits = self._alone and job.job_id in self._declined
+        pull = PullUnit(
+            job_id=job.job_id.hex(),
+            memory_bytes=self._memory_bytes,
+            wait_ms=PULL_WAIT_MS_MAX if waits else 0,
+        )
+        answer: Message | None = None
+        failure: NodeError | None = None
+        async with trio.open_nursery() as nursery:
+            self._resting = nursery.cancel_scope
+            if waits:
+                nursery.start_soon(self._stop_for_duties, nursery.cancel_scope)
+            try:
+                answer = await self._ask(job, pull)
+            except NodeError as error:
+                # Outside the nursery it must not be a group.
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return None if self._draining else answer
+
+    async def _stop_for_duties(self, waiting: trio.CancelScope) -> None:
+        while not self._duties.busy:
+            await self._watch.changed(IDLE_S)
+        waiting.cancel()
 
     async def _catch_up(self, job: JobView, round: int) -> None:
         """Wait for our own view of the chain, which may be a moment behind the coordinator's."""

@@ -52,6 +52,7 @@ from scheduler.commands import (
     AcceptCommit,
     AssignUnit,
     Command,
+    DeclineReason,
     DeclineRequest,
     RefuseCommit,
     StandingCommand,
@@ -81,6 +82,14 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 STRANGER = "say hello first: this node does not know your wallet"
 RETRY_FIRST_S, RETRY_MAX_S = 0.2, 5.0
+PASSING = (
+    DeclineReason.NOTHING_OPEN,
+    DeclineReason.KEPT_FOR_FASTER,
+    DeclineReason.TOO_FEW_PEERS,
+    DeclineReason.HOLDING_ENOUGH,
+    DeclineReason.PAUSED,
+)
+"""Why there may be a unit soon for who gets none now."""
 
 WalletOf = Callable[[str], str | None]
 Connected = Callable[[], Iterable[str]]
@@ -124,6 +133,7 @@ class Coordination:
         self._running: set[StandingCommand] = set()
         self._nursery: trio.Nursery | None = None
         self._over = trio.Event()
+        self._opened = trio.Event()
         self._state = self._open()
 
     @property
@@ -142,6 +152,22 @@ class Coordination:
         self._nursery = None
 
     # --- What peers ask
+
+    async def answer_in_time(self, peer_id: str, message: Message) -> Message:
+        """The answer; one to a worker that waits for a unit when there is one, or its time is over.
+
+        It is looked for as often as a worker would ask that does not wait.
+        """
+        until = trio.current_time()
+        if isinstance(message, PullUnit):
+            until += message.wait_ms / 1000
+        while True:
+            answer = self.answer(peer_id, message)
+            left_s = until - trio.current_time()
+            if left_s <= 0 or not isinstance(answer, UnitDeclined) or answer.reason not in PASSING:
+                return answer
+            with trio.move_on_after(min(left_s, answer.retry_after_ms / 1000)):
+                await self._opened.wait()
 
     def answer(self, peer_id: str, message: Message) -> Message:
         """The answer to a worker's request; PeerFault for a message that has no place here."""
@@ -357,7 +383,7 @@ class Coordination:
         """Handle an event, durably; the replies to it. Standing commands begin here."""
         now_ms = self._watch.chain_time_ms()
         seed = secrets.randbits(64)
-        combined = self._state.open.combined
+        combined, before = self._state.open.combined, self._open_units()
         try:
             done = coordinator.handle(self._state, event, now_ms, seed)
         except IllegalEvent as error:
@@ -369,7 +395,16 @@ class Coordination:
         self._carry_out(c for c in done.commands if isinstance(c, StandingCommand))
         if self._state.outcome is not None:
             self._over.set()
+        if self._open_units() != before:
+            self._opened.set()
+            self._opened = trio.Event()
         return replies
+
+    def _open_units(self) -> tuple[object, ...]:
+        """What changes when there may be something for those who wait for a unit."""
+        state = self._state
+        is_free = state.open.index.free.first() is not None
+        return state.round, is_free, state.on_hold, state.outcome
 
     def _keep(self, entry: Entry, before: Combined | None) -> None:
         """Make an event durable that the state has taken in; `before`: its checkpoint until then.

@@ -7,7 +7,7 @@ For our own jobs there is no stream: the same answers are given directly. Which 
 finished round anybody may know who checked it, so that this outlives a coordinator.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
@@ -40,7 +40,10 @@ NOT_YET = (NOT_HERE, STRANGER)
 
 
 class Coordinators:
-    """Requests to coordinators, and to `own`, the coordinations of this node by job id."""
+    """Requests to coordinators, and to `own`, the coordinations of this node by job id.
+
+    `introduce` is told of a coordinator that does not know us, so that it gets our hello.
+    """
 
     def __init__(
         self,
@@ -49,9 +52,10 @@ class Coordinators:
         book: PeerBook,
         own: Mapping[bytes, Coordination],
         rounds: RoundMemory,
+        introduce: Callable[[str], None],
     ) -> None:
         self._transport, self._watch, self._book, self._own = transport, watch, book, own
-        self._rounds = rounds
+        self._rounds, self._introduce = rounds, introduce
         self._channels: dict[str, Channel] = {}
         self._locks: dict[str, trio.Lock] = {}
 
@@ -59,7 +63,7 @@ class Coordinators:
         """The answer of the job's coordinator; PeerUnreachable if it gives none."""
         own = self._own.get(job.job_id)
         if own is not None:
-            return own.answer(self._transport.peer_id, message)
+            return await own.answer_in_time(self._transport.peer_id, message)
         peer_id = self.peer_of(job)
         async with self._locks.setdefault(peer_id, trio.Lock()):
             channel = self._channels.get(peer_id)
@@ -77,6 +81,8 @@ class Coordinators:
                     del self._channels[peer_id]
                     with trio.CancelScope(shield=True), trio.move_on_after(1):
                         await channel.aclose()
+        if isinstance(answer, Refused) and answer.reason == STRANGER:
+            self._introduce(peer_id)
         if isinstance(answer, Refused) and answer.reason in NOT_YET:
             raise PeerUnreachable(f"the coordinator is just starting: {answer.reason}")
         return answer
@@ -115,4 +121,4 @@ class Coordinators:
             return self._rounds.answer(message)
         if own is None:
             return Refused(reason=NOT_HERE)
-        return own.answer(peer_id, message)
+        return await own.answer_in_time(peer_id, message)

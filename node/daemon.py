@@ -66,6 +66,7 @@ from node.messages import (
     RaiseAlarm,
 )
 from node.network_file import NetworkFile
+from node.own_hello import OwnHello
 from node.peers import Hello, NetworkName, PeerBook, make_hello
 from node.receipts import Receipts
 from node.recompute import Recompute
@@ -157,24 +158,24 @@ class Daemon:
         name = NetworkName(self._network.chain_id, contracts.vault)
         self._book = PeerBook(self._transport.peer_id, name, recover, time.time, self._journal)
 
-        def hello() -> Hello:
+        def hello(addresses: Sequence[str], mflops: int) -> Hello:
             return make_hello(
                 name,
                 self._seed,
                 self._signer.sign_text,
                 wallet=self._signer.address,
-                addresses=self._transport.addresses,
+                addresses=addresses,
                 sequence=int(time.time() * 1000),
                 roles=self._config.roles,
                 versions=self._network.spec.model_dump(),
                 memory_bytes=self._memory_bytes,
-                mflops=self._mflops(),
+                mflops=mflops,
             )
 
         self._discovery = Discovery(
             self._transport,
             self._book,
-            _cached(hello, self._transport, 30.0),
+            OwnHello(hello, lambda: self._transport.addresses, self._mflops, time.monotonic),
             self._network.bootstrap,
             chance=random.Random(),
             pace=DISCOVERY_PACE,
@@ -199,7 +200,12 @@ class Daemon:
         self._holders = Holders(self._transport, self._book, self._fetch, self._punish)
         self._leases = Leases(wallet, self._watch, self._chain, self._jobs, self._begin)
         self._coordinators = Coordinators(
-            self._transport, self._watch, self._book, self._leases.active, self._rounds
+            self._transport,
+            self._watch,
+            self._book,
+            self._leases.active,
+            self._rounds,
+            self._discovery.ask_again,
         )
         self._checkpoints = Checkpoints(
             self._compute,
@@ -262,7 +268,8 @@ class Daemon:
             (ALARM_PROTOCOL, self._alarms.answer),
             (CUSTODY_PROTOCOL, self._answer_custody),
         ):
-            self._transport.serve(protocol, rpc.serve(handle, self._count_fault))
+            holds = protocol == WORK_PROTOCOL
+            self._transport.serve(protocol, rpc.serve(handle, self._count_fault, holds=holds))
         nursery.start_soon(self._discovery.run)
         nursery.start_soon(self._alarms.run)
         nursery.start_soon(self._jobs.run, self._transport.connected)
@@ -437,18 +444,3 @@ class Daemon:
             slots=job.slots,
             waiting_for=waiting,
         )
-
-
-def _cached(make: Callable[[], Hello], transport: Transport, for_s: float) -> Callable[[], Hello]:
-    """A hello costs two signatures: make a new one when addresses change or the old one is old."""
-    kept: tuple[float, tuple[str, ...], Hello] | None = None
-
-    def hello() -> Hello:
-        nonlocal kept
-        addresses = tuple(transport.addresses)
-        now = time.monotonic()
-        if kept is None or now - kept[0] > for_s or kept[1] != addresses:
-            kept = (now, addresses, make())
-        return kept[2]
-
-    return hello

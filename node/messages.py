@@ -17,7 +17,7 @@ from scheduler.state import UNAVAILABLE_MAX
 from scheduler.terms import HOLDERS_MAX
 
 OFFER_PROTOCOL = "/ainur/offer/0"
-WORK_PROTOCOL = "/ainur/work/0"
+WORK_PROTOCOL = "/ainur/work/1"
 JOB_PROTOCOL = "/ainur/job/0"
 ALARM_PROTOCOL = "/ainur/alarm/0"
 CUSTODY_PROTOCOL = "/ainur/custody/0"
@@ -25,6 +25,9 @@ CUSTODY_PROTOCOL = "/ainur/custody/0"
 MESSAGE_BYTES_MAX = 512 * 1024
 HELD_MAX = 256
 """Results that a message about custody names: a few for each slot."""
+
+PULL_WAIT_MS_MAX = 20_000
+"""Well below what a worker waits for an answer, and what a connection may be silent."""
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
@@ -82,12 +85,17 @@ class JobHeld(Message):
 
 
 class PullUnit(Message):
-    """Worker to coordinator: give me work."""
+    """Worker to coordinator: give me work.
+
+    Where there is none now, but may be soon, the answer may be held back for `wait_ms`: a round
+    that begins is then known at once, and nobody asks in vain.
+    """
 
     type: Literal["pull_unit"] = "pull_unit"
     job_id: Hash
     memory_bytes: Annotated[int, Field(ge=0, lt=2**63)]
     holding: Annotated[tuple[UnitKey, ...], Field(max_length=16)] = ()
+    wait_ms: Annotated[int, Field(ge=0, le=PULL_WAIT_MS_MAX)] = 0
 
 
 class UnitAssigned(Message):

@@ -183,8 +183,12 @@ class PeerBook:
     _peers: dict[str, Peer] = field(default_factory=dict)
     _bans: dict[str, Ban] = field(default_factory=dict)
     _dirty: bool = False
+    _revisions: dict[str, int] = field(default_factory=dict)
+    revision: int = 0
+    """Grows with everything that is worth telling; above that of an earlier run of the book."""
 
     def __post_init__(self) -> None:
+        self.revision = int(self.now() * 1000)
         self._load()
 
     def get(self, peer_id: str) -> Peer | None:
@@ -195,6 +199,10 @@ class PeerBook:
         """Every peer that is not banned: those met first, then the most recently seen first."""
         known = [peer for peer in self._peers.values() if self.allows(peer.hello.peer_id)]
         return sorted(known, key=lambda p: (not p.met, -p.last_seen_s, p.hello.peer_id))
+
+    def revision_of(self, peer_id: str) -> int:
+        """When there was last something new to tell of a peer, as `revision` was then."""
+        return self._revisions.get(peer_id, self.revision)
 
     def by_wallet(self, wallet: str) -> list[Peer]:
         """The peers that speak for a wallet, best first."""
@@ -283,7 +291,7 @@ class PeerBook:
         now = self.now()
         for peer_id, peer in list(self._peers.items()):
             if now - peer.last_seen_s > (STALE_MET_S if peer.met else STALE_HEARSAY_S):
-                del self._peers[peer_id]
+                self._remove(peer_id)
                 self._dirty = True
 
     def save(self) -> None:
@@ -297,6 +305,10 @@ class PeerBook:
         return ban is not None and ban.until_s > self.now()
 
     def _enter(self, peer: Peer) -> None:
+        known = self._peers.get(peer.hello.peer_id)
+        if known is None or known.hello != peer.hello or known.failures > peer.failures:
+            self.revision += 1
+            self._revisions[peer.hello.peer_id] = self.revision
         self._peers[peer.hello.peer_id] = peer
         self._dirty = True
         while len(self._peers) > self.peers_max:
@@ -311,7 +323,11 @@ class PeerBook:
             loudest = max(told, key=lambda teller: (told[teller], teller))
             candidates = [peer for peer in hearsay if peer.told_by == loudest]
         oldest = min(candidates, key=lambda p: (-p.failures, p.last_seen_s, p.hello.peer_id))
-        del self._peers[oldest.hello.peer_id]
+        self._remove(oldest.hello.peer_id)
+
+    def _remove(self, peer_id: str) -> None:
+        del self._peers[peer_id]
+        self._revisions.pop(peer_id, None)
 
     def _trim_bans(self) -> None:
         while len(self._bans) > BANS_MAX:
@@ -333,7 +349,9 @@ class PeerBook:
             self._bans = _BANS.validate_json(self.storage.get(_KEY_BANS) or b"{}", strict=False)
         except ValidationError:
             return
-        self._peers = {peer.hello.peer_id: peer for peer in known[: self.peers_max]}
+        for peer in known[: self.peers_max]:
+            self._enter(peer)
+        self._dirty = False
 
 
 _BOOK: TypeAdapter[list[Peer]] = TypeAdapter(list[Peer])

@@ -40,9 +40,12 @@ async def ask_any(channel: Channel, request: Message, timeout_s: float = 30.0) -
 
 
 def serve(
-    handle: Handler, on_fault: Callable[[str, str], None]
+    handle: Handler, on_fault: Callable[[str, str], None], *, holds: bool = False
 ) -> Callable[[Channel], Awaitable[None]]:
-    """A stream handler that answers every request on a channel with `handle(peer_id, request)`."""
+    """A stream handler that answers every request on a channel with `handle(peer_id, request)`.
+
+    `holds`: it may hold an answer back, and is cancelled when the peer that asked has gone.
+    """
 
     async def serve_channel(channel: Channel) -> None:
         while True:
@@ -51,7 +54,14 @@ def serve(
             except ChannelClosed:
                 return
             try:
-                answer = await handle(channel.peer_id, messages.decode(payload))
+                request = messages.decode(payload)
+                if holds:
+                    held = await _while_open(channel, handle, request)
+                    if held is None:
+                        return
+                    answer = held
+                else:
+                    answer = await handle(channel.peer_id, request)
             except PeerFault as fault:
                 on_fault(channel.peer_id, str(fault))
                 await _answer(channel, Refused(reason=str(fault)[:400]))
@@ -63,6 +73,28 @@ def serve(
                 return
 
     return serve_channel
+
+
+async def _while_open(channel: Channel, handle: Handler, request: Message) -> Message | None:
+    """The answer, None if the peer went before there was one. NodeError as `handle` raises it."""
+    answer: Message | None = None
+    failure: NodeError | None = None
+    async with trio.open_nursery() as nursery:
+
+        async def leave() -> None:
+            await channel.ended()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(leave)
+        try:
+            answer = await handle(channel.peer_id, request)
+        except NodeError as error:
+            # Outside the nursery it must not be a group.
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return answer
 
 
 async def _answer(channel: Channel, answer: Message) -> bool:

@@ -1,11 +1,11 @@
 """Blobs between peers: the receiver pulls, checks every chunk, and can be killed at any time.
 
-Protocol /ainur/blob/0: binary requests on one channel, each answered in order, many under way at
+Protocol /ainur/blob/1: binary requests on one channel, each answered in order, many under way at
 once (fields are big-endian):
 
     0x01 ‖ root (32) ‖ size (u64) ‖ page (u32)      the chunks' leaf hashes, PAGE_HASHES a page
     0x02 ‖ root (32) ‖ size (u64) ‖ index (u32)     one chunk
-    answers: 0x00 ‖ bytes, or 0x01: not here, or not for you
+    answers: 0x00 ‖ bytes, 0x02 ‖ a packed chunk (node/packing.py), or 0x01: not here, not for you
 
 The hashes are checked against the root before one of them is believed, every chunk against its
 hash before it is stored. A source that sends anything else is reported and used no more; the
@@ -26,10 +26,11 @@ from engine.commitment import leaf_hash
 from node.blobs import HASH_BYTES, BlobMissing, BlobStore, PartialBlob, proves
 from node.channel import Channel
 from node.errors import NodeError, PeerFault, PeerUnreachable
+from node.packing import pack, unpack
 from node.transport import Transport
 from scheduler.blob_ref import BLOB_BYTES_MAX, BlobRef
 
-PROTOCOL = "/ainur/blob/0"
+PROTOCOL = "/ainur/blob/1"
 WINDOW = 8
 SOURCES_AT_ONCE = 4
 LATE_S = 1.0
@@ -43,7 +44,7 @@ LIE_POINTS = 50
 log = logging.getLogger(__name__)
 
 _HASHES, _CHUNK = 0x01, 0x02
-_FOUND, _ABSENT = b"\x00", b"\x01"
+_FOUND, _ABSENT, _PACKED = b"\x00", b"\x01", b"\x02"
 _REQUEST_BYTES = 1 + 32 + 8 + 4
 
 Allow = Callable[[str, BlobRef], bool]
@@ -69,10 +70,10 @@ def serve_blobs(transport: Transport, store: BlobStore, allow: Allow) -> None:
             if idle.cancelled_caught:
                 return
             kind, ref, index = _decode_request(request)
-            answer: bytes | None = None
+            answer = _ABSENT
             if allow(channel.peer_id, ref):
-                answer = await _in_thread(_answer, store, kind, ref, index)
-            await channel.send(_ABSENT if answer is None else _FOUND + answer)
+                answer = await _in_thread(_reply, store, kind, ref, index)
+            await channel.send(answer)
 
     transport.serve(PROTOCOL, serve)
 
@@ -217,13 +218,13 @@ class _Fetch:
         if ref.chunk_count == 1:
             # The only chunk proves itself: its hash alone makes the root.
             await channel.send(_encode_request(_CHUNK, ref, 0))
-            self._only_chunk = await _take_answer(channel)
+            self._only_chunk = await _in_thread(_chunk, await _take_answer(channel), ref, 0)
             hashes = [leaf_hash(self._only_chunk)]
         else:
             hashes = []
             for page in range(-(-ref.chunk_count // PAGE_HASHES)):
                 await channel.send(_encode_request(_HASHES, ref, page))
-                data = await _take_answer(channel)
+                data = _plain(await _take_answer(channel))
                 due = min(PAGE_HASHES, ref.chunk_count - len(hashes)) * HASH_BYTES
                 if len(data) != due:
                     raise PeerFault(f"{len(data)} bytes of hashes came, {due} were due")
@@ -233,18 +234,17 @@ class _Fetch:
         return hashes
 
     async def _pull_from_all(self, partial: PartialBlob, sources: list[str]) -> None:
-        slots = trio.CapacityLimiter(SOURCES_AT_ONCE)
+        waiting = list(reversed(sources))
         self._sharing = max(1, min(SOURCES_AT_ONCE, len(sources)))
 
-        async def pull(source: str) -> None:
-            async with slots:
-                if self._missing:
-                    await self._pull(partial, source)
+        async def pull() -> None:
+            while waiting and self._missing:
+                await self._pull(partial, waiting.pop())
 
         with self._pulling:
             async with trio.open_nursery() as nursery:
-                for source in sources:
-                    nursery.start_soon(pull, source)
+                for _ in range(self._sharing):
+                    nursery.start_soon(pull)
         if self._fatal is not None:
             raise self._fatal
         if self._missing:
@@ -279,11 +279,11 @@ class _Fetch:
                 continue
             index = asked.pop(0)
             try:
-                data = await _take_answer(channel)
+                answer = await _take_answer(channel)
             except _Absent:
                 self._lacks(source, index)
                 continue
-            await _in_thread(partial.write_chunk, index, data)
+            await _in_thread(_keep, partial, index, answer)
             self._settle(index, source)
 
     def _claim(self, source: str) -> int | None:
@@ -362,6 +362,15 @@ class _Fetch:
         return await self._transport.open(source, PROTOCOL, self._addresses_of(source))
 
 
+def _reply(store: BlobStore, kind: int, ref: BlobRef, index: int) -> bytes:
+    """The answer to a request as it travels."""
+    data = _answer(store, kind, ref, index)
+    if data is None:
+        return _ABSENT
+    packed = pack(data) if kind == _CHUNK else None
+    return _FOUND + data if packed is None else _PACKED + packed
+
+
 def _answer(store: BlobStore, kind: int, ref: BlobRef, index: int) -> bytes | None:
     """What a request asks for, None if it is not here. PeerFault if it cannot exist."""
     try:
@@ -392,7 +401,7 @@ def _decode_request(data: bytes) -> tuple[int, BlobRef, int]:
 
 
 async def _take_answer(channel: Channel) -> bytes:
-    """The bytes of the next answer; PeerUnreachable if the source has not got them or is silent."""
+    """The next answer; PeerUnreachable if the source has not got the bytes or is silent."""
     try:
         with trio.fail_after(ANSWER_S):
             answer = await channel.receive()
@@ -400,9 +409,26 @@ async def _take_answer(channel: Channel) -> bytes:
         raise PeerUnreachable(f"no answer within {ANSWER_S:g} s") from None
     if answer == _ABSENT:
         raise _Absent("it has not got the blob, or not for us")
+    return answer
+
+
+def _plain(answer: bytes) -> bytes:
+    """The bytes of an answer that is not packed."""
     if answer[:1] != _FOUND:
         raise PeerFault(f"a blob answer that starts with {answer[:1].hex()}")
     return answer[1:]
+
+
+def _chunk(answer: bytes, ref: BlobRef, index: int) -> bytes:
+    """The chunk in an answer, unpacked, its hash not checked yet."""
+    if answer[:1] == _PACKED:
+        return unpack(answer[1:], ref.chunk_bytes(index))
+    return _plain(answer)
+
+
+def _keep(partial: PartialBlob, index: int, answer: bytes) -> None:
+    """Write the chunk in an answer; PeerFault, changing nothing, if it is not that chunk."""
+    partial.write_chunk(index, _chunk(answer, partial.ref, index))
 
 
 async def _in_thread(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:

@@ -3,8 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
+import trio
+import trio.testing
 
 from node.contributor import Contributor
+from node.errors import PeerUnreachable
+from node.messages import PULL_WAIT_MS_MAX, PullUnit, UnitDeclined
 
 
 def contributor(fault: str = "", busy: bool = False, active: bool = True) -> Contributor:
@@ -61,3 +65,77 @@ async def test_jobs_share_the_node_by_price_and_preferred_ones_go_first() -> Non
     of._jobs.workable = lambda: [cheap, dear, mine]
     of._preferred = (mine.job_id.hex(),)
     assert of._next_job() is mine
+
+
+class Coordinator:
+    """Answers requests for work, after a while to those that wait for it."""
+
+    def __init__(self, answer_after_s: float = 0.0) -> None:
+        self.waits: list[int] = []
+        self.answer_after_s = answer_after_s
+
+    async def ask(self, job: SimpleNamespace, pull: PullUnit) -> UnitDeclined:
+        self.waits.append(pull.wait_ms)
+        if pull.wait_ms:
+            await trio.sleep(self.answer_after_s)
+        return UnitDeclined(reason="nothing", retry_after_ms=1000)
+
+
+def asking(coordinator: Coordinator, *, alone: bool = True) -> Contributor:
+    of = contributor()
+
+    async def changed(timeout_s: float) -> None:
+        await trio.sleep(timeout_s)
+
+    of._watch.changed = changed
+    of._receipts = SimpleNamespace(examine=lambda _job: None)
+    of._ask, of._alone = coordinator.ask, alone
+    return of
+
+
+@pytest.mark.trio
+async def test_only_after_a_refusal_a_node_waits_for_a_unit(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """So its status has a reason; and not where another job may have a unit meanwhile."""
+    one = job(b"a", 1)
+    coordinator = Coordinator()
+    of = asking(coordinator)
+    for _ in range(3):
+        await of._work_on(one)
+    assert coordinator.waits == [0, PULL_WAIT_MS_MAX, PULL_WAIT_MS_MAX]
+    assert of.counts.activity == "waiting: nothing"
+    of._alone = False
+    await of._work_on(one)
+    assert coordinator.waits[-1] == 0
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("interruption", ["duty", "drain"])
+async def test_waiting_for_a_unit_ends_for_what_goes_first(
+    interruption: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """An audit has a deadline on chain."""
+    of = asking(Coordinator(answer_after_s=20))
+    of._declined.add(b"a" * 32)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(of._work_on, job(b"a", 1))
+        await trio.sleep(5)
+        if interruption == "duty":
+            of._duties.busy = True
+        else:
+            of.drain()
+    assert trio.current_time() < 7
+
+
+@pytest.mark.trio
+async def test_silent_coordinator_is_reported_as_such() -> None:
+    """The failure comes out of the wait as it went in."""
+    of = asking(Coordinator())
+
+    async def ask(_job: object, _pull: object) -> UnitDeclined:
+        raise PeerUnreachable("gone")
+
+    of._ask = ask
+    with pytest.raises(PeerUnreachable, match="gone"):
+        await of._work_on(job(b"a", 1))

@@ -8,6 +8,8 @@ from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
+import trio
+import trio.testing
 
 from node.chain import AsyncChain
 from node.chain import events as e
@@ -42,6 +44,7 @@ from scheduler import coordinator, terms
 from scheduler import events as facts
 from scheduler.blob_ref import BlobRef
 from scheduler.codec import decode
+from scheduler.commands import DeclineReason
 from scheduler.events import UnitCommitted
 from scheduler.manifest import Manifest, ProgramRefs
 from scheduler.terms import UnitRef
@@ -49,7 +52,7 @@ from scheduler.terms import UnitRef
 JOB = JobId(b"j" * 32)
 BLOB = BlobRef(root="cd" * 32, size=7)
 DOMAIN = ClaimDomain(1, "0x" + "11" * 20)
-WORKER, COORDINATOR = Signer.random(), Signer.random()
+WORKER, COORDINATOR, SUBMITTER = Signer.random(), Signer.random(), Signer.random()
 MANIFEST = Manifest(
     name="tiny", rounds=2, slots=2, steps=1, trace_every=1, batch_rows=1, rows=2,
     unit_timeout_s=60, deadline_s=600, price_wei_per_gflop=1,
@@ -367,3 +370,61 @@ def test_a_torn_last_record_is_removed(journal: Journal) -> None:
     records = [record.body for record in journal.read(stream)]
     assert records[: len(whole)] == whole
     assert not coordinator.replay(records).torn
+
+
+def paused(journal: Journal) -> Coordination:
+    """A job that its submitter paused."""
+    of = coordination(journal)
+    of.job.submitter = SUBMITTER.address
+    assert isinstance(of.answer("anyone", make_order(SUBMITTER, JOB, True, 1)), JobProgress)
+    return of
+
+
+def patient(wait_ms: int) -> PullUnit:
+    return PullUnit(job_id=JOB.hex(), memory_bytes=1000, wait_ms=wait_ms)
+
+
+@pytest.mark.trio
+async def test_answer_is_held_back_as_long_as_the_worker_waits(
+    journal: Journal, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Not at all without `wait_ms`; where nothing comes the refusal has its reason."""
+    of = paused(journal)
+    for wait_ms in (0, 7_000):
+        started = trio.current_time()
+        answer = await of.answer_in_time("worker", patient(wait_ms))
+        assert isinstance(answer, UnitDeclined)
+        assert answer.reason == DeclineReason.PAUSED
+        assert trio.current_time() - started == pytest.approx(wait_ms / 1000)
+
+
+@pytest.mark.trio
+async def test_who_waits_gets_the_unit_at_once(
+    journal: Journal, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The order to go on, the end of a unit: what opens work ends the wait."""
+    of = paused(journal)
+    answers: list[object] = []
+
+    async def ask() -> None:
+        answers.append(await of.answer_in_time("worker", patient(20_000)))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await trio.sleep(10)
+        started = trio.current_time()
+        of.answer("anyone", make_order(SUBMITTER, JOB, False, 2))
+    assert isinstance(answers[0], UnitAssigned)
+    assert trio.current_time() == started
+
+
+@pytest.mark.trio
+async def test_refusal_that_stays_is_not_held_back(
+    journal: Journal, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Too little memory is no matter of time."""
+    of = coordination(journal)
+    small = PullUnit(job_id=JOB.hex(), memory_bytes=1, wait_ms=20_000)
+    answer = await of.answer_in_time("worker", small)
+    assert isinstance(answer, UnitDeclined)
+    assert trio.current_time() == 0

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from node.channel import Channel
-from node.discovery import PROTOCOL, Discovery, Pace, PeersAnswer
+from node.discovery import PEERS_TOLD_MAX, PROTOCOL, Discovery, Pace, PeersAnswer
 from node.errors import BadInput, ChannelClosed, PeerFault, PeerUnreachable
 from node.peers import Hello, NetworkName, PeerBook, make_hello
 from node.transport import Transport
@@ -76,6 +76,90 @@ async def test_exchange_introduces_both() -> None:
             b.transport.peer_id
         ]
         assert b.knows() == {a.transport.peer_id}
+
+
+def said(node: Node) -> int:
+    """How many bytes of peer exchange a node has sent."""
+    return node.transport.traffic[PROTOCOL].sent
+
+
+def steady(node: Node) -> Node:
+    """The same node with one hello for good, as the daemon's are."""
+    hello = node.hello()
+    node.discovery._hello = lambda: hello
+    return node
+
+
+@pytest.mark.trio
+async def test_what_the_other_knows_is_not_said_again() -> None:
+    """The first exchange tells all; the next ones a few numbers, until there is news."""
+    async with new_node() as a, new_node() as b, new_node() as c, new_node() as d:
+        for node in (a, b, c, d):
+            steady(node)
+        await c.discovery.exchange(b.transport.peer_id, b.transport.addresses)
+        await a.discovery.exchange(b.transport.peer_id, b.transport.addresses)
+        first = said(a), said(b)
+        assert a.book.get(c.transport.peer_id) is not None
+        await a.discovery.exchange(b.transport.peer_id)
+        assert said(a) - first[0] < 150 > said(b) - first[1]
+        await d.discovery.exchange(b.transport.peer_id, b.transport.addresses)
+        before = said(b)
+        await a.discovery.exchange(b.transport.peer_id)
+        assert a.book.get(d.transport.peer_id) is not None
+        assert said(b) - before < 1000
+
+
+@pytest.mark.trio
+async def test_forgotten_hello_is_asked_for() -> None:
+    """A peer that lost its book is introduced to us within one exchange."""
+    async with new_node() as a, new_node() as b:
+        steady(a)
+        await a.discovery.exchange(b.transport.peer_id, b.transport.addresses)
+        b.book._remove(a.transport.peer_id)
+        await a.discovery.exchange(b.transport.peer_id)
+        assert b.knows() == {a.transport.peer_id}
+
+
+@pytest.mark.trio
+async def test_more_peers_than_an_answer_holds_are_told_in_turn() -> None:
+    """Whoever asks again hears of everyone in the end, and then of nobody."""
+    async with new_node() as here:
+        book, wallet = here.book, Signer.random()
+        names = set()
+        for number in range(PEERS_TOLD_MAX + 20):
+            seed = number.to_bytes(32, "big")
+            hello = make_hello(
+                NETWORK, seed, wallet.sign_text, wallet=wallet.address, addresses=[], sequence=1
+            )
+            names.add(hello.peer_id)
+            book.hear([hello], "someone")
+        told, since = set(), 0
+        for _ in range(3):
+            peers, since = here.discovery._tell("another", since)
+            assert len(peers) <= PEERS_TOLD_MAX
+            told |= {hello.peer_id for hello in peers}
+        assert told == names
+        assert here.discovery._tell("another", since) == ((), since)
+        assert len(here.discovery._tell("another", since + 1)[0]) == PEERS_TOLD_MAX
+
+
+@pytest.mark.trio
+async def test_peer_without_news_is_asked_less_often() -> None:
+    """The pause doubles up to its bound, and news ends it."""
+    async with new_node() as a, new_node() as b, new_node() as c:
+        for node in (a, b, c):
+            steady(node)
+        await a.discovery.exchange(b.transport.peer_id, b.transport.addresses)
+        talk = a.discovery._talks[b.transport.peer_id]
+        pauses = []
+        for _ in range(12):
+            pauses.append(a.discovery._next_talk_s(talk, hungry=True) - talk.asked_at_s)
+            await a.discovery.exchange(b.transport.peer_id)
+        assert pauses[:3] == pytest.approx([0.3, 0.6, 1.2])
+        assert pauses[-1] == pytest.approx(BRISK.refresh_s)
+        await c.discovery.exchange(b.transport.peer_id, b.transport.addresses)
+        await a.discovery.exchange(b.transport.peer_id)
+        assert talk.quiet == 0
 
 
 @pytest.mark.trio
@@ -167,7 +251,7 @@ async def test_forged_gossip_is_the_tellers_fault() -> None:
     """A hello that was altered on the way is refused with its teller; nothing of it is kept."""
     async with new_node() as here, new_node() as liar, new_node() as third:
         altered = third.hello().model_copy(update={"addresses": ("/ip4/192.0.2.1/tcp/1",)})
-        answer = PeersAnswer(hello=liar.hello(), peers=(altered,))
+        answer = PeersAnswer(hello=liar.hello(), peers=(altered,), revision=1)
 
         async def lie(channel: Channel) -> None:
             await channel.receive()

@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
+import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,6 +124,17 @@ async def test_blob_arrives(new_node: NewNode, size: int) -> None:
 
 
 @pytest.mark.trio
+@pytest.mark.parametrize("size", [3_000, 3 * BLOB_CHUNK_BYTES])
+async def test_codes_travel_packed(new_node: NewNode, size: int) -> None:
+    """Bytes of few values take less on the wire than in the store."""
+    async with new_node() as source, new_node() as here:
+        ref = source.store.put(bytes(byte & 0x33 for byte in os.urandom(size)))
+        await here.fetch(ref, source)
+        assert here.store.read(ref) == source.store.read(ref)
+        assert here.transport.traffic[PROTOCOL].received < 0.7 * size
+
+
+@pytest.mark.trio
 async def test_several_sources_share_the_work(new_node: NewNode) -> None:
     """Every source is asked for some of the chunks."""
     async with new_node() as a, new_node() as b, new_node() as here:
@@ -154,7 +166,9 @@ async def test_killed_receiver_resumes(new_node: NewNode, tmp_path: Path) -> Non
         assert process.stdout is not None
         output = b""
         while output.count(b"\n") < 20:
-            output += await process.stdout.receive_some()
+            part = await process.stdout.receive_some()
+            assert part, "the receiver ended by itself"
+            output += part
         process.kill()
         await process.wait()
         await process.stdout.aclose()
@@ -206,6 +220,7 @@ async def test_lie_is_refused_and_reported(new_node: NewNode) -> None:
         lambda _count, _request, right: right[:-1],
         lambda _count, _request, right: right + b"x",
         lambda _count, _request, _right: b"\x07",
+        lambda _count, _request, _right: b"\x02" + zlib.compress(bytes(1 << 20), wbits=-15),
     ],
 )
 async def test_lone_liar_stores_nothing(
