@@ -2,9 +2,9 @@
 
 One unit at a time, because there is one device; audits and jury duty go first, since they have
 deadlines on chain. A node with one job whose coordinator has nothing for it asks with patience: the
-answer comes when there is a unit, instead of a question every second. A unit counts once the coordinator's receipt is here. If the coordinator does
-not answer the finished commit is offered again until it does or the round is over: computing is
-dear, asking is cheap.
+answer comes when there is a unit, instead of a question every second. A unit counts once the
+coordinator's receipt is here. If the coordinator does not answer the finished commit is offered
+again until it does or the round is over: computing is dear, asking is cheap.
 """
 
 import logging
