@@ -3,9 +3,9 @@
     python -m benchmarks.conformance        # needs torch; rewrites the file
 
 A case is an expression of the tensors in tests/engine/conformance_inputs.py that PyTorch and
-engine.Tensor understand alike. conformance.txt has one a line; a word of capitals stands for each
-of its meanings in EACH. Recorded are a case's results, and the gradient of their weighted sum by
-each float that it names.
+engine.Tensor understand alike; F and nn are torch.nn.functional and torch.nn, or the engine's.
+conformance.txt has one a line; a word of capitals stands for each of its meanings in EACH. Recorded
+are a case's results, and the gradient of their weighted sum by each float that it names.
 """
 
 import ast
@@ -40,6 +40,10 @@ EACH = {
     "AXIS": "0 1 -1",
     "OFFSET": "0 1 -1 2 -3",
     "TURN": "0 1 2 3 -1",
+    "ACT": "relu relu6 elu selu celu gelu silu mish softplus softsign tanhshrink hardshrink "
+    "softshrink hardtanh hardsigmoid hardswish logsigmoid leaky_relu sigmoid tanh",
+    "LOSS": "mse_loss l1_loss smooth_l1_loss huber_loss",
+    "HOW": "none mean sum",
 }
 CASES = (Path(__file__).parent / "conformance.txt").read_text().splitlines()
 
@@ -67,9 +71,14 @@ def main() -> None:
     assert spec.loader is not None
     inputs = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(inputs)
-    functional = torch.nn.functional
+    functional, nn = torch.nn.functional, torch.nn
     names: dict[str, Any] = {name: getattr(torch, name) for name in dir(torch)}
-    names |= {"pad": functional.pad, "one_hot": lambda n, *k: functional.one_hot(n.long(), *k)}
+    names |= {
+        "F": functional,
+        "nn": nn,
+        "pad": functional.pad,
+        "one_hot": lambda n, *k: functional.one_hot(n.long(), *k),
+    }
     names |= {"zeros_of": torch.zeros, "ones_of": torch.ones}
     names |= {"written": inputs.written, "changed": inputs.changed}
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf, pi, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from engine import graph
+from engine import graph, transcendental
+from engine.dtypes import AnyType, DType
 from engine.errors import UsageError
+from engine.lifting import lift
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
+
+Axes: TypeAlias = int | tuple[int, ...] | None
+
+sigmoid, tanh = lift(transcendental.sigmoid), lift(transcendental.tanh)
 
 
 def ruled(rule: Callable[[Tensor, Tensor], Tensor], y: Tensor, x: Tensor) -> Tensor:
@@ -54,11 +60,15 @@ def glu(x: Tensor, axis: int = -1) -> Tensor:
     return (halves[:half] * halves[half:].sigmoid()).transpose(0, axis)
 
 
-def softplus(x: Tensor, beta: float = 1.0) -> Tensor:
-    """log(1 + exp(beta x)) / beta."""
+def softplus(x: Tensor, beta: float = 1.0, threshold: float | None = None) -> Tensor:
+    """log(1 + exp(beta x)) / beta; x where beta x is above a threshold.
+
+    None has the values of torch's threshold of 20: there they are the same.
+    """
     scaled = x * beta
     y = (-scaled.abs()).exp().log1p() + scaled.maximum(0.0)
-    return ruled(lambda g, _: g * scaled.sigmoid(), y, scaled) / beta
+    y = ruled(lambda g, _: g * scaled.sigmoid(), y, scaled) / beta
+    return y if threshold is None else (scaled > threshold).where(x, y)
 
 
 def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
@@ -66,28 +76,31 @@ def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     return ((x > min_val) & (x < max_val)).where(x, x.clamp(min_val, max_val).detach())
 
 
-def softmax(x: Tensor, axis: int = -1) -> Tensor:
+def _largest(x: Tensor, axis: Axes) -> Tensor:
+    """The largest along axes, which stay; of no elements none."""
+    return x.amax(axis, True) if x.numel() else x.sum(axis, True)
+
+
+def softmax(x: Tensor, axis: int = -1, dtype: AnyType = DType.FLOAT32) -> Tensor:
     """exp(x) normalised to a sum of 1 along an axis; the largest is subtracted first."""
-    x = x.float()
-    powers = (x - x.amax(axis, True)).exp()
+    x = x.cast(dtype)
+    powers = (x - _largest(x, axis)).exp()
     y = powers / powers.sum(axis, True)
     return ruled(lambda g, y: (g - (g * y).sum(axis, True)) * y, y, x)
 
 
-def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
+def log_softmax(x: Tensor, axis: int = -1, dtype: AnyType = DType.FLOAT32) -> Tensor:
     """log(softmax(x)), without the detour that loses small values."""
-    x = x.float()
-    shifted = x - x.amax(axis, True)
+    x = x.cast(dtype)
+    shifted = x - _largest(x, axis)
     y = shifted - shifted.exp().sum(axis, True).log()
     return ruled(lambda g, y: g - y.exp() * g.sum(axis, True), y, x)
 
 
-def logsumexp(
-    x: Tensor, axis: int | tuple[int, ...] | None = None, keepdim: bool = False
-) -> Tensor:
+def logsumexp(x: Tensor, axis: Axes = None, keepdim: bool = False) -> Tensor:
     """log(sum(exp(x))) over axes; over all without."""
     x = x.float()
-    top = x.amax(axis, True)
+    top = _largest(x, axis)
     shift = (top.abs() < inf).where(top, 0.0).detach()
     result = (x - shift).exp().sum(axis, True).log() + shift
     return result if keepdim else result.squeeze(axis)

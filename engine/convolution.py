@@ -77,8 +77,8 @@ def _repeated(w: Value, batch: int) -> Value:
 
 
 def conv2d(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, groups: int = 1, stride: Sizes = 1,
-    dilation: Sizes = 1, padding: Sizes | str = 0,
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1,
+    padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """Convolution of (batch, channels, *axes), or of one image, in as many axes as the weight has.
 
@@ -99,8 +99,8 @@ def conv2d(
 
 
 def conv_transpose2d(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, groups: int = 1, stride: Sizes = 1,
-    dilation: Sizes = 1, padding: Sizes = 0, output_padding: Sizes = 0,
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes = 0,
+    output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1,
 ) -> Tensor:  # fmt: skip
     """The gradient of a convolution by its input, for weights (channels, outputs / groups, *size).
 
@@ -132,3 +132,7 @@ def _convolved(
     if bias is not None:
         y = y + bias.reshape(-1, *[1] * (weight.ndim - 2))
     return y if x.ndim == weight.ndim else y.squeeze(0)
+
+
+conv1d = conv3d = conv2d
+conv_transpose1d = conv_transpose3d = conv_transpose2d

@@ -12,7 +12,7 @@ from math import inf, prod, sqrt
 from typing import TYPE_CHECKING, TypeAlias
 
 from engine import elementwise as e
-from engine import functional, graph, random
+from engine import graph, random
 from engine.errors import TraceError, UsageError
 from engine.graph import Value
 from engine.movement import integers
@@ -113,15 +113,6 @@ def _deviation(shape: Sequence[Sizes], a: float) -> float:
 
 
 # Methods
-
-
-def dropout(
-    x: Tensor, p: float = 0.5, training: bool = True, key: Tensor | int | None = None
-) -> Tensor:
-    """0 with probability p, the rest over 1 - p."""
-    if not training or not p:
-        return x
-    return functional.dropout(x, p, x.rand(x.shape, key=key))
 
 
 def bernoulli(x: Tensor, key: Tensor | int | None = None) -> Tensor:

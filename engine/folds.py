@@ -29,14 +29,19 @@ def fold(op: Op, value: Value, axes: Axes, keepdim: bool) -> Value:
 
 def _split(value: Value, axes: Axes, keepdim: bool) -> tuple[list[int], Sequence[int], list[int]]:
     """The axes that stay, those that are folded, and the shape of the result."""
-    folded = axes_of(value, axes)
+    folded = _folded(value, axes)
     kept = [a for a in range(len(value.shape)) if a not in folded]
     shape = [1 if a in folded else n for a, n in enumerate(value.shape) if keepdim or a in kept]
     return kept, folded, shape
 
 
 def _count(value: Value, axes: Axes) -> int:
-    return prod(value.shape[a] for a in axes_of(value, axes))
+    return prod(value.shape[a] for a in _folded(value, axes))
+
+
+def _folded(value: Value, axes: Axes) -> tuple[int, ...]:
+    """The axes that are folded: all for None or no axes."""
+    return axes_of(value, axes if isinstance(axes, int) or axes else None)
 
 
 def total(
@@ -46,8 +51,11 @@ def total(
     return fold(Op.SUM, value if dtype is None else graph.cast(value, dtype), axis, keepdim)
 
 
-def mean(value: Value, axis: Axes = None, keepdim: bool = False) -> Value:
+def mean(
+    value: Value, axis: Axes = None, keepdim: bool = False, dtype: AnyType = DType.FLOAT32
+) -> Value:
     """The sum, divided by the number of elements in FLOAT32."""
+    value = graph.cast(value, dtype)
     return e.div(total(e.to_float(value), axis, keepdim), float(_count(value, axis)))
 
 

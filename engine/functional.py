@@ -12,7 +12,10 @@ from engine.activations import ruled, softmax
 from engine.convolution import *  # noqa: F403
 from engine.dtypes import DType
 from engine.errors import UsageError
+from engine.lifting import follow_torch
 from engine.losses import *  # noqa: F403
+from engine.methods import norm
+from engine.methods import one_hot as one_hot
 from engine.pooling import *  # noqa: F403
 from engine.windows import pad as pad
 
@@ -27,38 +30,85 @@ def scaled_dot_product_attention(
 ) -> Tensor:  # fmt: skip
     """softmax(x key^T scale) value over the last two axes (Vaswani et al. 2017).
 
-    `scale` is 1 / sqrt(width) by default. A BOOL mask names the pairs that count (if none, the
-    result is 0); any other is added. `is_causal` lets place i see places up to i. `enable_gqa` lets
-    several heads (axis -3) share one of key and value. `dropout_p` is for the weights, always.
+    `enable_gqa` lets several heads (axis -3) share one of key and value. `dropout_p` is for the
+    weights, always. The rest is of `attention_weights`.
     """
-    if is_causal and attn_mask is not None:
-        raise UsageError("attention takes attn_mask or is_causal, not both: join the masks")
     if enable_gqa:
         several = x.shape[-3] // key.shape[-3]
         key, value = (tensor.repeat_interleave(several, -3) for tensor in (key, value))
+    weights = attention_weights(x, key, attn_mask, is_causal, scale)
+    return dropout(weights, dropout_p, True, dropout_key) @ value
+
+
+def attention_weights(
+    x: Tensor, key: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:  # fmt: skip
+    """softmax(x key^T scale): how much of each value a query takes.
+
+    `scale` is 1 / sqrt(width) by default. A BOOL mask names the pairs that count (if none, the
+    weights are 0); any other is added. `is_causal` lets place i see places up to i.
+    """
+    if is_causal and attn_mask is not None:
+        raise UsageError("attention takes attn_mask or is_causal, not both: join the masks")
     scores = (x @ key.transpose(-2, -1)) * (1 / sqrt(x.shape[-1]) if scale is None else scale)
     if is_causal:
         rows, columns = scores.shape[-2:]
         is_later = x.arange(columns) > x.arange(rows).unsqueeze(1)
         scores = is_later.where(-inf, scores)
     if attn_mask is None:
-        weights = softmax(scores)
-    elif attn_mask.dtype is not DType.BOOL:
-        weights = softmax(scores + attn_mask)
-    else:
-        weights = softmax(attn_mask.where(scores, -inf))
-        weights = attn_mask.any(-1, True).where(weights, 0.0)
-    return weights.dropout(dropout_p, True, dropout_key) @ value
+        return softmax(scores)
+    if attn_mask.dtype is not DType.BOOL:
+        return softmax(scores + attn_mask)
+    weights = softmax(attn_mask.where(scores, -inf))
+    return attn_mask.any(-1, True).where(weights, 0.0)
 
 
-def embedding(index: Tensor, table: Tensor) -> Tensor:
-    """Rows of a table by INT32 index; zeros where it is out of range."""
-    return type(table).of(folds.rows(table.value, index.value))
+def embedding(x: Tensor, table: Tensor, padding_idx: int | None = None) -> Tensor:
+    """Rows of a table by INT32 index; zeros where it is out of range.
+
+    The row `padding_idx` gets no gradient.
+    """
+    found = type(table).of(folds.rows(table.value, x.value))
+    if padding_idx is None:
+        return found
+    is_padding = (x == padding_idx % len(table)).unsqueeze(-1)
+    return is_padding.where(found.detach(), found)
 
 
-def dropout(x: Tensor, p: float, uniform: Tensor) -> Tensor:
-    """0 where a number from 0 to 1, drawn for each element, is below p; the rest over 1 - p."""
-    return (uniform >= p).where(x * (1.0 / (1.0 - p)) if p < 1.0 else 0.0, 0.0)
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x weight^T + bias, for weights (outputs, inputs)."""
+    y = x @ weight.T
+    return y if bias is None else y + bias
+
+
+def bilinear(x: Tensor, other: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x weight[o] other + bias for each output o."""
+    y = x.einsum("...i,oij,...j->...o", x, weight, other)
+    return y if bias is None else y + bias
+
+
+def dropout(
+    x: Tensor, p: float = 0.5, training: bool = True, key: Tensor | int | None = None
+) -> Tensor:
+    """0 with probability p, the rest over 1 - p."""
+    return _dropped(x, x.shape, p, training, key)
+
+
+def dropout2d(
+    x: Tensor, p: float = 0.5, training: bool = True, key: Tensor | int | None = None
+) -> Tensor:
+    """Whole channels (axis 1) 0 with probability p, the rest over 1 - p."""
+    return _dropped(x, (*x.shape[:2], *[1] * (x.ndim - 2)), p, training, key)
+
+
+def _dropped(
+    x: Tensor, shape: Sequence[int], p: float, training: bool, key: Tensor | int | None
+) -> Tensor:
+    if not training or not p:
+        return x
+    drawn = x.rand(shape, key=key)
+    return (drawn >= p).where(x * (1.0 / (1.0 - p)) if p < 1.0 else 0.0, 0.0)
 
 
 def accuracy(logits: Tensor, target: Tensor) -> Tensor:
@@ -141,24 +191,31 @@ def group_norm(
 
 
 def instance_norm(
-    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
-) -> Tensor:
-    """Every channel of every image for itself."""
+    x: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None,
+    weight: Tensor | None = None, bias: Tensor | None = None, use_input_stats: bool = True, *,
+    eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
+    """Every channel of every image for itself, or by the running statistics."""
+    if not use_input_stats:
+        return batch_norm(x, running_mean, running_var, weight, bias, eps=eps)
     return group_norm(x, x.shape[1], weight, bias, eps)
 
 
 def batch_norm(
     x: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None,
     weight: Tensor | None = None, bias: Tensor | None = None, training: bool = False,
-    eps: float = 1e-5,
+    momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
     """Each channel (axis 1) by its own statistics in training, by the running ones otherwise.
 
-    The running ones do not change here: `running_statistics` says what they become.
+    In training the running ones change to `running_statistics`.
     """
     shape = (-1, *[1] * (x.ndim - 2))
     if training or running_mean is None or running_var is None:
         y = _standard(x, (0, *range(2, x.ndim)), eps)
+        if running_mean is not None and running_var is not None:
+            new = running_statistics(x, running_mean, running_var, momentum)
+            running_mean.become(new[0]), running_var.become(new[1])
     else:
         y = (x - running_mean.reshape(*shape)) / (running_var.reshape(*shape) + eps).sqrt()
     return _scaled(y, weight, bias, shape)
@@ -185,7 +242,17 @@ def batchnorm(
 def normalize(x: Tensor, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> Tensor:
     """Divided by its p-norm along an axis, or by eps if that is larger."""
     if p == 2.0:
-        size = x.square().sum(axis, True).clamp(eps * eps).sqrt()
-    else:
-        size = ((x.abs() ** p).sum(axis, True) ** (1.0 / p)).clamp(eps)
-    return x / size
+        return x / x.square().sum(axis, True).clamp(eps * eps).sqrt()
+    return x / norm(x, p, axis, True).clamp(eps)
+
+
+def local_response_norm(
+    x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """Divided by (k + alpha * the mean square of so many neighbouring channels) ** beta."""
+    squares = x.square().movedim(1, -1).pad((size // 2, (size - 1) // 2))
+    return x / (squares.unfold(-1, size, 1).mean(-1).movedim(-1, 1) * alpha + k).pow(beta)
+
+
+dropout1d = dropout3d = dropout2d
+follow_torch(globals(), changing={"engine.activations"})

@@ -36,6 +36,16 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     shown = lift(movement.getitem)(x, basic)
     if not indices:
         return shown
+    single = {axis: index for axis, index in indices.items() if not index.ndim}
+    if 0 < len(single) < len(indices):  # an index without axes is a number
+        gone = sorted(single)
+        shown = _picked(shown, single)
+        indices = {a - sum(g < a for g in gone): i for a, i in indices.items() if a not in single}
+    return _picked(shown, indices)
+
+
+def _picked(shown: Tensor, indices: dict[int, Tensor]) -> Tensor:
+    """What index tensors name of some axes; the new axes in their place if they are adjacent."""
     axes = sorted(indices)
     rest = [n for a, n in enumerate(shown.shape) if a not in indices]
     place = _rows_of(shown, indices)
@@ -254,9 +264,10 @@ def index_put(
     return _written(x, _places(x, tuple(indices)), values, accumulate)
 
 
-def nonzero(x: Tensor) -> Tensor:
-    """The indices of what is not 0, one row each; looks at the elements now."""
-    return type(x)(np.argwhere(x.numpy()).astype(np.int32))
+def nonzero(x: Tensor, as_tuple: bool = False) -> Any:
+    """The indices of what is not 0, one row each or axis by axis; looks at the elements now."""
+    found = type(x)(np.argwhere(x.numpy()).astype(np.int32))
+    return found.unbind(1) if as_tuple else found
 
 
 def masked_select(x: Tensor, mask: Tensor) -> Tensor:
@@ -265,9 +276,24 @@ def masked_select(x: Tensor, mask: Tensor) -> Tensor:
     return x.expand(shape)[mask.expand(shape)]
 
 
-def unique(x: Tensor) -> Tensor:
-    """The elements in order, each once; looks at them now."""
-    return type(x)(np.unique(x.numpy()))
+def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """x with the elements of another in turn where the mask holds; looks at the mask now."""
+    wide = mask.expand(x.shape)
+    return setitem(x, wide, source.flatten()[: int(wide.sum().item())])
+
+
+def unique(
+    x: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False
+) -> Any:
+    """The elements in order, each once; looks at them now.
+
+    If asked, with which of them each element is, and with how often each occurs.
+    """
+    array = x.numpy()
+    values, inverse, counts = np.unique(array, return_inverse=True, return_counts=True)
+    more = [inverse.reshape(array.shape)] * return_inverse + [counts] * return_counts
+    found = tuple(type(x)(part) for part in (values, *more))
+    return found if more else found[0]
 
 
 def select_scatter(x: Tensor, src: Tensor, axis: int, index: int) -> Tensor:

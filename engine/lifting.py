@@ -3,12 +3,13 @@
 `lift` makes a function of tensors out of a function of graph values. `finish` gives a class the
 functions that a table names as methods, lets all of them understand the names that torch and
 tinygrad use for one argument ("dim" for axis), lets views know with whom they share elements, and
-derives the methods that change a tensor: `add_` and `+=` from `add`.
+derives the methods that change a tensor: `add_` and `+=` from `add`. `follow_torch` does the same
+for functions that are no methods.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, signature
 from types import FunctionType, ModuleType
@@ -29,7 +30,8 @@ _OTHERS = """axis: dim dims axes; axes: dim dims axis; axis0: dim0; axis1: dim1;
     start: start_dim; end: end_dim; shape: size sizes dims repeats; keepdim: keepdims
     sizes: shape size split_size split_size_or_sections; sections: chunks indices; low: min min_
     high: max max_; exponent: x; other: x y w end mat2 vec2 value; a: x input; sorted: sorted_
-    b: other x y w end mat2 vec2; x: other; classes: num_classes; cut: diagonal offset; stop: end"""
+    b: other x y w end mat2 vec2; x: other input query; classes: num_classes; cut: diagonal offset
+    stop: end; src: value; neg_slope: negative_slope; table: weight"""
 OTHER_NAMES = {
     name.strip(): others.split()
     for name, others in (line.split(":") for line in _OTHERS.replace("\n", ";").split(";"))
@@ -82,19 +84,23 @@ def finish(
     values: Table,
     tensors: Sequence[ModuleType],
     names: str,
+    orders: Mapping[str, str],
 ) -> None:
     """Give a class its methods: formulas, and functions of modules.
 
     Tables name functions of graph values. Of `tensors` every public function is a method whose
-    first parameter is a Tensor. `names` are further names. Everything in `elementwise`, and what
+    first parameter is a Tensor. `names` are further names; `orders` the positional arguments after
+    the first where a method has them in another order. Everything in `elementwise`, and what
     IN_PLACE names, changes a tensor under its name with "_".
     """
     by_element = _named(elementwise)
     methods = {**vars(cls), **by_element, **_named(values)}
-    for name, (docstring, formula) in formulas.items():
-        methods[name], formula.__doc__ = formula, docstring
     for module in tensors:
         methods |= {name: f for name, f in vars(module).items() if _is_method(f)}
+    for name, (docstring, formula) in formulas.items():
+        methods[name], formula.__doc__ = formula, docstring
+    for name, order in orders.items():
+        methods[name] = _in_order(methods[name], order.split())
     for name, *others in map(_equal, names.split()):
         methods |= dict.fromkeys(others, methods[name])
     for name in (*IN_PLACE, *by_element):
@@ -138,6 +144,15 @@ def _in_place(function: Method) -> Method:
     return method
 
 
+def _in_order(function: Method, names: Sequence[str]) -> Method:
+    @wraps(function)
+    def method(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        named = dict(zip(names[: len(args)], args, strict=True))
+        return function(x, **named, **kwargs)
+
+    return method
+
+
 def _aliasing(function: Method) -> Method:
     @wraps(function)
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -161,6 +176,27 @@ def _with_options(function: Method) -> Method:
         return made.requires_grad_() if requires_grad else made
 
     return make
+
+
+def follow_torch(module: dict[str, Any], changing: Container[str]) -> None:
+    """Let functions of tensors in a module's namespace understand torch's names for arguments.
+
+    With `inplace` those of the modules `changing` change their tensor, too.
+    """
+    for name, function in list(module.items()):
+        if _is_method(function):
+            changes = function.__module__ in changing
+            named = _with_other_names(function)
+            module[name] = _with_inplace(named) if changes else named
+
+
+def _with_inplace(function: Method) -> Method:
+    @wraps(function)
+    def method(x: Tensor, *args: Any, inplace: bool = False, **kwargs: Any) -> Tensor:
+        result: Tensor = function(x, *args, **kwargs)
+        return x.become(result) if inplace else result
+
+    return method
 
 
 def _with_other_names(function: Method) -> Method:

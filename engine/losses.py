@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from math import log, pi
 from typing import TYPE_CHECKING
 
 from engine.activations import log_softmax, softplus
 from engine.errors import UsageError
+from engine.methods import norm
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 
-def _reduced(losses: Tensor, reduction: str) -> Tensor:
+def _reduced(losses: Tensor, reduction: str, weight: Tensor | None = None) -> Tensor:
+    losses = losses if weight is None else losses * weight
     if reduction not in ("mean", "sum", "none", "batchmean"):
         raise UsageError(f"reduction must be mean, sum, none or batchmean, not {reduction!r}")
     if reduction in ("mean", "none"):
@@ -73,8 +76,8 @@ def nll_loss(
 
 
 def cross_entropy(
-    x: Tensor, target: Tensor, reduction: str = "mean", label_smoothing: float = 0.0,
-    weight: Tensor | None = None, ignore_index: int | None = -100,
+    x: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int | None = -100,
+    reduction: str = "mean", label_smoothing: float = 0.0,
 ) -> Tensor:  # fmt: skip
     """The cross-entropy of softmax(x) with classes (see nll_loss) or probabilities like x."""
     axis = min(1, x.ndim - 1)
@@ -94,25 +97,28 @@ def sparse_categorical_crossentropy(
     reduction: str = "mean",
 ) -> Tensor:  # fmt: skip
     """The cross-entropy with classes on the last axis."""
-    flat = x.reshape(-1, x.shape[-1]), target.flatten(), reduction, label_smoothing
-    losses = cross_entropy(*flat, ignore_index=ignore_index)
+    flat = x.reshape(-1, x.shape[-1]), target.flatten()
+    losses = cross_entropy(*flat, None, ignore_index, reduction, label_smoothing)
     return losses.reshape(target.shape) if reduction == "none" else losses
 
 
-def binary_crossentropy(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def binary_cross_entropy(
+    x: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
     """The cross-entropy of probabilities; logarithms are at least -100, as in torch."""
     yes, no = x.log().clamp(-100.0), (1.0 - x).log().clamp(-100.0)
-    return _reduced(-(target * yes + (1.0 - target) * no), reduction)
+    return _reduced(-(target * yes + (1.0 - target) * no), reduction, weight)
 
 
-def binary_crossentropy_logits(
-    x: Tensor, target: Tensor, reduction: str = "mean", pos_weight: Tensor | None = None
-) -> Tensor:
+def binary_cross_entropy_with_logits(
+    x: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """The cross-entropy of sigmoid(x); `pos_weight` multiplies the part of the positive ones."""
     part = softplus(-x)
     if pos_weight is not None:
         part = part * (target * (pos_weight - 1.0) + 1.0)
-    return _reduced((1.0 - target) * x + part, reduction)
+    return _reduced((1.0 - target) * x + part, reduction, weight)
 
 
 def kl_div(x: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
@@ -141,5 +147,83 @@ def soft_margin_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tens
     return _reduced(softplus(-(target * x)), reduction)
 
 
-binary_cross_entropy = binary_crossentropy
-binary_cross_entropy_with_logits = binary_crossentropy_logits
+def hinge_embedding_loss(
+    x: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean"
+) -> Tensor:
+    """The distance x where the target is 1; where it is -1, what it lacks of a margin."""
+    return _reduced((target == 1).where(x, (margin - x).relu()), reduction)
+
+
+def cosine_embedding_loss(
+    x: Tensor, other: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """1 - cosine of rows where the target is 1; where it is -1, the cosine beyond a margin."""
+    cosine = cosine_similarity(x, other, -1)
+    return _reduced((target == 1).where(1.0 - cosine, (cosine - margin).relu()), reduction)
+
+
+def pairwise_distance(
+    x: Tensor, other: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Tensor:
+    """The p-norm of x - other + eps along the last axis."""
+    return norm(x - other + eps, p, -1, keepdim)
+
+
+def triplet_margin_loss(
+    x: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2.0,
+    eps: float = 1e-6, swap: bool = False, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
+    """How much nearer x should be to the positive than to the negative; to the nearer of x and the
+    positive with `swap`."""
+    near, far = (pairwise_distance(x, other, p, eps) for other in (positive, negative))
+    if swap:
+        far = far.minimum(pairwise_distance(positive, negative, p, eps))
+    return _reduced((near - far + margin).relu(), reduction)
+
+
+def multi_margin_loss(
+    x: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:  # fmt: skip
+    """How much each other class lacks of a margin below the target's score, by the classes."""
+    at = target.unsqueeze(-1)
+    lacking = (x - x.gather(-1, at) + margin).relu() ** p
+    lacking = lacking if weight is None else lacking * weight[at]
+    is_other = x.arange(x.shape[-1]) != at
+    return _reduced(is_other.where(lacking, 0.0).sum(-1) / x.shape[-1], reduction)
+
+
+def multilabel_soft_margin_loss(
+    x: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
+    """The mean over classes of their binary cross-entropies."""
+    losses = binary_cross_entropy_with_logits(x, target, weight, "none")
+    return _reduced(losses.mean(-1), reduction)
+
+
+def poisson_nll_loss(
+    x: Tensor, target: Tensor, log_input: bool = True, full: bool = False, eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Tensor:  # fmt: skip
+    """Minus the log likelihood of counts at a rate, or its logarithm; with Stirling's term if
+    `full`."""
+    losses = x.exp() - target * x if log_input else x - target * (x + eps).log()
+    if full:
+        count = (target > 1).where(target, 1.0)
+        stirling = count * count.log() - count + (count * (2 * pi)).log() * 0.5
+        losses = losses + (target > 1).where(stirling, 0.0)
+    return _reduced(losses, reduction)
+
+
+def gaussian_nll_loss(
+    x: Tensor, target: Tensor, var: Tensor, full: bool = False, eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Tensor:  # fmt: skip
+    """Minus the log likelihood of targets with this mean and variance, which is at least eps."""
+    safe = var + (var.maximum(eps) - var).detach()
+    losses = (safe.log() + (x - target).square() / safe) * 0.5
+    return _reduced(losses + (log(2 * pi) / 2 if full else 0.0), reduction)
+
+
+binary_crossentropy = binary_cross_entropy
+binary_crossentropy_logits = binary_cross_entropy_with_logits

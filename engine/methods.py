@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Sequence
 from functools import reduce
 from math import inf, log, pi
@@ -37,6 +38,11 @@ FORMULAS: dict[str, tuple[str, Callable[..., Any]]] = {
     "rad2deg": ("From radians to degrees.", lambda x: x * (180 / pi)),
     "erfc": ("1 - erf(x).", lambda x: 1.0 - x.erf()),
     "fmin": ("The smaller; a number rather than NaN.", lambda x, other: -(-x).fmax(-other)),
+    "isin": (
+        "Which are among others.",
+        lambda x, other: (x.unsqueeze(-1) == other.flatten()).any(-1),
+    ),
+    "__contains__": ("Whether one is equal.", lambda x, other: builtins.bool((x == other).any())),
     "isnan": ("Where elements are NaN.", lambda x: x != x),
     "isposinf": ("Where elements are infinity.", lambda x: x == inf),
     "isneginf": ("Where elements are -infinity.", lambda x: x == -inf),
@@ -49,18 +55,28 @@ FORMULAS: dict[str, tuple[str, Callable[..., Any]]] = {
     "half": ("In FLOAT16.", lambda x: x.cast(DType.FLOAT16)),
     "bfloat16": ("In BFLOAT16.", lambda x: x.cast(DType.BFLOAT16)),
     "int": ("In INT32.", lambda x: x.cast(DType.INT32)),
+    "byte": ("In UINT8.", lambda x: x.cast(DType.UINT8)),
+    "char": ("In INT8.", lambda x: x.cast(DType.INT8)),
     "bool": ("Where elements are not 0.", lambda x: x.cast(DType.BOOL)),
     "type_as": ("In another tensor's dtype.", lambda x, other: x.cast(other.dtype)),
     "contiguous": ("The same elements.", lambda x: type(x).of(x.value)),
     "t": ("The axes in reverse order.", lambda x: x.permute()),
     "fliplr": ("The second axis reversed.", lambda x: x.flip(1)),
     "flipud": ("The first axis reversed.", lambda x: x.flip(0)),
+    "atleast_1d": ("With an axis, if it has none.", lambda x: x if x.ndim else x.reshape(1)),
+    "atleast_2d": ("A row, if a vector.", lambda x: x if x.ndim > 1 else x.reshape(1, -1)),
+    "atleast_3d": (
+        "With three axes or more.",
+        lambda x: x if x.ndim > 2 else x.atleast_2d().unsqueeze(-1),
+    ),
     "expand_as": ("Stretched to another's shape.", lambda x, other: x.expand(other.shape)),
     "view_as": ("In another tensor's shape.", lambda x, other: x.reshape(other.shape)),
     "diagflat": ("A matrix with all elements on its diagonal.", lambda x: x.flatten().diag()),
     "trace": ("The sum of the diagonal.", lambda x: x.diagonal().sum()),
     "outer": ("Every product of two vectors' elements.", lambda x, other: x.unsqueeze(1) * other),
     "dist": ("The p-norm of the difference.", lambda x, other, p=2: norm(x - other, p)),
+    "linear": ("x @ weight + bias.", lambda x, weight, bias=0.0: x @ weight + bias),
+    "msort": ("Sorted along the first axis.", lambda x: x.sort(0).values),
     "count_nonzero": ("How many elements are not 0.", lambda x, axis=None: (x != 0).sum(axis)),
     "zero": ("Zeros in this shape.", lambda x: x.copy(0)),
     "zeros_like": ("Zeros of this type.", lambda x, dtype=None: x.full_like(0, dtype)),
@@ -106,8 +122,13 @@ def pow(x: Tensor, exponent: Operand) -> Tensor:
     return lift(e.integer_power)(x, power)
 
 
-def where(x: Tensor, a: Operand, b: Operand) -> Tensor:
-    """a where this condition holds, else b; or torch's value.where(condition, other)."""
+def where(x: Tensor, a: Operand | None = None, b: Operand | None = None) -> Any:
+    """a where this condition holds, else b; or torch's value.where(condition, other).
+
+    Of the condition alone the indices where it holds, axis by axis.
+    """
+    if a is None or b is None:
+        return x.nonzero(as_tuple=True)
     if isinstance(a, type(x)) and a.dtype is DType.BOOL and x.dtype is not DType.BOOL:
         x, a = a, x
     return lift(e.select)(x, a, b)
@@ -249,6 +270,34 @@ def stack(*tensors: Tensor | Sequence[Tensor] | int, axis: int = 0) -> Tensor:
     """Tensors of one shape joined along a new axis."""
     several, axis = several_of(tensors, axis)
     return cat([t.unsqueeze(axis) for t in several], axis=axis)
+
+
+def hstack(*tensors: Tensor | Sequence[Tensor]) -> Tensor:
+    """Joined along the second axis; vectors along their only one."""
+    several = [t.atleast_1d() for t in several_of(tensors, 0)[0]]
+    return cat(several, axis=min(several[0].ndim - 1, 1))
+
+
+def vstack(*tensors: Tensor | Sequence[Tensor]) -> Tensor:
+    """Joined along the first axis; vectors are rows."""
+    return cat([t.atleast_2d() for t in several_of(tensors, 0)[0]])
+
+
+def dstack(*tensors: Tensor | Sequence[Tensor]) -> Tensor:
+    """Joined along the third axis."""
+    return cat([t.atleast_3d() for t in several_of(tensors, 0)[0]], axis=2)
+
+
+def column_stack(*tensors: Tensor | Sequence[Tensor]) -> Tensor:
+    """Joined along the second axis; vectors are columns."""
+    several = several_of(tensors, 0)[0]
+    return cat([t if t.ndim > 1 else t.reshape(-1, 1) for t in several], axis=1)
+
+
+def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """All in the shape to which they broadcast."""
+    shape = e.broadcast_shapes(*(t.shape for t in tensors))
+    return tuple(t.expand(shape) for t in tensors)
 
 
 def several_of(given: Sequence[Tensor | Sequence[Tensor] | int], axis: int) -> Several:
@@ -448,8 +497,12 @@ def heaviside(x: Tensor, other: Operand) -> Tensor:
     return x.isnan().where(x, (x == 0).where(other, (x > 0).where(1, 0)))
 
 
-def diff(x: Tensor, n: int = 1, axis: int = -1) -> Tensor:
-    """Each element less the one before, n times."""
+def diff(
+    x: Tensor, n: int = 1, axis: int = -1, prepend: Tensor | None = None,
+    append: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Each element less the one before, n times; of what stands before and after, too."""
+    x = cat([part for part in (prepend, x, append) if part is not None], axis=axis)
     for _ in range(n):
         count = x.shape[axis] - 1
         x = x.narrow(axis, 1, count) - x.narrow(axis, 0, count)

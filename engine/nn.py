@@ -8,7 +8,7 @@ traced step: the parameters come in as inputs and go out as outputs.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from math import prod, sqrt
+from math import inf, prod, sqrt
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from engine import functional as F
 from engine import init, optim, state
 from engine.dtypes import DType
+from engine.errors import UsageError
 from engine.init import Rng
 from engine.realize import defer, is_tracing
 from engine.state import named_tensors, parts, require_fit
@@ -143,8 +144,7 @@ class Linear(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) -> (..., out_features)."""
-        y = x @ self.weight.T
-        return y if self.bias is None else y + self.bias
+        return F.linear(x, self.weight, self.bias)
 
 
 class Conv2d(Module):
@@ -154,15 +154,22 @@ class Conv2d(Module):
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
-        padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True, *,
-        rng: Rng = None,
+        padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True,
+        padding_mode: str = "zeros", *, rng: Rng = None,
     ) -> None:  # fmt: skip
         shape = (out_channels, in_channels // groups, *per_axis(kernel_size, self.rank))
         self.weight, self.bias = _kernel(shape, out_channels, bias, rng)
-        self.places = (groups, stride, dilation, padding)
+        self.places, self.mode = (stride, padding, dilation, groups), padding_mode
+        self.around: list[int] = []
+        if padding_mode != "zeros":
+            if isinstance(padding, str):
+                raise UsageError(f"padding {padding!r} with padding_mode: give numbers")
+            self.around = [p for p in per_axis(padding, self.rank)[::-1] for _ in (0, 1)]
+            self.places = (stride, 0, dilation, groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, in_channels, *axes) -> (batch, out_channels, *places)."""
+        x = F.pad(x, self.around, self.mode) if self.around else x
         return F.conv2d(x, self.weight, self.bias, *self.places)
 
 
@@ -178,7 +185,7 @@ class ConvTranspose2d(Module):
     ) -> None:  # fmt: skip
         shape = (in_channels, out_channels // groups, *per_axis(kernel_size, self.rank))
         self.weight, self.bias = _kernel(shape, out_channels, bias, rng)
-        self.places = (groups, stride, dilation, padding, output_padding)
+        self.places = (stride, padding, output_padding, groups, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, in_channels, *places) -> (batch, out_channels, *axes)."""
@@ -212,15 +219,31 @@ class ConvTranspose1d(ConvTranspose2d):
     rank = 1
 
 
-class Embedding(Module):
-    """Rows of a table by INT32 index, drawn from the normal distribution."""
+class ConvTranspose3d(ConvTranspose2d):
+    """ConvTranspose2d with three axes."""
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, *, rng: Rng = None) -> None:
+    rank = 3
+
+
+class Embedding(Module):
+    """Rows of a table by INT32 index, drawn from the normal distribution.
+
+    The row `padding_idx` is zeros and gets no gradient.
+    """
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *,
+        rng: Rng = None,
+    ) -> None:  # fmt: skip
         self.weight = init.normal((num_embeddings, embedding_dim), rng=rng)
+        self.padding_idx = padding_idx
+        if padding_idx is not None:
+            row = Tensor([padding_idx % num_embeddings])
+            self.weight.assign(self.weight.index_fill(0, row, 0.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """(...) -> (..., embedding_dim)."""
-        return F.embedding(x, self.weight)
+        return F.embedding(x, self.weight, self.padding_idx)
 
 
 def _affine(
@@ -234,10 +257,11 @@ class LayerNorm(Module):
     """The last axes brought to mean 0 and variance 1, scaled and shifted."""
 
     def __init__(
-        self, normalized_shape: Sizes, eps: float = 1e-5, affine: bool = True, bias: bool = True
-    ) -> None:
-        self.normalized_shape, self.eps = normalized_shape, eps
-        self.weight, self.bias = _affine(normalized_shape, affine, affine and bias)
+        self, normalized_shape: Sizes, eps: float = 1e-5, elementwise_affine: bool = True,
+        bias: bool = True,
+    ) -> None:  # fmt: skip
+        self.normalized_shape, self.eps, is_affine = normalized_shape, eps, elementwise_affine
+        self.weight, self.bias = _affine(normalized_shape, is_affine, is_affine and bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape that ends with normalized_shape."""
@@ -247,8 +271,10 @@ class LayerNorm(Module):
 class RMSNorm(LayerNorm):
     """The last axes brought to a mean square of 1, and scaled."""
 
-    def __init__(self, normalized_shape: Sizes, eps: float = 2.0**-23, affine: bool = True) -> None:
-        super().__init__(normalized_shape, eps, affine, bias=False)
+    def __init__(
+        self, normalized_shape: Sizes, eps: float = 2.0**-23, elementwise_affine: bool = True
+    ) -> None:
+        super().__init__(normalized_shape, eps, elementwise_affine, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape that ends with normalized_shape."""
@@ -274,6 +300,18 @@ class InstanceNorm(GroupNorm):
 
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__(num_features, num_features, eps, affine)
+
+
+class InstanceNorm2d(InstanceNorm):
+    """InstanceNorm with torch's arguments; it has no running statistics."""
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False
+    ) -> None:
+        super().__init__(num_features, eps, affine)
+
+
+InstanceNorm1d = InstanceNorm3d = InstanceNorm2d
 
 
 class BatchNorm(Module):
@@ -308,14 +346,15 @@ class BatchNorm(Module):
             self.num_batches_tracked = self.num_batches_tracked + 1
             if not is_tracing():
                 defer([tensor.value for tensor in self.buffers().values()])
-        return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.eps)
+            mean = var = None
+        return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, eps=self.eps)
 
 
 BatchNorm1d = BatchNorm2d = BatchNorm3d = BatchNorm
 
 
 class MultiheadAttention(Module):
-    """Attention in several heads with torch's parameters; it returns no weights."""
+    """Attention in several heads with torch's parameters."""
 
     def __init__(
         self, embed_dim: int, num_heads: int, bias: bool = True, batch_first: bool = False, *,
@@ -327,20 +366,25 @@ class MultiheadAttention(Module):
         self.out_proj = Linear(embed_dim, embed_dim, bias, rng=rng)
         self.out_proj.bias = _affine(embed_dim, False, bias)[1]
 
-    def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
-        is_causal: bool = False,
-    ) -> Tensor:  # fmt: skip
-        """(time, batch, width), or (batch, time, width) if `batch_first`.
+    def forward(  # type: ignore[override]
+        self, query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Tensor | None = None,
+        need_weights: bool = True, attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True, is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        """(time, batch, width), or (batch, time, width) if `batch_first`; and the weights, of all
+        heads or their mean, or None.
 
-        As in torch a BOOL mask names the pairs that do not count here.
+        As in torch a BOOL mask names the pairs, or the keys of a batch, that do not count here.
         """
-        if attn_mask is not None and attn_mask.dtype is DType.BOOL:
-            attn_mask = ~attn_mask
+        masks = [attn_mask, None if key_padding_mask is None else key_padding_mask[:, None, None]]
+        added = [m.where(-inf, 0.0) if m.dtype is DType.BOOL else m for m in masks if m is not None]
+        mask = sum(added[1:], added[0]) if added else None
         query, key, value = (self._heads(x, i) for i, x in enumerate((query, key, value)))
-        y = F.scaled_dot_product_attention(query, key, value, attn_mask, 0.0, is_causal)
+        weights = F.attention_weights(query, key, mask, is_causal and mask is None)
+        y = weights @ value
         joined = y.permute(0, 2, 1, 3) if self.batch_first else y.permute(2, 0, 1, 3)
-        return self.out_proj(joined.flatten(2))
+        shown = weights.mean(1) if average_attn_weights else weights
+        return self.out_proj(joined.flatten(2)), shown if need_weights else None
 
     def _heads(self, x: Tensor, part: int) -> Tensor:
         """(batch, heads, time, width / heads) of query, key or value."""
@@ -363,7 +407,39 @@ class Dropout(Module):
 
     def forward(self, x: Tensor, key: Tensor | int | None = None) -> Tensor:
         """Any shape."""
-        return x.dropout(self.p, self.training, key)
+        return F.dropout(x, self.p, self.training, key)
+
+
+class Dropout2d(Dropout):
+    """In training each channel (axis 1) is 0 with probability p."""
+
+    def forward(self, x: Tensor, key: Tensor | int | None = None) -> Tensor:
+        """(n, channels, *axes)."""
+        return F.dropout2d(x, self.p, self.training, key)
+
+
+Dropout1d = Dropout3d = Dropout2d
+
+
+class Bilinear(Module):
+    """F.bilinear with a weight of its own."""
+
+    def __init__(
+        self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, *,
+        rng: Rng = None,
+    ) -> None:  # fmt: skip
+        bound = 1 / sqrt(in1_features)
+        self.weight = init.uniform((out_features, in1_features, in2_features), -bound, bound, rng)
+        self.bias = init.uniform((out_features,), -bound, bound, rng) if bias else None
+
+    def forward(self, x: Tensor, other: Tensor) -> Tensor:
+        """(..., in1_features), (..., in2_features) -> (..., out_features)."""
+        return F.bilinear(x, other, self.weight, self.bias)
+
+
+def Parameter(data: Any, requires_grad: bool = True) -> Tensor:
+    """A tensor that is trained."""
+    return Tensor(data, requires_grad=requires_grad)
 
 
 class PReLU(Module):
@@ -377,8 +453,8 @@ class PReLU(Module):
         return F.prelu(x, self.weight)
 
 
-def _layer(function: Callable[..., Any], order: str = "") -> Callable[..., Module]:
-    """A layer that calls a function of its inputs with what it was made with.
+def _layer(function: Callable[..., Any], order: str = "", **fixed: Any) -> Callable[..., Module]:
+    """A layer that calls a function of its inputs with what it was made with, and what is fixed.
 
     `order` names torch's positional arguments where the function has them in another order.
     """
@@ -386,8 +462,7 @@ def _layer(function: Callable[..., Any], order: str = "") -> Callable[..., Modul
     class Layer(Module):
         def __init__(self, *arguments: object, **options: object) -> None:
             self.arguments = () if order else arguments
-            self.options = dict(zip(order.split(), arguments, strict=False))
-            self.options |= {_RENAMED.get(name, name): value for name, value in options.items()}
+            self.options = dict(zip(order.split(), arguments, strict=False)) | fixed | options
 
         def forward(self, *inputs: Tensor) -> Tensor:
             result: Tensor = function(*inputs, *self.arguments, **self.options)
@@ -396,28 +471,57 @@ def _layer(function: Callable[..., Any], order: str = "") -> Callable[..., Modul
     return Layer
 
 
-_RENAMED = {"dim": "axis", "negative_slope": "neg_slope"}
-
-
 def _layers(*functions: Callable[..., Any]) -> Iterator[Callable[..., Module]]:
     return (_layer(function) for function in functions)
 
 
+def _pads(mode: str, order: str = "padding") -> Iterator[Callable[..., Module]]:
+    """Layers that pad one, two or three axes, all alike if by one number."""
+
+    def pad(x: Tensor, padding: Sizes, rank: int, value: float = 0.0) -> Tensor:
+        return F.pad(x, per_axis(padding, 2 * rank), mode, value)
+
+    return (_layer(pad, order, rank=rank) for rank in (1, 2, 3))
+
+
+ModuleDict = dict
 Flatten = _layer(lambda x, start_dim=1, end_dim=-1: x.flatten(start_dim, end_dim))
-Identity = _layer(lambda x, *_: x)
-MaxPool2d = _layer(F.max_pool2d, "kernel_size stride padding dilation return_indices ceil_mode")
-AvgPool2d = _layer(
-    F.avg_pool2d, "kernel_size stride padding ceil_mode count_include_pad divisor_override"
+Unflatten, Identity = _layers(lambda x, dim, sizes: x.unflatten(dim, sizes), lambda x, *_, **__: x)
+ZeroPad1d, ZeroPad2d, ZeroPad3d = _pads("constant")
+ConstantPad1d, ConstantPad2d, ConstantPad3d = _pads("constant", "padding value")
+ReflectionPad1d, ReflectionPad2d, ReflectionPad3d = _pads("reflect")
+ReplicationPad1d, ReplicationPad2d, ReplicationPad3d = _pads("replicate")
+CircularPad1d, CircularPad2d, CircularPad3d = _pads("circular")
+MaxPool1d, MaxPool2d, MaxPool3d = (
+    _layer(pool, "kernel_size stride padding dilation return_indices ceil_mode")
+    for pool in (F.max_pool1d, F.max_pool2d, F.max_pool3d)
 )
-AdaptiveAvgPool2d, AdaptiveMaxPool2d = _layers(F.adaptive_avg_pool2d, F.adaptive_max_pool2d)
-PixelShuffle, Upsample = _layers(F.pixel_shuffle, F.interpolate)
-Tanh, Sigmoid = _layers(lambda x: x.tanh(), lambda x: x.sigmoid())
+AvgPool1d, AvgPool2d, AvgPool3d = _layers(F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)
+LPPool1d, LPPool2d, LPPool3d = _layers(F.lp_pool1d, F.lp_pool2d, F.lp_pool3d)
+MaxUnpool1d, MaxUnpool2d = _layers(F.max_unpool1d, F.max_unpool2d)
+MaxUnpool3d, AdaptiveMaxPool3d = _layers(F.max_unpool3d, F.adaptive_max_pool3d)
+AdaptiveAvgPool1d, AdaptiveAvgPool2d = _layers(F.adaptive_avg_pool1d, F.adaptive_avg_pool2d)
+AdaptiveMaxPool1d, AdaptiveMaxPool2d = _layers(F.adaptive_max_pool1d, F.adaptive_max_pool2d)
+AdaptiveAvgPool3d, LocalResponseNorm = _layers(F.adaptive_avg_pool3d, F.local_response_norm)
+PixelShuffle, PixelUnshuffle = _layers(F.pixel_shuffle, F.pixel_unshuffle)
+ChannelShuffle, Upsample, Fold, Unfold = _layers(F.channel_shuffle, F.interpolate, F.fold, F.unfold)
+UpsamplingNearest2d = _layer(F.interpolate, mode="nearest")
+UpsamplingBilinear2d = _layer(F.interpolate, mode="bilinear", align_corners=True)
+CosineSimilarity, PairwiseDistance = _layers(F.cosine_similarity, F.pairwise_distance)
+Tanh, Sigmoid, Threshold, Softmin = _layers(F.tanh, F.sigmoid, F.threshold, F.softmin)
 ReLU, ReLU6, LeakyReLU, ELU = _layers(F.relu, F.relu6, F.leaky_relu, F.elu)
 CELU, SELU, GELU, GLU = _layers(F.celu, F.selu, F.gelu, F.glu)
 SiLU, Mish, Softplus, Softsign = _layers(F.silu, F.mish, F.softplus, F.softsign)
 Softmax, LogSoftmax, LogSigmoid = _layers(F.softmax, F.log_softmax, F.logsigmoid)
 Hardtanh, Hardsigmoid, Hardswish = _layers(F.hardtanh, F.hardsigmoid, F.hardswish)
+Hardshrink, Softshrink, Tanhshrink = _layers(F.hardshrink, F.softshrink, F.tanhshrink)
+Softmax2d = _layer(lambda x: F.softmax(x, -3))
 MSELoss, L1Loss, KLDivLoss = _layers(F.mse_loss, F.l1_loss, F.kl_div)
 HuberLoss, SmoothL1Loss = _layers(F.huber_loss, F.smooth_l1_loss)
 NLLLoss, CrossEntropyLoss = _layers(F.nll_loss, F.cross_entropy)
-BCELoss, BCEWithLogitsLoss = _layers(F.binary_crossentropy, F.binary_crossentropy_logits)
+BCELoss, BCEWithLogitsLoss = _layers(F.binary_cross_entropy, F.binary_cross_entropy_with_logits)
+PoissonNLLLoss, GaussianNLLLoss = _layers(F.poisson_nll_loss, F.gaussian_nll_loss)
+HingeEmbeddingLoss, MarginRankingLoss = _layers(F.hinge_embedding_loss, F.margin_ranking_loss)
+CosineEmbeddingLoss, TripletMarginLoss = _layers(F.cosine_embedding_loss, F.triplet_margin_loss)
+SoftMarginLoss, MultiMarginLoss = _layers(F.soft_margin_loss, F.multi_margin_loss)
+MultiLabelSoftMarginLoss = _layer(F.multilabel_soft_margin_loss)

@@ -7,6 +7,8 @@ the first largest element of its window, as in torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
+from inspect import signature
 from math import inf, prod
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +50,9 @@ def _rows(x: Tensor, how: Windows, fill: float = 0, more: float = 0) -> Tensor:
 
 
 def avg_pool2d(
-    x: Tensor, kernel_size: Sizes = (2, 2), stride: Sizes | None = None, dilation: Sizes = 1,
-    padding: Sizes = 0, ceil_mode: bool = False, count_include_pad: bool = True,
-    divisor_override: int | None = None,
+    x: Tensor, kernel_size: Sizes = (2, 2), stride: Sizes | None = None, padding: Sizes = 0,
+    ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
+    dilation: Sizes = 1,
 ) -> Tensor:  # fmt: skip
     """The mean of every window; the padding counts, if it is to, but not what ceil_mode adds."""
     how = _windows(x.shape, kernel_size, stride, dilation, padding, ceil_mode)
@@ -62,8 +64,8 @@ def avg_pool2d(
 
 
 def max_pool2d(
-    x: Tensor, kernel_size: Sizes = (2, 2), stride: Sizes | None = None, dilation: Sizes = 1,
-    padding: Sizes = 0, ceil_mode: bool = False, return_indices: bool = False,
+    x: Tensor, kernel_size: Sizes = (2, 2), stride: Sizes | None = None, padding: Sizes = 0,
+    dilation: Sizes = 1, ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     """The largest element of every window; if asked, a pair with where in the flat axes it is."""
     how = _windows(x.shape, kernel_size, stride, dilation, padding, ceil_mode)
@@ -79,7 +81,7 @@ def max_pool2d(
 
 def max_unpool2d(
     x: Tensor, indices: Tensor, kernel_size: Sizes = (2, 2), stride: Sizes | None = None,
-    dilation: Sizes = 1, padding: Sizes = 0, output_size: Sequence[int] | None = None,
+    padding: Sizes = 0, output_size: Sequence[int] | None = None, dilation: Sizes = 1,
 ) -> Tensor:  # fmt: skip
     """Each element put where max_pool2d found it, zeros elsewhere; several at one place add up."""
     how = _windows(x.shape, kernel_size, stride, dilation, padding, False)
@@ -90,6 +92,37 @@ def max_unpool2d(
     places = (plane + indices).flatten()
     flat = graph.scatter(places.value, x.reshape(-1, 1).value, prod(lead) * size)
     return type(x).of(graph.reshape(flat, (*lead, *axes)))
+
+
+def lp_pool2d(
+    x: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None,
+    ceil_mode: bool = False,
+) -> Tensor:  # fmt: skip
+    """The p-norm of every window; one that is not whole counts as if it were, by its mean."""
+    count = prod((kernel_size,) * 2 if isinstance(kernel_size, int) else kernel_size)
+    mean = avg_pool2d(x**norm_type, kernel_size, stride, 0, ceil_mode)
+    return (mean * count).pow(1.0 / norm_type)
+
+
+def unfold(
+    x: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
+) -> Tensor:
+    """(n, channels, *axes) -> (n, channels * elements of a window, windows)."""
+    cut = type(x).of(_windows(x.shape, kernel_size, stride, dilation, padding, False).cut(x.value))
+    rank = (cut.ndim - 2) // 2
+    return cut.flatten(2, 1 + rank).movedim(2, -1).flatten(1, -2)
+
+
+def fold(
+    x: Tensor, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0,
+    stride: Sizes = 1,
+) -> Tensor:  # fmt: skip
+    """The transpose of `unfold`: every element put back, and added up where windows overlap."""
+    axes = per_axis(output_size, 2)
+    how = _windows(axes, kernel_size, stride, dilation, padding, False)
+    counts = how.counts(axes)
+    parts = x.reshape(len(x), -1, *how.size, *counts).permute(0, 1, 4, 5, 2, 3)
+    return type(x).of(how.added(parts.value, axes))
 
 
 def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
@@ -124,7 +157,7 @@ def _adaptive(
 def interpolate(
     x: Tensor, size: int | Sequence[int] | None = None,
     scale_factor: float | Sequence[float] | None = None, mode: str = "nearest",
-    align_corners: bool = False,
+    align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
 ) -> Tensor:  # fmt: skip
     """(n, channels, *axes) with the axes resized: to a size, or by a factor.
 
@@ -139,7 +172,9 @@ def interpolate(
         if isinstance(scale_factor, (int, float)):
             scale_factor = [scale_factor] * len(axes)
         sizes = tuple(int(n * f) for n, f in zip(axes, scale_factor, strict=True))
-        ratios = [1.0 / f for f in scale_factor]
+        exact = [1.0 / f for f in scale_factor]
+        whole = [n / m for n, m in zip(axes, sizes, strict=True)]
+        ratios = whole if recompute_scale_factor else exact
     else:
         raise UsageError("interpolate() needs a size or a scale_factor")
     if mode == "area":
@@ -147,7 +182,7 @@ def interpolate(
     for axis, (n, m, ratio) in enumerate(zip(axes, sizes, ratios, strict=True), 2):
         if align_corners:
             ratio = (n - 1) / (m - 1) if m > 1 else 0.0
-        x = _resampled(x, axis, x.arange(m).float(), ratio, mode, align_corners)
+        x = _resampled(x, axis, x.arange(m).float(), ratio, mode, bool(align_corners))
     return x
 
 
@@ -184,6 +219,11 @@ def _cubic(d: Tensor, tap: int) -> Tensor:
     return ((d * CUBIC - 5.0 * CUBIC) * d + 8.0 * CUBIC) * d - 4.0 * CUBIC
 
 
+def channel_shuffle(x: Tensor, groups: int) -> Tensor:
+    """Channels that lay group by group, one of each group after the other."""
+    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
 def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
     """(..., channels r r, h, w) -> (..., channels, h r, w r)."""
     *lead, channels, h, w = x.shape
@@ -198,3 +238,26 @@ def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
     r = downscale_factor
     split = x.reshape(-1, channels, h // r, r, w // r, r).permute(0, 1, 3, 5, 2, 4)
     return split.reshape(*lead, channels * r * r, h // r, w // r)
+
+
+def _in_axes(function: Callable[..., Any], rank: int) -> Callable[..., Any]:
+    """The function where one number as a size stands for so many axes."""
+    given = signature(function)
+
+    @wraps(function)
+    def pool(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        named = given.bind(x, *args, **kwargs).arguments
+        for name in named.keys() & {"kernel_size", "output_size"}:
+            named[name] = (named[name],) * rank if isinstance(named[name], int) else named[name]
+        return function(**named)
+
+    return pool
+
+
+upsample = interpolate
+avg_pool1d, avg_pool3d = (_in_axes(avg_pool2d, rank) for rank in (1, 3))
+max_pool1d, max_pool3d = (_in_axes(max_pool2d, rank) for rank in (1, 3))
+max_unpool1d, max_unpool3d = (_in_axes(max_unpool2d, rank) for rank in (1, 3))
+lp_pool1d, lp_pool3d = (_in_axes(lp_pool2d, rank) for rank in (1, 3))
+adaptive_avg_pool1d, adaptive_avg_pool3d = (_in_axes(adaptive_avg_pool2d, n) for n in (1, 3))
+adaptive_max_pool1d, adaptive_max_pool3d = (_in_axes(adaptive_max_pool2d, n) for n in (1, 3))

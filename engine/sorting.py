@@ -8,11 +8,12 @@ stable; its cost is n * n comparisons. NaN comes last, as in torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import inf
+from math import inf, nan
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from engine import folds
-from engine.dtypes import DType
+from engine.dtypes import AnyType, DType
+from engine.errors import UsageError
 from engine.graph import Scalar
 from engine.movement import axis_of
 
@@ -48,17 +49,18 @@ def _running(x: Tensor, axis: int, combine: Combine, neutral: Scalar) -> Tensor:
     return result.movedim(-1, axis)
 
 
-def cumsum(x: Tensor, axis: int = 0) -> Tensor:
+def cumsum(x: Tensor, axis: int = 0, dtype: AnyType | None = None) -> Tensor:
     """Sums of all elements up to each."""
-    return _running(_number(x), axis, lambda a, b: a + b, 0)
+    return _running(_number(x, dtype), axis, lambda a, b: a + b, 0)
 
 
-def cumprod(x: Tensor, axis: int = 0) -> Tensor:
+def cumprod(x: Tensor, axis: int = 0, dtype: AnyType | None = None) -> Tensor:
     """Products of all elements up to each."""
-    return _running(_number(x), axis, lambda a, b: a * b, 1)
+    return _running(_number(x, dtype), axis, lambda a, b: a * b, 1)
 
 
-def _number(x: Tensor) -> Tensor:
+def _number(x: Tensor, dtype: AnyType | None = None) -> Tensor:
+    x = x if dtype is None else x.cast(dtype)
     return x.int() if x.dtype is DType.BOOL else x
 
 
@@ -131,14 +133,24 @@ def _kept(keepdim: bool, axis: int, *parts: Tensor) -> Chosen:
 
 def median(x: Tensor, axis: int | None = None, keepdim: bool = False) -> Any:
     """The lower of the middle elements: of all, or along an axis with its index; NaN if there."""
+    return _median(x, axis, keepdim, False)
+
+
+def nanmedian(x: Tensor, axis: int | None = None, keepdim: bool = False) -> Any:
+    """The median of what is not NaN."""
+    return _median(x, axis, keepdim, True)
+
+
+def _median(x: Tensor, axis: int | None, keepdim: bool, skips_nan: bool) -> Any:
     if axis is None:
-        return median(x.flatten(), 0).values
+        return _median(x.flatten(), 0, False, skips_nan).values
     if not x.ndim:
         return Chosen(x, x.full((), 0))
     at, count = axis_of(x.value, axis), x.shape[axis]
     found = sort(x, at).indices
     nans = x.isnan().sum(at, keepdim=True)
-    place = (nans > 0).where(count - nans, (count - 1) // 2)
+    middle = (count - nans - 1).clamp(0) // 2 if skips_nan else (count - 1) // 2
+    place = middle if skips_nan else (nans > 0).where(count - nans, middle)
     index = found.gather(at, place)
     return _kept(keepdim, at, x.gather(at, index), index)
 
@@ -161,9 +173,10 @@ def extreme(sign: int) -> Callable[..., Any]:
     return method
 
 
-def searchsorted(x: Tensor, values: Tensor, right: bool = False) -> Tensor:
+def searchsorted(x: Tensor, values: Tensor | float, right: bool = False) -> Tensor:
     """How many elements of the last axis, which ascends, are below each value (or equal)."""
-    mine, sought = x.unsqueeze(-2), values.unsqueeze(-1)
+    sought = x.like(values).unsqueeze(-1)
+    mine = x.unsqueeze(-2) if sought.ndim > 1 else x
     return (mine <= sought if right else mine < sought).sum(-1)
 
 
@@ -173,16 +186,28 @@ def bucketize(x: Tensor, boundaries: Tensor, right: bool = False) -> Tensor:
 
 
 def quantile(
-    x: Tensor, q: Tensor | float, axis: int | None = None, keepdim: bool = False
-) -> Tensor:
-    """The q-quantiles along an axis, or of all, between the two nearest elements."""
+    x: Tensor, q: Tensor | float, axis: int | None = None, keepdim: bool = False,
+    interpolation: str = "linear",
+) -> Tensor:  # fmt: skip
+    """The q-quantiles along an axis, or of all, between the two nearest elements; NaN if there."""
     if axis is None:
-        return quantile(x.flatten(), q, 0)
+        return quantile(x.flatten(), q, 0, False, interpolation)
     ordered, n, share = sort(x, axis).values.movedim(axis, 0), x.shape[axis], x.like(q)
     place = share.flatten() * (n - 1)
     low = place.floor()
     after = [1] * (x.ndim - 1)
     a, b = ordered[low.int()], ordered[(low.int() + 1).clamp(0, n - 1)]
-    found = a.lerp(b, (place - low).reshape(-1, *after))
+    part = place - low
+    parts = {
+        "linear": part,
+        "lower": part * 0.0,
+        "higher": part.ceil(),
+        "midpoint": part.ceil() / 2,
+    }
+    parts["nearest"] = place.round() - low
+    if interpolation not in parts:
+        raise UsageError(f"interpolation {interpolation!r} is none of {', '.join(parts)}")
+    found = a.lerp(b, parts[interpolation].reshape(-1, *after))
+    found = ordered[-1].isnan().where(nan, found)
     found = found.unsqueeze(axis_of(x.value, axis) + 1) if keepdim else found
     return found if share.ndim else found.squeeze(0)

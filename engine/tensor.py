@@ -9,11 +9,14 @@ A Tensor is a handle on an immutable graph value; nothing is computed until `num
     indexing, sorting, einsum      x[index], gather, scatter; sort, cumsum; einsum
     functional and others          what torch has in torch.nn.functional
 
-Arguments have torch's names or tinygrad's (`dim` or `axis`). Differences from torch: shapes are
-static; elements are FLOAT32, INT32, UINT32 or BOOL, and where torch gives int64 it is INT32; other
-dtypes are storage, computed with as FLOAT32 or INT32; `max(axis=...)` gives values alone, as in
-tinygrad, `max(dim)` also indices. Views share no memory: `x.add_(1)` makes x another value, and
-is refused while another tensor is alive that torch would change with it.
+Arguments have torch's names or tinygrad's (`dim` or `axis`); methods that torch has as functions of
+torch.nn.functional take them in tinygrad's order, engine.functional takes them in torch's.
+
+Differences from torch: shapes are static; elements are FLOAT32, INT32, UINT32 or BOOL, and where
+torch gives int64 it is INT32; other dtypes are storage, computed with as FLOAT32 or INT32;
+`max(axis=...)` gives values alone, as in tinygrad, `max(dim)` also indices. Views share no memory:
+`x.add_(1)` makes x another value, and is refused while another tensor is alive that torch would
+change with it. docs/engine.md lists what is not there.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -190,9 +193,11 @@ class Tensor:
             raise UsageError(f"only an integer can be an index, not {self}")
         return int(self.item())
 
-    def allclose(self, other: "Tensor", rtol: float = 1e-5, atol: float = 1e-8) -> bool:
+    def allclose(
+        self, other: "Tensor", rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    ) -> bool:
         """Whether all elements are close; looks at them now."""
-        return bool(self.isclose(other, rtol, atol).all())
+        return bool(self.isclose(other, rtol, atol, equal_nan).all())
 
     def equal(self, other: "Tensor") -> bool:
         """Whether shape and elements are equal; looks at them now."""
@@ -449,10 +454,21 @@ finish(
             transpose=transpose=swapaxes=swapdims movedim=movedim=moveaxis unflatten squeeze
             unsqueeze flip narrow diagonal diag_embed diag tril triu""",
     },
-    tensors=(methods, sorting, indexing, F, einsum, drawing),
-    names="""sub=subtract div=divide=true_divide pow=float_power int=long outer=ger cat=concat
+    tensors=(F, methods, sorting, indexing, einsum, drawing),
+    names="""sub=subtract div=divide=true_divide pow=float_power int=long outer=ger
+        cat=concat=concatenate vstack=row_stack positive=__pos__ new_zeros=new_empty
         view_as=reshape_as addmm=addmv=baddbmm split=split_with_sizes nonzero=argwhere
         contiguous=cpu zeros_like=empty_like""",
+    orders={
+        "conv2d": "weight bias groups stride dilation padding",
+        "conv_transpose2d": "weight bias groups stride dilation padding output_padding",
+        "max_pool2d": "kernel_size stride dilation padding ceil_mode return_indices",
+        "avg_pool2d": "kernel_size stride dilation padding ceil_mode count_include_pad",
+        "max_unpool2d": "indices kernel_size stride dilation padding output_size",
+        "cross_entropy": "target reduction label_smoothing",
+        "binary_crossentropy": "target reduction",
+        "binary_crossentropy_logits": "target reduction pos_weight",
+    },
 )
 
 

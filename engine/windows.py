@@ -107,6 +107,11 @@ class Windows:
         whole = overlap_add(parts, padded, self.stride, self.dilation)
         return resized(whole, tuple((-low, -high) for low, high in self.widths))
 
+    def counts(self, axes: Shape) -> Shape:
+        """How many windows there are along these axes."""
+        sides = zip(axes, self.size, self.stride, self.dilation, self.widths, strict=True)
+        return tuple((n + sum(width) - (k - 1) * d - 1) // s + 1 for n, k, s, d, width in sides)
+
     def covered(self, counts: Shape) -> Shape:
         """The axes that so many windows cover."""
         sides = zip(counts, self.size, self.stride, self.dilation, self.widths, strict=True)

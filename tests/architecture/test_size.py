@@ -2,7 +2,7 @@
 
 from benchmarks.size import PROGRAMS, lines_of_code, sizes
 
-ENGINE_MAX, PROGRAMS_MAX = 7225, 3300
+ENGINE_MAX, PROGRAMS_MAX = 7575, 3300
 
 
 def test_the_engine_stays_within_its_size() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import Tensor
+from engine import Tensor, nn
+from engine import functional as F
 from engine.backend import open_backend, set_default_backend
 
 HERE = Path(__file__).parent
@@ -19,11 +20,12 @@ inputs = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(inputs)
 FUNCTIONS = (
     "maximum minimum lerp where var_mean std_mean searchsorted outer cross cdist kron tensordot "
-    "einsum meshgrid cat stack pad one_hot bincount unique full eye arange linspace"
+    "einsum meshgrid cat stack pad one_hot bincount unique full eye arange linspace hstack vstack "
+    "dstack column_stack broadcast_tensors concatenate atleast_1d atleast_2d atleast_3d isin msort"
 )
 NAMES = {name: getattr(Tensor, name) for name in FUNCTIONS.split()} | {
-    "tensor": Tensor, "inf": inf, "zeros_of": Tensor.zeros, "ones_of": Tensor.ones,
-    "written": inputs.written, "changed": inputs.changed,
+    "tensor": Tensor, "inf": inf, "F": F, "nn": nn, "zeros_of": Tensor.zeros,
+    "ones_of": Tensor.ones, "written": inputs.written, "changed": inputs.changed,
 }  # fmt: skip
 KINDS = {"u": "i"}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine import Tensor, UsageError, gradient
-from engine.convolution import conv2d, conv_transpose2d
+from engine.convolution import conv2d
 from engine.windows import pad
 
 RNG = np.random.default_rng(2)
@@ -41,7 +41,7 @@ def test_convolution_and_its_gradients(groups, stride, dilation, padding):
     w = W[:, : 4 // groups]
     expected = plain(X, w, groups, stride, dilation, padding)
     x, weight = Tensor(X), Tensor(w)
-    y = conv2d(x, weight, None, groups, stride, dilation, padding)
+    y = conv2d(x, weight, None, stride, padding, dilation, groups)
     close(y, expected)
     g = RNG.standard_normal(expected.shape)
     by_x, by_w = gradient((y * Tensor(g)).sum(), x, weight)
@@ -56,7 +56,7 @@ def test_convolution_and_its_gradients(groups, stride, dilation, padding):
 
     if expected.shape[2] > 1:  # transposed: from the results' shape back to the inputs'
         rest = [(n + 2 * padding - (k - 1) * dilation - 1) % stride for n, k in ((6, 3), (5, 2))]
-        back = conv_transpose2d(Tensor(g), weight, None, groups, stride, dilation, padding, rest)
+        back = Tensor(g).conv_transpose2d(weight, None, groups, stride, dilation, padding, rest)
         close(back, by_x.numpy())
 
 

@@ -32,19 +32,19 @@ LOSSES = [  # function, inputs, losses element by element
     (F.l1_loss, (X, Y), np.abs(X - Y)),
     (F.huber_loss, (X, Y), huber(X, Y, 1.0)),
     (F.smooth_l1_loss, (X, Y), huber(X, Y, 1.0)),
-    (lambda *a: F.smooth_l1_loss(*a, beta=0.5), (X, Y), huber(X, Y, 0.5) / 0.5),
-    (lambda *a: F.smooth_l1_loss(*a, beta=0.0), (X, Y), np.abs(X - Y)),
+    (lambda *a, **r: F.smooth_l1_loss(*a, beta=0.5, **r), (X, Y), huber(X, Y, 0.5) / 0.5),
+    (lambda *a, **r: F.smooth_l1_loss(*a, beta=0.0, **r), (X, Y), np.abs(X - Y)),
     (F.binary_crossentropy, (P, Q), binary(P, Q)),
     (F.binary_crossentropy_logits, (X, Q), binary(1 / (1 + np.exp(-X)), Q)),
-    (lambda *a: F.binary_crossentropy_logits(*a, pos_weight=Tensor(WEIGHT)), (X, Q),
+    (lambda *a, **r: F.binary_crossentropy_logits(*a, pos_weight=Tensor(WEIGHT), **r), (X, Q),
      -(WEIGHT * Q * -np.log1p(np.exp(-X)) + (1 - Q) * -np.log1p(np.exp(X)))),
     (F.kl_div, (X, Q), Q * (np.log(Q) - X)),
-    (lambda *a: F.kl_div(*a, log_target=True), (X, Y), np.exp(Y) * (Y - X)),
+    (lambda *a, **r: F.kl_div(*a, log_target=True, **r), (X, Y), np.exp(Y) * (Y - X)),
     (F.soft_margin_loss, (X, SIGNS), np.log1p(np.exp(-SIGNS * X))),
-    (lambda x, y, r="mean": F.margin_ranking_loss(x, y, Tensor(SIGNS), 0.2, r), (X, Y),
+    (lambda *a, **r: F.margin_ranking_loss(*a, Tensor(SIGNS), 0.2, **r), (X, Y),
      np.maximum(0.2 - SIGNS * (X - Y), 0)),
     (F.cross_entropy, (X, Q), -(log_softmax(X) * Q).sum(1)),
-    (lambda *a: F.cross_entropy(*a, label_smoothing=0.2, weight=Tensor(WEIGHT)), (X, Q),
+    (lambda *a, **r: F.cross_entropy(*a, label_smoothing=0.2, weight=Tensor(WEIGHT), **r), (X, Q),
      -(log_softmax(X) * WEIGHT * (Q * 0.8 + 0.2 / 5)).sum(1)),
 ]  # fmt: skip
 
@@ -54,7 +54,7 @@ def test_loss_and_its_reductions(function, inputs, losses):
     """none, sum, mean."""
     tensors = [Tensor(a) for a in inputs]
     for reduction, expected in (("none", losses), ("sum", losses.sum()), ("mean", losses.mean())):
-        found = function(*tensors, reduction).numpy()
+        found = function(*tensors, reduction=reduction).numpy()
         np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
     np.testing.assert_allclose(function(*tensors).numpy(), losses.mean(), rtol=2e-5, atol=2e-6)
 
@@ -77,14 +77,14 @@ def test_cross_entropy_of_classes(ignored, smoothing, weight):
         target = TARGET.reshape(shape) if shape else TARGET
         given = Tensor(np.ascontiguousarray(x)), Tensor(target)
         np.testing.assert_allclose(F.cross_entropy(*given, **options).numpy(), mean, rtol=1e-5)
-        each = F.cross_entropy(*given, "none", **options).numpy()
+        each = F.cross_entropy(*given, reduction="none", **options).numpy()
         np.testing.assert_allclose(each, losses.reshape(target.shape), rtol=1e-5, atol=1e-6)
 
 
 def test_cross_entropy_gradient_and_classes_on_the_last_axis():
     """softmax minus one-hot; tinygrad's function ignores -1 and takes classes last."""
     x, target = Tensor(X), Tensor(TARGET)
-    (g,) = gradient(F.cross_entropy(x, target, "sum"), x)
+    (g,) = gradient(F.cross_entropy(x, target, reduction="sum"), x)
     expected = np.exp(log_softmax(X)) - np.eye(5)[TARGET]
     np.testing.assert_allclose(g.numpy(), expected, rtol=1e-5, atol=1e-6)
     some = Tensor(np.where(TARGET == 2, -1, TARGET))
@@ -122,4 +122,4 @@ def test_wrong_targets_and_reductions_are_refused():
     with pytest.raises(UsageError, match="INT32 classes, or probabilities"):
         F.cross_entropy(Tensor(X), Tensor(TARGET).float())
     with pytest.raises(UsageError, match="'avg'"):
-        F.cross_entropy(Tensor(X), Tensor(TARGET), "avg")
+        F.cross_entropy(Tensor(X), Tensor(TARGET), reduction="avg")

@@ -121,7 +121,7 @@ class Block(nn.Module):
 
     def forward(self, index):
         x = self.norm(self.table(index))
-        return self.up((x + self.attention(x, x, x)).transpose(1, 2))
+        return self.up((x + self.attention(x, x, x)[0]).transpose(1, 2))
 
 
 def test_state_that_torch_saved_gives_torchs_outputs():
@@ -235,7 +235,7 @@ def test_functions_as_layers_take_torchs_arguments():
         (nn.GELU(approximate="tanh"), F.gelu(x, "tanh")),
         (nn.MaxPool2d(3, 2, 1), F.max_pool2d(x, 3, 2, padding=1)),
         (nn.MaxPool2d(kernel_size=2, dilation=2), F.max_pool2d(x, 2, dilation=2)),
-        (nn.AvgPool2d(3, 2, 1, True, False), F.avg_pool2d(x, 3, 2, 1, 1, True, False)),
+        (nn.AvgPool2d(3, 2, 1, True, False), F.avg_pool2d(x, 3, 2, 1, True, False)),
         (nn.Upsample(scale_factor=2), F.interpolate(x, scale_factor=2)),
         (nn.GroupNorm(2, 4), F.group_norm(x, 2)),
         (nn.InstanceNorm(4), F.instance_norm(x)),

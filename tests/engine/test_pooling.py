@@ -44,10 +44,10 @@ def pools(x, k, s, p, d, ceil_mode):
 def test_pooling_and_where_the_gradient_goes(k, s, p, d, ceil_mode):
     """Means over the elements there are; maxima with the place of the first."""
     x = Tensor(X)
-    largest, index = max_pool2d(x, k, s, d, p, ceil_mode, return_indices=True)
-    whole = avg_pool2d(x, k, s, d, p, ceil_mode).numpy()
-    inner = avg_pool2d(x, k, s, d, p, ceil_mode, count_include_pad=False).numpy()
-    fixed = avg_pool2d(x, k, s, d, p, ceil_mode, divisor_override=2).numpy()
+    largest, index = max_pool2d(x, k, s, p, d, ceil_mode, return_indices=True)
+    whole = x.avg_pool2d(k, s, d, p, ceil_mode).numpy()  # tinygrad's order
+    inner = avg_pool2d(x, k, s, p, ceil_mode, False, dilation=d).numpy()
+    fixed = avg_pool2d(x, k, s, p, ceil_mode, divisor_override=2, dilation=d).numpy()
     hits = np.zeros_like(X)
     for o, places, padded in pools(X, k, s, p, d, ceil_mode):
         for c in range(2):
