@@ -195,11 +195,16 @@ class BlobStore:
             return None
         return leaves if proves(ref, leaves) else None
 
-    def remove(self, ref: BlobRef) -> None:
-        """Forget a blob, whole or partial. Nothing happens if it is not here."""
+    def remove(self, ref: BlobRef) -> int:
+        """Forget a blob, whole or partial; the bytes freed, 0 if it was not here."""
         self._recent.pop(ref, None)
+        freed = 0
         for path in (self._blob(ref), self._leaves(ref), *self._partial_files(ref)):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                size = path.stat().st_size
+                path.unlink()
+                freed += size
+        return freed
 
     def retain(self, keep: Set[BlobRef], spare_s: float = 0.0) -> int:
         """Remove every blob that is not in `keep`; the number of bytes freed.

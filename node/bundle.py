@@ -202,6 +202,7 @@ def _draft(spec: JobSpec, programs: Programs, states: Mapping[str, State]) -> Bu
         rows=rows,
         unit_timeout_s=spec.limits.unit_timeout_s,
         deadline_s=spec.limits.deadline_s,
+        peers_min=spec.limits.peers_min,
         price_wei_per_gflop=spec.budget.price_wei_per_gflop,
         programs=ProgramRefs(**{name: BlobRef.of(code) for name, code in codes.items()}),
         state=refs["state"],

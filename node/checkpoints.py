@@ -85,10 +85,17 @@ class Checkpoints:
         """The checkpoint after `round` was made of its results here: it needs no check."""
         self._proved.add((job.job_id, round))
 
-    async def get(self, job: JobView, manifest: Manifest, round: int) -> BlobRef:
+    def note(self, job: JobView, round: int, blob: BlobRef) -> None:
+        """A result of this round was fetched: one day it is in the way (node/cleaning.py)."""
+        self._memory.note(job.job_id, round, blob)
+
+    async def get(
+        self, job: JobView, manifest: Manifest, round: int, *, rebuild: bool = True
+    ) -> BlobRef:
         """The blob that a round starts from, stored here; its root is the one on chain.
 
-        PeerUnreachable or PeerFault while it cannot be had.
+        PeerUnreachable or PeerFault while it cannot be had. What nobody has any more is computed
+        anew, unless `rebuild` forbids it.
         """
         here = await self._here(job, manifest, round)
         if here is not None:
@@ -101,7 +108,27 @@ class Checkpoints:
         try:
             return await self._fetched(job, manifest, round - 1, job.finalized[round - 1])
         except (PeerUnreachable, PeerFault) as error:
+            if not rebuild:
+                raise
             return await self._rebuilt(job, manifest, round - 1, error)
+
+    async def learn(self, job: JobView, manifest: Manifest, round: int) -> RoundResults:
+        """What made the checkpoint after `round`, which is held here, from memory or from a peer.
+
+        Kept from then on. PeerUnreachable while nobody tells it.
+        """
+        known = self._memory.recall(job.job_id, round)
+        if known is not None:
+            return known
+        for peer_id in self._sources(job)[:TELLERS_MAX]:
+            try:
+                made_by = await self._told(job, manifest, round, peer_id)
+            except (PeerUnreachable, PeerFault) as error:
+                log.info("peer %s does not tell what made round %d: %s", peer_id, round, error)
+                continue
+            self._memory.keep(job.job_id, made_by)
+            return made_by
+        raise PeerUnreachable(f"nobody tells what made round {round} of job {job.job_id.hex()}")
 
     async def check(self, job: JobView, manifest: Manifest, round: int) -> None:
         """Before own work on what follows `round`: PeerFault where this job is led astray.
@@ -161,7 +188,7 @@ class Checkpoints:
     ) -> UnitDone:
         """Compute a unit from this round state, after its rows of the data were fetched."""
         await self._fetch_windows(job, round, slot, self._sources(job))
-        return await self._compute.run_unit(
+        done = await self._compute.run_unit(
             job.manifest,
             checkpoint,
             round,
@@ -169,6 +196,8 @@ class Checkpoints:
             audit=audit,
             timeout_s=float(manifest.unit_timeout_s),
         )
+        self._memory.note(job.job_id, round, done.result)
+        return done
 
     # --- Getting there
 

@@ -7,7 +7,6 @@ coordinator how far a job is, and fetch blobs.
 
 import random
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import trio
 
 from node import rpc
 from node.blobs import BlobStore
+from node.clock import unix_ms, unix_s
 from node.discovery import Discovery
 from node.errors import NodeError, PeerFault, PeerUnreachable
 from node.messages import (
@@ -142,9 +142,9 @@ async def open_client(network: NetworkFile, store: BlobStore) -> AsyncIterator[C
             signer.sign_text,
             wallet=signer.address,
             addresses=(),
-            sequence=int(time.time() * 1000),
+            sequence=unix_ms(),
         )
-        book = PeerBook(transport.peer_id, name, recover, time.time)
+        book = PeerBook(transport.peer_id, name, recover, unix_s)
         discovery = Discovery(
             transport, book, lambda: hello, network.bootstrap, chance=random.Random()
         )

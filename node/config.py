@@ -54,6 +54,9 @@ class Config(BaseModel):
     storage_bytes_max: int = Field(
         20 * 2**30, ge=2**20, description="disk space that blobs of jobs may take"
     )
+    keep_days: int = Field(
+        7, ge=1, le=3660, description="days for which what is left of a job that is over stays here"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="how much the daemon logs"
     )

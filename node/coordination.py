@@ -9,7 +9,7 @@ stands is carried out again.
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import trio
 
@@ -47,6 +47,7 @@ from node.receipts import receipt_text
 from node.round_memory import RoundMemory
 from node.wallet import Signer, recover
 from scheduler import coordinator
+from scheduler.blob_ref import BlobRef
 from scheduler.codec import Entry, document, encode
 from scheduler.commands import (
     AcceptCommit,
@@ -189,6 +190,14 @@ class Coordination:
         """How far the job is, for whoever asks."""
         view = progress(self._state, self._watch.chain_time_ms())
         return JobProgress(job_id=self.job.job_id.hex(), document=document(view))
+
+    def blobs(self) -> Iterator[BlobRef]:
+        """The blobs that the open round needs: its start, its results, what they were made into."""
+        held = self._state.open
+        yield held.blob
+        yield from (s.filling.blob for s in held.slots if s.filling and s.filling.blob)
+        if held.combined is not None:
+            yield from (held.combined.blob, held.combined.aggregate)
 
     def waiting(self) -> str:
         """Why nothing happens, in a sentence."""
@@ -371,6 +380,7 @@ class Coordination:
             slots=job.slots,
             unit_timeout_ms=manifest.unit_timeout_s * 1000,
             memory_bytes=manifest.memory_bytes,
+            policy=Policy(peers_min=manifest.peers_min),
             deadline_ms=job.deadline_s * 1000,
             policy=self._policy,
         )

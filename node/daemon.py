@@ -10,6 +10,8 @@ Builds the parts and runs them side by side:
     duties        audits, opens, votes             recompute, commitments
     custody       holds results for others         holders
     alarms        tells of false checkpoints       checkpoints
+    last_rounds   keeps what jobs were for         checkpoints
+    cleaner       removes what nobody needs        blobs, round_memory
     api           tells the command line           status
 
 The parts know each other only through what they are given here. A signal drains: no new work, the
@@ -36,6 +38,8 @@ from node.chain import AsyncChain, Chain
 from node.chain_watch import ChainWatch
 from node.checkpoints import Checkpoints
 from node.claim_signature import ClaimDomain
+from node.cleaning import Cleaner
+from node.clock import unix_ms, unix_s
 from node.commitments import Commitments
 from node.compute import Compute
 from node.config import Config
@@ -52,6 +56,7 @@ from node.home import Home
 from node.identity import load_seed
 from node.jobs import JobKeeper
 from node.journal import Journal
+from node.last_rounds import LastRounds
 from node.leases import Leases
 from node.ledger import JobView
 from node.messages import (
@@ -67,7 +72,7 @@ from node.messages import (
 )
 from node.network_file import NetworkFile
 from node.own_hello import OwnHello
-from node.peers import Hello, NetworkName, PeerBook, make_hello
+from node.peers import Hello, NetworkName, PeerBook, make_hello, next_sequence
 from node.receipts import Receipts
 from node.recompute import Recompute
 from node.round_memory import RoundMemory
@@ -84,6 +89,7 @@ WORKER_MODULE_VARIABLE = "AINUR_WORKER_MODULE"
 DEFAULT_MEMORY_BYTES = 4 << 30
 DRAIN_S = 30.0
 FETCH_S = 600.0
+DAY_S = 86_400
 SPEED = "speed"
 """Where the journal keeps how fast the last units were: what a restarted node tells of itself."""
 DISCOVERY_PACE = Pace(tick_s=1.0, refresh_hungry_s=3.0)
@@ -156,7 +162,7 @@ class Daemon:
     def _build_peers(self) -> None:
         contracts = self._network.contracts
         name = NetworkName(self._network.chain_id, contracts.vault)
-        self._book = PeerBook(self._transport.peer_id, name, recover, time.time, self._journal)
+        self._book = PeerBook(self._transport.peer_id, name, recover, unix_s, self._journal)
 
         def hello(addresses: Sequence[str], mflops: int) -> Hello:
             return make_hello(
@@ -165,7 +171,7 @@ class Daemon:
                 self._signer.sign_text,
                 wallet=self._signer.address,
                 addresses=addresses,
-                sequence=int(time.time() * 1000),
+                sequence=next_sequence(self._journal, unix_ms()),
                 roles=self._config.roles,
                 versions=self._network.spec.model_dump(),
                 memory_bytes=self._memory_bytes,
@@ -227,6 +233,16 @@ class Daemon:
             self._raise_alarm,
             self._punish,
         )
+        self._last_rounds = LastRounds(
+            wallet,
+            self._watch,
+            self._jobs,
+            self._checkpoints,
+            self._compute,
+            self._store,
+            self._journal,
+            self._rounds,
+        )
         self._recompute = Recompute(self._compute, self._checkpoints)
         self._tasks = Tasks(
             self._watch,
@@ -238,6 +254,15 @@ class Daemon:
             self._holders,
             self._transport.connected,
             self._transport.peer_id,
+        )
+        self._cleaner = Cleaner(
+            self._watch,
+            self._jobs,
+            self._store,
+            self._journal,
+            self._rounds,
+            lambda: (ref for own in self._leases.active.values() for ref in own.blobs()),
+            self._config.keep_days * DAY_S,
         )
         self._duties = Duties(
             wallet, self._watch, self._chain, self._jobs, self._recompute, commitments
@@ -272,6 +297,8 @@ class Daemon:
             self._transport.serve(protocol, rpc.serve(handle, self._count_fault, holds=holds))
         nursery.start_soon(self._discovery.run)
         nursery.start_soon(self._alarms.run)
+        nursery.start_soon(self._last_rounds.run)
+        nursery.start_soon(self._cleaner.run)
         nursery.start_soon(self._jobs.run, self._transport.connected)
         if "coordinate" in self._config.roles:
             nursery.start_soon(self._leases.run)
@@ -413,6 +440,9 @@ class Daemon:
             gflops_per_s=round(self._compute.gflops, 3),
             earned_wei=tally.earned_wei,
             claimed_wei=tally.claimed_wei,
+            storage_bytes=self._cleaner.used_bytes,
+            storage_bytes_max=self._config.storage_bytes_max,
+            cleaned_bytes=self._cleaner.freed_bytes,
             draining=self._stop.is_set(),
             activity=self._watch.problem or self._duties.counts.problem or counts.activity,
             jobs=tuple(self._job_status(job) for job in ledger.jobs.values()),

@@ -83,6 +83,16 @@ class JobKeeper:
             if needed and self._store.has_chunks(manifest.train, HEADER):
                 self.held[bytes.fromhex(key.removeprefix(_HELD))] = manifest
 
+    def manifest_of(self, job: JobView) -> Manifest | None:
+        """The manifest of a job that is held, or was and has lost blobs; else None."""
+        data = self._journal.get(_HELD + job.job_id.hex())
+        return None if data is None else Manifest.parse(data)
+
+    def forget(self, job_id: bytes) -> None:
+        """Hold a job no more; its blobs are the caller's business."""
+        self.held.pop(job_id, None)
+        self._journal.delete(_HELD + job_id.hex())
+
     def workable(self) -> list[JobView]:
         """Held jobs that can still be worked on, oldest first."""
         now_s = self._watch.chain_time_s()

@@ -10,12 +10,12 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from node.clock import unix_s
 from node.errors import NodeError
 
 SCHEMA_VERSION = 1
@@ -77,7 +77,7 @@ class Journal:
             sequence = self.last(stream) + 1
             self._execute(
                 "INSERT INTO record VALUES (?, ?, ?, ?)",
-                (stream, sequence, time.time() if now is None else now, record),
+                (stream, sequence, unix_s() if now is None else now, record),
             )
         return sequence
 

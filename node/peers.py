@@ -35,6 +35,7 @@ POINTS_FADE_PER_S = 1 / 60
 BAN_FIRST_S = 3600.0
 BAN_LONGEST_S = 7 * 86400.0
 _KEY_BOOK, _KEY_BANS = "peers.book", "peers.bans"
+_KEY_SEQUENCE = "peers.sequence"
 
 SignText = Callable[[str], bytes]
 Recover = Callable[[str, bytes], str | None]
@@ -130,7 +131,7 @@ def make_hello(
     memory_bytes: int = 0,
     mflops: int = 0,
 ) -> Hello:
-    """Our own signed hello. `sequence` must grow whenever anything in it changes: use the time."""
+    """Our own signed hello. `sequence` must grow with every change, also over restarts."""
     hello = Hello(
         peer_id=peer_id_from_key(key_seed),
         addresses=tuple(addresses)[:ADDRESSES_MAX],
@@ -148,6 +149,17 @@ def make_hello(
             "peer_signature": SigningKey(key_seed).sign(text.encode()).signature.hex(),
         }
     )
+
+
+def next_sequence(storage: KeyValue, now_ms: int) -> int:
+    """A sequence above all that were given out from this storage: the time, where that is higher.
+
+    A clock that was put back must not make our hellos older than those that others keep.
+    """
+    last = int(storage.get(_KEY_SEQUENCE) or 0)
+    sequence = max(last + 1, now_ms)
+    storage.set(_KEY_SEQUENCE, str(sequence).encode())
+    return sequence
 
 
 def verify_hello(network: NetworkName, hello: Hello, recover: Recover) -> None:
@@ -349,8 +361,14 @@ class PeerBook:
             self._bans = _BANS.validate_json(self.storage.get(_KEY_BANS) or b"{}", strict=False)
         except ValidationError:
             return
+        # The clock may have been put back since: nobody waits longer for that than it would anew.
+        latest_s = self.now() + BAN_LONGEST_S
+        self._bans = {
+            name: replace(ban, until_s=min(ban.until_s, latest_s))
+            for name, ban in self._bans.items()
+        }
         for peer in known[: self.peers_max]:
-            self._enter(peer)
+            self._enter(replace(peer, retry_at_s=0.0))
         self._dirty = False
 
 

@@ -20,11 +20,8 @@ from scheduler.spec import JobSpec
 
 BASIS_POINTS = 10_000
 
-PEERS_MIN = 1
-"""One peer can do a whole job: nothing is audited."""
-
 PEERS_AUDITED = 3
-"""An audit needs an auditor besides worker and coordinator."""
+"""One peer can do a whole job unaudited: an auditor is neither its worker nor coordinator."""
 
 PEERS_JUDGED = 5
 """A dispute needs a committee of three besides worker and coordinator."""
@@ -55,7 +52,7 @@ class Quote:
     audits_wei_max: int
     fee_wei: int
     total_wei_max: int
-    peers_min: int = PEERS_MIN
+    peers_min: int
     peers_audited: int = PEERS_AUDITED
     peers_judged: int = PEERS_JUDGED
 
@@ -127,6 +124,7 @@ def quote(
         audits_wei_max=units * audit_wei,
         fee_wei=fee_wei,
         total_wei_max=paid_wei + fee_wei,
+        peers_min=manifest.peers_min,
     )
 
 

@@ -9,6 +9,7 @@ import json
 from node import messages
 from node.journal import Journal
 from node.messages import AskRound, Message, Refused, RoundResults
+from scheduler.blob_ref import BlobRef
 
 
 class RoundMemory:
@@ -21,12 +22,45 @@ class RoundMemory:
         """Keep what made the checkpoint after a round, for whoever asks."""
         self._journal.set(_round_key(job_id, made_by.round), messages.encode(made_by))
 
+    def note(self, job_id: bytes, round: int, ref: BlobRef) -> None:
+        """Keep that a blob was made or fetched for a round, so that it can be removed one day."""
+        self._journal.set(f"{_made_key(job_id, round)}/{ref.root}-{ref.size}", b"")
+
+    def blobs(self, job_id: bytes) -> dict[int, set[BlobRef]]:
+        """Every blob that is known to have been made in a job's rounds, by round."""
+        found: dict[int, set[BlobRef]] = {}
+        for key in self._journal.keys(f"made/{job_id.hex()}/"):
+            _, _, round, name = key.split("/")
+            root, size = name.split("-")
+            found.setdefault(int(round), set()).add(BlobRef(root=root, size=int(size)))
+        for key in self._journal.keys(f"results/{job_id.hex()}/"):
+            made_by = self.recall(job_id, int(key.rsplit("/", 1)[1]))
+            if made_by is not None:
+                named = {made_by.aggregate, *(result.blob for result in made_by.results)}
+                found.setdefault(made_by.round, set()).update(named)
+        return found
+
+    def forget_blobs(self, job_id: bytes, round: int) -> None:
+        """Forget what was noted of a round; what made its checkpoint is still told."""
+        for key in self._journal.keys(f"{_made_key(job_id, round)}/"):
+            self._journal.delete(key)
+
+    def forget(self, job_id: bytes) -> None:
+        """Forget everything about a job."""
+        name = job_id.hex()
+        for prefix in (f"made/{name}/", f"results/{name}/", f"kept/{name}", f"refuted/{name}"):
+            for key in self._journal.keys(prefix):
+                self._journal.delete(key)
+
+    def recall(self, job_id: bytes, round: int) -> RoundResults | None:
+        """What made the checkpoint after a round; None where this node does not know."""
+        data = self._journal.get(_round_key(job_id, round))
+        return None if data is None else messages.expect(messages.decode(data), RoundResults)
+
     def answer(self, message: AskRound) -> Message:
-        """What made the checkpoint after a round, if this node knows."""
-        data = self._journal.get(_round_key(bytes.fromhex(message.job_id), message.round))
-        if data is None:
-            return Refused(reason=f"the results of round {message.round} are not known here")
-        return messages.decode(data)
+        """The same, as an answer to whoever asks."""
+        known = self.recall(bytes.fromhex(message.job_id), message.round)
+        return known or Refused(reason=f"the results of round {message.round} are not known here")
 
     def refute(self, job_id: bytes, round: int, reason: str) -> None:
         """Keep that the checkpoint after a round is wrong; of several the first round counts."""
@@ -45,6 +79,10 @@ class RoundMemory:
 
 def _round_key(job_id: bytes, round: int) -> str:
     return f"results/{job_id.hex()}/{round}"
+
+
+def _made_key(job_id: bytes, round: int) -> str:
+    return f"made/{job_id.hex()}/{round}"
 
 
 def _refuted_key(job_id: bytes) -> str:

@@ -39,6 +39,8 @@ class NodeStatus(StatusModel):
     """One node. Money in wei, times in seconds, speeds in GFLOP/s.
 
     `rounds_rechecked`: finished rounds whose checkpoint it made again from the results.
+    `storage_bytes` of at most `storage_bytes_max` are used by blobs, as of the last look, a minute
+    ago at most; `cleaned_bytes` were removed since the start.
     """
 
     version: str
@@ -61,6 +63,9 @@ class NodeStatus(StatusModel):
     gflops_per_s: float
     earned_wei: int
     claimed_wei: int
+    storage_bytes: int = 0
+    storage_bytes_max: int = 0
+    cleaned_bytes: int = 0
     draining: bool
     activity: str
     jobs: Annotated[tuple[JobStatus, ...], Field(default=())]

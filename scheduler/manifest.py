@@ -19,6 +19,7 @@ from scheduler.spec import (
     Batch,
     Deadline,
     JobName,
+    PeersMin,
     Rounds,
     Slots,
     Steps,
@@ -54,7 +55,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     name: JobName
     rounds: Rounds
     slots: Slots
@@ -64,6 +65,7 @@ class Manifest(BaseModel):
     rows: Annotated[int, Field(ge=1, le=ROWS_MAX)]
     unit_timeout_s: UnitTimeout
     deadline_s: Deadline
+    peers_min: PeersMin = 1
     price_wei_per_gflop: Wei
     programs: ProgramRefs
     state: BlobRef

@@ -22,6 +22,9 @@ WEI_MAX = (1 << 128) - 1
 
 UNIT_TIMEOUT_S_MAX = 24 * 3600
 DEADLINE_S_MAX = 366 * 24 * 3600
+PEERS_MIN_MAX = 1024
+"""A node's book has no more peers."""
+
 SPEC_BYTES_MAX = 64 * 1024
 PATH_MAX = 1024
 VALUE_SHOWN_MAX = 60
@@ -37,6 +40,7 @@ Batch = Annotated[int, Field(ge=1, le=BATCH_MAX)]
 Wei = Annotated[int, Field(ge=0, le=WEI_MAX)]
 UnitTimeout = Annotated[int, Field(ge=1, le=UNIT_TIMEOUT_S_MAX)]
 Deadline = Annotated[int, Field(ge=1, le=DEADLINE_S_MAX)]
+PeersMin = Annotated[int, Field(ge=1, le=PEERS_MIN_MAX)]
 
 
 def _relative(path: str) -> str:
@@ -98,10 +102,13 @@ class Budget(_Section):
 
 
 class Limits(_Section):
-    """How long the whole job may take once funded, and how long one work unit may take."""
+    """How long the whole job may take once funded, and how long one work unit may take; how many
+    peers must be ready before a round is begun.
+    """
 
     deadline_s: Deadline
     unit_timeout_s: UnitTimeout
+    peers_min: PeersMin = 1
 
     @model_validator(mode="after")
     def _unit_within_job(self) -> Self:

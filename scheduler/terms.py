@@ -105,7 +105,7 @@ class Policy:
     """The first quarantine; doubles with every further failure."""
     quarantine_max_ms: int = 3_600_000
     peers_min: int = 1
-    """Wallets that must be ready to work before a round is begun."""
+    """Wallets that must be ready to work before a round is begun: the submitter's wish."""
     deadline_margin_ms: int = 30_000
     """How long before the job's deadline stored results go to the chain without the rest."""
 

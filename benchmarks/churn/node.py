@@ -1,7 +1,8 @@
 """`ainur` with a wrong clock: python -m benchmarks.churn.node COMMAND...
 
-CHURN_CLOCK_S is added to what the process takes for the time of day. Everything in this project
-asks `time.time` for it (grep), so patching that one function is a machine with a wrong clock.
+CHURN_CLOCK_S is added to what the process takes for the time of day. node/clock.py alone asks for
+it, once, and asks `time.time` (tests/architecture), so patching that before it is imported is a
+machine with a wrong clock.
 """
 
 import os

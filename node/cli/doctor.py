@@ -1,7 +1,6 @@
 """`ainur doctor`: check whether this machine and this home can take part."""
 
 import sys
-import time
 from collections.abc import Sized
 
 import click
@@ -21,6 +20,7 @@ from node.home import Home
 def command(home: Home, as_json: bool, tunes: bool, forget_tuning: bool) -> None:
     """Check device, home, wallet, chain, bond and peers; exit code 0 if the node could start."""
     from engine.tuning import Trial, forget, name_of
+    from node.clock import unix_s
     from node.doctor import Level, examine
 
     def tried(trial: Trial) -> None:
@@ -33,7 +33,7 @@ def command(home: Home, as_json: bool, tunes: bool, forget_tuning: bool) -> None
     if sys.stderr.isatty():
         minutes = "a few minutes" if tunes else "up to half a minute"
         note(f"checking device, chain and peers: {minutes}")
-    findings = list(examine(home, time.time, tried if tunes else None))
+    findings = list(examine(home, unix_s, tried if tunes else None))
     if as_json:
         rows = [
             {"check": f.check, "level": str(f.level), "found": f.found, "remedy": f.remedy}

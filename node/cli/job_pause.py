@@ -1,12 +1,12 @@
 """`ainur job pause` and `resume`: tell the job's coordinator, with the submitter's signature."""
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 import trio
 
 from node.cli.job_watch import _client
+from node.clock import unix_ms
 from node.errors import BadInput, NodeError
 from node.network_file import NetworkFile
 from node.pause_order import make_order
@@ -22,7 +22,7 @@ def order_pause(network: NetworkFile, view: "JobView", signer: "Signer", paused:
         raise BadInput(f"The job belongs to {view.submitter}, not to {signer.address}.")
     if not view.holder:
         raise NodeError("No node coordinates this job now.", "Try again when one has its lease.")
-    order = make_order(signer, view.job_id, paused, time.time_ns() // 1_000_000)
+    order = make_order(signer, view.job_id, paused, unix_ms())
 
     async def tell() -> str:
         async with _client(network) as client:

@@ -165,6 +165,10 @@ def _fields(found: NodeStatus) -> dict[str, str | int | float | bool | None]:
         "earned": f"{ain(found.earned_wei)}, of which {ain(found.claimed_wei)} claimed",
         "peers": found.peers,
         "traffic": _traffic(found),
+        "storage": (
+            f"{found.storage_bytes:,} of {found.storage_bytes_max:,} bytes, "
+            f"{found.cleaned_bytes:,} cleaned since the start"
+        ),
         "block": found.chain_block,
         "up": f"{found.uptime_s:.0f} s",
         "process": found.pid,

@@ -87,6 +87,16 @@ def test_scheduler_never_awaits() -> None:
             assert not isinstance(item, ast.AsyncFunctionDef | ast.Await), path.name
 
 
+def test_time_of_day_is_read_in_one_place() -> None:
+    """A clock that is wrong, or put right, is wrong for all of a node: see node/clock.py."""
+    for path in modules("node"):
+        text = path.read_text(encoding="utf-8")
+        asks = "time.time" in text or ".now(" in text.replace("self.now(", "").replace(
+            "_book.now(", ""
+        )
+        assert asks == (path.name in {"clock.py", "blobs.py"}), path.name
+
+
 def test_third_party_imports_are_declared() -> None:
     """Whatever the product imports is a dependency in pyproject.toml."""
     declared = {

@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -311,12 +311,15 @@ class Network:
 
 
 @pytest.fixture
-def network(tmp_path: Path, devnet: Devnet) -> Iterator[Callable[[int], Network]]:
-    """Make a network of so many nodes that know each other; more can be added."""
+def network(tmp_path: Path, devnet: Devnet) -> Iterator[Callable[..., Network]]:
+    """Make a network of so many nodes that know each other; more can be added.
+
+    Their daemons are those of `launcher`, by default `ainur` itself.
+    """
     with contextlib.ExitStack() as stack:
 
-        def make(count: int) -> Network:
-            made = _make(devnet, tmp_path, stack)
+        def make(count: int, launcher: Sequence[str] = ()) -> Network:
+            made = _make(devnet, tmp_path, stack, launcher)
             if count:
                 made.start(*made.add(count))
             return made
@@ -324,11 +327,13 @@ def network(tmp_path: Path, devnet: Devnet) -> Iterator[Callable[[int], Network]
         yield make
 
 
-def _make(devnet: Devnet, folder: Path, stack: contextlib.ExitStack) -> Network:
+def _make(
+    devnet: Devnet, folder: Path, stack: contextlib.ExitStack, launcher: Sequence[str]
+) -> Network:
     submitter = devnet.home(folder / "submitter")
     chain = stack.enter_context(devnet.chain())
     # What was pushed last is done first: stop, look for leftovers, leave the chain.
-    swarm = Swarm([], folder=ROOT)
+    swarm = Swarm([], launcher, ROOT)
     made = Network(
         devnet, folder, submitter, swarm, chain, LedgerReader(chain), devnet.network, swarm.homes
     )

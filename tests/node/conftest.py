@@ -43,6 +43,7 @@ budget_wei = 10_000_000
 [limits]
 deadline_s = 600
 unit_timeout_s = 60
+peers_min = 2
 """
 
 Tensors = Mapping[str, Tensor]

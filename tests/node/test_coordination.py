@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -152,6 +153,25 @@ def test_a_known_peer_gets_a_unit_and_a_receipt(journal: Journal) -> None:
         f"{made.result_root} {made.commitment}"
     )
     assert recover(text, bytes.fromhex(receipt.signature)) == COORDINATOR.address
+
+
+def test_a_round_waits_for_as_many_peers_as_the_manifest_says(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The submitter's least number reaches the machine, and whoever looks is told of it."""
+    monkeypatch.setattr(
+        sys.modules[__name__], "MANIFEST", MANIFEST.model_copy(update={"peers_min": 2})
+    )
+    of = coordination(journal)
+    declined = pull(of)
+    assert isinstance(declined, UnitDeclined)
+    assert "before more peers are ready" in declined.reason
+    assert "begins with 2 peers that are ready, 1 are" in of.waiting()
+    other = Signer.random()
+    of._wallet_of = {"worker": WORKER.address, "other": other.address}.get
+    of._watch.ledger.apply(e.ActiveChanged(Place(1, 3, b""), other.address, True))
+    pull(of, "other")
+    assert isinstance(pull(of), UnitAssigned)
 
 
 def test_what_has_a_receipt_is_in_the_journal(journal: Journal) -> None:

@@ -21,6 +21,7 @@ from node.peers import (
     PeerBook,
     hello_text,
     make_hello,
+    next_sequence,
     verify_hello,
 )
 from node.wallet import Signer, recover
@@ -257,6 +258,30 @@ def test_book_and_bans_survive_a_restart(journal: Journal, clock: Clock) -> None
     assert [peer.hello for peer in again.peers()] == [hello(2)]
     assert again.get(hello(1).peer_id) == book.get(hello(1).peer_id)
     assert again.why_banned(hello(1).peer_id) == "lies"
+
+
+def test_clock_that_was_put_back_keeps_nobody_waiting(journal: Journal, clock: Clock) -> None:
+    """Neither a retry nor a ban of a day ahead outlasts a restart; our hellos go on growing."""
+    right_s, wrong_s = clock.now_s, clock.now_s + 26 * 3600
+    clock.now_s = wrong_s
+    book = PeerBook(peer_id_from_key(seed(0)), NETWORK, recover, clock, journal)
+    book.meet(hello(1), hello(1).peer_id)
+    book.failed(hello(1).peer_id, wrong_s + 600)
+    while not book.punish("liar", 50.0, "lies"):
+        pass
+    for _ in range(20):
+        book.punish("liar", 200.0, "lies")
+    book.save()
+    first = next_sequence(journal, int(wrong_s * 1000))
+    clock.now_s = right_s
+    again = PeerBook(peer_id_from_key(seed(0)), NETWORK, recover, clock, journal)
+    (peer,) = again.peers()
+    assert peer.retry_at_s <= right_s
+    clock.now_s = right_s + BAN_LONGEST_S - 1
+    assert not again.allows("liar")
+    clock.now_s = right_s + BAN_LONGEST_S
+    assert again.allows("liar")
+    assert next_sequence(journal, int(right_s * 1000)) == first + 1
 
 
 def test_unreadable_book_is_forgotten(journal: Journal, clock: Clock) -> None:

@@ -47,9 +47,9 @@ def test_money_follows_price_and_rates(tiny: Bundle) -> None:
 
 
 def test_peers_needed_are_those_of_the_protocol(tiny: Bundle) -> None:
-    """One to work, a third to audit, five to judge."""
+    """As many to work as the job file says, a third to audit, five to judge."""
     price = quote(tiny.manifest, tiny.job.costs)
-    assert (price.peers_min, price.peers_audited, price.peers_judged) == (1, 3, 5)
+    assert (price.peers_min, price.peers_audited, price.peers_judged) == (2, 3, 5)
 
 
 def test_budget_is_a_limit(tiny: Bundle) -> None:

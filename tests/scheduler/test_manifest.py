@@ -13,7 +13,7 @@ from scheduler.manifest import MANIFEST_BYTES_MAX, Manifest
 
 REF = {"root": "ab" * 32, "size": 10}
 FIELDS: dict[str, Any] = {
-    "version": 1,
+    "version": 2,
     "name": "digits",
     "rounds": 3,
     "slots": 4,
@@ -23,6 +23,7 @@ FIELDS: dict[str, Any] = {
     "rows": 1437,
     "unit_timeout_s": 60,
     "deadline_s": 3600,
+    "peers_min": 2,
     "price_wei_per_gflop": 7,
     "programs": {"step": REF, "result": REF, "aggregate": REF, "outer": REF, "evaluate": REF},
     "state": {"root": "01" * 32, "size": 77},
@@ -49,7 +50,7 @@ def test_parse_inverts_to_bytes() -> None:
     manifest = Manifest.parse(canonical())
     assert manifest.to_bytes() == canonical()
     assert manifest.digest().hex() == (
-        "f4e9d7fd55cc98c8d3c5803be733b3fc064a02f071208098dd5afb87188630e8"
+        "8fb50927c5164cb18091fa2d4523a62e405a4cce30d29c7ff458a2861865061d"
     )
     assert manifest.ref().size == len(canonical())
 
@@ -88,7 +89,9 @@ def test_trace_steps_end_with_the_last_step(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"version": 0},
+        {"version": 1},
+        {"peers_min": 0},
+        {"peers_min": 1025},
         {"name": "Digits"},
         {"rounds": 0},
         {"rounds": "3"},
@@ -120,7 +123,7 @@ def test_wrong_field_is_refused(changes: dict[str, Any]) -> None:
         canonical() + b"\n",
         canonical().replace(b'"digits"', b'"\\u0064igits"'),
         canonical().replace(b'"name":', b'"name":"other","name":'),
-        canonical().replace(b'"version":1', b'"version":1.0'),
+        canonical().replace(b'"version":2', b'"version":2.0'),
     ],
 )
 def test_other_bytes_of_the_same_job_are_refused(data: bytes) -> None:

@@ -1,0 +1,246 @@
+"""node/cleaning.py: what nobody needs goes, in any order of kills; what may be needed stays."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from node.blobs import BlobStore
+from node.chain import AsyncChain
+from node.chain import events as e
+from node.chain.events import Place
+from node.chain.types import Claim, JobTerms
+from node.chain_watch import ChainWatch
+from node.cleaning import Cleaner
+from node.compute import Compute
+from node.ids import JobId, unit_id
+from node.jobs import Fetch, JobKeeper
+from node.journal import Journal
+from node.messages import AcceptedResult, RoundResults
+from node.round_memory import RoundMemory
+from scheduler.blob_ref import BlobRef
+from scheduler.manifest import Manifest, ProgramRefs
+
+DAY_S = 86_400
+KEEP_S = 7 * DAY_S
+ROUNDS, SLOTS, SIZE = 5, 2, 5_000
+SUBMITTER, WORKER = "0x" + "1" * 40, "0x" + "2" * 40
+OLD, NEW = JobId(b"o" * 32), JobId(b"n" * 32)
+
+
+class Node:
+    """A store with two jobs that share their Programs, and who cleans it."""
+
+    def __init__(self, folder: Path, journal: Journal) -> None:
+        self.store = BlobStore(folder / "store", 100 * SIZE)
+        self.journal, self.memory = journal, RoundMemory(journal)
+        self.busy: list[BlobRef] = []
+        self.watch = ChainWatch(cast(AsyncChain, None), 0, 1.0)
+        self.watch.ledger.head_time_s = 1_000
+        self.programs = self.put("programs")
+        self.manifests: dict[JobId, Manifest] = {}
+        self.own: dict[tuple[JobId, int], list[BlobRef]] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """What a process that was killed comes back with: journal, store and chain."""
+        no = (cast(Compute, None), cast(Fetch, None))
+        self.jobs = JobKeeper(self.watch, self.store, self.journal, *no, WORKER)
+        self.jobs.recover()
+        self.cleaner = Cleaner(
+            self.watch, self.jobs, self.store, self.journal, self.memory, lambda: self.busy, KEEP_S
+        )
+
+    def put(self, name: str) -> BlobRef:
+        return self.store.put(name.encode().ljust(SIZE, b"."))
+
+    def hold(self, job_id: JobId, block: int, deadline_s: int = 10**9) -> None:
+        """A funded job, held here."""
+        mine = [self.put(f"{part} of {job_id.hex()}") for part in ("state", "train", "test")]
+        programs = ProgramRefs(
+            step=self.programs, result=self.programs, aggregate=self.programs,
+            outer=self.programs, evaluate=self.programs,
+        )  # fmt: skip
+        manifest = Manifest(
+            name="tiny", rounds=ROUNDS, slots=SLOTS, steps=1, trace_every=1, batch_rows=1, rows=2,
+            unit_timeout_s=60, deadline_s=600, price_wei_per_gflop=1, programs=programs,
+            state=mine[0], train=mine[1], test=mine[2], unit_flops=1, aggregate_flops=1,
+            outer_flops=1, evaluate_flops=1, peak_bytes=100, result_bytes=SIZE,
+            aggregate_bytes=SIZE, checkpoint_bytes=SIZE,
+        )  # fmt: skip
+        self.manifests[job_id] = manifest
+        ref = self.store.put(manifest.to_bytes())
+        terms = JobTerms(
+            manifest.digest(), ref.size, bytes.fromhex(ref.root), rounds=ROUNDS, slots=SLOTS,
+            unit_wei=10, deadline=deadline_s,
+        )  # fmt: skip
+        self.watch.ledger.apply(e.JobFunded(Place(block, 0, b""), job_id, SUBMITTER, terms, 5, 66))
+        self.journal.set(f"held/{job_id.hex()}", manifest.to_bytes())
+        self.restart()
+
+    def finish_round(self, job_id: JobId, round: int) -> None:
+        """A round is final: results, one more that lost, aggregate and checkpoint are here."""
+        name = f"of round {round} of {job_id.hex()}"
+        results = [self.put(f"result {slot} {name}") for slot in range(SLOTS)]
+        aggregate, after = self.put(f"aggregate {name}"), self.put(f"checkpoint {name}")
+        lost = self.put(f"lost result {name}")
+        self.memory.note(job_id, round, lost)
+        told = tuple(
+            AcceptedResult(slot=slot, result_root="ab" * 32, blob=blob)
+            for slot, blob in enumerate(results)
+        )
+        self.memory.keep(job_id, RoundResults(round=round, aggregate=aggregate, results=told))
+        self.own[job_id, round] = [*results, aggregate, after, lost]
+        place = Place(100 + round, 0, b"")
+        final = (job_id, round, b"c" * 32, bytes.fromhex(after.root), after.size, b"w" * 32, 20)
+        self.watch.ledger.apply(e.RoundFinalized(place, *final))
+
+    def blobs(self, job_id: JobId) -> list[BlobRef]:
+        """Everything that belongs to a job alone."""
+        manifest = self.manifests[job_id]
+        made = [ref for (job, _), refs in self.own.items() if job == job_id for ref in refs]
+        return [manifest.state, manifest.train, manifest.test, manifest.ref(), *made]
+
+    def here(self, refs: list[BlobRef]) -> int:
+        return sum(self.store.has(ref) for ref in refs)
+
+    def clean(self, after_s: int = 0) -> None:
+        self.watch.ledger.head_time_s += after_s
+        self.cleaner.used_bytes = self.store.used_bytes()
+        self.cleaner.clean()
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    with Journal(tmp_path / "journal") as journal:
+        made = Node(tmp_path, journal)
+        made.hold(OLD, 1)
+        made.hold(NEW, 2)
+        for round in range(ROUNDS):
+            made.finish_round(OLD, round)
+        made.watch.ledger.apply(e.JobCompleted(Place(150, 0, b""), OLD))
+        for round in range(ROUNDS - 1):
+            made.finish_round(NEW, round)
+        yield made
+
+
+def test_a_job_over_for_long_enough_leaves_nothing(node: Node) -> None:
+    """To the day; what a running job shares with it stays, and so does all of that job."""
+    before = node.store.used_bytes()
+    node.clean()
+    node.clean(KEEP_S - 1)
+    assert node.store.used_bytes() == before
+    assert OLD in node.jobs.held
+    node.clean(1)
+    assert node.here(node.blobs(OLD)) == 0
+    assert node.here(node.blobs(NEW)) == len(node.blobs(NEW))
+    assert node.store.has(node.programs)
+    assert (set(node.jobs.held), node.memory.blobs(OLD)) == ({NEW}, {})
+    assert node.cleaner.freed_bytes == before - node.store.used_bytes()
+    assert not [key for key in node.journal.keys("") if OLD.hex() in key]
+    freed = node.cleaner.freed_bytes
+    node.clean(KEEP_S)
+    assert node.cleaner.freed_bytes == freed
+
+
+def test_a_day_counts_also_if_the_node_was_off(node: Node) -> None:
+    """When a job ended is kept; a job that ended long before the node saw it waits as long."""
+    node.clean()
+    node.restart()
+    node.clean(KEEP_S)
+    assert node.here(node.blobs(OLD)) == 0
+
+
+def test_what_is_under_way_stays(node: Node) -> None:
+    """A blob that a coordination names, and all of a job with a unit in dispute."""
+    node.clean()
+    node.busy = [node.blobs(OLD)[0]]
+    node.clean(KEEP_S)
+    assert node.here(node.blobs(OLD)) == 1
+    name = unit_id(NEW, ROUNDS - 1, 0, 0)
+    claim = Claim(0, 0, WORKER, b"r" * 32, b"c" * 32, b"s" * 65)
+    ledger = node.watch.ledger
+    ledger.apply(e.RoundCommitted(Place(200, 0, b""), NEW, ROUNDS - 1, 0, b"w" * 32, 201, (claim,)))
+    ledger.apply(
+        e.UnitDrawn(Place(202, 0, b""), name, SUBMITTER, NEW, ROUNDS - 1, 0, 0, WORKER, 300)
+    )
+    ledger.apply(e.JobCancelled(Place(203, 0, b""), NEW))
+    ledger.apply(e.JobSettled(Place(204, 0, b""), NEW))
+    node.clean()
+    node.clean(KEEP_S)
+    assert node.here(node.blobs(NEW)) == len(node.blobs(NEW))
+
+
+def test_killed_in_between_it_goes_on(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After every number of removals: a new process removes the rest, and only that."""
+    node.clean()
+    node.watch.ledger.head_time_s += KEEP_S
+    honest, total = BlobStore.remove, len(node.blobs(OLD))
+    for kill_after in range(1, total, 5):
+        left = [kill_after]
+
+        def dying(store: BlobStore, ref: BlobRef, left: list[int] = left) -> int:
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return honest(store, ref)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(BlobStore, "remove", dying)
+            with pytest.raises(KeyboardInterrupt):
+                node.clean()
+        node.restart()
+        if node.here(node.blobs(OLD)) == 0:
+            break
+    node.clean()
+    assert node.here(node.blobs(OLD)) == 0
+    assert node.here(node.blobs(NEW)) == len(node.blobs(NEW))
+    assert not [key for key in node.journal.keys("") if OLD.hex() in key]
+
+
+def test_old_rounds_make_room_only_when_it_is_needed(node: Node) -> None:
+    """The oldest first, never the last two final ones, never what a later round needs too."""
+    node.store = BlobStore(node.store._path, node.store.used_bytes() * 100 // 80)
+    node.restart()
+    node.clean()
+    assert node.cleaner.freed_bytes == 0
+    node.store = BlobStore(node.store._path, node.store.used_bytes() * 100 // 90)
+    shared = node.own[NEW, 0][0]
+    node.memory.note(NEW, ROUNDS - 1, shared)
+    node.restart()
+    node.clean()
+    assert node.store.used_bytes() <= node.store.quota_bytes * 60 // 100 + 2 * SIZE
+    assert node.here(node.own[OLD, 0]) == 0
+    assert node.here(node.own[NEW, 0]) == 1
+    for job_id, final in ((OLD, ROUNDS), (NEW, ROUNDS - 1)):
+        for round in (final - 2, final - 1):
+            assert node.here(node.own[job_id, round]) == len(node.own[job_id, round])
+        assert node.here([*node.manifests[job_id].blobs(), node.manifests[job_id].ref()]) == 5
+    assert node.memory.recall(NEW, 0) is not None
+
+
+def test_a_full_store_of_needed_blobs_is_left_alone(node: Node) -> None:
+    """However small the quota is."""
+    node.store = BlobStore(node.store._path, SIZE)
+    node.restart()
+    node.clean()
+    for job_id, final in ((OLD, ROUNDS), (NEW, ROUNDS - 1)):
+        kept = {ref for round in (final - 2, final - 1) for ref in node.own[job_id, round]}
+        assert node.here(list(kept)) == len(kept)
+        assert node.here(list(node.manifests[job_id].blobs())) == 4
+        assert (
+            node.here([ref for round in range(final - 2) for ref in node.own[job_id, round]]) == 0
+        )
+
+
+def test_a_pass_is_bounded(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one does not reach the next does; nothing is forgotten before its blobs are gone."""
+    monkeypatch.setattr("node.cleaning.REMOVED_MAX", 10)
+    node.clean()
+    node.clean(KEEP_S)
+    assert node.here(node.blobs(OLD)) == len(node.blobs(OLD)) - 10
+    for _ in range(4):
+        node.clean()
+    assert node.here(node.blobs(OLD)) == 0
+    assert OLD not in node.jobs.held
