@@ -85,10 +85,6 @@ class Checkpoints:
         """The checkpoint after `round` was made of its results here: it needs no check."""
         self._proved.add((job.job_id, round))
 
-    def note(self, job: JobView, round: int, blob: BlobRef) -> None:
-        """A result of this round was fetched: one day it is in the way (node/cleaning.py)."""
-        self._memory.note(job.job_id, round, blob)
-
     async def get(
         self, job: JobView, manifest: Manifest, round: int, *, rebuild: bool = True
     ) -> BlobRef:

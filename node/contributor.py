@@ -34,6 +34,7 @@ from node.messages import (
     UnitKey,
     expect,
 )
+from node.own_results import OwnResult, OwnResults
 from node.receipts import Receipts, SignedReceipt
 from node.wallet import Signer
 from scheduler.blob_ref import BlobRef
@@ -47,6 +48,7 @@ IDLE_S = 1.0
 CATCH_UP_S = 10.0
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 15.0
 RETRY_MIN_S = 0.05
+READY_MAX = 64
 COMMIT_PATIENCE_S = 600.0
 """Long enough for another node to take a dead coordinator's lease over and to ask for results."""
 
@@ -94,6 +96,7 @@ class Contributor:
         ask: AskCoordinator,
         receipts: Receipts,
         custody: Custody,
+        own: OwnResults,
         preferred: Sequence[str] = (),
     ) -> None:
         self.counts = WorkCounts()
@@ -103,6 +106,7 @@ class Contributor:
         self._domain, self._ask, self._preferred = domain, ask, preferred
         self._receipts, self._examined = receipts, dict[bytes, int]()
         self._custody = custody
+        self._own = own
         self._shares = Shares()
         self._draining = False
         self._alone = True
@@ -179,6 +183,7 @@ class Contributor:
         if self._examined.get(job.job_id) != job.open_round:
             self._examined[job.job_id] = job.open_round
             self._receipts.examine(job)
+            self._own.forget_before(job.job_id, job.open_round)
         answer = await self._pull(job)
         if answer is None:
             return
@@ -213,6 +218,7 @@ class Contributor:
         pull = PullUnit(
             job_id=job.job_id.hex(),
             memory_bytes=self._memory_bytes,
+            ready=self._at_hand(job),
             wait_ms=PULL_WAIT_MS_MAX if waits else 0,
         )
         answer: Message | None = None
@@ -236,6 +242,11 @@ class Contributor:
             await self._watch.changed(IDLE_S)
         waiting.cancel()
 
+    def _at_hand(self, job: JobView) -> tuple[UnitKey, ...]:
+        """The units of the open round whose results are here and not on the chain."""
+        units = self._own.units(job.job_id, job.open_round)
+        return tuple(_key(unit) for unit in units if unit not in job.units)[:READY_MAX]
+
     async def _catch_up(self, job: JobView, round: int) -> None:
         """Wait for our own view of the chain, which may be a moment behind the coordinator's."""
         with trio.move_on_after(CATCH_UP_S):
@@ -245,12 +256,16 @@ class Contributor:
     async def _compute_unit(self, job: JobView, unit: UnitRef) -> _Result:
         manifest = self._jobs.held[job.job_id]
         parent = job.parent(unit.round)
-        done = await self._duties.recompute.run(job, manifest, unit, audit=False)
+        own = self._own.find(job.job_id, unit)
+        if own is None or own.parent != parent:
+            done = await self._duties.recompute.run(job, manifest, unit, audit=False)
+            own = OwnResult(unit, parent, done.result_root, done.trace_root, done.result)
+            self._own.keep(job.job_id, own)
         name = unit_id(JobId(job.job_id), unit.round, unit.slot, unit.attempt)
-        roots = Roots(done.result_root, done.trace_root)
+        roots = Roots(own.result_root, own.trace_root)
         commitment = self._commitments.commit("worker", name, roots)
-        holding = self._custody.sign(job.job_id, unit, done.result_root, done.result)
-        return _Result(unit, name, parent, done.result_root, done.result, commitment, holding)
+        holding = self._custody.sign(job.job_id, unit, own.result_root, own.blob)
+        return _Result(unit, name, parent, own.result_root, own.blob, commitment, holding)
 
     def _signed(self, job: JobView, result: _Result) -> CommitUnit:
         """The result as a claim under the present lease, which may be another's by now."""
@@ -260,7 +275,7 @@ class Contributor:
         unit = result.unit
         return CommitUnit(
             job_id=job.job_id.hex(),
-            unit=UnitKey(round=unit.round, slot=unit.slot, attempt=unit.attempt),
+            unit=_key(unit),
             parent=result.parent.hex(),
             lease_epoch=job.lease_epoch,
             result_root=result.root.hex(),
@@ -326,3 +341,7 @@ class Contributor:
         """Do not ask for so long, unless a new round is a reason to ask sooner, once."""
         self._pause_until[job.job_id] = trio.current_time() + pause_s
         self._paused_in[job.job_id] = job.open_round
+
+
+def _key(unit: UnitRef) -> UnitKey:
+    return UnitKey(round=unit.round, slot=unit.slot, attempt=unit.attempt)

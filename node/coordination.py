@@ -10,6 +10,7 @@ stands is carried out again.
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import trio
 
@@ -230,7 +231,8 @@ class Coordination:
         if not self._greet(peer_id):
             return Refused(reason=STRANGER)
         holding = tuple(_unit(key) for key in message.holding)
-        request = UnitRequested(PeerId(peer_id), message.memory_bytes, holding)
+        ready = tuple(_unit(key) for key in message.ready)
+        request = UnitRequested(PeerId(peer_id), message.memory_bytes, holding, ready)
         for reply in self._feed(request):
             match reply:
                 case AssignUnit():
@@ -380,9 +382,8 @@ class Coordination:
             slots=job.slots,
             unit_timeout_ms=manifest.unit_timeout_s * 1000,
             memory_bytes=manifest.memory_bytes,
-            policy=Policy(peers_min=manifest.peers_min),
             deadline_ms=job.deadline_s * 1000,
-            policy=self._policy,
+            policy=replace(self._policy, peers_min=manifest.peers_min),
         )
         if job.open_round == 0:
             return CoordinationStarted(terms, 0, self._initial_root, manifest.state)

@@ -119,7 +119,6 @@ class Tasks:
         try:
             if command.peer != self._peer_id:
                 await self._fetch(command.blob, [command.peer])
-                self._recompute.checkpoints.note(job, command.unit.round, command.blob)
             root = await self._compute.check_result(job.manifest, command.blob)
             if root == command.result_root:
                 holding = self._sign(job, command.unit, root, command.blob)

@@ -33,6 +33,7 @@ from node.messages import (
     SignedHolding,
     UnitKey,
 )
+from node.round_memory import RoundMemory
 from node.wallet import Signer, recover
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
@@ -88,6 +89,8 @@ class Custody:
             holdings=(SignedHolding(wallet=self.wallet, signature=signature.hex()),),
         )
         self._forget(job_id, unit.round)
+        # One day it is in the way: node/cleaning.py.
+        RoundMemory(self._journal).note(job_id, unit.round, blob)
         self._journal.set(_key(job_id, unit, result_root), messages.encode(result))
         return signature
 

@@ -72,6 +72,7 @@ from node.messages import (
 )
 from node.network_file import NetworkFile
 from node.own_hello import OwnHello
+from node.own_results import OwnResults
 from node.peers import Hello, NetworkName, PeerBook, make_hello, next_sequence
 from node.receipts import Receipts
 from node.recompute import Recompute
@@ -192,6 +193,7 @@ class Daemon:
         self._domain = ClaimDomain(self._network.chain_id, contracts.ledger)
         commitments = Commitments(self._journal, wallet, self._seed)
         self._rounds = RoundMemory(self._journal)
+        self._own = OwnResults(self._journal, self._store)
         self._jobs = JobKeeper(
             self._watch, self._store, self._journal, self._compute, self._fetch, wallet
         )
@@ -278,6 +280,7 @@ class Daemon:
             self._coordinators.ask,
             Receipts(self._journal),
             self._custody,
+            self._own,
             self._config.preferred_jobs,
         )
 

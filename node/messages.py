@@ -85,7 +85,7 @@ class JobHeld(Message):
 
 
 class PullUnit(Message):
-    """Worker to coordinator: give me work.
+    """Worker to coordinator: give me work; the results of units in `ready` are at hand.
 
     Where there is none now, but may be soon, the answer may be held back for `wait_ms`: a round
     that begins is then known at once, and nobody asks in vain.
@@ -96,6 +96,7 @@ class PullUnit(Message):
     memory_bytes: Annotated[int, Field(ge=0, lt=2**63)]
     holding: Annotated[tuple[UnitKey, ...], Field(max_length=16)] = ()
     wait_ms: Annotated[int, Field(ge=0, le=PULL_WAIT_MS_MAX)] = 0
+    ready: Annotated[tuple[UnitKey, ...], Field(max_length=64)] = ()
 
 
 class UnitAssigned(Message):

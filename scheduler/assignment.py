@@ -4,12 +4,13 @@ Who gets work: a peer whose wallet is bonded and not in quarantine, with the mem
 needs; on probation one unit at a time. Not while the submitter's pause holds, not so near the
 deadline that the unit would not be paid, not before enough wallets are ready to begin a round.
 
-Which unit: first the one it holds already and did not list (its answer was lost), then the lowest
-open slot that nobody computes. The last ones go to those who finish them first: a second unit only
-while open slots outnumber the idle peers that could take them, and while peers that are at least
-twice as fast are idle, a slot is kept for them as long as half of the slower one's unit time, which
-is the least that waiting for them saves. When none is left and the round is in its last tenth, an
-idle peer may repeat a unit that takes longer than usual: whoever is first fills the slot.
+Which unit: first the one it holds already and did not list (its answer was lost), then one whose
+result it has at hand, which costs nothing more, then the lowest open slot that nobody computes. The
+last ones go to those who finish them first: a second unit only while open slots outnumber the idle
+peers that could take them, and while peers that are at least twice as fast are idle, a slot is kept
+for them as long as half of the slower one's unit time, which is the least that waiting for them
+saves. When none is left and the round is in its last tenth, an idle peer may repeat a unit that
+takes longer than usual: whoever is first fills the slot.
 
 A receipt binds this coordinator: a receipted claim is replaced only when its result turns out
 missing or malformed, when its worker loses its bond (the chain would refuse the claim), or when the
@@ -88,14 +89,20 @@ def _requested(state: State, event: UnitRequested, now_ms: int, seed: int) -> Re
         mine = next(a for a in slot.assignments if a.wallet == worker.wallet)
         if state.open.unit(slot) not in event.holding and mine.peer == event.peer:
             return _assign(state, slot, mine)
-    chosen = _closed(state, now_ms) or _choose(state, worker, len(held), now_ms)
+    chosen = _closed(state, now_ms) or _choose(state, worker, event, len(held), now_ms)
     if isinstance(chosen, DeclineReason):
         return _decline(state, event, worker, chosen, now_ms, seed)
     terms = state.terms
     limit_ms = unit_limit_ms(state.samples_ms, terms.unit_timeout_ms, terms.policy, worker.unit_ms)
     deadline_ms = now_ms + limit_ms * (len(held) + 1)
-    spare = bool(chosen.assignments)
-    assignment = Assignment(event.peer, worker.wallet, now_ms, deadline_ms, spare)
+    assignment = Assignment(
+        event.peer,
+        worker.wallet,
+        now_ms,
+        deadline_ms,
+        spare=bool(chosen.assignments),
+        at_hand=state.open.unit(chosen) in event.ready,
+    )
     others = tuple(old for old in chosen.lapsed if old.wallet != worker.wallet)
     assignments = (*chosen.assignments, assignment)
     state.put_slot(replace(chosen, assignments=assignments, lapsed=others))
@@ -124,10 +131,15 @@ def _closed(state: State, now_ms: int) -> DeclineReason | None:
     return None
 
 
-def _choose(state: State, worker: Worker, held: int, now_ms: int) -> Slot | DeclineReason:
+def _choose(
+    state: State, worker: Worker, event: UnitRequested, held: int, now_ms: int
+) -> Slot | DeclineReason:
     """The slot for this wallet, or why it gets none."""
     if held >= (1 if worker.on_probation else state.terms.policy.held_max):
         return DeclineReason.HOLDING_ENOUGH
+    at_hand = _at_hand(state, event)
+    if at_hand is not None:
+        return at_hand
     index, idle = state.open.index, state.crowd.idle
     first = index.free.first()
     if first is None:
@@ -140,6 +152,19 @@ def _choose(state: State, worker: Worker, held: int, now_ms: int) -> Slot | Decl
     if len(index.free) <= faster and now_ms < slot.since_ms + half_ms:
         return DeclineReason.KEPT_FOR_FASTER
     return slot
+
+
+def _at_hand(state: State, event: UnitRequested) -> Slot | None:
+    """An open slot whose result the peer says to have: one that nobody computes, else any."""
+    places = {unit.slot: unit for unit in event.ready if 0 <= unit.slot < len(state.slots)}
+    slots = [
+        slot
+        for slot in (state.slots[index] for index in sorted(places))
+        if slot.status is SlotStatus.OPEN
+        and state.open.unit(slot) == places[slot.index]
+        and len(slot.assignments) < state.terms.policy.copies_max
+    ]
+    return min(slots, key=lambda slot: len(slot.assignments), default=None)
 
 
 def _slow_unit(state: State, now_ms: int) -> Slot | None:
@@ -196,15 +221,21 @@ def _committed(state: State, event: UnitCommitted, now_ms: int) -> Reply:
     state.put_slot(_filled(state, slot, peer, event, now_ms))
     state.put_worker(replace(worker, receipted=worker.receipted + 1))
     took_ms = _measure(state, peer, assignment, now_ms)
-    state.note(samples_ms=with_sample(state.samples_ms, took_ms))
+    if took_ms is not None:
+        state.note(samples_ms=with_sample(state.samples_ms, took_ms))
     return AcceptCommit(event.peer, event.unit)
 
 
-def _measure(state: State, peer: Peer, assignment: Assignment, now_ms: int) -> int:
-    """How long a unit took, from when the peer could begin it. A result too late says it too."""
+def _measure(state: State, peer: Peer, assignment: Assignment, now_ms: int) -> int | None:
+    """How long a unit took, from when the peer could begin it; None: it was at hand.
+
+    A result too late says it too.
+    """
+    state.put_peer(replace(peer, committed_ms=now_ms))
+    if assignment.at_hand:
+        return None
     took_ms = now_ms - max(assignment.assigned_ms, peer.committed_ms)
     timed(state, peer.wallet, took_ms)
-    state.put_peer(replace(peer, committed_ms=now_ms))
     return took_ms
 
 

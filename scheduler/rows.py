@@ -35,7 +35,10 @@ ON_CHAIN = DONE | {SlotStatus.COMMITTED, SlotStatus.DRAWN, SlotStatus.DISPUTED}
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A peer computes the unit, until the deadline; while it is away, until the grace is over."""
+    """A peer computes the unit, until the deadline; while it is away, until the grace is over.
+
+    `at_hand`: it said that it has the result, so that its time tells nothing about speed.
+    """
 
     peer: PeerId
     wallet: Wallet
@@ -43,6 +46,7 @@ class Assignment:
     deadline_ms: int
     spare: bool = False
     grace_ms: int | None = None
+    at_hand: bool = False
 
     @property
     def until_ms(self) -> int:

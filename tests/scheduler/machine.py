@@ -154,9 +154,14 @@ class Machine:
             self.state.put_worker(replace(self.state.workers[wallet(name)], stored=1))
 
     def request(
-        self, name: str, holding: Sequence[UnitRef] = (), after_ms: int = 0, seed: int = 0
+        self,
+        name: str,
+        holding: Sequence[UnitRef] = (),
+        after_ms: int = 0,
+        seed: int = 0,
+        ready: Sequence[UnitRef] = (),
     ) -> tuple[Command, ...]:
-        event = UnitRequested(peer(name), MEMORY_BYTES, tuple(holding))
+        event = UnitRequested(peer(name), MEMORY_BYTES, tuple(holding), tuple(ready))
         return self.feed(event, after_ms, seed)
 
     def assign(self, *names: str) -> None:

@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.commands import AssignUnit, CommitRound, DeclineReason, DeclineRequest, FinishJob
+from scheduler.commands import (
+    AcceptCommit,
+    AssignUnit,
+    CommitRound,
+    DeclineReason,
+    DeclineRequest,
+    FinishJob,
+)
 from scheduler.commands import Outcome as Ended
 from scheduler.coordinator import start
 from scheduler.events import (
@@ -21,7 +28,7 @@ from scheduler.events import (
 )
 from scheduler.progress import why_waiting
 from scheduler.rows import SlotStatus
-from scheduler.terms import Policy
+from scheduler.terms import Policy, UnitRef
 from tests.scheduler.machine import MEMORY_BYTES, TIMEOUT_MS, Machine, blob, commit, peer, wallet
 
 DEADLINE_MS = 900_000
@@ -77,6 +84,46 @@ def test_slot_is_not_kept_for_a_peer_that_would_not_take_it(why: str) -> None:
         machine.join("fast", active=False)
     machine.request("slow", after_ms=9_000)
     assert machine.issued(AssignUnit)
+
+
+def test_result_at_hand_is_asked_for_first_and_says_nothing_about_speed() -> None:
+    """The highest slot, if that is the one; the next peer gets the lowest as ever."""
+    machine = Machine(slots=4)
+    machine.proven("a", "b")
+    samples = machine.state.samples_ms
+    machine.request("a", ready=[machine.unit(3)])
+    assigned = machine.only(AssignUnit)
+    assert (assigned.unit, assigned.spare) == (machine.unit(3), False)
+    machine.feed(commit("a", machine.unit(3)))
+    machine.only(AcceptCommit)
+    assert machine.state.samples_ms == samples
+    assert machine.state.workers[wallet("a")].unit_ms == 0
+    machine.request("b")
+    assert machine.only(AssignUnit).unit == machine.unit(0)
+
+
+def test_result_at_hand_fills_a_slot_that_another_has_just_begun() -> None:
+    """It costs nothing more; but a slot that is filled, or of another attempt, is not given."""
+    machine = Machine(slots=2)
+    machine.proven("a", "b")
+    machine.request("b")
+    machine.request("a", ready=[UnitRef(0, 0, 7), UnitRef(9, 1, 0), UnitRef(0, 99, 0)])
+    assert machine.only(AssignUnit).unit == machine.unit(1)
+    machine.feed(commit("a", machine.unit(1)))
+    machine.request("a", ready=[machine.unit(1), machine.unit(0)])
+    assigned = machine.only(AssignUnit)
+    assert (assigned.unit, assigned.spare) == (machine.unit(0), True)
+
+
+def test_who_claims_to_have_everything_gets_no_more_than_others() -> None:
+    """One at a time on probation; nothing while a unit is not delivered."""
+    machine = Machine(slots=4)
+    machine.join("a")
+    everything = [machine.unit(slot) for slot in range(4)]
+    machine.request("a", ready=everything)
+    held = machine.only(AssignUnit).unit
+    machine.request("a", holding=[held], ready=everything)
+    assert declined(machine) is DeclineReason.HOLDING_ENOUGH
 
 
 def test_unit_times_are_smoothed_and_measured_also_when_late() -> None:
