@@ -261,6 +261,7 @@ def _document(
         "round": view.open_round,
         "rounds": view.rounds,
         "slots": {name: count for name, count in slots if count},
+        "round_slots": view.slots,
         "metrics": {name: value for name, value in metrics.items() if math.isfinite(value)},
         "not_finite": sorted(n for n, value in metrics.items() if not math.isfinite(value)),
         "peers": sum(bool(peer["connected"]) for peer in peers),

@@ -102,9 +102,33 @@ def lines_of(document: Document) -> list[str]:
             f"{lost} is not a finite number any more: more rounds will hardly mend that; "
             "`ainur job cancel` saves what is not spent"
         )
+    lines += _uncounted(document)
     if document["state"] == "funded" and document["waiting"]:
         lines.append(str(document["waiting"]))
     return lines
+
+
+def _uncounted(document: Document) -> list[str]:
+    """What became of units whose results are no finite numbers: they count for nothing.
+
+    `counted` is what the Programs of scheduler/diloco.py report; other jobs need not.
+    """
+    metrics, of = document["metrics"], document["round_slots"]
+    assert isinstance(metrics, dict)
+    assert isinstance(of, int)
+    counted = metrics.get("counted")
+    if not document["round"] or counted is None or counted >= of:
+        return []
+    if counted <= 0:
+        return [
+            f"none of the last round's {of} units counted: their results are not finite numbers "
+            "(a loss that is NaN does that), so the weights stay as they are; more rounds will "
+            "hardly mend that; `ainur job cancel` saves what is not spent"
+        ]
+    return [
+        f"{of - counted:.0f} of the last round's {of} units counted for nothing: their results "
+        "are not finite numbers; a lower rate may mend that in another job"
+    ]
 
 
 def _where(document: Document) -> str:

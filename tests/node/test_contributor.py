@@ -26,6 +26,7 @@ def contributor(fault: str = "", busy: bool = False, active: bool = True) -> Con
         None,
         None,
         None,
+        None,
     )
 
 
@@ -89,6 +90,7 @@ def asking(coordinator: Coordinator, *, alone: bool = True) -> Contributor:
 
     of._watch.changed = changed
     of._receipts = SimpleNamespace(examine=lambda _job: None)
+    of._own = SimpleNamespace(forget_before=lambda *_: None, units=lambda *_: [])
     of._ask, of._alone = coordinator.ask, alone
     return of
 

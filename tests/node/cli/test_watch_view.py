@@ -9,7 +9,7 @@ from node.cli.watch_view import View, lines_of
 
 LOOK: dict[str, object] = {
     "job_id": "ab" * 32, "state": "funded", "round": 2, "rounds": 6,
-    "slots": {"open": 1, "drawn": 3},
+    "slots": {"open": 1, "drawn": 3}, "round_slots": 4,
     "metrics": {"loss": 0.25}, "not_finite": [], "peers": 3, "failures": 0, "coordinator": None,
     "deposited_wei": 10 * 10**18, "paid_wei": 2 * 10**18, "fees_wei": 10**17, "refunded_wei": 0,
     "slashed_wei": 0, "waiting": "round 3 of 6: slot 0 waits for its audit", "units": 8,
@@ -34,6 +34,16 @@ def test_retries_faults_and_a_diverged_loss_are_said() -> None:
     assert "2 tried again, 3 failed in a row, 1 faults" in text
     assert "loss is not a finite number any more" in text
     assert "ainur job cancel" in text
+
+
+@pytest.mark.parametrize(("counted", "told"), [(4.0, ""), (3.0, "1 of the"), (0.0, "none of the")])
+def test_units_that_counted_for_nothing_are_said(counted: float, told: str) -> None:
+    """A loss that is NaN leaves the evaluation finite: the weights stay as they were."""
+    look = LOOK | {"metrics": {"loss": 0.25, "counted": counted}}
+    lines = [line for line in lines_of(look) if "not finite numbers" in line]
+    assert [line.startswith(told) for line in lines] == ([True] if told else [])
+    assert all("last round's 4 units" in line for line in lines)
+    assert not [line for line in lines_of(look | {"round": 0}) if "not finite" in line]
 
 
 def test_a_finished_job_waits_for_nothing() -> None:
