@@ -113,7 +113,7 @@ class Contributor:
         self._declined: set[bytes] = set()
         self._resting = trio.CancelScope()
         self._pause_until: dict[bytes, float] = {}
-        self._paused_in: dict[bytes, int] = {}
+        self._paused_in: dict[bytes, tuple[int, int]] = {}
         self._pauses: dict[bytes, float] = {}
 
     def drain(self) -> None:
@@ -166,7 +166,7 @@ class Contributor:
             job
             for job in led
             if self._pause_until.get(job.job_id, 0.0) <= now
-            or self._paused_in.get(job.job_id, job.open_round) < job.open_round
+            or self._paused_in.get(job.job_id) != _stage(job)
         ]
         chosen = self._shares.choose(self._offer(job) for job in ready)
         return next((job for job in ready if chosen and job.job_id == chosen.job_id), None)
@@ -288,13 +288,17 @@ class Contributor:
     async def _commit(self, job: JobView, result: _Result) -> None:
         """Offer the commit until there is a receipt or a refusal, or the round is over.
 
+        A new coordinator has not assigned the unit: it is asked for it, and told that it is ready.
+
         Not for ever: a coordinator that falls silent must not keep this node from other jobs. A
         draining node does not wait at all. The unit is then computed again.
         """
         pause_s = RETRY_FIRST_S
         give_up = trio.current_time() + COMMIT_PATIENCE_S
-        unit = result.unit
+        unit, epoch = result.unit, job.lease_epoch
         while job.open_round == unit.round and not job.settled:
+            if job.lease_epoch != epoch:
+                return
             holder = job.holder
             try:
                 answer = await self._ask(job, self._signed(job, result))
@@ -333,6 +337,8 @@ class Contributor:
                 await self._watch.changed(pause_s)
 
     def _pause(self, job: JobView) -> None:
+        if self._paused_in.get(job.job_id) != _stage(job):
+            self._pauses.pop(job.job_id, None)
         pause_s = min(self._pauses.get(job.job_id, RETRY_FIRST_S / 2) * 2, RETRY_MAX_S)
         self._pauses[job.job_id] = pause_s
         self._put_off(job, pause_s)
@@ -340,7 +346,12 @@ class Contributor:
     def _put_off(self, job: JobView, pause_s: float) -> None:
         """Do not ask for so long, unless a new round is a reason to ask sooner, once."""
         self._pause_until[job.job_id] = trio.current_time() + pause_s
-        self._paused_in[job.job_id] = job.open_round
+        self._paused_in[job.job_id] = _stage(job)
+
+
+def _stage(job: JobView) -> tuple[int, int]:
+    """A new round, or a new coordinator, is a reason to ask sooner than it was meant."""
+    return job.open_round, job.lease_epoch
 
 
 def _key(unit: UnitRef) -> UnitKey:

@@ -84,6 +84,10 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 STRANGER = "say hello first: this node does not know your wallet"
 RETRY_FIRST_S, RETRY_MAX_S = 0.2, 5.0
+GATHER_MS = 5_000
+"""How long a successor gives units only to who has the result at hand: what its predecessor had
+receipted would else be computed again."""
+GATHERING = "first the results that others have at hand from the coordinator before"
 PASSING = (
     DeclineReason.NOTHING_OPEN,
     DeclineReason.KEPT_FOR_FASTER,
@@ -136,6 +140,7 @@ class Coordination:
         self._nursery: trio.Nursery | None = None
         self._over = trio.Event()
         self._opened = trio.Event()
+        self._gather_until_ms = 0
         self._state = self._open()
 
     @property
@@ -232,6 +237,8 @@ class Coordination:
             return Refused(reason=STRANGER)
         holding = tuple(_unit(key) for key in message.holding)
         ready = tuple(_unit(key) for key in message.ready)
+        if not ready and self._watch.chain_time_ms() < self._gather_until_ms:
+            return UnitDeclined(reason=GATHERING, retry_after_ms=GATHER_MS // 5)
         request = UnitRequested(PeerId(peer_id), message.memory_bytes, holding, ready)
         for reply in self._feed(request):
             match reply:
@@ -350,6 +357,8 @@ class Coordination:
         started = self._started()
         now_ms = self._watch.chain_time_ms()
         self._journal.append(self._stream, encode(Entry(now_ms, 0, started)))
+        if self.job.lease_epoch > 1:
+            self._gather_until_ms = now_ms + GATHER_MS
         return coordinator.start(started, now_ms)[0]
 
     def _forget_earlier_leases(self) -> None:

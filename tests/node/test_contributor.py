@@ -46,7 +46,14 @@ def test_marked_device_takes_no_unit() -> None:
 
 
 def job(name: bytes, unit_wei: int) -> SimpleNamespace:
-    return SimpleNamespace(job_id=name * 32, unit_wei=unit_wei, holder="0x2", open_round=0)
+    return SimpleNamespace(
+        job_id=name * 32,
+        unit_wei=unit_wei,
+        holder="0x2",
+        open_round=0,
+        lease_epoch=1,
+        settled=False,
+    )
 
 
 @pytest.mark.trio
@@ -141,3 +148,41 @@ async def test_silent_coordinator_is_reported_as_such() -> None:
     of._ask = ask
     with pytest.raises(PeerUnreachable, match="gone"):
         await of._work_on(job(b"a", 1))
+
+
+@pytest.mark.trio
+async def test_a_finished_unit_does_not_wait_for_a_coordinator_that_lost_the_lease(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The next one is asked for the unit instead: it has not assigned it to anybody yet."""
+    of, one, asked = asking(Coordinator()), job(b"a", 1), list[int]()
+
+    async def ask(led: SimpleNamespace, _commit: object) -> UnitDeclined:
+        asked.append(led.lease_epoch)
+        if len(asked) == 3:
+            led.lease_epoch += 1
+        raise PeerUnreachable("gone")
+
+    of._ask, of._signed = ask, lambda *_: None
+    result = SimpleNamespace(unit=SimpleNamespace(round=0))
+    await of._commit(one, result)
+    assert (asked, of.counts.lost) == ([1, 1, 1], 0)
+
+
+@pytest.mark.trio
+async def test_a_new_coordinator_is_asked_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    """However long the pauses had grown that the silence of the last one cost; once."""
+    of, one = contributor(), job(b"a", 1)
+    of._jobs = SimpleNamespace(
+        workable=lambda: [one], held={one.job_id: SimpleNamespace(unit_flops=10**6)}
+    )
+    for _ in range(8):
+        of._pause(one)
+    await trio.sleep(1)
+    assert of._next_job() is None
+    one.lease_epoch = 2
+    assert of._next_job() is one
+    of._pause(one)
+    assert of._next_job() is None
+    await trio.sleep(1)
+    assert of._next_job() is one

@@ -18,7 +18,7 @@ from node.chain.events import Place
 from node.chain.types import JobTerms
 from node.chain_watch import ChainWatch
 from node.claim_signature import ClaimDomain, Statement
-from node.coordination import Coordination
+from node.coordination import GATHER_MS, GATHERING, Coordination
 from node.coordination_tasks import Tasks
 from node.custody import Custody, holding_text
 from node.errors import PeerFault
@@ -171,6 +171,26 @@ def test_a_round_waits_for_as_many_peers_as_the_manifest_says(
     of._wallet_of = {"worker": WORKER.address, "other": other.address}.get
     of._watch.ledger.apply(e.ActiveChanged(Place(1, 3, b""), other.address, True))
     pull(of, "other")
+    assert isinstance(pull(of), UnitAssigned)
+
+
+def test_a_successor_first_takes_what_others_have_at_hand(journal: Journal) -> None:
+    """For some seconds; a restart of it, or the first coordinator, waits for nothing."""
+    watching = watch()
+    taken = e.LeaseTaken(Place(1, 3, b""), JOB, COORDINATOR.address, 10**6, 2)
+    watching.ledger.apply(taken)
+    of = coordination(journal, watching)
+    declined = pull(of)
+    assert isinstance(declined, UnitDeclined)
+    assert (declined.reason, declined.retry_after_ms) == (GATHERING, GATHER_MS // 5)
+    unit = UnitKey(round=0, slot=1, attempt=0)
+    at_hand = PullUnit(job_id=JOB.hex(), memory_bytes=1000, ready=(unit,))
+    assigned = of.answer("worker", at_hand)
+    assert isinstance(assigned, UnitAssigned)
+    assert assigned.unit == unit
+    assert isinstance(of.answer("worker", commit(assigned, lease_epoch=2)), Receipt)
+    assert isinstance(pull(coordination(journal, watching)), UnitAssigned)
+    watching.ledger.head_time_s += GATHER_MS // 1000
     assert isinstance(pull(of), UnitAssigned)
 
 
