@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 
 from node.chain import AsyncChain, Reverted
 from node.chain.handle import Transaction
-from node.chain.types import Claim
+from node.chain.types import Claim, Parameter
 from node.chain_watch import ChainWatch
 from node.compute import Compute, ComputeError
 from node.custody import Custody
 from node.errors import NodeError, PeerFault, PeerUnreachable
 from node.holders import Holders
-from node.ids import JobId, unit_id
+from node.ids import JobId, UnitId, unit_id
 from node.jobs import Fetch
 from node.ledger import JobView, UnitState, UnitView
 from node.recompute import Recompute
@@ -133,7 +133,11 @@ class Tasks:
     async def _recover_result(
         self, job: JobView, manifest: Manifest, command: RecoverResult
     ) -> Event | None:
-        """From whoever signed that it holds it; else it is computed here: a unit has one result."""
+        """From whoever signed that it holds it; else it is computed here: a unit has one result.
+
+        Where the chain has another one, that is a lie which the lot spared and nobody holds: it is
+        challenged, or the round could never be combined.
+        """
         unit, root = command.unit, command.result_root
         try:
             blob = await self._holders.find(job.job_id, unit, root, self._connected())
@@ -144,6 +148,7 @@ class Tasks:
             log.warning("the result of unit %s is computed anew: %s", unit, error)
         done = await self._recompute.run(job, manifest, command.unit, audit=True)
         if done.result_root != command.result_root:
+            await self._challenge(job, command.unit)
             raise NodeError(f"unit {command.unit} of an earlier coordinator has a wrong result")
         holding = self._sign(job, unit, root, done.result)
         return ResultStored(unit, done.result, holding, recomputed=True)
@@ -152,6 +157,20 @@ class Tasks:
         """This node's word that it holds a result, as the state machine counts it."""
         signature = self._custody.sign(job.job_id, unit, root, blob)
         return Holding(Wallet(self._custody.wallet), signature)
+
+    async def _challenge(self, job: JobView, unit: UnitRef) -> None:
+        """Put a wrong unit before the committee, while that can be done."""
+        view = job.units.get(unit)
+        if view is None or view.state not in (UnitState.PASSED, UnitState.VERIFIED):
+            return
+        if self._watch.chain_time_s() > view.deadline_s:
+            log.error("unit %s has a wrong result and can be challenged no more", unit)
+            return
+        chain = self._chain.sync
+        deposit = await self._chain.read(chain.parameters.get, Parameter.CHALLENGE_DEPOSIT_WEI)
+        log.warning("unit %s has a wrong result and is challenged", unit)
+        await self._send_unless_done(chain.token.approve(chain.ledger.address, deposit))
+        await self._send_unless_done(chain.ledger.challenge(UnitId(view.unit_id)))
 
     async def _commit_round(self, job: JobView, command: CommitRound) -> Event | None:
         claims = [

@@ -1,274 +1,418 @@
-"""A double of the ledger contract: lease, claims, draw, audits, disputes, finalisation.
+"""A double of the WorkLedger: leases, claims, draws, audits, finalisation.
 
-It keeps the rules of docs/spec/protocol.md, section 4, with auditors, jurors and challengers played
-by chance, and asserts what the contract cannot know: that a checkpoint follows from its results.
+It keeps the rules of docs/spec/contracts.md and emits the contracts' own events, so that the node's
+real fold reads them. A call checks everything before it writes. It also asserts what the contract
+cannot know: that a checkpoint follows from its results.
 """
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from scheduler.events import (
-    AuditAdvanced,
-    ChainEvent,
-    JobCancelled,
-    RoundCommittedOnChain,
-    RoundFinalizedOnChain,
-    UnitDisputed,
-    UnitDrawn,
-    UnitFaulted,
-    UnitPassed,
-    UnitVerified,
-    UnitVoided,
-)
-from scheduler.terms import Claim, Position, UnitRef, Wallet
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
+
+from engine.commitment import unit_root
+from node.chain import Reverted
+from node.chain import events as on_chain
+from node.chain.types import Claim, PassReason, UnitStatus
+from node.ids import JobId, UnitId, commitment
+from scheduler.audit import audit_rate, is_drawn
 from tests.simulation import truth
-from tests.simulation.loop import Loop
+from tests.simulation.committee import Committee
+from tests.simulation.laws import Law, require
+from tests.simulation.money import LEDGER, Bank, Env, Escrow, Vault
 
-AUDIT_MS, OPEN_MS, CHALLENGE_MS, LEASE_MS = 6_000, 3_000, 4_000, 15_000
-REDRAWS_MAX = 3
-BOND_LIVES = 1
-
-
-class Revert(Exception):
-    """The contract refused; `slots` are the claims to blame."""
-
-    def __init__(self, reason: str, slots: tuple[int, ...] = ()) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.slots = slots
+DONE = (UnitStatus.PASSED, UnitStatus.VERIFIED)
+GONE = (UnitStatus.FAULTED, UnitStatus.VOIDED)
 
 
 @dataclass
 class Unit:
-    ref: UnitRef
-    claim: Claim
-    coordinator: Wallet
+    """A committed unit. `rate`: the probability with which it was drawn, as the formula has it."""
+
+    name: UnitId
+    round: int
+    slot: int
+    attempt: int
+    worker: str
     batch: int
-    status: str = "committed"
-    auditor: Wallet | None = None
-    overdue: set[Wallet] = field(default_factory=set)
-    redraws: int = 0
-    deadline_ms: int = 0
-    opened: bool = False
-    history: list[tuple[Position, str]] = field(default_factory=list)
+    coordinator: str
+    result_root: bytes
+    commitment: bytes
+    status: UnitStatus = UnitStatus.COMMITTED
+    deadline_s: int = 0
+    auditor: str = ""
+    audit_commitment: bytes = b""
+    unit_root: bytes = b""
+    audit_root: bytes = b""
+    overdue: list[str] = field(default_factory=list)
+    challenger: str = ""
+    deposit_wei: int = 0
+    rate: float = 0.0
+    drawn: bool = False
+    disputed: bool = False
 
 
-@dataclass(frozen=True)
-class Odds:
-    """How the ledger's players behave while faults last."""
-
-    drawn: float = 1.0
-    auditor_silent: float = 0.0
-    auditor_lies: float = 0.0
-    worker_silent: float = 0.0
-    void: float = 0.0
-    frivolous: float = 0.0
-    watched: float = 1.0
+@dataclass
+class Batch:
+    units: list[UnitId]
+    coordinator: str
+    draw_block: int
+    seed: bytes = b""
 
 
+@dataclass
 class Ledger:
-    def __init__(self, loop: Loop, rounds: int, slots: int, odds: Callable[[], Odds]) -> None:
-        self.loop, self.rounds, self.slots = loop, rounds, slots
-        self._odds = odds
-        self.open_round = 0
-        self.checkpoints = [truth.GENESIS]
-        self.log: list[ChainEvent] = []
-        self.units: dict[UnitRef, Unit] = {}
-        self.attempts: dict[tuple[int, int], int] = {}
-        self.batches: dict[int, list[list[UnitRef]]] = {}
-        self.captured: set[tuple[int, int]] = set()
-        self.bonds: dict[Wallet, int] = {}
-        self.holder: Wallet | None = None
-        self.lease_until_ms = 0
-        self.cancelled = False
+    """One job's rounds."""
+
+    env: Env
+    bank: Bank
+    vault: Vault
+    escrow: Escrow
+    committee: Committee
+    holder: str = ""
+    lease_until_s: int = 0
+    lease_epoch: int = 0
+    checkpoints: list[bytes] = field(default_factory=lambda: [truth.GENESIS])
+    units: dict[UnitId, Unit] = field(default_factory=dict)
+    attempts: Counter[tuple[int, int]] = field(default_factory=Counter)
+    batches: dict[int, list[Batch]] = field(default_factory=dict)
+    clean: Counter[str] = field(default_factory=Counter)
 
     # --- Reading ---
 
-    def active(self, wallet: Wallet) -> bool:
-        return self.bonds.get(wallet, 0) > 0
+    @property
+    def open_round(self) -> int:
+        return len(self.checkpoints) - 1
 
-    def current(self, slot: int) -> UnitRef:
-        return UnitRef(self.open_round, slot, self.attempts.get((self.open_round, slot), 0))
+    @property
+    def started(self) -> bool:
+        return bool(self.batches.get(self.open_round))
+
+    def slot_unit(self, round: int, slot: int) -> Unit | None:
+        return self.units.get(truth.unit_id(round, slot, self.attempts[round, slot]))
+
+    def right_root(self, unit: Unit) -> bytes:
+        return truth.unit_root(self.checkpoints[unit.round], unit.round, unit.slot)
 
     def honest(self, unit: Unit) -> bool:
-        checkpoint = self.checkpoints[unit.ref.round]
-        return unit.claim.result_root == truth.unit_root(checkpoint, unit.ref.round, unit.ref.slot)
+        return unit.result_root == self.right_root(unit)
 
-    def status_at(self, ref: UnitRef, at: Position) -> str:
-        """The status of a unit as it was when the log had reached a position."""
-        return next(status for where, status in reversed(self.units[ref].history) if where <= at)
+    def is_opened(self, name: UnitId) -> bool:
+        return bool(self.units[name].unit_root)
+
+    def lease_of(self) -> str:
+        free = self.env.time_s >= self.lease_until_s or not self.vault.is_active(self.holder)
+        return "" if free else self.holder
 
     # --- The coordinator's part ---
 
-    def take_lease(self, wallet: Wallet) -> bool:
-        if self.holder not in (None, wallet) and self.loop.now_ms < self.lease_until_ms:
-            return False
-        self.holder, self.lease_until_ms = wallet, self.loop.now_ms + LEASE_MS
-        return True
+    def take_lease(self, sender: str, _job: JobId) -> None:
+        if not self.escrow.accepts_work(self.started):
+            raise Reverted("lease", "JobNotOpen", {})
+        self._require_active(sender)
+        holder = self.lease_of()
+        if holder == sender:
+            return self._renew(sender)
+        if holder:
+            raise Reverted("lease", "LeaseHeld", {"holder": holder})
+        self.lease_epoch += self.holder != sender
+        self.holder, self.lease_until_s = sender, self.env.time_s + self.env.rules.lease_s
+        return self.env.emit(
+            on_chain.LeaseTaken, truth.JOB, sender, self.lease_until_s, self.lease_epoch
+        )
 
-    def commit_round(self, sender: Wallet, round: int, claims: Sequence[Claim]) -> None:
-        self._require_holder(sender, round)
-        if self.cancelled and not self.batches.get(round):
-            raise Revert("job not open")
-        inactive = tuple(claim.slot for claim in claims if not self.active(claim.worker))
-        if inactive:
-            raise Revert("not active", inactive)
+    def commit_round(self, sender: str, _job: JobId, round: int, claims: Sequence[Claim]) -> None:
+        self._require_open(sender, round)
+        if not self.escrow.accepts_work(self.started) or not claims:
+            raise Reverted("commit", "JobNotOpen", {})
         for claim in claims:
-            ref = self.current(claim.slot)
-            if claim.attempt != ref.attempt or ref in self.units:
-                raise Revert("slot taken or wrong attempt")
-        at = self._next()
+            self._check_claim(round, claim)
+        if len({claim.slot for claim in claims}) != len(claims):
+            raise Reverted("commit", "SlotTaken", {})
         batches = self.batches.setdefault(round, [])
-        refs = [self.current(claim.slot) for claim in claims]
-        for ref, claim in zip(refs, claims, strict=True):
-            self.units[ref] = Unit(ref, claim, sender, len(batches), history=[(at, "committed")])
-        batches.append(refs)
-        self.log.append(RoundCommittedOnChain(at, round, len(batches) - 1, tuple(claims)))
+        batch = Batch([], sender, self.env.height + 1)
+        for claim in claims:
+            name = truth.unit_id(round, claim.slot, claim.attempt)
+            batch.units.append(name)
+            self.units[name] = Unit(
+                name, round, claim.slot, claim.attempt, claim.worker, len(batches), sender,
+                claim.result_root, claim.commitment,
+            )  # fmt: skip
+        batches.append(batch)
+        self.env.emit(
+            on_chain.RoundCommitted, truth.JOB, round, len(batches) - 1, b"", batch.draw_block,
+            tuple(claims),
+        )  # fmt: skip
+        self._renew(sender)
 
-    def capture(self, round: int, batch: int) -> None:
-        if (round, batch) in self.captured:
-            raise Revert("already captured")
-        self.captured.add((round, batch))
-        for ref in self.batches[round][batch]:
-            unit = self.units[ref]
-            if self.loop.random.random() < self._odds().drawn:
+    def finalize_round(
+        self, sender: str, _job: JobId, round: int, checkpoint: bytes, blob: bytes, size: int
+    ) -> None:
+        self._require_open(sender, round)
+        units = [self._final(round, slot) for slot in range(self.escrow.slots)]
+        rewards = self._rewards(units)
+        total = sum(rewards.values())
+        right = truth.combined(self.checkpoints[round], [unit.result_root for unit in units])
+        require(checkpoint == right, Law.CHECKPOINT, f"round {round} is wrongly combined")
+        self.checkpoints.append(checkpoint)
+        self.env.emit(on_chain.RoundFinalized, truth.JOB, round, checkpoint, blob, size, b"", total)
+        accounts, amounts = tuple(rewards), tuple(rewards.values())
+        self.env.emit(on_chain.RoundRewards, truth.JOB, round, accounts, amounts)
+        for account, amount in rewards.items():
+            self.escrow.rewards[account] = self.escrow.rewards.get(account, 0) + amount
+        self._renew(sender)
+        self.escrow.pay_round(round, total)
+
+    def _check_claim(self, round: int, claim: Claim) -> None:
+        unit = self.slot_unit(round, claim.slot)
+        if claim.attempt != self.attempts[round, claim.slot]:
+            raise Reverted("commit", "WrongAttempt", {"slot": claim.slot})
+        if unit is not None:
+            raise Reverted("commit", "SlotTaken", {"unitId": unit.name})
+        if not self.vault.is_active(claim.worker):
+            raise Reverted("commit", "NotActive", {"account": claim.worker})
+        parent = self.checkpoints[round] if round else bytes(32)
+        name = truth.unit_id(round, claim.slot, claim.attempt)
+        due = truth.signature(
+            claim.worker, name, parent, self.lease_epoch, claim.result_root, claim.commitment
+        )
+        if claim.signature != due:
+            raise Reverted("commit", "BadSignature", {"worker": claim.worker})
+
+    def _final(self, round: int, slot: int) -> Unit:
+        unit = self.slot_unit(round, slot)
+        if unit is None or unit.status not in DONE or self.env.time_s <= unit.deadline_s:
+            raise Reverted("finalize", "SlotNotFinal", {"slot": slot})
+        return unit
+
+    def _rewards(self, units: Sequence[Unit]) -> dict[str, int]:
+        rewards: Counter[str] = Counter()
+        for unit in units:
+            rewards[unit.worker] += self.env.rules.unit_wei
+            if unit.audit_root and unit.audit_root == unit.unit_root:
+                rewards[unit.auditor] += self.env.rules.audit_wei
+        return dict(rewards)
+
+    def _renew(self, holder: str) -> None:
+        self.lease_until_s = self.env.time_s + self.env.rules.lease_s
+        self.env.emit(on_chain.LeaseRenewed, truth.JOB, holder, self.lease_until_s)
+
+    def _require_open(self, sender: str, round: int) -> None:
+        if self.lease_of() != sender:
+            raise Reverted("round", "NotLeaseHolder", {"sender": sender})
+        if round != self.open_round or round == self.escrow.rounds:
+            raise Reverted("round", "WrongRound", {"round": round})
+
+    def _require_active(self, wallet: str) -> None:
+        if not self.vault.is_active(wallet):
+            raise Reverted("call", "NotActive", {"account": wallet})
+
+    # --- Draws and audits ---
+
+    def capture_draw(self, sender: str, _job: JobId, round: int, index: int) -> None:
+        batch, rules = self.batches[round][index], self.env.rules
+        if batch.seed:
+            raise Reverted("capture", "AlreadyCaptured", {})
+        if self.env.height <= batch.draw_block:
+            raise Reverted("capture", "DrawTooEarly", {})
+        seed = self.env.block_hash(batch.draw_block)
+        late = not seed
+        batch.seed = seed or self.env.block_hash(self.env.height - 1)
+        self.env.emit(on_chain.DrawCaptured, truth.JOB, round, index, batch.seed, late)
+        probation = 1 << 30 if late else rules.probation
+        for name in batch.units:
+            unit = self.units[name]
+            clean = self.clean[unit.worker]
+            unit.rate = float(audit_rate(clean, probation, rules.floor_bps))
+            ticket = keccak(encode(("bytes32", "bytes32"), (batch.seed, name)))
+            unit.drawn = is_drawn(ticket, clean, probation, rules.floor_bps)
+            if unit.drawn:
                 self._assign_auditor(unit)
             else:
-                self._pass(unit)
+                self._pass(unit, PassReason.NOT_DRAWN)
+        if self.lease_of() == sender:
+            self._renew(sender)
 
-    def finalize(self, sender: Wallet, round: int, checkpoint: bytes) -> None:
-        self._require_holder(sender, round)
-        units = [self.units.get(self.current(slot)) for slot in range(self.slots)]
-        for unit in units:
-            if unit is None or unit.status not in ("passed", "verified"):
-                raise Revert("slot not final")
-            if self.loop.now_ms <= unit.deadline_ms:
-                raise Revert("challenge window open")
-        roots = [unit.claim.result_root for unit in units if unit is not None]
-        assert checkpoint == truth.combined(self.checkpoints[round], roots), "wrong combination"
-        self.checkpoints.append(checkpoint)
-        self.open_round += 1
-        self.log.append(RoundFinalizedOnChain(self._next(), round, checkpoint))
+    def commit_audits(
+        self, sender: str, names: Sequence[UnitId], commitments: Sequence[bytes]
+    ) -> None:
+        self._require_active(sender)
+        units = [self._waiting(name, UnitStatus.DRAWN) for name in names]
+        if any(unit.auditor != sender for unit in units):
+            raise Reverted("audit", "NotAuditor", {})
+        for unit, promise in zip(units, commitments, strict=True):
+            unit.audit_commitment, unit.status = promise, UnitStatus.AUDIT_COMMITTED
+            unit.deadline_s = self.env.time_s + self.env.rules.open_s
+            self.env.emit(on_chain.AuditCommitted, unit.name, sender, unit.deadline_s)
 
-    def cancel(self) -> None:
-        self.cancelled = True
-        self.log.append(JobCancelled(self._next()))
+    def open_units(
+        self, _sender: str, names: Sequence[UnitId], traces: Sequence[bytes], salts: Sequence[bytes]
+    ) -> None:
+        opened = []
+        for name, root, salt in zip(names, traces, salts, strict=True):
+            unit = self.units[name]
+            if unit.status is not UnitStatus.DISPUTED:
+                self._waiting(name, UnitStatus.AUDIT_COMMITTED)
+            if unit.unit_root:
+                raise Reverted("open", "AlreadyOpened", {})
+            shown = unit_root(unit.result_root, root)
+            if commitment(name, unit.worker, shown, salt) != unit.commitment:
+                raise Reverted("open", "WrongReveal", {})
+            opened.append((unit, shown))
+        for unit, root in opened:
+            disputed = unit.status is UnitStatus.DISPUTED
+            deadline_s = 0 if disputed else self.env.time_s + self.env.rules.open_s
+            unit.unit_root = root
+            unit.deadline_s = unit.deadline_s if disputed else deadline_s
+            self.env.emit(on_chain.UnitOpened, unit.name, root, deadline_s)
 
-    def _require_holder(self, sender: Wallet, round: int) -> None:
-        if self.holder != sender or self.loop.now_ms >= self.lease_until_ms:
-            raise Revert("not lease holder")
-        if round != self.open_round:
-            raise Revert("wrong round")
-        self.lease_until_ms = self.loop.now_ms + LEASE_MS
+    def reveal_audits(
+        self, _sender: str, names: Sequence[UnitId], roots: Sequence[bytes], salts: Sequence[bytes]
+    ) -> None:
+        units = [self._waiting(name, UnitStatus.AUDIT_COMMITTED) for name in names]
+        for unit, root, salt in zip(units, roots, salts, strict=True):
+            if not unit.unit_root:
+                raise Reverted("reveal", "NotOpened", {})
+            if commitment(unit.name, unit.auditor, root, salt) != unit.audit_commitment:
+                raise Reverted("reveal", "WrongReveal", {})
+        for unit, root in zip(units, roots, strict=True):
+            unit.audit_root = root
+            self.env.emit(on_chain.AuditRevealed, unit.name, unit.auditor, root)
+            if root == unit.unit_root:
+                self._verify(unit)
+            else:
+                self._dispute(unit, unit.auditor)
 
-    # --- Audits ---
+    def expire(self, _sender: str, name: UnitId) -> None:
+        unit = self.units[name]
+        if unit.status not in (UnitStatus.DRAWN, UnitStatus.AUDIT_COMMITTED):
+            raise Reverted("expire", "WrongStatus", {})
+        if self.env.time_s <= unit.deadline_s:
+            raise Reverted("expire", "DeadlineNotPassed", {})
+        if unit.status is UnitStatus.AUDIT_COMMITTED and not unit.unit_root:
+            return self._fault(unit, ())
+        unit.overdue.append(unit.auditor)
+        unit.audit_commitment = b""
+        if len(unit.overdue) > self.env.rules.redraws:
+            unit.auditor = ""
+            return self._pass(unit, PassReason.AUDITORS_OVERDUE)
+        return self._assign_auditor(unit)
 
-    def expire(self, ref: UnitRef) -> None:
-        unit = self.units[ref]
-        if unit.status not in ("drawn", "audited"):
-            raise Revert("wrong status")
-        if self.loop.now_ms <= unit.deadline_ms:
-            raise Revert("deadline not passed")
-        if unit.status == "audited" and not unit.opened:
-            return self._fault(unit)
-        if unit.auditor is not None:
-            unit.overdue.add(unit.auditor)
-        unit.redraws += 1
-        return self._pass(unit) if unit.redraws > REDRAWS_MAX else self._assign_auditor(unit)
-
-    def resolve(self, ref: UnitRef) -> None:
-        unit = self.units[ref]
-        if unit.status != "disputed":
-            raise Revert("wrong status")
-        if self.loop.now_ms <= unit.deadline_ms:
-            raise Revert("votes are open")
-        if self.loop.random.random() < self._odds().void:
-            self._reopen(ref)
-            self._emit(unit, "voided", lambda at: UnitVoided(at, ref))
-        elif self.honest(unit):
-            self._verify(unit, 0)
-        else:
-            self._fault(unit)
+    def _waiting(self, name: UnitId, status: UnitStatus) -> Unit:
+        unit = self.units[name]
+        if unit.status is not status:
+            raise Reverted("audit", "WrongStatus", {"status": unit.status})
+        if self.env.time_s > unit.deadline_s:
+            raise Reverted("audit", "DeadlinePassed", {})
+        return unit
 
     def _assign_auditor(self, unit: Unit) -> None:
-        excluded = {unit.claim.worker, unit.coordinator}
-        able = [w for w in sorted(self.bonds) if self.active(w) and w not in excluded]
-        fresh = [w for w in able if w not in unit.overdue]
-        if not able:
-            return self._pass(unit)
-        unit.auditor = self.loop.random.choice(fresh or able)
-        unit.deadline_ms = self.loop.now_ms + AUDIT_MS
-        auditor = unit.auditor
-        self._emit(unit, "drawn", lambda at: UnitDrawn(at, unit.ref, auditor, unit.deadline_ms))
-        if self.loop.random.random() >= self._odds().auditor_silent:
-            redraw = unit.redraws
-            delay_ms = self.loop.random.randrange(200, 2_000)
-            self.loop.after(delay_ms, lambda: self._commit_audit(unit, redraw))
-        return None
+        batch = self.batches[unit.round][unit.batch]
+        seed = hashlib.sha256(batch.seed + unit.name + bytes([len(unit.overdue)])).digest()
+        parties = [unit.worker, batch.coordinator]
+        drawn = self.vault.draw(seed, [*parties, *unit.overdue], batch.draw_block, 1)
+        drawn = drawn or self.vault.draw(seed, parties, batch.draw_block, 1)
+        if not drawn:
+            return self._pass(unit, PassReason.NOBODY_ELIGIBLE)
+        (unit.auditor,) = drawn
+        unit.status, unit.deadline_s = UnitStatus.DRAWN, self.env.time_s + self.env.rules.audit_s
+        return self.env.emit(
+            on_chain.UnitDrawn, unit.name, unit.auditor, truth.JOB, unit.round, unit.slot,
+            unit.attempt, unit.worker, unit.deadline_s,
+        )  # fmt: skip
 
-    def _commit_audit(self, unit: Unit, redraw: int) -> None:
-        if (unit.status, unit.redraws) != ("drawn", redraw):
-            return
-        unit.deadline_ms = self.loop.now_ms + OPEN_MS
-        self._emit(unit, "audited", lambda at: AuditAdvanced(at, unit.ref, unit.deadline_ms))
-        if self.loop.random.random() >= self._odds().worker_silent:
-            unit.opened = True
-            self.loop.after(500, lambda: self._reveal(unit, redraw))
+    # --- Outcomes ---
 
-    def _reveal(self, unit: Unit, redraw: int) -> None:
-        if (unit.status, unit.redraws) != ("audited", redraw):
-            return
-        lies = self.loop.random.random() < self._odds().auditor_lies
-        if self.honest(unit) and not lies:
-            self._verify(unit, self.loop.now_ms + CHALLENGE_MS)
+    def challenge(self, sender: str, name: UnitId) -> None:
+        unit, rules = self.units[name], self.env.rules
+        self._require_active(sender)
+        if unit.status not in DONE or self.env.time_s > unit.deadline_s or sender == unit.worker:
+            raise Reverted("challenge", "DeadlinePassed", {})
+        able = set(self.vault.active()) - {unit.worker, unit.coordinator}
+        if len(able) < rules.seats:
+            raise Reverted("challenge", "TooFewJurors", {})
+        self.bank.move(sender, LEDGER, rules.deposit_wei)
+        unit.challenger, unit.deposit_wei = sender, rules.deposit_wei
+        self.env.emit(on_chain.ChallengeOpened, name, sender, rules.deposit_wei)
+        self._dispute(unit, sender)
+
+    def on_verdict(self, name: UnitId, root: bytes, upheld_by: Sequence[str]) -> None:
+        """What the committee decided; an empty root: nothing."""
+        unit = self.units[name]
+        if not root:
+            silent = not unit.unit_root and self.env.time_s > unit.deadline_s
+            if silent:
+                self._fault(unit, ())
+            else:
+                self._drop(unit, UnitStatus.VOIDED)
+                self.env.emit(on_chain.UnitVoided, name, truth.JOB)
+            return self._return_deposit(unit)
+        provers = self._provers(unit, root, upheld_by)
+        if unit.unit_root == root:
+            unit.status, unit.deadline_s = UnitStatus.VERIFIED, 0
+            self.env.emit(on_chain.UnitVerified, name, truth.JOB, 0)
+            provers = list(upheld_by)
         else:
-            self._dispute(unit)
+            self._fault(unit, provers)
+        if unit.audit_root and unit.audit_root != root:
+            self.clean[unit.auditor] = 0
+            slashed = self.vault.slash(unit.auditor, provers)
+            self.env.emit(on_chain.AuditorFaulted, name, unit.auditor, slashed)
+        if unit.unit_root == root:
+            return self._forfeit(unit, upheld_by)
+        return self._return_deposit(unit)
 
-    def _verify(self, unit: Unit, until_ms: int) -> None:
-        unit.deadline_ms = until_ms
-        self._emit(unit, "verified", lambda at: UnitVerified(at, unit.ref, until_ms))
-        if until_ms and self.loop.random.random() < self._odds().frivolous:
-            self._challenge_within_window(unit)
+    def _pass(self, unit: Unit, reason: PassReason) -> None:
+        unit.status = UnitStatus.PASSED
+        unit.deadline_s = self.env.time_s + self.env.rules.challenge_s
+        self.clean[unit.worker] += reason is PassReason.NOT_DRAWN
+        self.env.emit(on_chain.UnitPassed, unit.name, truth.JOB, reason, unit.deadline_s)
 
-    def _pass(self, unit: Unit) -> None:
-        unit.deadline_ms = self.loop.now_ms + CHALLENGE_MS
-        self._emit(unit, "passed", lambda at: UnitPassed(at, unit.ref, unit.deadline_ms))
-        frivolous = self.loop.random.random() < self._odds().frivolous
-        watched = not self.honest(unit) and self.loop.random.random() < self._odds().watched
-        if watched or frivolous:
-            self._challenge_within_window(unit)
+    def _verify(self, unit: Unit) -> None:
+        unit.status = UnitStatus.VERIFIED
+        unit.deadline_s = self.env.time_s + self.env.rules.challenge_s
+        self.clean[unit.worker] += 1
+        self.env.emit(on_chain.UnitVerified, unit.name, truth.JOB, unit.deadline_s)
 
-    def _challenge_within_window(self, unit: Unit) -> None:
-        delay_ms = self.loop.random.randrange(CHALLENGE_MS)
-        self.loop.after(delay_ms, lambda: self._challenge(unit))
+    def _dispute(self, unit: Unit, accuser: str) -> None:
+        rules = self.env.rules
+        unit.status, unit.disputed = UnitStatus.DISPUTED, True
+        unit.deadline_s = self.env.time_s + rules.audit_s + rules.open_s
+        self.env.emit(on_chain.UnitDisputed, unit.name, truth.JOB, accuser)
+        self.committee.open(unit.name, unit.worker, unit.coordinator, accuser)
 
-    def _challenge(self, unit: Unit) -> None:
-        in_time = self.loop.now_ms <= unit.deadline_ms
-        if unit.status in ("passed", "verified") and in_time:
-            self._dispute(unit)
+    def _fault(self, unit: Unit, bounty_to: Sequence[str]) -> None:
+        self._drop(unit, UnitStatus.FAULTED)
+        self.clean[unit.worker] = 0
+        slashed = self.vault.slash(unit.worker, bounty_to)
+        self.env.emit(on_chain.UnitFaulted, unit.name, truth.JOB, unit.worker, slashed)
 
-    def _dispute(self, unit: Unit) -> None:
-        unit.deadline_ms = self.loop.now_ms + OPEN_MS
-        self._emit(unit, "disputed", lambda at: UnitDisputed(at, unit.ref))
+    def _drop(self, unit: Unit, status: UnitStatus) -> None:
+        unit.status, unit.deadline_s = status, 0
+        self.attempts[unit.round, unit.slot] += 1
 
-    def _fault(self, unit: Unit) -> None:
-        self._reopen(unit.ref)
-        worker = unit.claim.worker
-        self.bonds[worker] -= 1
-        self._emit(unit, "faulted", lambda at: UnitFaulted(at, unit.ref, worker))
+    def _provers(self, unit: Unit, root: bytes, upheld_by: Sequence[str]) -> list[str]:
+        accuser = unit.challenger or (unit.auditor if unit.audit_root == root else "")
+        return [*upheld_by, *([accuser] if accuser and accuser not in upheld_by else [])]
 
-    def _reopen(self, ref: UnitRef) -> None:
-        self.attempts[ref.round, ref.slot] = ref.attempt + 1
+    def _return_deposit(self, unit: Unit) -> None:
+        amount, unit.deposit_wei = unit.deposit_wei, 0
+        if amount:
+            self.env.emit(on_chain.ChallengeClosed, unit.name, unit.challenger, amount, 0, 0)
+            self.bank.move(LEDGER, unit.challenger, amount)
 
-    # --- The log ---
-
-    def _next(self) -> Position:
-        last = self.log[-1].at if self.log else Position(0, 0)
-        fresh_block = self.loop.random.random() < 0.7
-        return Position(last.block + 1, 0) if fresh_block else Position(last.block, last.index + 1)
-
-    def _emit(self, unit: Unit, status: str, event: Callable[[Position], ChainEvent]) -> None:
-        at = self._next()
-        unit.status = status
-        unit.history.append((at, status))
-        self.log.append(event(at))
+    def _forfeit(self, unit: Unit, upheld_by: Sequence[str]) -> None:
+        amount, unit.deposit_wei = unit.deposit_wei, 0
+        if not amount:
+            return
+        share = amount * self.env.rules.bounty_bps // 10_000 // max(1, len(upheld_by))
+        bounty = share * len(upheld_by)
+        self.env.emit(
+            on_chain.ChallengeClosed, unit.name, unit.challenger, 0, bounty, amount - bounty
+        )
+        self.bank.burn(LEDGER, amount - bounty)
+        for juror in upheld_by:
+            self.bank.move(LEDGER, juror, share)

@@ -1,93 +1,88 @@
-"""A simulated peer that pulls units: honest, slow, lying, malformed, withholding, repeating.
+"""A peer that pulls units: honest, slow, lying, malformed, withholding, repeating.
 
 Traits act while faults last; then every worker is honest, connected and bonded.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from node.receipts import SignedReceipt, left_out
+from scheduler.blob_ref import BlobRef
 from scheduler.commands import AcceptCommit, AssignUnit, DeclineRequest, RefuseCommit, Reply
-from scheduler.events import PeerAppeared, PeerVanished, UnitCommitted, UnitRequested
-from scheduler.terms import PeerId, UnitRef, Wallet
+from scheduler.events import UnitCommitted, UnitRequested
+from scheduler.terms import PeerId, UnitRef
 from tests.simulation import truth
+from tests.simulation.faults import Traits
+from tests.simulation.peer import Peer
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 MEMORY_BYTES = 1_000
 REPLY_TIMEOUT_MS = 2_000
-PULL_AGAIN_MS = 300
-COMMITS_MAX = 5
+PULL_AGAIN_MS = 600
+OFFERS_MAX = 30
 
 
 @dataclass(frozen=True)
-class Traits:
-    """How often a worker does what, and how long a unit takes it."""
+class Offer:
+    """A commit as it goes over the wire, with what it was computed and signed for."""
 
-    unit_ms: int = 800
-    lies: float = 0.0
-    malforms: float = 0.0
-    withholds: float = 0.0
-    vanishes: float = 0.0
-    crashes: float = 0.0
-    repeats: float = 0.0
-    prefetches: bool = False
+    commit: UnitCommitted
+    parent: bytes
+    lease_epoch: int
+
+    @property
+    def peer(self) -> PeerId:
+        return self.commit.peer
 
 
-class Worker:
+@dataclass(frozen=True)
+class Receipt(SignedReceipt):
+    """The signature's place is taken by the signer's name."""
+
+    @property
+    def signer(self) -> str:
+        return self.signature.decode()
+
+
+class Worker(Peer):
     def __init__(self, world: "World", name: str, traits: Traits) -> None:
-        self.world, self.loop = world, world.loop
-        self.peer, self.wallet = PeerId(f"peer-{name}"), Wallet(f"0x{name}")
-        self.traits = traits
-        self.connected_to: tuple[Wallet, int] | None = None
-        self.blobs: dict[str, bytes] = {}
-        self.holding: list[UnitRef] = []
-        self.commits: dict[UnitRef, tuple[UnitCommitted, int]] = {}
         self.away = False
-        self.life = 0
-        self.waiting_since_ms: int | None = None
+        self.receipts: list[Receipt] = []
+        self.held: dict[tuple[UnitRef, bytes], BlobRef] = {}
+        super().__init__(world, name, traits)
         self.loop.every(PULL_AGAIN_MS, self._step)
 
-    def chance(self, probability: float) -> bool:
-        return self.world.faulty and self.loop.random.random() < probability
+    def _forget(self) -> None:
+        super()._forget()
+        self.holding: list[UnitRef] = []
+        self.offers: dict[UnitRef, tuple[UnitCommitted, bytes, int]] = {}
+        self.waiting_since_ms: int | None = None
 
     # --- Connection ---
 
     def _step(self) -> None:
-        if self.away or not self._connected():
+        if not self.alive or self.away:
             return
-        if self.chance(self.traits.vanishes):
-            self._leave()
+        if self.chance(self.traits.vanishes) and self.note("peers vanished"):
+            self.away = True
+            self.loop.after(self.loop.random.randrange(100, 8_000), self._return)
         elif self.chance(self.traits.crashes):
-            self.life += 1
-            self.holding.clear()
-            self._leave()
-        else:
-            self._repeat_commits()
+            self.crash()
+        elif self.job is not None and self.job.holder:
+            self._examine()
+            self._repeat_offers()
             self._pull()
-
-    def _connected(self) -> bool:
-        host = self.world.coordinator()
-        if host is None:
-            self.connected_to = None
-            return False
-        if self.connected_to != (host.wallet, host.epoch):
-            self.connected_to = (host.wallet, host.epoch)
-            self.waiting_since_ms = None
-            active = self.world.ledger.active(self.wallet)
-            host.feed(PeerAppeared(self.peer, self.wallet, active))
-        return True
-
-    def _leave(self) -> None:
-        self.away = True
-        self.connected_to = None
-        host = self.world.coordinator()
-        if host is not None:
-            host.feed(PeerVanished(self.peer))
-        self.loop.after(self.loop.random.randrange(100, 8_000), self._return)
 
     def _return(self) -> None:
         self.away = False
+
+    def _tell(self, event: "UnitRequested | Offer") -> None:
+        """To whom holds the lease, as far as this node knows."""
+        host = self.world.by_wallet.get(self.job.holder) if self.job is not None else None
+        if host is not None:
+            self.world.network.send(self.name, host.name, lambda: host.hear(event))
 
     # --- Work ---
 
@@ -98,12 +93,14 @@ class Worker:
             return
         if len(self.holding) >= 1 + self.traits.prefetches:
             return
+        if not self.view.is_active(self.wallet):
+            return
         self.waiting_since_ms = now_ms
         # One that lost its memory lists nothing and is given its unit again.
-        self.world.tell(UnitRequested(self.peer, MEMORY_BYTES, tuple(sorted(self.holding))))
+        self._tell(UnitRequested(self.peer, MEMORY_BYTES, tuple(sorted(self.holding))))
 
-    def hear(self, reply: Reply) -> None:
-        if self.away:
+    def hear(self, host: "Peer", reply: Reply) -> None:
+        if not self.alive or self.away:
             return
         match reply:
             case AssignUnit():
@@ -112,8 +109,12 @@ class Worker:
             case DeclineRequest():
                 wait_ms = min(reply.retry_after_ms, 5_000)
                 self.waiting_since_ms = self.loop.now_ms + wait_ms - REPLY_TIMEOUT_MS
-            case AcceptCommit() | RefuseCommit():
-                self.commits.pop(reply.unit, None)
+            case AcceptCommit():
+                offered = self.offers.pop(reply.unit, None)
+                if offered is not None:
+                    self._receipted(host, offered[0])
+            case RefuseCommit():
+                self.offers.pop(reply.unit, None)
 
     def _assigned(self, command: AssignUnit) -> None:
         if command.unit in self.holding:
@@ -122,35 +123,77 @@ class Worker:
         life = self.life
         unit_ms = self.traits.unit_ms if self.world.faulty else 800
         delay_ms = self.loop.random.randrange(unit_ms // 2, unit_ms * 2)
-        checkpoint = self.world.ledger.checkpoints[-1]
-        self.loop.after(delay_ms, lambda: self._computed(command.unit, checkpoint, life))
+        self.loop.after(delay_ms, lambda: self._computed(command.unit, life))
 
-    def _computed(self, unit: UnitRef, checkpoint: bytes, life: int) -> None:
-        if life != self.life:
+    def _computed(self, unit: UnitRef, life: int) -> None:
+        if life != self.life or not self.alive:
             return
         self.holding = [held for held in self.holding if held != unit]
-        root = truth.unit_root(checkpoint, unit.round, unit.slot)
-        if self.chance(self.traits.lies):
-            root = bytes([root[0] ^ 1]) + root[1:]
+        self.sync()
+        job = self.job
+        if job is None or unit.round != job.open_round:
+            return
+        parent = job.parent(unit.round)
+        root = truth.unit_root(parent if unit.round else truth.GENESIS, unit.round, unit.slot)
+        if self.chance(self.traits.lies) and self.note("lies computed"):
+            # Another lie each time: two roots for one unit, if it is asked twice.
+            root = truth.wrong(root, self.loop.random.randrange(255))
         data = truth.blob_of(root)
-        if self.chance(self.traits.malforms):
+        if self.chance(self.traits.malforms) and self.note("malformed results"):
             data += b"?"
         blob = truth.ref_of(data)
-        if not self.chance(self.traits.withholds):
+        if not (self.chance(self.traits.withholds) and self.note("withheld results")):
             self.blobs[blob.root] = data
-        event = UnitCommitted(self.peer, unit, root, self.wallet.encode(), b"signed", blob, b"held")
-        self.commits[unit] = (event, 0)
-        self.world.tell(event)
-        if self.chance(self.traits.repeats):
-            other = UnitCommitted(self.peer, unit, root[::-1], b"other", b"signed", blob, b"held")
-            self.world.tell(other)
-            self.world.tell(event)
+            self.held[unit, root] = blob
+        name = truth.unit_id(unit.round, unit.slot, unit.attempt)
+        promise = self.commitments.commit("worker", name, truth.roots_of(root))
+        word = truth.holding(self.wallet, unit, root, blob)
+        event = UnitCommitted(self.peer, unit, root, promise, b"", blob, word)
+        self.offers[unit] = (event, parent, 0)
+        self._offer(event, parent)
+        if self.chance(self.traits.repeats) and self.note("second roots for a unit"):
+            other = UnitCommitted(self.peer, unit, truth.wrong(root, 3), promise, b"", blob, word)
+            self._offer(other, parent)
+            self._offer(event, parent)
 
-    def _repeat_commits(self) -> None:
+    def _offer(self, event: UnitCommitted, parent: bytes) -> None:
+        """The commit under the present lease."""
+        job, unit = self.job, event.unit
+        if job is None:
+            return
+        name = truth.unit_id(unit.round, unit.slot, unit.attempt)
+        signature = truth.signature(
+            self.wallet, name, parent, job.lease_epoch, event.result_root, event.commitment
+        )
+        signed = replace(event, signature=signature)
+        self._tell(Offer(signed, parent, job.lease_epoch))
+
+    def _repeat_offers(self) -> None:
         """Commit again until there is an answer, as the wire demands, or give up."""
-        for unit, (event, tries) in sorted(self.commits.items()):
-            self.commits[unit] = (event, tries + 1)
+        for unit, (event, parent, tries) in sorted(self.offers.items()):
+            self.offers[unit] = (event, parent, tries + 1)
             if tries % 5 == 4:
-                self.world.tell(event)
-            if tries > 5 * COMMITS_MAX:
-                del self.commits[unit]
+                self._offer(event, parent)
+            if tries > OFFERS_MAX:
+                del self.offers[unit]
+
+    # --- Receipts ---
+
+    def _receipted(self, host: "Peer", event: UnitCommitted) -> None:
+        self.receipts.append(
+            Receipt(
+                truth.JOB, event.unit, event.result_root, event.commitment, host.wallet.encode()
+            )
+        )
+
+    def _examine(self) -> None:
+        """What the chain proves about receipts, by the real judgement."""
+        job = self.job
+        assert job is not None
+        for receipt in tuple(self.receipts):
+            unit = job.units.get(receipt.unit)
+            if unit is None and receipt.unit.round >= job.open_round:
+                continue
+            if left_out(receipt, job):
+                self.world.proved.add(receipt.unit)
+            self.receipts.remove(receipt)

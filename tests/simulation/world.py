@@ -1,16 +1,19 @@
-"""One simulated job: a chain, two nodes that may coordinate, workers, a network with losses."""
+"""One simulated job: a chain, nodes that may coordinate, workers, a network with faults."""
 
-from dataclasses import dataclass, field
+from collections import Counter
 
 from scheduler.blob_ref import BlobRef
-from scheduler.commands import Outcome, Reply
-from scheduler.events import UnitCommitted, UnitRequested
-from scheduler.terms import JobTerms, PeerId, Policy, Wallet
+from scheduler.commands import Reply
+from scheduler.terms import Claim, JobTerms, Policy, UnitRef
 from tests.simulation import truth
-from tests.simulation.host import Host, ended_well
-from tests.simulation.ledger import BOND_LIVES, Ledger, Odds
+from tests.simulation.chain import BLOCK_MS, Chain, Contracts, deploy
+from tests.simulation.faults import CALM, Scenario, Weather
+from tests.simulation.host import Host
 from tests.simulation.loop import Loop
-from tests.simulation.worker import Traits, Worker
+from tests.simulation.money import SUBMITTER, Rules
+from tests.simulation.network import Network
+from tests.simulation.peer import Peer
+from tests.simulation.worker import Worker
 
 POLICY = Policy(
     unit_floor_ms=2_000,
@@ -23,131 +26,117 @@ POLICY = Policy(
     quarantine_ms=1_000,
     quarantine_max_ms=8_000,
 )
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """The shape of one run; faults stop after `faults_ms`."""
-
-    seed: int
-    rounds: int = 2
-    slots: int = 4
-    workers: tuple[Traits, ...] = (Traits(), Traits(), Traits())
-    faults_ms: int = 60_000
-    limit_ms: int = 600_000
-    loss: float = 0.0
-    crash: float = 0.0
-    outage_ms: int = 3_000
-    hosts: int = 1
-    odds: Odds = field(default_factory=Odds)
-    cancel_ms: int | None = None
-    thorough: bool = False
+AFTER_MS = 5_000
 
 
 class World:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
+        self.rules = Rules(
+            probation=scenario.probation,
+            floor_bps=scenario.floor_bps,
+            challenge_s=scenario.challenge_s,
+        )
+        self.faults: Counter[str] = Counter()
         self.loop = Loop(scenario.seed)
-        self.thorough, self.outage_ms = scenario.thorough, scenario.outage_ms
-        self.terms = JobTerms(b"j" * 32, scenario.rounds, scenario.slots, 8_000, 500, POLICY)
-        self.ledger = Ledger(self.loop, scenario.rounds, scenario.slots, self._odds)
-        self.outcome: Outcome | None = None
-        self.hosts = [Host(self, Wallet(f"0xhost{i}")) for i in range(scenario.hosts)]
-        self.workers = [
-            Worker(self, f"{i:02}", traits) for i, traits in enumerate(scenario.workers)
-        ]
-        for participant in (*self.hosts, *self.workers):
-            self.ledger.bonds[participant.wallet] = BOND_LIVES
-        self.loop.every(10_000, self._bond_again)
+        self.thorough, self.outage_ms = scenario.thorough, scenario.weather.outage_ms
+        self.terms = JobTerms(truth.JOB, scenario.rounds, scenario.slots, 8_000, 500, POLICY)
+        state = deploy(self.rules, scenario.rounds, scenario.slots)
+        self.chain = Chain(self.loop, state, self.weather, self.faults)
+        self.network = Network(self.loop, self.weather, self.faults)
+        self.peers: list[Peer] = []
+        self.hosts: list[Host] = []
+        self.workers: list[Worker] = []
+        self.by_peer: dict[str, Worker] = {}
+        self.by_wallet: dict[str, Peer] = {}
+        self.checkpoints = {truth.ref_of(truth.GENESIS).root: truth.GENESIS}
+        self.falsified: set[UnitRef] = set()
+        self.proved: set[UnitRef] = set()
+        self._people(scenario)
+        self.chain.start()
+        self._over_at_ms: int | None = None
+        self._look_at_ms = 0
         if scenario.cancel_ms is not None:
             self.loop.after(scenario.cancel_ms, self._cancel)
+
+    def _people(self, scenario: Scenario) -> None:
+        for at, traits in enumerate(scenario.hosts):
+            host = Host(self, f"host-{at}", traits)
+            self.hosts.append(host)
+            self.peers.append(host)
+        for at, traits in enumerate(scenario.workers):
+            worker = Worker(self, f"{at:02}", traits)
+            self.workers.append(worker)
+            self.peers.append(worker)
+            self.by_peer[worker.peer] = worker
+        self.by_wallet = {peer.wallet: peer for peer in self.peers}
+        self.network.names = [peer.name for peer in self.peers]
+        state = self.chain.state
+        for peer in self.peers:
+            state.bank.mint(peer.wallet, 1_000_000)
+            state.vault.bond(peer.wallet, self.rules.bond_wei)
+            state.ledger.clean[peer.wallet] = scenario.clean_units
+
+    # --- Faults ---
 
     @property
     def faulty(self) -> bool:
         return self.loop.elapsed_ms < self.scenario.faults_ms
 
-    @property
-    def over(self) -> bool:
-        ended = self.ledger.cancelled and not self.ledger.batches.get(self.ledger.open_round)
-        return ended or self.ledger.open_round >= self.scenario.rounds
-
-    def run(self) -> None:
-        self.loop.run(lambda: self.outcome is not None, self.scenario.limit_ms)
-
-    def finished(self, host: Host, outcome: Outcome) -> None:
-        if ended_well(outcome):
-            self.outcome = outcome
-
-    # --- Chance ---
-
-    def _odds(self) -> Odds:
-        odds = self.scenario.odds
-        return odds if self.faulty else Odds(drawn=odds.drawn, watched=odds.watched)
-
-    def lost(self) -> bool:
-        return self.faulty and self.loop.random.random() < self.scenario.loss
-
-    def crash_fate(self) -> str:
-        if not self.faulty or self.loop.random.random() >= self.scenario.crash:
-            return "alive"
-        return self.loop.random.choice(("before", "torn", "after"))
-
-    def _bond_again(self) -> None:
-        """The slashed bond again; once faults stop everybody has, so that work can go on."""
-        for worker in self.workers:
-            if not self.faulty or self.loop.random.random() < 0.5:
-                self.ledger.bonds[worker.wallet] = BOND_LIVES
+    def weather(self) -> Weather:
+        return self.scenario.weather if self.faulty else CALM
 
     def _cancel(self) -> None:
-        if self.ledger.open_round < self.scenario.rounds:
-            self.ledger.cancel()
+        self.chain.submit(SUBMITTER, _Cancel())  # type: ignore[arg-type]
 
-    # --- Network ---
+    # --- The run ---
 
-    def coordinator(self) -> Host | None:
-        """The node that workers find: it holds the lease and is up."""
-        for host in self.hosts:
-            if host.working and self.ledger.holder == host.wallet:
-                return host
-        return None
+    def run(self) -> None:
+        self.loop.run(self._done, self.scenario.limit_ms)
 
-    def tell(self, event: UnitRequested | UnitCommitted) -> None:
-        if self.lost():
-            return
-        worker = self._worker(event.peer)
-        link = worker.connected_to
-        self.loop.after(self.loop.random.randrange(5, 200), lambda: self._arrive(event, link))
+    @property
+    def over(self) -> bool:
+        """Whether the chain has nothing left to do for the job."""
+        state = self.chain.state
+        return not state.escrow.accepts_work(state.ledger.started)
 
-    def _arrive(
-        self, event: UnitRequested | UnitCommitted, link: tuple[Wallet, int] | None
-    ) -> None:
-        host = self.coordinator()
-        if host is not None and link == (host.wallet, host.epoch):
-            host.feed(event)
-
-    def reply(self, reply: Reply) -> None:
-        worker = self._worker(reply.peer)
-        if not self.lost():
-            self.loop.after(self.loop.random.randrange(5, 200), lambda: worker.hear(reply))
-
-    def download(self, peer: PeerId, blob: BlobRef) -> bytes | None:
-        worker = self._worker(peer)
-        return None if worker.away or self.lost() else worker.blobs.get(blob.root)
-
-    def keep(self, wallet: Wallet, data: bytes) -> bool | None:
-        """Whether a worker took a copy of a result; None if there is no answer."""
-        worker = next(worker for worker in self.workers if worker.wallet == wallet)
-        if worker.away or self.lost():
-            return None
-        if worker.chance(worker.traits.withholds):
+    def _done(self) -> bool:
+        """A moment after it is over for good: everybody has seen it."""
+        if self.loop.now_ms < self._look_at_ms:
             return False
-        worker.blobs[truth.ref_of(data).root] = data
-        return True
+        self._look_at_ms = self.loop.now_ms + BLOCK_MS
+        if not self.over or self.chain.fork is not None:
+            self._over_at_ms = None
+            return False
+        if self._over_at_ms is None:
+            self._over_at_ms = self.loop.now_ms
+        return self.loop.now_ms >= self._over_at_ms + AFTER_MS
 
-    def download_any(self, wallet: Wallet, blob: BlobRef) -> bool:
-        holders = [worker.blobs for worker in self.workers if worker.wallet == wallet]
-        holders += [host.blobs for host in self.hosts]
-        return any(blob.root in blobs for blobs in holders)
+    # --- What the doubles ask ---
 
-    def _worker(self, peer: PeerId) -> Worker:
-        return next(worker for worker in self.workers if worker.peer == peer)
+    def reply(self, host: Host, reply: Reply) -> None:
+        worker = self.by_peer[reply.peer]
+        self.network.send(host.name, worker.name, lambda: worker.hear(host, reply))
+
+    def checkpoint_of(self, blob: BlobRef) -> bytes:
+        return self.checkpoints[blob.root]
+
+    def claim_of(self, host: Host, unit: UnitRef, result_root: bytes) -> Claim:
+        """A claim to a unit in the host's own name."""
+        job = host.job
+        assert job is not None
+        name = truth.unit_id(unit.round, unit.slot, unit.attempt)
+        promise = host.commitments.commit("worker", name, truth.roots_of(result_root))
+        signature = truth.signature(
+            host.wallet, name, job.parent(unit.round), job.lease_epoch, result_root, promise
+        )
+        return Claim(unit.slot, unit.attempt, host.wallet, result_root, promise, signature)
+
+
+class _Cancel:
+    """The submitter's call, which the node's code does not make for it."""
+
+    function = "cancel"
+
+    def run(self, state: Contracts, sender: str) -> None:
+        state.escrow.cancel(sender, state.ledger.started)
