@@ -16,19 +16,11 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from engine import state as tensors
-from engine.functional import relu
-from engine.nn import Linear, Module
-from engine.tensor import Tensor
-from examples.digits.__main__ import JOB_TOML, Settings
+from benchmarks.noise_job import NoiseJob, write
 from node import checkpoints
 from node.blobs import BlobStore
 from node.bundle import Bundle, assemble
@@ -45,30 +37,13 @@ from node.ledger import JobState
 from node.network_file import save_network
 from node.status import WIRE, NodeStatus
 from node.swarm import Swarm
-from scheduler.diloco import Recipe, Sizes, first_state, programs
 
 SLOTS, STEPS = 8, 100
-FEATURES, WIDTH, ROWS, BATCH = 64, 640, 256, 4
+WIDTH = 640
 BOND_WEI = 150 * AIN
 PATIENCE_S = 900.0
 LOOK_S = 0.25
 MODES = ("base", "rechecks")
-
-Tensors = Mapping[str, Tensor]
-SecondMoment = Literal["full", "factored", "none"]
-
-
-class Net(Module):
-    """Two hidden layers: about 0.5 million parameters, and steps that cost next to nothing."""
-
-    def __init__(self) -> None:
-        rng = np.random.default_rng(1)
-        self.one, self.two = Linear(FEATURES, WIDTH, rng=rng), Linear(WIDTH, WIDTH, rng=rng)
-        self.out = Linear(WIDTH, 1, rng=rng)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, FEATURES) -> (n, 1)."""
-        return self.out(relu(self.two(relu(self.one(x)))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,37 +88,6 @@ class Measured:
         }
 
 
-def write_job(folder: Path, rounds: int, second_moment: SecondMoment) -> Path:
-    """Write a job whose data is noise; the path of its file."""
-    folder.mkdir()
-
-    def rows(seed: int) -> dict[str, NDArray[np.float32]]:
-        rng = np.random.default_rng(seed)
-        x = rng.standard_normal((ROWS, FEATURES)).astype(np.float32)
-        return {"x": x, "y": x[:, :1].copy()}
-
-    def loss(model: Net, batch: Tensors) -> Tensor:
-        return (model(batch["x"]) - batch["y"]).square().mean()
-
-    def measure(model: Net, test: Tensors) -> Tensors:
-        return {"loss": loss(model, test)}
-
-    recipe = Recipe(model=Net(), loss=loss, measure=measure, second_moment=second_moment)
-    train, test = rows(1), rows(2)
-    sizes = Sizes(rounds, SLOTS, STEPS, BATCH)
-    for name, program in programs(recipe, sizes, train, test).items():
-        (folder / f"{name}.program").write_bytes(program.to_bytes())
-    state = {name: tensor.numpy() for name, tensor in first_state(recipe).items()}
-    for name, content in (("state", state), ("train", train), ("test", test)):
-        (folder / f"{name}.safetensors").write_bytes(tensors.encode(content))
-    settings = Settings(rounds=rounds, slots=SLOTS, steps=STEPS, trace_every=STEPS, batch=BATCH)
-    values = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
-    values["price_wei_per_gflop"] = 10**15
-    job = folder / "job.toml"
-    job.write_text(JOB_TOML.format(**values).replace('name = "digits"', 'name = "traffic"'))
-    return job
-
-
 def make_homes(devnet: Devnet, folder: Path, bundle: Bundle) -> tuple[list[Home], Home]:
     """Nine bonded homes that have the job's files, the coordinator's first, and a submitter."""
     homes = [devnet.home(folder / f"node-{i}", bond_wei=BOND_WEI) for i in range(SLOTS + 1)]
@@ -160,9 +104,9 @@ def make_homes(devnet: Devnet, folder: Path, bundle: Bundle) -> tuple[list[Home]
     return homes, submitter
 
 
-def measure(mode: str, rounds: int, second_moment: SecondMoment, folder: Path) -> Measured:
+def measure(mode: str, wanted: NoiseJob, folder: Path) -> Measured:
     """Train the job once on a network of its own; what the workers' counters say."""
-    file = write_job(folder / "job", rounds, second_moment)
+    file = write(folder / "job", wanted)
     bundle = assemble(file)
     launcher = [sys.executable, "-m", "benchmarks.traffic", "launch", mode]
     with Devnet(log=folder / "chain.log") as devnet:
@@ -181,7 +125,7 @@ def measure(mode: str, rounds: int, second_moment: SecondMoment, folder: Path) -
     found = [status for status in workers if status is not None]
     if len(found) != SLOTS:
         raise NodeError(f"{len(found)} of {SLOTS} workers answer.")
-    return _summed(mode, rounds, seconds, bundle, found)
+    return _summed(mode, wanted, seconds, bundle, found)
 
 
 def _wait_for_end(devnet: Devnet, swarm: Swarm) -> None:
@@ -200,7 +144,7 @@ def _wait_for_end(devnet: Devnet, swarm: Swarm) -> None:
 
 
 def _summed(
-    mode: str, rounds: int, seconds: float, bundle: Bundle, workers: Sequence[NodeStatus]
+    mode: str, wanted: NoiseJob, seconds: float, bundle: Bundle, workers: Sequence[NodeStatus]
 ) -> Measured:
     counts = [count for worker in workers for count in worker.traffic]
     blobs = [count for count in counts if "/blob/" in count.protocol]
@@ -208,9 +152,9 @@ def _summed(
     control = [count for count in counts if count not in blobs and count not in wire]
     return Measured(
         mode=mode,
-        rounds=rounds,
+        rounds=wanted.rounds,
         seconds=round(seconds, 1),
-        parameters=parameters_of(bundle),
+        parameters=wanted.parameters,
         result_bytes=bundle.manifest.result_bytes,
         aggregate_bytes=bundle.manifest.aggregate_bytes,
         checkpoint_bytes=bundle.manifest.checkpoint_bytes,
@@ -226,12 +170,6 @@ def _summed(
             for name in sorted({count.protocol for count in control})
         },
     )
-
-
-def parameters_of(bundle: Bundle) -> int:
-    """The number of the model's parameters."""
-    names = Net().state_dict()
-    return sum(int(bundle.job.state[name].size) for name in names)
 
 
 def show(measured: Measured) -> str:
@@ -269,13 +207,17 @@ def main(arguments: Sequence[str]) -> int:
         return launch(arguments[1], arguments[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks.traffic", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="at least 2")
+    parser.add_argument("--width", type=int, default=WIDTH, help="864: 804,385 parameters")
     parser.add_argument("--second-moment", choices=("full", "factored", "none"), default="full")
     parser.add_argument("--only", choices=MODES, help="one of the two measurements")
     parser.add_argument("--json", action="store_true", help="one JSON document a line")
     options = parser.parse_args(arguments)
     for mode in [options.only] if options.only else MODES:
         with tempfile.TemporaryDirectory(prefix="ainur-traffic-") as folder:
-            measured = measure(mode, options.rounds, options.second_moment, Path(folder))
+            wanted = NoiseJob(
+                "traffic", options.rounds, SLOTS, STEPS, options.width, options.second_moment
+            )
+            measured = measure(mode, wanted, Path(folder))
         print(json.dumps(measured.document()) if options.json else show(measured), flush=True)
     return 0
 

@@ -79,6 +79,7 @@ class Checkpoints:
         self._spared: set[tuple[bytes, int]] = set()
         self._proved: set[tuple[bytes, int]] = set()
         self._missed_at: dict[tuple[bytes, int], float] = {}
+        self._ready: dict[bytes, tuple[RoundResults, BlobRef, bytes]] = {}
         self.rechecks = 0
 
     def trust(self, job: JobView, round: int) -> None:
@@ -125,6 +126,21 @@ class Checkpoints:
             self._memory.keep(job.job_id, made_by)
             return made_by
         raise PeerUnreachable(f"nobody tells what made round {round} of job {job.job_id.hex()}")
+
+    async def prepare(self, job: JobView, manifest: Manifest, round: int) -> None:
+        """Step to where an open round will lead, as its coordinator tells before it is final.
+
+        Nothing is believed: `get` compares it with what is anchored. It says nothing of who will
+        recheck the round either, since everybody does it. PeerUnreachable or PeerFault where the
+        coordinator does not tell, ComputeError where what it tells is of no use.
+        """
+        before = await self._here(job, manifest, round)
+        sources = self._sources(job)
+        if before is None or not sources or round in job.finalized:
+            return
+        made_by = await self._told(job, manifest, round, sources[0])
+        done = await self._step(job, manifest, before, made_by.aggregate)
+        self._ready[job.job_id] = (made_by, *done)
 
     async def check(self, job: JobView, manifest: Manifest, round: int) -> None:
         """Before own work on what follows `round`: PeerFault where this job is led astray.
@@ -217,6 +233,9 @@ class Checkpoints:
         before = await self._here(job, manifest, round)
         if before is None:
             return None
+        ready = self._ready.pop(job.job_id, None)
+        if ready is not None and ready[2] == job.finalized[round].checkpoint:
+            return self._arrived(job, round, ready[0], ready[1])
         tried: set[BlobRef] = set()
         for peer_id in self._sources(job)[:TELLERS_MAX]:
             try:
@@ -229,12 +248,17 @@ class Checkpoints:
                 log.info("peer %s tells no aggregate of round %d: %s", peer_id, round, error)
                 continue
             if done[1] == job.finalized[round].checkpoint:
-                self._held[job.job_id, round + 1] = done[0]
-                self._memory.keep(job.job_id, made_by)
-                return done[0]
+                return self._arrived(job, round, made_by, done[0])
             log.info("the aggregate of peer %s does not lead to round %d", peer_id, round + 1)
         self._doubtful.add((job.job_id, round))
         return None
+
+    def _arrived(
+        self, job: JobView, round: int, made_by: RoundResults, checkpoint: BlobRef
+    ) -> BlobRef:
+        self._held[job.job_id, round + 1] = checkpoint
+        self._memory.keep(job.job_id, made_by)
+        return checkpoint
 
     async def _step(
         self, job: JobView, manifest: Manifest, before: BlobRef, aggregate: BlobRef

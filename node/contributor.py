@@ -111,6 +111,7 @@ class Contributor:
         self._draining = False
         self._alone = True
         self._declined: set[bytes] = set()
+        self._combined: dict[bytes, int] = {}
         self._resting = trio.CancelScope()
         self._pause_until: dict[bytes, float] = {}
         self._paused_in: dict[bytes, tuple[int, int]] = {}
@@ -191,6 +192,8 @@ class Contributor:
         if isinstance(answer, UnitDeclined):
             self._declined.add(job.job_id)
             self.counts.activity = f"waiting: {answer.reason}"
+            if await self._prepare(job, answer.combined):
+                return
             pause_s = min(max(answer.retry_after_ms / 1000, RETRY_MIN_S), RETRY_MAX_S)
             self._put_off(job, pause_s)
             await self._rest(pause_s)
@@ -220,6 +223,7 @@ class Contributor:
             memory_bytes=self._memory_bytes,
             ready=self._at_hand(job),
             wait_ms=PULL_WAIT_MS_MAX if waits else 0,
+            combined=self._combined.get(job.job_id),
         )
         answer: Message | None = None
         failure: NodeError | None = None
@@ -236,6 +240,22 @@ class Contributor:
         if failure is not None:
             raise failure
         return None if self._draining else answer
+
+    async def _prepare(self, job: JobView, round: int | None) -> bool:
+        """Make ready for what follows the open round, if its results are combined; once a round.
+
+        Whether there was anything to do.
+        """
+        if round is None or round == self._combined.get(job.job_id):
+            return False
+        self._combined[job.job_id] = round
+        manifest = self._jobs.held[job.job_id]
+        if round == job.open_round and not self._duties.busy:
+            try:
+                await self._duties.recompute.checkpoints.prepare(job, manifest, round)
+            except NodeError as error:
+                log.info("round %d is not prepared for: %s", round + 1, error)
+        return True
 
     async def _stop_for_duties(self, waiting: trio.CancelScope) -> None:
         while not self._duties.busy:

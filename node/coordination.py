@@ -173,6 +173,8 @@ class Coordination:
             left_s = until - trio.current_time()
             if left_s <= 0 or not isinstance(answer, UnitDeclined) or answer.reason not in PASSING:
                 return answer
+            if isinstance(message, PullUnit) and answer.combined not in (None, message.combined):
+                return answer
             with trio.move_on_after(min(left_s, answer.retry_after_ms / 1000)):
                 await self._opened.wait()
 
@@ -252,8 +254,11 @@ class Coordination:
                         timeout_ms=max(1, reply.deadline_ms - now_ms),
                     )
                 case DeclineRequest():
+                    state = self._state
                     return UnitDeclined(
-                        reason=str(reply.reason), retry_after_ms=reply.retry_after_ms
+                        reason=str(reply.reason),
+                        retry_after_ms=reply.retry_after_ms,
+                        combined=state.round if state.open.combined is not None else None,
                     )
         return Refused(reason="the coordinator has no answer to this request")
 
@@ -421,10 +426,11 @@ class Coordination:
         return replies
 
     def _open_units(self) -> tuple[object, ...]:
-        """What changes when there may be something for those who wait for a unit."""
+        """What changes when there may be something to tell those who wait for a unit."""
         state = self._state
         is_free = state.open.index.free.first() is not None
-        return state.round, is_free, state.on_hold, state.outcome
+        is_combined = state.open.combined is not None
+        return state.round, is_free, is_combined, state.on_hold, state.outcome
 
     def _keep(self, entry: Entry, before: Combined | None) -> None:
         """Make an event durable that the state has taken in; `before`: its checkpoint until then.

@@ -17,7 +17,7 @@ from scheduler.state import UNAVAILABLE_MAX
 from scheduler.terms import HOLDERS_MAX
 
 OFFER_PROTOCOL = "/ainur/offer/0"
-WORK_PROTOCOL = "/ainur/work/2"
+WORK_PROTOCOL = "/ainur/work/3"
 JOB_PROTOCOL = "/ainur/job/0"
 ALARM_PROTOCOL = "/ainur/alarm/0"
 CUSTODY_PROTOCOL = "/ainur/custody/0"
@@ -88,7 +88,8 @@ class PullUnit(Message):
     """Worker to coordinator: give me work; the results of units in `ready` are at hand.
 
     Where there is none now, but may be soon, the answer may be held back for `wait_ms`: a round
-    that begins is then known at once, and nobody asks in vain.
+    that begins is then known at once, and nobody asks in vain. `combined` is the last round of
+    which the worker knows that its results are combined; of a later one it is told at once.
     """
 
     type: Literal["pull_unit"] = "pull_unit"
@@ -97,6 +98,7 @@ class PullUnit(Message):
     holding: Annotated[tuple[UnitKey, ...], Field(max_length=16)] = ()
     wait_ms: Annotated[int, Field(ge=0, le=PULL_WAIT_MS_MAX)] = 0
     ready: Annotated[tuple[UnitKey, ...], Field(max_length=64)] = ()
+    combined: Index | None = None
 
 
 class UnitAssigned(Message):
@@ -110,11 +112,16 @@ class UnitAssigned(Message):
 
 
 class UnitDeclined(Message):
-    """Coordinator to worker: nothing for you now, and why."""
+    """Coordinator to worker: nothing for you now, and why.
+
+    `combined` is the open round once its results are combined: what made it can be asked for
+    before the chain has its checkpoint.
+    """
 
     type: Literal["unit_declined"] = "unit_declined"
     reason: Reason
     retry_after_ms: Annotated[int, Field(ge=0, lt=2**32)]
+    combined: Index | None = None
 
 
 class CommitUnit(Message):

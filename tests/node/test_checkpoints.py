@@ -224,6 +224,36 @@ async def test_a_node_with_the_round_state_steps_by_the_aggregate() -> None:
     assert node.memory.answer(AskRound(job_id=JOB.hex(), round=0)) == told(size=LARGE)
 
 
+def not_final(job: JobView) -> JobView:
+    job.finalized.clear()
+    return job
+
+
+async def test_what_an_open_round_comes_to_is_ready_when_it_is_final() -> None:
+    """Nothing is asked or fetched any more, and who made the round is known."""
+    node = Node({"coordinator": told(size=LARGE)})
+    await node.checkpoints.prepare(not_final(job(after(HONEST))), manifest(LARGE), 0)
+    node.asked.clear()
+    assert await node.checkpoints.get(job(after(HONEST)), manifest(LARGE), 1) == blob_of(
+        after(HONEST)
+    )
+    assert node.asked == []
+    assert node.device.steps == 1
+    assert node.memory.answer(AskRound(job_id=JOB.hex(), round=0)) == told(size=LARGE)
+
+
+async def test_what_was_told_too_early_counts_only_if_it_is_anchored() -> None:
+    """A coordinator that tells one aggregate and anchors another is followed, and rechecked."""
+    tellers: dict[str, RoundResults | Exception] = {"coordinator": told(FALSE, size=LARGE)}
+    node = Node(tellers)
+    await node.checkpoints.prepare(not_final(job(after(HONEST))), manifest(LARGE), 0)
+    tellers["coordinator"] = told(size=LARGE)
+    assert await node.checkpoints.get(job(after(HONEST)), manifest(LARGE), 1) == blob_of(
+        after(HONEST)
+    )
+    assert node.memory.answer(AskRound(job_id=JOB.hex(), round=0)) == told(size=LARGE)
+
+
 async def test_a_result_that_no_source_has_comes_from_who_signed_for_it() -> None:
     """The teller knows who holds it; nothing is computed anew."""
     lost = [blob_of(root, LARGE) for root in RESULTS]

@@ -80,13 +80,16 @@ class Coordinator:
 
     def __init__(self, answer_after_s: float = 0.0) -> None:
         self.waits: list[int] = []
+        self.combined: int | None = None
+        self.known: list[int | None] = []
         self.answer_after_s = answer_after_s
 
     async def ask(self, job: SimpleNamespace, pull: PullUnit) -> UnitDeclined:
         self.waits.append(pull.wait_ms)
+        self.known.append(pull.combined)
         if pull.wait_ms:
             await trio.sleep(self.answer_after_s)
-        return UnitDeclined(reason="nothing", retry_after_ms=1000)
+        return UnitDeclined(reason="nothing", retry_after_ms=1000, combined=self.combined)
 
 
 def asking(coordinator: Coordinator, *, alone: bool = True) -> Contributor:
@@ -186,3 +189,24 @@ async def test_a_new_coordinator_is_asked_at_once(autojump_clock: trio.testing.M
     assert of._next_job() is None
     await trio.sleep(1)
     assert of._next_job() is one
+
+
+@pytest.mark.trio
+async def test_a_combined_round_is_prepared_for_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Of the open round alone, and whatever the coordinator then fails to tell."""
+    one, coordinator, prepared = job(b"a", 1), Coordinator(), list[int]()
+    of = asking(coordinator)
+
+    async def prepare(_job: object, _manifest: object, round: int) -> None:
+        prepared.append(round)
+        raise PeerUnreachable("it does not tell")
+
+    of._duties.recompute.checkpoints = SimpleNamespace(prepare=prepare)
+    of._jobs = SimpleNamespace(held={one.job_id: None})
+    await of._work_on(one)
+    for coordinator.combined in (0, 0, 7):
+        await of._work_on(one)
+    assert prepared == [0]
+    assert coordinator.known == [None, None, 0, 0]

@@ -333,8 +333,8 @@ def test_the_results_of_a_round_are_told_if_they_are_known(journal: Journal) -> 
     assert of.answer("worker", ask) == made_by
 
 
-def test_a_combined_round_is_remembered_with_its_metrics_and_times(journal: Journal) -> None:
-    """So that whoever follows the round knows its evaluation, a diverged one too."""
+def combined(journal: Journal) -> Coordination:
+    """Both units of the first round took 3 and 5 s, are stored, passed and combined."""
     watching = watch()
     of = coordination(journal, watching)
     claims = []
@@ -353,6 +353,12 @@ def test_a_combined_round_is_remembered_with_its_metrics_and_times(journal: Jour
         of._feed(facts.UnitPassed(terms.Position(2, slot + 1), UnitRef(0, slot, 0), 10**6))
     metrics = (("accuracy", 0.5), ("loss", float("nan")))
     of._feed(facts.CombineFinished(0, 0, b"p" * 32, BLOB, BLOB, metrics))
+    return of
+
+
+def test_a_combined_round_is_remembered_with_its_metrics_and_times(journal: Journal) -> None:
+    """So that whoever follows the round knows its evaluation, a diverged one too."""
+    of = combined(journal)
     told = of.answer("worker", AskRound(job_id=JOB.hex(), round=0))
     assert isinstance(told, RoundResults)
     assert [result.took_ms for result in told.results] == [3_000, 5_000]
@@ -468,3 +474,17 @@ async def test_refusal_that_stays_is_not_held_back(
     answer = await of.answer_in_time("worker", small)
     assert isinstance(answer, UnitDeclined)
     assert trio.current_time() == 0
+
+
+@pytest.mark.trio
+async def test_who_waits_hears_once_that_the_round_is_combined(
+    journal: Journal, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It then waits for the next round as for any unit."""
+    of = combined(journal)
+    news = await of.answer_in_time("worker", patient(20_000))
+    assert isinstance(news, UnitDeclined)
+    assert (news.combined, trio.current_time()) == (0, 0.0)
+    again = patient(20_000).model_copy(update={"combined": 0})
+    assert isinstance(await of.answer_in_time("worker", again), UnitDeclined)
+    assert trio.current_time() == pytest.approx(20)

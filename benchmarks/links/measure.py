@@ -1,0 +1,92 @@
+"""How much of a round its workers compute, and what the rest of it is.
+
+A round lasts from when the checkpoint before it is final until its own is, as the chain is seen
+without delay. All times are of the machine's monotonic clock.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, median
+
+from node.chain import events as on_chain
+from node.ledger import JobView
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A unit or an audit that a worker computed, from `start` to `end`."""
+
+    kind: str
+    round: int
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTimes:
+    """A round from `start` to `end`, what each worker did in it, and where it stood when.
+
+    `begun_s`: from the start until workers began their units, the median of them; `closing_s`: from
+    the end of the last unit to the round's end, of that `commit_s` until its claims were on chain.
+    """
+
+    round: int
+    seconds: float
+    computing: tuple[float, ...]
+    begun_s: float
+    commit_s: float
+    closing_s: float
+
+    @property
+    def utilisation(self) -> float:
+        """The mean of the workers' shares."""
+        return mean(self.computing) / self.seconds
+
+
+@dataclass(slots=True)
+class Seen:
+    """When things were first seen on chain."""
+
+    finals: dict[int, float]
+    commits: dict[int, float]
+    _read: int = 0
+
+    def look(self, job: JobView, now: float) -> None:
+        """Note what is new in the job's log."""
+        for event in job.log[self._read :]:
+            if isinstance(event, on_chain.RoundCommitted):
+                self.commits[event.round] = now
+            if isinstance(event, on_chain.RoundFinalized):
+                self.finals.setdefault(event.round, now)
+        self._read = len(job.log)
+
+
+def read_computed(path: Path) -> Iterator[Computed]:
+    """What a worker's record says, in order; what it did not finish is left out."""
+    begun: dict[str, object] = {}
+    for line in map(json.loads, path.read_text().splitlines() if path.exists() else ()):
+        if line["event"] == "end" and begun:
+            start, round = float(str(begun["at"])), int(str(begun["round"]))
+            yield Computed(str(begun["kind"]), round, start, float(line["at"]))
+        begun = line if line["event"] == "start" else {}
+
+
+def round_times(round: int, seen: Seen, workers: Mapping[str, Sequence[Computed]]) -> RoundTimes:
+    """One round that has a round before it."""
+    start, end = seen.finals[round - 1], seen.finals[round]
+    computing = tuple(
+        sum(max(0.0, min(c.end, end) - max(c.start, start)) for c in done)
+        for done in workers.values()
+    )
+    units = [c for done in workers.values() for c in done if c.kind == "unit" and c.round == round]
+    last = max(unit.end for unit in units)
+    return RoundTimes(
+        round=round,
+        seconds=end - start,
+        computing=computing,
+        begun_s=median(unit.start - start for unit in units),
+        commit_s=seen.commits[round] - last,
+        closing_s=end - last,
+    )
