@@ -10,7 +10,7 @@ last ones go to those who finish them first: a second unit only while open slots
 peers that could take them, and while peers that are at least twice as fast are idle, a slot is kept
 for them as long as half of the slower one's unit time, which is the least that waiting for them
 saves. When none is left and the round is in its last tenth, an idle peer may repeat a unit that
-takes longer than usual: whoever is first fills the slot.
+takes half as long again as usual: whoever is first fills the slot.
 
 A receipt binds this coordinator: a receipted claim is replaced only when its result turns out
 missing or malformed, when its worker loses its bond (the chain would refuse the claim), or when the
@@ -41,6 +41,10 @@ from scheduler.transitions import move
 MEMORY_RETRY_MS = 600_000
 LAST_PART = 10
 """A round's last tenth may be computed twice."""
+REPEAT_AFTER_PERCENT = 150
+"""Of the usual time. Where all peers are alike nearly everybody is a moment behind the usual, and a
+copy keeps its peer from the next round for a whole unit's time."""
+
 FASTER = 2
 """Idle peers this many times as fast have a claim to the last slots."""
 
@@ -168,12 +172,13 @@ def _at_hand(state: State, event: UnitRequested) -> Slot | None:
 
 
 def _slow_unit(state: State, now_ms: int) -> Slot | None:
-    """A unit of the round's last tenth that takes longer than usual, the slowest first."""
+    """A unit of the round's last tenth that takes much longer than usual, the slowest first."""
     usual, terms, index = usual_ms(state.samples_ms), state.terms, state.open.index
     last_part = max(1, terms.slots // LAST_PART)
     if usual is None or index.count[SlotStatus.OPEN] > last_part:
         return None
-    slow = (state.slots[at] for at in index.computed.up_to(now_ms - usual))
+    patience_ms = usual * REPEAT_AFTER_PERCENT // 100
+    slow = (state.slots[at] for at in index.computed.up_to(now_ms - patience_ms))
     return next((s for s in slow if len(s.assignments) < terms.policy.copies_max), None)
 
 

@@ -266,7 +266,7 @@ def test_spare_result_takes_over_when_the_first_is_missing() -> None:
 def test_unit_is_not_repeated_before_it_is_slow() -> None:
     """Repeating everything would waste the work of honest peers."""
     machine = last_unit_runs_long()
-    began = replace(machine.slot(0).assignments[0], assigned_ms=machine.now_ms - 999)
+    began = replace(machine.slot(0).assignments[0], assigned_ms=machine.now_ms - 1_499)
     machine.state.put_slot(replace(machine.slot(0), assignments=(began,)))
     machine.request("a")
     assert declined(machine) is DeclineReason.NOTHING_OPEN

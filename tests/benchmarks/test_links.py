@@ -1,0 +1,75 @@
+"""benchmarks/links: what makes distance, and how a round's time is divided."""
+
+import json
+from pathlib import Path
+
+import pytest
+import trio
+
+from benchmarks.links.measure import Computed, Seen, read_computed, round_times
+from benchmarks.links.relay import Route, relay
+
+
+@pytest.mark.trio
+async def test_relay_hands_everything_on_in_order_and_late() -> None:
+    """There and back takes twice the delay; an end passes through."""
+    delay_s = 0.05
+
+    async def echo(stream: trio.SocketStream) -> None:
+        async with stream:
+            while data := await stream.receive_some(1 << 16):
+                await stream.send_all(data)
+
+    server = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    entry = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    to_port, port = (end[0].socket.getsockname()[1] for end in (server, entry))
+    await entry[0].aclose()
+    ready = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, echo, server)
+        route = Route.parse(f"127.0.0.1:{port}=127.0.0.1:{to_port}")
+        nursery.start_soon(relay, [route], delay_s, ready.set)
+        await ready.wait()
+        sent = bytes(range(256)) * 4096
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            started = trio.current_time()
+            nursery.start_soon(_send, stream, sent)
+            got = b""
+            while data := await stream.receive_some(1 << 16):
+                got += data
+        assert got == sent
+        assert trio.current_time() - started >= 2 * delay_s
+        nursery.cancel_scope.cancel()
+
+
+async def _send(stream: trio.SocketStream, data: bytes) -> None:
+    await stream.send_all(data)
+    await stream.send_eof()
+
+
+def test_round_is_divided_into_computing_and_the_rest() -> None:
+    """What a worker computed before the round or after it does not count for it."""
+    seen = Seen(finals={0: 100.0, 1: 170.0}, commits={1: 166.0})
+    workers = {
+        "a": [Computed("unit", 0, 20.0, 80.0), Computed("unit", 1, 102.0, 162.0)],
+        "b": [Computed("audit", 0, 90.0, 104.0), Computed("unit", 1, 104.0, 164.0)],
+    }
+    times = round_times(1, seen, workers)
+    assert times.seconds == 70
+    assert times.computing == (60.0, 64.0)
+    assert times.utilisation == pytest.approx(62 / 70)
+    assert (times.begun_s, times.commit_s, times.closing_s) == (3.0, 2.0, 6.0)
+
+
+def test_only_what_was_finished_is_read(tmp_path: Path) -> None:
+    """A unit that was cut off has a start and no end."""
+    path = tmp_path / "units.jsonl"
+    place = {"kind": "unit", "round": 0, "slot": 1}
+    lines = [
+        {"at": 1.0, "event": "start", **place},
+        {"at": 2.0, "event": "start", **place},
+        {"at": 5.0, "event": "end", **place},
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert list(read_computed(path)) == [Computed("unit", 0, 2.0, 5.0)]
+    assert list(read_computed(tmp_path / "absent")) == []
