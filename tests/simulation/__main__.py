@@ -13,6 +13,7 @@ import gc
 import json
 import logging
 import multiprocessing
+import signal
 import sys
 import time
 from collections import Counter
@@ -95,7 +96,7 @@ def attempts(seeds: Iterable[int], processes: int) -> Iterator[Tally]:
     if processes == 1:
         yield from map(attempt, seeds)
         return
-    with multiprocessing.Pool(processes) as pool:
+    with multiprocessing.Pool(processes, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
         yield from pool.imap(attempt, seeds, chunksize=4)
 
 
@@ -125,19 +126,33 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.seed is not None:
         return one(arguments.seed)
-    total, began = Tally(), time.monotonic()
     seeds = range(arguments.first, arguments.first + arguments.seeds)
-    for seed, counted in zip(seeds, attempts(seeds, arguments.processes), strict=True):
-        total.add(counted)
-        for broken in counted.failed.values():
-            print(f"seed {seed} FAILED: {broken}", flush=True)
-        if total.runs % EVERY == 0:
-            pace_ms = 1000 * (time.monotonic() - began) / total.runs
-            print(
-                f"{total.runs} of {len(seeds)} seeds, {len(total.failed)} failed, "
-                f"{pace_ms:.0f} ms a seed; next --first {seed + 1}",
-                flush=True,
-            )
+    return summary(follow(seeds, arguments.processes))
+
+
+def follow(seeds: range, processes: int) -> Tally:
+    """Run seeds and say how it goes; ends early, with what there is, when it is interrupted."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    total, began = Tally(), time.monotonic()
+    try:
+        for seed, counted in zip(seeds, attempts(seeds, processes), strict=True):
+            total.add(counted)
+            for broken in counted.failed.values():
+                print(f"seed {seed} FAILED: {broken}", flush=True)
+            if total.runs % EVERY == 0:
+                pace_ms = 1000 * (time.monotonic() - began) / total.runs
+                print(
+                    f"{total.runs} of {len(seeds)} seeds, {len(total.failed)} failed, "
+                    f"{pace_ms:.0f} ms a seed; next --first {seed + 1}",
+                    flush=True,
+                )
+    except KeyboardInterrupt:
+        print(f"interrupted; next --first {seeds.start + total.runs}")
+    return total
+
+
+def summary(total: Tally) -> int:
+    """Print what it came to; the exit code."""
     for name, counts in (("faults", total.faults), ("work", total.work)):
         print(f"\n{name}:")
         for what, count in sorted(counts.items()):

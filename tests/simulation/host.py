@@ -207,11 +207,6 @@ class Host(Peer):
             self._handle(self._inbox.popleft())
         self._draining = False
 
-    def _while_alive(self, action: Callable[[], None]) -> Callable[[], None]:
-        """The action, unless this process has died meanwhile."""
-        life = self.life
-        return lambda: action() if self.life == life else None
-
     def _handle(self, event: Event) -> None:
         """Handle an event, durably, and begin what it calls for."""
         if not self.working or self.state is None:

@@ -77,6 +77,11 @@ class Peer:
         self.sync()
         self.restarted()
 
+    def _while_alive(self, action: Callable[[], None]) -> Callable[[], None]:
+        """The action, unless this process has died meanwhile."""
+        life = self.life
+        return lambda: action() if self.life == life else None
+
     def restarted(self) -> None:
         """What else happens after a crash."""
 

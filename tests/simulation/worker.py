@@ -38,6 +38,18 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class Result:
+    """What it computed and keeps, also through a crash, while its round is open."""
+
+    commit: UnitCommitted
+    parent: bytes
+
+    @property
+    def blob(self) -> BlobRef:
+        return self.commit.blob
+
+
+@dataclass(frozen=True)
 class Receipt(SignedReceipt):
     """The signature's place is taken by the signer's name."""
 
@@ -51,6 +63,7 @@ class Worker(Peer):
         self.away = False
         self.receipts: list[Receipt] = []
         self.held: dict[tuple[UnitRef, bytes], BlobRef] = {}
+        self.results: dict[UnitRef, Result] = {}
         super().__init__(world, name, traits)
         self.loop.every(PULL_AGAIN_MS, self._step)
 
@@ -97,7 +110,10 @@ class Worker(Peer):
             return
         self.waiting_since_ms = now_ms
         # One that lost its memory lists nothing and is given its unit again.
-        self._tell(UnitRequested(self.peer, MEMORY_BYTES, tuple(sorted(self.holding))))
+        holding = tuple(sorted(self.holding))
+        round = self.job.open_round if self.job is not None else 0
+        ready = sorted(unit for unit in self.results if unit.round == round)
+        self._tell(UnitRequested(self.peer, MEMORY_BYTES, holding, tuple(ready)))
 
     def hear(self, host: "Peer", reply: Reply) -> None:
         if not self.alive or self.away:
@@ -120,7 +136,11 @@ class Worker(Peer):
         if command.unit in self.holding:
             return
         self.holding.append(command.unit)
-        life = self.life
+        life, at_hand = self.life, self.results.get(command.unit)
+        if at_hand is not None and at_hand.blob.root in self.blobs:
+            self.note("results that were at hand")
+            self.loop.after(50, self._while_alive(lambda: self._deliver(at_hand)))
+            return
         unit_ms = self.traits.unit_ms if self.world.faulty else 800
         delay_ms = self.loop.random.randrange(unit_ms // 2, unit_ms * 2)
         self.loop.after(delay_ms, lambda: self._computed(command.unit, life))
@@ -149,12 +169,18 @@ class Worker(Peer):
         promise = self.commitments.commit("worker", name, truth.roots_of(root))
         word = truth.holding(self.wallet, unit, root, blob)
         event = UnitCommitted(self.peer, unit, root, promise, b"", blob, word)
-        self.offers[unit] = (event, parent, 0)
-        self._offer(event, parent)
+        self.results[unit] = Result(event, parent)
+        self._deliver(self.results[unit])
         if self.chance(self.traits.repeats) and self.note("second roots for a unit"):
             other = UnitCommitted(self.peer, unit, truth.wrong(root, 3), promise, b"", blob, word)
             self._offer(other, parent)
             self._offer(event, parent)
+
+    def _deliver(self, result: "Result") -> None:
+        event = result.commit
+        self.holding = [held for held in self.holding if held != event.unit]
+        self.offers[event.unit] = (event, result.parent, 0)
+        self._offer(event, result.parent)
 
     def _offer(self, event: UnitCommitted, parent: bytes) -> None:
         """The commit under the present lease."""
