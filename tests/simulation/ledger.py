@@ -213,7 +213,10 @@ class Ledger:
     # --- Draws and audits ---
 
     def capture_draw(self, sender: str, _job: JobId, round: int, index: int) -> None:
-        batch, rules = self.batches[round][index], self.env.rules
+        batches, rules = self.batches.get(round, []), self.env.rules
+        if index >= len(batches):
+            raise Reverted("capture", "UnknownBatch", {})
+        batch = batches[index]
         if batch.seed:
             raise Reverted("capture", "AlreadyCaptured", {})
         if self.env.height <= batch.draw_block:
@@ -253,7 +256,7 @@ class Ledger:
     ) -> None:
         opened = []
         for name, root, salt in zip(names, traces, salts, strict=True):
-            unit = self.units[name]
+            unit = self._known(name)
             if unit.status is not UnitStatus.DISPUTED:
                 self._waiting(name, UnitStatus.AUDIT_COMMITTED)
             if unit.unit_root:
@@ -287,7 +290,7 @@ class Ledger:
                 self._dispute(unit, unit.auditor)
 
     def expire(self, _sender: str, name: UnitId) -> None:
-        unit = self.units[name]
+        unit = self._known(name)
         if unit.status not in (UnitStatus.DRAWN, UnitStatus.AUDIT_COMMITTED):
             raise Reverted("expire", "WrongStatus", {})
         if self.env.time_s <= unit.deadline_s:
@@ -301,8 +304,14 @@ class Ledger:
             return self._pass(unit, PassReason.AUDITORS_OVERDUE)
         return self._assign_auditor(unit)
 
+    def _known(self, name: UnitId) -> Unit:
+        """A unit, unless a fork took it back."""
+        if name not in self.units:
+            raise Reverted("unit", "WrongStatus", {})
+        return self.units[name]
+
     def _waiting(self, name: UnitId, status: UnitStatus) -> Unit:
-        unit = self.units[name]
+        unit = self._known(name)
         if unit.status is not status:
             raise Reverted("audit", "WrongStatus", {"status": unit.status})
         if self.env.time_s > unit.deadline_s:
@@ -327,7 +336,7 @@ class Ledger:
     # --- Outcomes ---
 
     def challenge(self, sender: str, name: UnitId) -> None:
-        unit, rules = self.units[name], self.env.rules
+        unit, rules = self._known(name), self.env.rules
         self._require_active(sender)
         if unit.status not in DONE or self.env.time_s > unit.deadline_s or sender == unit.worker:
             raise Reverted("challenge", "DeadlinePassed", {})
