@@ -5,7 +5,7 @@ without delay. All times are of the machine's monotonic clock.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -20,6 +20,7 @@ class Computed:
 
     kind: str
     round: int
+    slot: int
     start: float
     end: float
 
@@ -30,6 +31,7 @@ class RoundTimes:
 
     `begun_s`: from the start until workers began their units, the median of them; `closing_s`: from
     the end of the last unit to the round's end, of that `commit_s` until its claims were on chain.
+    Computing is what fills a slot, or an audit.
     """
 
     round: int
@@ -68,19 +70,32 @@ def read_computed(path: Path) -> Iterator[Computed]:
     begun: dict[str, object] = {}
     for line in map(json.loads, path.read_text().splitlines() if path.exists() else ()):
         if line["event"] == "end" and begun:
-            start, round = float(str(begun["at"])), int(str(begun["round"]))
-            yield Computed(str(begun["kind"]), round, start, float(line["at"]))
+            place = int(str(begun["round"])), int(str(begun["slot"]))
+            times = float(str(begun["at"])), float(line["at"])
+            yield Computed(str(begun["kind"]), *place, *times)
         begun = line if line["event"] == "start" else {}
+
+
+def first_of_each_slot(computed: Iterable[Computed]) -> list[Computed]:
+    """All audits, and of the units of a slot the one that was done first: the others were copies
+    for nothing.
+    """
+    first: dict[object, Computed] = {}
+    for one in sorted(computed, key=lambda one: one.end):
+        key = one if one.kind == "audit" else (one.round, one.slot)
+        first.setdefault(key, one)
+    return list(first.values())
 
 
 def round_times(round: int, seen: Seen, workers: Mapping[str, Sequence[Computed]]) -> RoundTimes:
     """One round that has a round before it."""
     start, end = seen.finals[round - 1], seen.finals[round]
+    useful = first_of_each_slot(c for done in workers.values() for c in done)
     computing = tuple(
-        sum(max(0.0, min(c.end, end) - max(c.start, start)) for c in done)
+        sum(max(0.0, min(c.end, end) - max(c.start, start)) for c in done if c in useful)
         for done in workers.values()
     )
-    units = [c for done in workers.values() for c in done if c.kind == "unit" and c.round == round]
+    units = [c for c in useful if c.kind == "unit" and c.round == round]
     last = max(unit.end for unit in units)
     return RoundTimes(
         round=round,

@@ -48,16 +48,17 @@ async def _send(stream: trio.SocketStream, data: bytes) -> None:
 
 
 def test_round_is_divided_into_computing_and_the_rest() -> None:
-    """What a worker computed before the round or after it does not count for it."""
+    """What a worker computed before the round does not count for it, nor a copy for nothing."""
     seen = Seen(finals={0: 100.0, 1: 170.0}, commits={1: 166.0})
     workers = {
-        "a": [Computed("unit", 0, 20.0, 80.0), Computed("unit", 1, 102.0, 162.0)],
-        "b": [Computed("audit", 0, 90.0, 104.0), Computed("unit", 1, 104.0, 164.0)],
+        "a": [Computed("unit", 0, 0, 20.0, 80.0), Computed("unit", 1, 0, 102.0, 162.0)],
+        "b": [Computed("audit", 0, 0, 90.0, 104.0), Computed("unit", 1, 1, 104.0, 164.0)],
+        "c": [Computed("unit", 1, 1, 163.0, 169.0)],
     }
     times = round_times(1, seen, workers)
     assert times.seconds == 70
-    assert times.computing == (60.0, 64.0)
-    assert times.utilisation == pytest.approx(62 / 70)
+    assert times.computing == (60.0, 64.0, 0.0)
+    assert times.utilisation == pytest.approx(124 / 3 / 70)
     assert (times.begun_s, times.commit_s, times.closing_s) == (3.0, 2.0, 6.0)
 
 
@@ -71,5 +72,5 @@ def test_only_what_was_finished_is_read(tmp_path: Path) -> None:
         {"at": 5.0, "event": "end", **place},
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert list(read_computed(path)) == [Computed("unit", 0, 2.0, 5.0)]
+    assert list(read_computed(path)) == [Computed("unit", 0, 1, 2.0, 5.0)]
     assert list(read_computed(tmp_path / "absent")) == []
