@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {ComputeToken} from "./ComputeToken.sol";
 import {IJobEscrow} from "./interfaces/IJobEscrow.sol";
@@ -12,11 +13,12 @@ import {Job, JobStatus, JobTerms, MAX_JOB_S, MAX_ROUNDS, MAX_SLOTS} from "./type
 import {BPS, Parameter} from "./types/Parameter.sol";
 
 /// @title What submitters deposit for their jobs
-/// @notice INVARIANT: for every job deposited = paid + refunded + fees + held, and the escrow's
-/// tokens are the sum of what is held. Money leaves in three ways only: a finalised round to the
-/// distributor, its fee to the fire, the rest to the submitter.
-/// @dev The greatest deposit is below 2^128 (price) * 2^26 (units) * 2 (audits) * 2 (fee): no sum
-/// can overflow.
+/// @notice INVARIANT: for every job deposited = paid + refunded + fees + charged + held, and the
+/// escrow's tokens are the sum of what is held. Money leaves in four ways only: a finalised round to
+/// the distributor, its fee to the fire, the data deposit once if the data was unavailable, the rest
+/// to the submitter.
+/// @dev The greatest deposit is below 2^128 (price) * 2^26 (units) * 2 (audits) * 2 (fee and data):
+/// no sum can overflow.
 contract JobEscrow is IJobEscrow {
     using SafeERC20 for ComputeToken;
 
@@ -32,6 +34,9 @@ contract JobEscrow is IJobEscrow {
         uint256 paid;
         uint256 refunded;
         uint256 fees;
+        uint256 dataWei;
+        uint256 charged;
+        uint64 chargedAt;
     }
 
     ComputeToken public immutable token;
@@ -68,7 +73,9 @@ contract JobEscrow is IJobEscrow {
     function fund(JobTerms calldata terms) external returns (JobId jobId) {
         _requireValid(terms);
         (uint128 auditWei, uint16 feeBps) = _rates(terms.unitWei);
-        uint256 depositWei = _withFee(_roundWei(terms, auditWei) * terms.rounds, feeBps);
+        uint256 priceWei = _roundWei(terms, auditWei) * terms.rounds;
+        uint256 dataWei = _dataWei(priceWei);
+        uint256 depositWei = _withFee(priceWei, feeBps) + dataWei;
         jobId = JobId.wrap(
             keccak256(abi.encode(block.chainid, address(this), msg.sender, _jobIds.length))
         );
@@ -79,7 +86,9 @@ contract JobEscrow is IJobEscrow {
         record.auditWei = auditWei;
         record.feeBps = feeBps;
         record.deposited = depositWei;
+        record.dataWei = dataWei;
         emit JobFunded(jobId, msg.sender, terms, auditWei, depositWei);
+        emit DataDeposited(jobId, dataWei);
         token.safeTransferFrom(msg.sender, address(this), depositWei);
     }
 
@@ -87,14 +96,15 @@ contract JobEscrow is IJobEscrow {
     function cancel(JobId jobId) external {
         Record storage record = _known(jobId);
         if (record.submitter != msg.sender) revert NotSubmitter(jobId, msg.sender);
-        if (record.cancelledAt != 0 || record.settled || record.roundsPaid == record.terms.rounds) {
-            revert NotCancellable(jobId);
-        }
+        bool over = record.settled || record.roundsPaid == record.terms.rounds;
+        if (over || record.cancelledAt != 0 || record.chargedAt != 0) revert NotCancellable(jobId);
         record.cancelledAt = uint64(block.timestamp);
         emit JobCancelled(jobId);
         if (ledger.roundStarted(jobId)) {
-            // INVARIANT: what a started round can still cost stays held.
-            uint256 kept = _withFee(_roundWei(record.terms, record.auditWei), record.feeBps);
+            // INVARIANT: what a started round can still cost stays held, the data deposit included:
+            // nobody takes it back before a verdict about a unit that is under way.
+            uint256 kept =
+                _withFee(_roundWei(record.terms, record.auditWei), record.feeBps) + record.dataWei;
             _refund(jobId, record, _held(record) - kept);
         } else {
             _close(jobId, record);
@@ -130,10 +140,41 @@ contract JobEscrow is IJobEscrow {
     }
 
     /// @inheritdoc IJobEscrow
+    function chargeData(
+        JobId jobId,
+        address worker,
+        address auditor,
+        address[] calldata jurors
+    ) external {
+        if (msg.sender != address(ledger)) revert NotLedger(msg.sender);
+        Record storage record = _known(jobId);
+        // INVARIANT: a data deposit is charged at most once, and never after it went back.
+        if (record.settled || record.chargedAt != 0) return;
+        record.chargedAt = uint64(block.timestamp);
+        // INVARIANT: what is paid and burned here is the data deposit, to the wei.
+        record.charged = record.dataWei;
+        uint256 left = record.dataWei;
+        uint256 workerWei = worker == address(0) ? 0 : Math.min(record.terms.unitWei, left);
+        left -= workerWei;
+        uint256 auditorWei = auditor == address(0) ? 0 : Math.min(record.auditWei, left);
+        left -= auditorWei;
+        uint256 jurorWei = jurors.length == 0 ? 0 : Math.min(record.auditWei, left / jurors.length);
+        left -= jurorWei * jurors.length;
+        emit DataCharged(jobId, workerWei, auditorWei, jurorWei, jurors.length, left);
+        token.burn(left);
+        _pay(worker, workerWei);
+        _pay(auditor, auditorWei);
+        for (uint256 i = 0; i < jurors.length; ++i) {
+            _pay(jurors[i], jurorWei);
+        }
+    }
+
+    /// @inheritdoc IJobEscrow
     function quote(JobTerms calldata terms) external view returns (uint256 depositWei) {
         _requireValid(terms);
         (uint128 auditWei, uint16 feeBps) = _rates(terms.unitWei);
-        return _withFee(_roundWei(terms, auditWei) * terms.rounds, feeBps);
+        uint256 priceWei = _roundWei(terms, auditWei) * terms.rounds;
+        return _withFee(priceWei, feeBps) + _dataWei(priceWei);
     }
 
     /// @inheritdoc IJobEscrow
@@ -151,6 +192,9 @@ contract JobEscrow is IJobEscrow {
         job.paid = record.paid;
         job.refunded = record.refunded;
         job.fees = record.fees;
+        job.dataWei = record.dataWei;
+        job.charged = record.charged;
+        job.chargedAt = record.chargedAt;
     }
 
     /// @inheritdoc IJobEscrow
@@ -210,6 +254,7 @@ contract JobEscrow is IJobEscrow {
 
     function _status(Record storage record) private view returns (JobStatus) {
         if (record.roundsPaid == record.terms.rounds) return JobStatus.Completed;
+        if (record.chargedAt != 0) return JobStatus.InputUnavailable;
         if (record.cancelledAt != 0) return JobStatus.Cancelled;
         return block.timestamp < record.terms.deadline ? JobStatus.Funded : JobStatus.Expired;
     }
@@ -217,15 +262,15 @@ contract JobEscrow is IJobEscrow {
     function _settleableAt(JobId jobId, Record storage record) private view returns (uint256) {
         if (record.roundsPaid == record.terms.rounds) return 0;
         if (ledger.roundStarted(jobId)) return _endOfStartedRound(record);
-        return record.cancelledAt != 0 ? 0 : record.terms.deadline;
+        return record.cancelledAt != 0 || record.chargedAt != 0 ? 0 : record.terms.deadline;
     }
 
     /// @dev A round that was started before the job ended has time for every audit, one challenge
     /// and one verdict.
     function _endOfStartedRound(Record storage record) private view returns (uint256) {
-        uint256 cancelledAt = record.cancelledAt;
-        uint256 deadline = record.terms.deadline;
-        uint256 end = cancelledAt != 0 && cancelledAt < deadline ? cancelledAt : deadline;
+        uint256 end = record.terms.deadline;
+        if (record.cancelledAt != 0) end = Math.min(end, record.cancelledAt);
+        if (record.chargedAt != 0) end = Math.min(end, record.chargedAt);
         return end + parameters.exposureS() + parameters.get(Parameter.LeaseS);
     }
 
@@ -260,7 +305,16 @@ contract JobEscrow is IJobEscrow {
         return amount + (amount * feeBps) / BPS;
     }
 
+    /// @dev The data deposit of a job with this price, rounded up: it is never nothing.
+    function _dataWei(uint256 priceWei) private view returns (uint256) {
+        return Math.ceilDiv(priceWei * parameters.get(Parameter.DataDepositBps), BPS);
+    }
+
+    function _pay(address to, uint256 amount) private {
+        if (amount != 0) token.safeTransfer(to, amount);
+    }
+
     function _held(Record storage record) private view returns (uint256) {
-        return record.deposited - record.paid - record.refunded - record.fees;
+        return record.deposited - record.paid - record.refunded - record.fees - record.charged;
     }
 }

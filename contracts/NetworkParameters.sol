@@ -69,7 +69,8 @@ contract NetworkParameters is INetworkParameters, Ownable {
         if (parameter == Parameter.ChallengeWindowS) return (1, 7 days);
         if (parameter == Parameter.ChallengeDepositWei) return (1 ether / 1000, 10_000_000 ether);
         if (parameter == Parameter.CommitteeSize) return (3, 15);
-        return (1, 7 days); // LeaseS
+        if (parameter == Parameter.LeaseS) return (1, 7 days);
+        return (100, BPS / 5); // DataDepositBps
     }
 
     function _store(Parameter parameter, uint256 value) private {

@@ -26,7 +26,7 @@ class FactReader:
                 return self._committed(at, event)
             case on_chain.RoundFinalized():
                 return facts.RoundFinalizedOnChain(at, event.round, event.checkpoint)
-            case on_chain.JobCancelled():
+            case on_chain.JobCancelled() | on_chain.DataCharged():
                 return facts.JobCancelled(at)
         unit = self._units.get(getattr(event, "unit_id", UnitId(b"")))
         return None if unit is None else _unit_fact(at, unit, event)

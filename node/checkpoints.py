@@ -211,6 +211,10 @@ class Checkpoints:
         self._memory.note(job.job_id, round, done.result)
         return done
 
+    async def fetch_input(self, job: JobView, round: int, slot: int) -> None:
+        """Have the rows that a unit reads; PeerUnreachable if no peer that is known has them."""
+        await self._fetch_windows(job, round, slot, self._sources(job))
+
     # --- Getting there
 
     async def _here(self, job: JobView, manifest: Manifest, round: int) -> BlobRef | None:

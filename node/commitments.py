@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.commitment import unit_root
-from node.ids import UnitId, commitment
+from node.ids import INPUT_UNAVAILABLE, UnitId, commitment
 from node.journal import Journal
 
 Role = Literal["worker", "auditor", "juror"]
@@ -23,7 +23,7 @@ _PREFIX = "roots/"
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """What a computed unit is opened with."""
+    """What a computed unit is opened with; `NO_INPUT` where there was nothing to compute with."""
 
     result_root: bytes
     trace_root: bytes
@@ -31,7 +31,13 @@ class Roots:
     @property
     def unit_root(self) -> bytes:
         """The root that is committed to."""
+        if self == NO_INPUT:
+            return INPUT_UNAVAILABLE
         return unit_root(self.result_root, self.trace_root)
+
+
+NO_INPUT = Roots(b"", b"")
+"""What an auditor or juror reveals where the job's data is not to be had."""
 
 
 class Commitments:

@@ -76,6 +76,13 @@ class Config(BaseModel):
         description="bonded wallets that must hold a unit's result before it goes to the chain, "
         "for jobs that this node coordinates",
     )
+    input_patience_s: float = Field(
+        0.0,
+        ge=0,
+        le=259_200,
+        description="how long an auditor looks for a job's data before it says that there is none; "
+        "0: half of the time that it has",
+    )
     roles: tuple[Role, ...] = Field(
         ("work", "audit", "coordinate"), max_length=3, description="what this node does for jobs"
     )

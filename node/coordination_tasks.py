@@ -17,7 +17,7 @@ from node.errors import NodeError, PeerFault, PeerUnreachable
 from node.holders import Holders
 from node.ids import JobId, UnitId, unit_id
 from node.jobs import Fetch
-from node.ledger import JobView, UnitState, UnitView
+from node.ledger import JobState, JobView, UnitState, UnitView
 from node.recompute import Recompute
 from scheduler.blob_ref import BlobRef
 from scheduler.commands import (
@@ -73,7 +73,9 @@ class Tasks:
         self._peer_id = peer_id
 
     async def is_expired(self, job: JobView) -> bool:
-        """Whether the deadline has passed and the escrow takes no more work for the job."""
+        """Whether the escrow takes no more work for the job: it is settled, or overdue."""
+        if job.settled and job.state is not JobState.COMPLETED:
+            return True
         if job.is_over or self._watch.chain_time_s() < job.deadline_s:
             return False
         job_id = JobId(job.job_id)

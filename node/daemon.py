@@ -267,7 +267,13 @@ class Daemon:
             self._config.keep_days * DAY_S,
         )
         self._duties = Duties(
-            wallet, self._watch, self._chain, self._jobs, self._recompute, commitments
+            wallet,
+            self._watch,
+            self._chain,
+            self._jobs,
+            self._recompute,
+            commitments,
+            self._config.input_patience_s,
         )
         self._contributor = Contributor(
             self._signer,

@@ -307,7 +307,8 @@ class Demo:
         with devnet.chain() as chain:
             ledger = LedgerReader(chain).update()
         job = find_job(ledger, self.report.job_id)
-        held = job.deposited_wei - job.paid_wei - job.fees_wei - job.refunded_wei
+        spent = job.paid_wei + job.fees_wei + job.charged_wei
+        held = job.deposited_wei - spent - job.refunded_wei
         if held:
             raise NodeError(f"The escrow still holds {held} wei of a settled job.")
         report = self.report

@@ -18,8 +18,8 @@ from node import owed
 from node.chain import AsyncChain, Reverted
 from node.chain.handle import Transaction
 from node.chain_watch import ChainWatch
-from node.commitments import Commitments, Role, Roots
-from node.errors import NodeError
+from node.commitments import NO_INPUT, Commitments, Role, Roots
+from node.errors import NodeError, PeerUnreachable
 from node.ids import UnitId
 from node.jobs import JobKeeper
 from node.ledger import UnitView
@@ -31,6 +31,9 @@ LOOK_S = 1.0
 RETRY_S = 2.0
 AGAIN_S = 10.0
 """When a recomputation that failed, or whose commitment was sent, is looked at again."""
+
+INPUT_TRY_S = 10.0
+"""How long a unit's data is waited for at a time, so that other duties have their turn."""
 
 UNITS_PER_CALL = 32
 
@@ -71,11 +74,14 @@ class Duties:
         jobs: JobKeeper,
         recompute: Recompute,
         commitments: Commitments,
+        input_patience_s: float = 0.0,
     ) -> None:
         self.counts = DutyCounts()
         self._wallet, self._watch, self._chain = wallet, watch, chain
         self._jobs, self.recompute, self._commitments = jobs, recompute, commitments
         self._sent = _Sent()
+        self._patience_s = input_patience_s
+        self._missing_since_s: dict[bytes, int] = {}
         self._recomputes = False
 
     @property
@@ -160,6 +166,12 @@ class Duties:
         """
         unit_id = UnitId(unit.unit_id)
         roots = self._commitments.roots(role, unit_id)
+        if role == "juror" and roots == NO_INPUT:
+            # What this node as an auditor could not get it tries to get once more as a juror.
+            roots = None
+        if roots is None and not await self._has_input(unit, deadline_s):
+            log.warning("unit %s: the data of job %s is unavailable", unit.key, unit.job_id.hex())
+            roots = NO_INPUT
         if roots is None:
             job = self._watch.ledger.jobs[unit.job_id]
             manifest = self._jobs.held[unit.job_id]
@@ -169,6 +181,29 @@ class Duties:
         if roots is None:
             raise NodeError(f"unit {unit.key} was not recomputed before its deadline")
         return self._commitments.commit(role, unit_id, roots)
+
+    async def _has_input(self, unit: UnitView, deadline_s: int) -> bool:
+        """Whether the unit's data is here, fetched now if need be; False once patience is over.
+
+        PeerUnreachable while it is missing and may still come. Patience is the setting, else half
+        of what was left to the deadline when the data was first found missing; every peer that is
+        connected and the coordinator are asked each time.
+        """
+        job = self._watch.ledger.jobs[unit.job_id]
+        reason = "some of its files are with no peer that answers"
+        if unit.job_id in self._jobs.held:
+            try:
+                with trio.fail_after(INPUT_TRY_S):
+                    await self.recompute.fetch_input(job, unit.key)
+                self._missing_since_s.pop(unit.unit_id, None)
+                return True
+            except (PeerUnreachable, trio.TooSlowError) as error:
+                reason = str(error) or f"no peer sent it within {INPUT_TRY_S:g} s"
+        now_s = self._watch.chain_time_s()
+        since_s = self._missing_since_s.setdefault(unit.unit_id, now_s)
+        if now_s - since_s >= (self._patience_s or (deadline_s - since_s) / 2):
+            return False
+        raise PeerUnreachable(f"the data of unit {unit.key} is missing: {reason}")
 
     # --- Duties that only need sending
 
@@ -228,7 +263,8 @@ class Duties:
     # --- Helpers
 
     def _held(self, units: Iterable[UnitView]) -> list[UnitView]:
-        return [unit for unit in units if unit.job_id in self._jobs.held]
+        able = self._jobs.held.keys() | self._jobs.out_of_reach
+        return [unit for unit in units if unit.job_id in able]
 
     def _roots(self, role: Role, unit: UnitView) -> Roots | None:
         return self._commitments.roots(role, UnitId(unit.unit_id))

@@ -11,6 +11,10 @@ UnitId = NewType("UnitId", bytes)
 HASH_BYTES = 32
 ADDRESS_BYTES = 20
 
+INPUT_UNAVAILABLE = keccak(b"ainur.input-unavailable")
+"""What an auditor or juror reveals instead of a unit root where the job's data is not to be had; no
+unit has this root, for unit roots are sha256 of 65 bytes."""
+
 
 def unit_id(job: JobId, round: int, slot: int, attempt: int) -> UnitId:
     """The id of one attempt at one slot: keccak256(abi.encode(job, round, slot, attempt)).

@@ -17,7 +17,7 @@ import trio
 from node.blobs import BlobStore
 from node.chain_watch import ChainWatch
 from node.compute import Compute, ComputeCrashed, ComputeTimeout
-from node.errors import NodeError, PeerFault
+from node.errors import NodeError, PeerFault, PeerUnreachable
 from node.journal import Journal
 from node.ledger import JobView
 from node.messages import JobHeld, Message, OfferJob, Refused
@@ -66,6 +66,8 @@ class JobKeeper:
     ) -> None:
         self.held: dict[bytes, Manifest] = {}
         self.problems: dict[bytes, str] = {}
+        self.out_of_reach: set[bytes] = set()
+        """Funded jobs of which some blob was nowhere to be had when it was last looked for."""
         self._watch, self._store, self._journal = watch, store, journal
         self._compute, self._fetch, self._wallet = compute, fetch, wallet
         self._locks: dict[bytes, trio.Lock] = {}
@@ -133,6 +135,7 @@ class JobKeeper:
             self._journal.set(_HELD + job.job_id.hex(), manifest.to_bytes())
             self.held[job.job_id] = manifest
             self.problems.pop(job.job_id, None)
+            self.out_of_reach.discard(job.job_id)
             log.info("job %s (%s) is held here", job.job_id.hex()[:12], manifest.name)
             return manifest
 
@@ -179,6 +182,10 @@ class JobKeeper:
                     await self.hold(job, connected())
                 except NodeError as error:
                     self.problems[job.job_id] = str(error)
+                    if isinstance(error, PeerUnreachable):
+                        self.out_of_reach.add(job.job_id)
+                    else:
+                        self.out_of_reach.discard(job.job_id)
                     log.info("job %s is not held yet: %s", job.job_id.hex()[:12], error)
                     doubled = min(pause * 2, RETRY_S_MAX)
                     retry_at[job.job_id] = (trio.current_time() + pause, doubled)

@@ -24,6 +24,7 @@ class JobState(StrEnum):
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    INPUT_UNAVAILABLE = "input unavailable"
 
 
 class UnitState(StrEnum):
@@ -62,6 +63,8 @@ class UnitView:
     vote_reveal_deadline_s: int = 0
     dispute_draw_block: int = 0
     disputed_by: str = ""
+    input_unavailable: bool = False
+    """The verdict was that the job's data is not to be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,9 @@ class JobView:
     refunded_wei: int = 0
     paid_wei: int = 0
     fees_wei: int = 0
+    data_wei: int = 0
+    """Of what was deposited: what answers for the data, until it is charged or refunded."""
+    charged_wei: int = 0
     settled: bool = False
     """Whether the rest was refunded: nothing more happens to it."""
     log: list[Event] = field(default_factory=list)
@@ -194,6 +200,8 @@ class Ledger:
                 | on_chain.JobSettled()
                 | on_chain.JobRefunded()
                 | on_chain.RoundPaid()
+                | on_chain.DataDeposited()
+                | on_chain.DataCharged()
             ):
                 self._apply_escrow(event)
             case on_chain.Claimed():
@@ -253,6 +261,11 @@ class Ledger:
                 self._forget_units(job, before=job.open_round)
             case on_chain.JobRefunded():
                 job.refunded_wei += event.amount
+            case on_chain.DataDeposited():
+                job.data_wei = event.amount
+            case on_chain.DataCharged():
+                job.charged_wei = job.data_wei
+                job.state = JobState.INPUT_UNAVAILABLE
             case on_chain.RoundPaid():
                 job.paid_wei += event.amount
                 job.fees_wei += event.fee
@@ -328,6 +341,9 @@ class Ledger:
                 unit.state = UnitState.FAULTED
                 self.tally(event.worker).faults += 1
                 self.verdicts["faulted"] += 1
+            case on_chain.InputUnavailable():
+                unit.input_unavailable = True
+                self.verdicts["input unavailable"] += 1
             case on_chain.UnitVoided():
                 unit.state = UnitState.VOIDED
                 self.verdicts["voided"] += 1

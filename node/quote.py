@@ -51,6 +51,7 @@ class Quote:
     work_wei: int
     audits_wei_max: int
     fee_wei: int
+    data_wei: int
     total_wei_max: int
     peers_min: int
     peers_audited: int = PEERS_AUDITED
@@ -86,9 +87,15 @@ class Forecast:
 
 
 def quote(
-    manifest: Manifest, costs: Costs, *, audit_pay_bps: int = 0, protocol_fee_bps: int = 0
+    manifest: Manifest,
+    costs: Costs,
+    *,
+    audit_pay_bps: int = 0,
+    protocol_fee_bps: int = 0,
+    data_deposit_bps: int = 0,
 ) -> Quote:
-    """Price a job: audits pay `audit_pay_bps` of a unit, the protocol takes its fee of everything.
+    """Price a job: audits pay `audit_pay_bps` of a unit, the protocol takes its fee of everything,
+    and `data_deposit_bps` of the price answer for the data; they come back unless it was missing.
 
     `total_flops` counts what is paid for once; `total_flops_max` adds an audit of every unit.
     `blob_bytes` is what a peer fetches before it can work, `memory_bytes` what it must give,
@@ -102,6 +109,7 @@ def quote(
     audit_wei = unit_wei * audit_pay_bps // BASIS_POINTS
     paid_wei = units * (unit_wei + audit_wei)
     fee_wei = paid_wei * protocol_fee_bps // BASIS_POINTS
+    data_wei = -(-paid_wei * data_deposit_bps // BASIS_POINTS)
     return Quote(
         units=units,
         unit_flops=unit_flops,
@@ -123,7 +131,8 @@ def quote(
         work_wei=units * unit_wei,
         audits_wei_max=units * audit_wei,
         fee_wei=fee_wei,
-        total_wei_max=paid_wei + fee_wei,
+        data_wei=data_wei,
+        total_wei_max=paid_wei + fee_wei + data_wei,
         peers_min=manifest.peers_min,
     )
 

@@ -33,6 +33,10 @@ class Recompute:
             job, manifest, checkpoint, unit.round, unit.slot, audit=audit
         )
 
+    async def fetch_input(self, job: JobView, unit: UnitRef) -> None:
+        """Have the data that a unit reads; PeerUnreachable if nobody serves it."""
+        await self.checkpoints.fetch_input(job, unit.round, unit.slot)
+
     @property
     def fault(self) -> str:
         """What the device did wrong, if it may not compute units; "" for a sound one."""

@@ -40,6 +40,7 @@ class UnitHistory:
     jurors: tuple[str, ...] = ()
     paid: dict[str, int] = field(default_factory=dict)
     slashed: dict[str, int] = field(default_factory=dict)
+    input_unavailable: bool = False
 
     @property
     def audited_by(self) -> str:
@@ -162,8 +163,10 @@ def _apply(unit: UnitHistory, event: Event) -> None:
             _decide(unit, f"passed ({reason})", event)
         case on_chain.UnitVerified():
             _decide(unit, "verified", event)
+        case on_chain.InputUnavailable():
+            unit.input_unavailable = True
         case on_chain.UnitVoided():
-            _decide(unit, "voided", event)
+            _decide(unit, "input unavailable" if unit.input_unavailable else "voided", event)
 
 
 def _decide(unit: UnitHistory, verdict: str, event: Event) -> None:

@@ -314,7 +314,10 @@ class RoundFinalizedOnChain:
 
 @dataclass(frozen=True, slots=True)
 class JobCancelled:
-    """The submitter cancelled; an open round with claims on the chain may still be finished."""
+    """The submitter cancelled, or a verdict ended the job because its data was unavailable.
+
+    An open round with claims on the chain may still be finished.
+    """
 
     at: Position
 

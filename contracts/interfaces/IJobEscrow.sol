@@ -5,7 +5,7 @@ import {JobId} from "../types/Identifiers.sol";
 import {Job, JobTerms} from "../types/Job.sol";
 
 /// @title What submitters deposit for their jobs
-/// @notice For every job: deposited = paid + refunded + fees + held.
+/// @notice For every job: deposited = paid + refunded + fees + charged + held.
 interface IJobEscrow {
     /// @notice A job was funded.
     event JobFunded(
@@ -14,6 +14,20 @@ interface IJobEscrow {
         JobTerms terms,
         uint128 auditWei,
         uint256 deposited
+    );
+
+    /// @notice Of what was deposited for a job, so much answers for its data.
+    event DataDeposited(JobId indexed jobId, uint256 amount);
+
+    /// @notice The job's data was unavailable: the data deposit is spent, no further round starts.
+    /// amount = workerWei + auditorWei + jurorWei * jurors + burned.
+    event DataCharged(
+        JobId indexed jobId,
+        uint256 workerWei,
+        uint256 auditorWei,
+        uint256 jurorWei,
+        uint256 jurors,
+        uint256 burned
     );
 
     /// @notice The submitter cancelled; no round starts any more.
@@ -55,7 +69,7 @@ interface IJobEscrow {
     /// @notice Only the submitter cancels.
     error NotSubmitter(JobId jobId, address caller);
 
-    /// @notice Cancelled, completed or settled already.
+    /// @notice Cancelled, completed, charged or settled already.
     error NotCancellable(JobId jobId);
 
     /// @notice The job is closed.
@@ -79,7 +93,8 @@ interface IJobEscrow {
     /// @notice The seats were given already, or to nobody.
     error BadBinding(address ledger, address distributor);
 
-    /// @notice Deposits quote(terms) (the escrow must be approved) and opens the job.
+    /// @notice Deposits quote(terms) (the escrow must be approved) and opens the job. The data
+    /// deposit in it goes back at the end unless a verdict charges it.
     function fund(JobTerms calldata terms) external returns (JobId jobId);
 
     /// @notice Stops the job. Refunds at once what cannot be earned any more: all but the price of
@@ -94,11 +109,23 @@ interface IJobEscrow {
     /// ledger.
     function payRound(JobId jobId, uint32 round, uint256 amount) external;
 
+    /// @notice Spends the data deposit after the verdict that the job's data is unavailable, and ends
+    /// the job. Does nothing if it was spent or went back already. Only the ledger.
+    /// @param worker Of the unit; 0 if it gets nothing.
+    /// @param auditor Who said so first; 0 if nobody did.
+    /// @param jurors Who said so in the verdict.
+    function chargeData(
+        JobId jobId,
+        address worker,
+        address auditor,
+        address[] calldata jurors
+    ) external;
+
     /// @notice Gives the paying seat to the ledger and names the distributor. Only the deployer,
     /// once.
     function bind(address ledger, address distributor) external;
 
-    /// @notice What fund(terms) will take.
+    /// @notice What fund(terms) will take: the price of all rounds, its fee, and the data deposit.
     function quote(JobTerms calldata terms) external view returns (uint256 depositWei);
 
     /// @notice All about a job; reverts if there is none.

@@ -88,6 +88,10 @@ interface IWorkLedger is IRefereeCallback {
     /// @notice Nobody could tell; the slot is open again and nobody is slashed.
     event UnitVoided(UnitId indexed unitId, JobId indexed jobId);
 
+    /// @notice The referee found that the job's data is unavailable: the unit is void, or faulted if
+    /// its worker was silent, and the submitter's data deposit pays.
+    event InputUnavailable(UnitId indexed unitId, JobId indexed jobId);
+
     /// @notice A challenger paid its deposit.
     event ChallengeOpened(UnitId indexed unitId, address indexed challenger, uint256 depositWei);
 

@@ -6,6 +6,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {ComputeToken} from "../ComputeToken.sol";
 import {IRefereeCallback} from "../interfaces/IReferee.sol";
 import {IWorkLedger} from "../interfaces/IWorkLedger.sol";
+import {Hashes} from "../libraries/Hashes.sol";
 import {UnitId} from "../types/Identifiers.sol";
 import {BPS, Parameter} from "../types/Parameter.sol";
 import {Unit, UnitStatus} from "../types/Work.sol";
@@ -46,6 +47,7 @@ abstract contract LedgerDisputes is LedgerOutcomes {
             else _void(unitId, entry);
             return _returnDeposit(unitId, entry);
         }
+        if (root == Hashes.INPUT_UNAVAILABLE) return _inputUnavailable(unitId, entry, upheldBy);
         bool workerRight = entry.unitRoot == root;
         if (workerRight) _uphold(unitId, entry);
         else _fault(unitId, entry, _provers(entry, root, upheldBy));
@@ -67,6 +69,27 @@ abstract contract LedgerDisputes is LedgerOutcomes {
         emit UnitDisputed(unitId, entry.jobId, accuser);
         address coordinator = _batches[entry.jobId][entry.round][entry.batch].coordinator;
         referee.open(unitId, entry.worker, coordinator, accuser);
+    }
+
+    /// @dev INVARIANT: missing data is the submitter's to answer, nobody is slashed for it, whatever
+    /// root it revealed. Silence stays the worker's own fault: it can open without any data.
+    function _inputUnavailable(
+        UnitId unitId,
+        Unit storage entry,
+        address[] calldata upheldBy
+    ) private {
+        bool opened = entry.unitRoot != 0;
+        emit InputUnavailable(unitId, entry.jobId);
+        if (opened) _void(unitId, entry);
+        else _fault(unitId, entry, new address[](0));
+        bool accused = entry.auditRoot == Hashes.INPUT_UNAVAILABLE;
+        escrow.chargeData(
+            entry.jobId,
+            opened ? entry.worker : address(0),
+            accused ? entry.auditor : address(0),
+            upheldBy
+        );
+        _returnDeposit(unitId, entry);
     }
 
     function _faultAuditor(UnitId unitId, Unit storage entry, address[] memory bountyTo) private {

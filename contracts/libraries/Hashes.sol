@@ -6,6 +6,10 @@ import {JobId, UnitId} from "../types/Identifiers.sol";
 /// @title The hashes of docs/spec/protocol.md, section 2, and the leaves of the trees built on
 /// chain
 library Hashes {
+    /// @notice What auditors and jurors reveal instead of a unit root where the job's data is not to
+    /// be had. INVARIANT: no unit has this root, for unit roots are sha256 of 65 bytes.
+    bytes32 internal constant INPUT_UNAVAILABLE = keccak256("ainur.input-unavailable");
+
     /// @notice The id of one attempt at one slot.
     function unitId(
         JobId jobId,

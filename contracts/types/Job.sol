@@ -28,10 +28,11 @@ enum JobStatus {
     Funded, // rounds may start
     Completed, // every round was finalised
     Cancelled, // by its submitter; an already started round may still be finalised
-    Expired // the deadline has passed; an already started round may still be finalised
+    Expired, // the deadline has passed; an already started round may still be finalised
+    InputUnavailable // its data was not to be had; an already started round may still be finalised
 }
 
-/// @notice A job's terms, facts and money. deposited = paid + refunded + fees + held.
+/// @notice A job's terms, facts and money. deposited = paid + refunded + fees + charged + held.
 struct Job {
     address submitter;
     JobStatus status;
@@ -45,4 +46,7 @@ struct Job {
     uint256 paid; // to the distributor, for workers and auditors
     uint256 refunded; // to the submitter
     uint256 fees; // burned
+    uint256 dataWei; // of deposited: the data deposit, fixed at funding
+    uint256 charged; // of it: what a verdict that the data was unavailable took
+    uint64 chargedAt; // 0 while there was no such verdict
 }

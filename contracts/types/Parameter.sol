@@ -17,11 +17,12 @@ enum Parameter {
     ChallengeWindowS, // a passed or verified unit may be challenged for so long
     ChallengeDepositWei, // lost by a challenger who is wrong
     CommitteeSize, // seats of a committee; more than half must agree
-    LeaseS // a coordinator's lease without a call
+    LeaseS, // a coordinator's lease without a call
+    DataDepositBps // part of a job's price that its submitter deposits for its data staying available
 }
 
 /// @dev How many parameters there are.
-uint256 constant PARAMETER_COUNT = 14;
+uint256 constant PARAMETER_COUNT = 15;
 
 /// @dev Ten-thousandths in a whole.
 uint256 constant BPS = 10_000;

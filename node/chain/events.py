@@ -92,6 +92,22 @@ class JobFunded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DataDeposited(Event):
+    job_id: JobId
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataCharged(Event):
+    job_id: JobId
+    worker_wei: int
+    auditor_wei: int
+    juror_wei: int
+    jurors: int
+    burned: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobCancelled(Event):
     job_id: JobId
 
@@ -230,6 +246,12 @@ class AuditorFaulted(Event):
 
 @dataclass(frozen=True, slots=True)
 class UnitVoided(Event):
+    unit_id: UnitId
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class InputUnavailable(Event):
     unit_id: UnitId
     job_id: JobId
 
@@ -386,7 +408,16 @@ EVENTS: Mapping[str, tuple[type[Event], ...]] = {
         PeerIdChanged,
         ActiveChanged,
     ),
-    "escrow": (JobFunded, JobCancelled, JobRefunded, RoundPaid, JobCompleted, JobSettled),
+    "escrow": (
+        JobFunded,
+        DataDeposited,
+        DataCharged,
+        JobCancelled,
+        JobRefunded,
+        RoundPaid,
+        JobCompleted,
+        JobSettled,
+    ),
     "ledger": (
         LeaseTaken,
         LeaseRenewed,
@@ -402,6 +433,7 @@ EVENTS: Mapping[str, tuple[type[Event], ...]] = {
         UnitFaulted,
         AuditorFaulted,
         UnitVoided,
+        InputUnavailable,
         ChallengeOpened,
         ChallengeClosed,
         RoundFinalized,

@@ -33,6 +33,7 @@ class Parameter(IntEnum):
     CHALLENGE_DEPOSIT_WEI = 11
     COMMITTEE_SIZE = 12
     LEASE_S = 13
+    DATA_DEPOSIT_BPS = 14
 
     @property
     def label(self) -> str:
@@ -49,6 +50,7 @@ class JobStatus(IntEnum):
     COMPLETED = 2
     CANCELLED = 3
     EXPIRED = 4
+    INPUT_UNAVAILABLE = 5
 
 
 class UnitStatus(IntEnum):
@@ -120,7 +122,7 @@ class JobTerms:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A funded job. deposited = paid + refunded + fees + held."""
+    """A funded job. deposited = paid + refunded + fees + charged + held."""
 
     submitter: str
     status: JobStatus
@@ -134,6 +136,9 @@ class Job:
     paid: int
     refunded: int
     fees: int
+    data_wei: int
+    charged: int
+    charged_at: int
 
 
 @dataclass(frozen=True, slots=True)

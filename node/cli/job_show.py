@@ -192,6 +192,13 @@ def _row(
     )
 
 
+def _data_deposit(view: JobView) -> str:
+    """What answers for the job's data, and what became of it."""
+    if view.charged_wei:
+        return f"{ain(view.charged_wei)}, charged: a committee found that its data was unavailable"
+    return f"{ain(view.data_wei)}, {'returned' if view.settled else 'returned at the end'}"
+
+
 def _paid(unit: UnitHistory, account: str) -> str | None:
     return ain(unit.paid[account]) if account in unit.paid else None
 
@@ -221,6 +228,8 @@ def _job_document(view: JobView, state: str) -> dict[str, object]:
         "paid_wei": view.paid_wei,
         "fees_wei": view.fees_wei,
         "refunded_wei": view.refunded_wei,
+        "data_deposit_wei": view.data_wei,
+        "charged_wei": view.charged_wei,
         "unit_wei": view.unit_wei,
         "audit_wei": view.audit_wei,
         "deadline": view.deadline_s,
@@ -240,6 +249,7 @@ def _job_fields(view: JobView, state: str, waiting: str) -> dict[str, Cell]:
         "paid": ain(view.paid_wei),
         "fees": ain(view.fees_wei),
         "refunded": ain(view.refunded_wei),
+        "data deposit": _data_deposit(view),
         "checkpoint": last,
         "waits for": waiting or None,
     }

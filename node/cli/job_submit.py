@@ -78,6 +78,7 @@ def _priced(bundle: Bundle, chain: Chain) -> Quote:
         bundle.job.costs,
         audit_pay_bps=rates[Parameter.AUDIT_PAY_BPS],
         protocol_fee_bps=rates[Parameter.PROTOCOL_FEE_BPS],
+        data_deposit_bps=rates[Parameter.DATA_DEPOSIT_BPS],
     )
 
 
@@ -131,6 +132,7 @@ def quote_fields(bundle: Bundle, quoted: Quoted) -> dict[str, str | int]:
         ),
         "price": f"{ain(price.unit_wei)} a unit, {ain(price.audit_wei)} an audit",
         "deposit": f"{ain(price.total_wei_max)}; what is not earned comes back",
+        "for its data": f"{ain(price.data_wei)} of it, lost if the data is not to be had",
         "budget": ain(bundle.spec.budget.budget_wei),
         "peers": (
             f"{price.peers_min} to run, {price.peers_audited} to be audited, "
@@ -239,6 +241,10 @@ async def _place(
         )
         if len(wallets) < enough:
             raise _not_held(known, len(wallets), enough, len(peers), problems)
+        note(
+            f"{len(wallets)} peers have its program and data: you may go offline. If all of them "
+            "lose it, the deposit for its data pays those who cannot work"
+        )
         return known
 
 
@@ -247,7 +253,7 @@ def _not_held(
 ) -> PeerUnreachable:
     """The hand-over that did not end, and how to go on with it."""
     return PeerUnreachable(
-        f"{held} of {enough} peers hold job 0x{job_id.hex()}: "
+        f"{held} of {enough} peers hold job 0x{job_id.hex()}, stay online until they do: "
         + ("; ".join(problems) or f"only {peers} answer"),
         "It is funded. Run the same command again to offer it again: it is not paid twice. "
         f"Or `ainur job cancel {job_id.hex()[:12]}`: the money comes back.",

@@ -35,7 +35,10 @@ contract JobEscrowTest is Stage {
         job = escrow.jobs(jobId);
         check(job.status == JobStatus.Completed, "completed");
         same(job.paid, roundWei * terms.rounds, "paid");
-        check(escrow.heldOf(jobId) < terms.rounds, "dust of the fees only");
+        check(
+            escrow.heldOf(jobId) < job.dataWei + terms.rounds,
+            "dust of the fees, and the data deposit"
+        );
         escrow.settle(jobId);
         same(token.balanceOf(address(escrow)), 0, "empty");
     }
@@ -124,7 +127,8 @@ contract JobEscrowTest is Stage {
         escrow.cancel(jobId);
         Job memory job = escrow.jobs(jobId);
         uint256 roundWei = uint256(job.terms.unitWei) + job.auditWei;
-        same(escrow.heldOf(jobId), roundWei + (roundWei * job.feeBps) / 10_000, "kept");
+        uint256 kept = roundWei + (roundWei * job.feeBps) / 10_000 + job.dataWei;
+        same(escrow.heldOf(jobId), kept, "kept");
         uint256 earliest = escrow.settleableAt(jobId);
         same(earliest, VM.getBlockTimestamp() + parameters.exposureS() + 400, "time to finish");
         VM.expectRevert(

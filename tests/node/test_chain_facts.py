@@ -34,6 +34,7 @@ EACH: list[tuple[Event, facts.ChainEvent | None]] = [
     ),
     (e.AuditRevealed(PLACE, NAME, AUDITOR, b"o" * 32), None),
     (e.LeaseRenewed(PLACE, JOB, WORKER, 50), None),
+    (e.DataCharged(PLACE, JOB, 3, 1, 1, 1, 1), facts.JobCancelled(AT)),
 ]
 
 

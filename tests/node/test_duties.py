@@ -9,16 +9,17 @@ from typing import cast
 import pytest
 import trio
 import trio.testing
+from eth_utils.crypto import keccak
 
 from node.chain import AsyncChain, Reverted
 from node.chain import events as e
 from node.chain.events import Place
 from node.chain.types import Claim, JobTerms
 from node.chain_watch import ChainWatch
-from node.commitments import Commitments, Roots
-from node.duties import AGAIN_S, Duties
+from node.commitments import NO_INPUT, Commitments, Roots
+from node.duties import AGAIN_S, INPUT_TRY_S, Duties
 from node.errors import PeerUnreachable
-from node.ids import JobId, UnitId, unit_id
+from node.ids import INPUT_UNAVAILABLE, JobId, UnitId, commitment, unit_id
 from node.jobs import JobKeeper
 from node.journal import Journal
 from node.ledger import JobView
@@ -42,8 +43,10 @@ class Contract:
 
     sent: list[Call] = field(default_factory=list)
     refused: set[bytes] = field(default_factory=set)
+    commitments: dict[UnitId, bytes] = field(default_factory=dict)
 
-    def commit_audits(self, units: list[UnitId], _commitments: object) -> Call:
+    def commit_audits(self, units: list[UnitId], commitments: list[bytes]) -> Call:
+        self.commitments.update(zip(units, commitments, strict=True))
         return ("commit", tuple(units))
 
     def open_units(self, units: list[UnitId], _traces: object, _salts: object) -> Call:
@@ -63,6 +66,13 @@ class Device:
     """Computes units of the honest job at once; the hostile one's fail, or never end."""
 
     hangs = False
+    input_lost = input_hangs = False
+
+    async def fetch_input(self, _job: JobView, _unit: UnitRef) -> None:
+        if self.input_hangs:
+            await trio.sleep_forever()
+        if self.input_lost:
+            raise PeerUnreachable("nobody has its rows")
 
     async def run(self, job: JobView, _manifest: Manifest, _unit: UnitRef, *, audit: bool) -> Roots:
         if job.job_id == HOSTILE:
@@ -80,11 +90,12 @@ class World:
         self.contract, self.device = Contract(), Device()
         self.commitments = Commitments(journal, US, b"s" * 32)
         held = {job: cast(Manifest, None) for job in (HOSTILE, HONEST)}
+        self.jobs = SimpleNamespace(held=held, out_of_reach=set[bytes]())
         self.duties = Duties(
             US,
             self.watch,
             cast(AsyncChain, self.contract),
-            cast(JobKeeper, SimpleNamespace(held=held)),
+            cast(JobKeeper, self.jobs),
             cast(Recompute, self.device),
             self.commitments,
         )
@@ -176,3 +187,63 @@ async def test_a_node_that_does_not_audit_opens_its_units(
     await world.serve(1.0, recomputes=False)
     assert world.contract.sent == [("open", (unit,))]
     assert not world.duties.busy
+
+
+def says_missing(world: World, unit: UnitId) -> bool:
+    """Whether the audit that was committed to says that there is no data."""
+    salt = world.commitments.salt("auditor", unit)
+    missing = commitment(unit, US, INPUT_UNAVAILABLE, salt)
+    return world.contract.commitments.get(unit) == missing
+
+
+@pytest.mark.parametrize("how", ["lost", "hangs", "program"])
+async def test_an_auditor_without_data_says_so_once_its_patience_is_over(
+    world: World, autojump_clock: trio.testing.MockClock, how: str
+) -> None:
+    """Nobody has the rows, somebody never sends them, or the job's files are nowhere at all."""
+    world.device.input_lost, world.device.input_hangs = how == "lost", how == "hangs"
+    unit = world.draw(HONEST)
+    if how == "program":
+        del world.jobs.held[HONEST]
+        world.jobs.out_of_reach.add(HONEST)
+    start = trio.current_time()
+    world.watch.ledger.head_time_s = NOW_S
+    await world.serve(INPUT_TRY_S + 1)
+    assert not world.contract.sent
+    world.watch.ledger.head_time_s = NOW_S + (DEADLINE_S - NOW_S) // 2
+    await world.serve(3 * AGAIN_S)
+    assert trio.current_time() - start < DEADLINE_S - NOW_S
+    assert set(world.contract.sent) == {("commit", (unit,))}
+    assert says_missing(world, unit)
+
+
+async def test_data_that_comes_late_is_audited_as_ever(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Within the patience nothing was said, and nothing is held against anybody."""
+    world.device.input_lost = True
+    unit = world.draw(HONEST)
+    await world.serve(1.0)
+    assert not world.contract.sent
+    world.device.input_lost = False
+    await world.serve(2 * AGAIN_S)
+    assert set(world.contract.sent) == {("commit", (unit,))}
+    assert not says_missing(world, unit)
+
+
+async def test_an_unreachable_checkpoint_is_not_missing_data(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The coordinator's to serve, not the submitter's: the auditor is silent and is replaced."""
+    unit = world.draw(HOSTILE)
+    await world.serve(1.0)
+    world.watch.ledger.head_time_s = DEADLINE_S
+    await world.serve(3 * AGAIN_S)
+    assert unit not in world.contract.commitments
+
+
+async def test_the_reserved_root_is_that_of_the_contracts() -> None:
+    """keccak256 of its name: no unit root, which is a sha256, equals it."""
+    assert NO_INPUT.unit_root == INPUT_UNAVAILABLE
+    digest = "0x" + INPUT_UNAVAILABLE.hex()
+    assert digest == "0x" + keccak(text="ainur.input-unavailable").hex()

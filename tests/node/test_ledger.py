@@ -153,6 +153,28 @@ def test_a_jobs_end_and_its_money() -> None:
     assert job.deposited_wei == job.paid_wei + job.fees_wei + job.refunded_wei
 
 
+def test_a_job_whose_data_was_unavailable_is_over_and_its_deposit_charged() -> None:
+    """The unit is void, nobody is at fault, and the money adds up."""
+    chain = committed()
+    chain.happen(e.DataDeposited, JOB, 6)
+    chain.happen(e.UnitDisputed, name(0), JOB, WORKER)
+    chain.happen(e.InputUnavailable, name(0), JOB)
+    chain.happen(e.UnitVoided, name(0), JOB)
+    chain.happen(e.DataCharged, JOB, 3, 1, 1, 1, 1)
+    job, unit = chain.ledger.jobs[JOB], chain.ledger.units[name(0)]
+    assert (job.state, job.is_over, unit.input_unavailable) == (
+        JobState.INPUT_UNAVAILABLE,
+        True,
+        True,
+    )
+    assert (job.data_wei, job.charged_wei) == (6, 6)
+    assert chain.ledger.tally(WORKER).faults == 0
+    chain.happen(e.JobSettled, JOB)
+    chain.happen(e.JobRefunded, JOB, SUBMITTER, job.deposited_wei - 6)
+    assert job.deposited_wei == job.refunded_wei + job.charged_wei
+    assert (job.state, job.settled) == (JobState.INPUT_UNAVAILABLE, True)
+
+
 def test_a_job_that_is_settled_without_an_end_has_expired() -> None:
     """Only a deadline ends a funded job that way."""
     chain = committed()

@@ -78,6 +78,20 @@ def test_a_convicted_unit_and_the_one_in_its_place_are_both_told() -> None:
     assert history.rounds[0].unexplained == {}
 
 
+def test_a_unit_whose_data_was_unavailable_says_so() -> None:
+    """Void, with nobody slashed, and not as any other void."""
+    chain = committed()
+    audited(chain, 0, seen=OTHER)
+    chain.happen(e.UnitDisputed, name(0), JOB, AUDITOR)
+    chain.happen(e.InputUnavailable, name(0), JOB)
+    chain.happen(e.UnitVoided, name(0), JOB)
+    chain.happen(e.UnitDisputed, name(1), JOB, AUDITOR)
+    chain.happen(e.UnitVoided, name(1), JOB)
+    first, second = history_of(chain.ledger.jobs[JOB]).units
+    assert (first.verdict, first.slashed, first.accepted) == ("input unavailable", {}, False)
+    assert second.verdict == "voided"
+
+
 def test_an_auditor_that_was_wrong_is_not_paid() -> None:
     """Nor is one that was replaced before it showed a root."""
     chain = committed()

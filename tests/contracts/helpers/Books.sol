@@ -28,17 +28,19 @@ abstract contract Books is Stage {
     uint256 public earnedWei; // sum of all reward leaves of finalised rounds
     uint256 public claimedWei;
 
-    /// @notice paid + refunded + fees + held = deposited, and the tokens are there.
+    /// @notice paid + refunded + fees + charged + held = deposited, and the tokens are there. A job
+    /// with a verdict that its data was unavailable lost its data deposit whole, every other none.
     function checkEscrow() external view {
         uint256 held = 0;
         uint256 paid = 0;
         for (uint256 i = 0; i < jobIds.length; ++i) {
             Job memory job = escrow.jobs(jobIds[i]);
             same(
-                job.paid + job.refunded + job.fees + escrow.heldOf(jobIds[i]),
+                job.paid + job.refunded + job.fees + job.charged + escrow.heldOf(jobIds[i]),
                 job.deposited,
                 "conservation"
             );
+            same(job.charged, job.chargedAt == 0 ? 0 : job.dataWei, "charged whole or not at all");
             check(!job.settled || escrow.heldOf(jobIds[i]) == 0, "a closed job holds nothing");
             held += escrow.heldOf(jobIds[i]);
             paid += job.paid;

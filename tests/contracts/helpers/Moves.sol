@@ -131,7 +131,9 @@ abstract contract Moves is Books {
         uint256 flavour = (dice >> 16) % 4;
         flavour =
             flavour == 0
-                ? 2
+                ? (dice >> 40) % 2 == 0
+                    ? MISSING
+                    : 2
                 : flavour == 1
                     ? flavourOf[unitId]
                     : TRUTH;
@@ -238,11 +240,13 @@ abstract contract Moves is Books {
 
     function _commitVote(UnitId unitId, address juror, uint256 dice) private returns (bool) {
         uint256 flavour =
-            dice % 5 == 0
-                ? 2
-                : dice % 5 == 1
-                    ? flavourOf[unitId]
-                    : TRUTH;
+            (dice >> 16) % 3 == 0 && auditFlavourOf[unitId] == MISSING
+                ? MISSING
+                : dice % 5 == 0
+                    ? 2
+                    : dice % 5 == 1
+                        ? flavourOf[unitId]
+                        : TRUTH;
         bytes32 committed = net.commitment(unitId, juror, flavour);
         VM.prank(juror);
         try committee.commitVote(unitId, committed) {
@@ -310,8 +314,8 @@ abstract contract Moves is Books {
     }
 
     function _parameter(uint256 dice) private returns (bool) {
-        Parameter parameter = Parameter(dice % 14);
-        uint256 value = net.defaults()[dice % 14];
+        Parameter parameter = Parameter(dice % 15);
+        uint256 value = net.defaults()[dice % 15];
         value = (value * (50 + ((dice >> 8) % 100))) / 100;
         try parameters.set(parameter, value) {
             return true;

@@ -19,11 +19,12 @@ import {VM} from "./Vm.sol";
 
 /// @notice All contracts, deployed and bound as docs/spec/contracts.md says, with nodes that know
 /// their keys.
-/// @dev What a worker found is a function of the unit and of a flavour: 0 is the truth, everything
-/// else a lie.
+/// @dev What a worker found is a function of the unit and of a flavour: 0 is the truth, MISSING that
+/// there was no data, everything else a lie.
 contract Network {
     uint256 public constant SUPPLY = 1_000_000_000 ether;
     uint256 public constant BOND = 1_000 ether;
+    uint256 public constant MISSING = 99;
     uint64 public constant START = 1_800_000_000;
     uint256 private constant KEY_BASE = 0xA1;
 
@@ -62,7 +63,7 @@ contract Network {
 
     /// @notice Values in the order of the enum; windows of 100, 50 and 30 s.
     function defaults() public pure returns (uint256[] memory values) {
-        values = new uint256[](14);
+        values = new uint256[](15);
         values[uint256(Parameter.MinBondWei)] = 100 ether;
         values[uint256(Parameter.AuditFloorBps)] = 500;
         values[uint256(Parameter.ProbationUnits)] = 10;
@@ -77,6 +78,7 @@ contract Network {
         values[uint256(Parameter.ChallengeDepositWei)] = 10 ether + 1;
         values[uint256(Parameter.CommitteeSize)] = 3;
         values[uint256(Parameter.LeaseS)] = 400;
+        values[uint256(Parameter.DataDepositBps)] = 1_000;
     }
 
     /// @notice Deploys the artifact of a contract, the very bytes that are shipped.
@@ -142,6 +144,7 @@ contract Network {
     }
 
     function unitRoot(UnitId unitId, uint256 flavour) public pure returns (bytes32) {
+        if (flavour == MISSING) return Hashes.INPUT_UNAVAILABLE;
         (bytes32 resultRoot, bytes32 traceRoot) = roots(unitId, flavour);
         return Hashes.unitRoot(resultRoot, traceRoot);
     }

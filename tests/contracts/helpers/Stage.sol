@@ -21,6 +21,7 @@ import {Log, VM} from "./Vm.sol";
 abstract contract Stage is Assert {
     uint256 internal constant TRUTH = 0;
     uint256 internal constant LIE = 1;
+    uint256 internal constant MISSING = 99;
 
     Network internal net;
     IERC20 internal token;
