@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from node.cli.output import note
+from node.cli.output import ain, note
 from node.cli.watch_view import View
 from node.errors import JobFailed, NodeError, PeerUnreachable
 from node.network_file import NetworkFile
@@ -122,9 +122,14 @@ async def _watch(
 
 def _conclude(view: "JobView", state: str) -> None:
     if state != "completed":
+        charged = (
+            f"A committee found that nobody serves its data: {ain(view.charged_wei)} were charged. "
+            "Have more peers hold a job (--holders) before you go offline."
+        )
         raise JobFailed(
             f"The job ended without a result: {state} after {view.open_round} of "
-            f"{view.rounds} rounds."
+            f"{view.rounds} rounds.",
+            charged if view.charged_wei else "",
         )
     note(f"completed; ainur job get {view.job_id.hex()[:12]} --out FILE downloads the weights")
 
@@ -271,6 +276,8 @@ def _document(
         "paid_wei": view.paid_wei,
         "fees_wei": view.fees_wei,
         "refunded_wei": view.refunded_wei,
+        "charged_wei": view.charged_wei,
+        "unavailable": progress.get("unavailable_results", 0),
         "slashed_wei": ledger.slashed_wei,
         "waiting": progress.get("waiting", ""),
     }

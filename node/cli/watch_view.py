@@ -153,8 +153,9 @@ def _money(document: Document) -> str:
         parts.append(f"{document['peers']} peers")
     parts.append(f"{document['units']} units, {document['audited']} audited")
     for key, what in (("retries", "tried again"), ("failures", "failed in a row"),
-                      ("faults", "faults"), ("voids", "void")):  # fmt: skip
-        if document[key]:
+                      ("faults", "faults"), ("voids", "void"),
+                      ("unavailable", "results unavailable")):  # fmt: skip
+        if document.get(key):
             parts.append(f"{document[key]} {what}")
     return ", ".join(parts)
 
