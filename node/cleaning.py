@@ -112,6 +112,9 @@ class Cleaner:
             self._memory.forget(job.job_id)
             for key in (_OVER + name, _CLEANED + name):
                 self._journal.delete(key)
+            for prefix in ("holding", "custody"):
+                for key in self._journal.keys(f"{prefix}/{name}/"):
+                    self._journal.delete(key)
             for stream in self._journal.streams():
                 if stream.startswith(f"coordination/{name}/"):
                     self._journal.drop(stream)
