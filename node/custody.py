@@ -4,7 +4,7 @@ A **holding** is a wallet's EIP-191 signature of the text below: it says that th
 blob of a unit's result. A worker signs when it commits, a coordinator when it has fetched and
 checked the blob, any other peer when the coordinator of a job asks it to (`HoldResult`) and it has
 fetched the blob. It vouches for the bytes, not for what they should have been. What was signed is
-in the journal first; its blob stays in the store, which removes nothing by itself.
+in the journal first; its blob stays in the store (node/cleaning.py says how long).
 
 Nobody can fill this node by asking: only the holder of a job's lease may, for the open round of a
 job that is held here, one blob of a result's exact size at a time for each of `ASKS_AT_ONCE`, and
