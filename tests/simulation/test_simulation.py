@@ -31,17 +31,6 @@ def test_cancelled_job_ends_after_at_most_its_started_round(seed: int) -> None:
     assert not state.ledger.started or state.ledger.open_round == 3
 
 
-@pytest.mark.parametrize("seed", range(8), ids=lambda seed: f"starved_{seed}")
-def test_job_whose_data_was_unavailable_ends_after_its_started_round(seed: int) -> None:
-    """By a verdict, in the middle of whatever else goes wrong; what was finalized stands."""
-    odds = Odds(auditor_lies=0.5, starved=0.5)
-    world = run(replace(scenario(seed), rounds=4, odds=odds))
-    assert world.outcome in (Outcome.CANCELLED, Outcome.COMPLETED), "stuck"
-    check_journals(world)
-    voided = [u for u in world.ledger.units.values() if u.status == "voided"]
-    assert bool(voided) == world.ledger.cancelled
-
-
 @pytest.mark.parametrize("workers", [1, 3, 5])
 def test_checkpoint_does_not_depend_on_the_number_of_workers(workers: int) -> None:
     """Alone, only the coordinator can audit; the result is the same."""
