@@ -110,7 +110,7 @@ class Cleaner:
         name = job.job_id.hex()
         with self._journal.transaction():
             self._memory.forget(job.job_id)
-            for key in (_OVER + name, _CLEANED + name):
+            for key in (_OVER + name, _CLEANED + name, f"order/{name}"):
                 self._journal.delete(key)
             for prefix in ("holding", "custody"):
                 for key in self._journal.keys(f"{prefix}/{name}/"):

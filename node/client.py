@@ -25,7 +25,9 @@ from node.messages import (
     JobHeld,
     JobProgress,
     OfferJob,
+    OrderKept,
     OrderPause,
+    expect,
 )
 from node.network_file import NetworkFile
 from node.peers import NetworkName, PeerBook, make_hello
@@ -114,11 +116,15 @@ class Client:
         async with await self.transport.open(peer_id, JOB_PROTOCOL, addresses) as channel:
             return await rpc.ask(channel, AskJob(job_id=job_id.hex()), JobProgress)
 
-    async def order_pause(self, peer_id: str, order: OrderPause) -> JobProgress:
-        """Give a submitter's order to the job's coordinator; how far the job is then."""
+    async def order_pause(self, peer_id: str, order: OrderPause) -> JobProgress | None:
+        """Give a submitter's order to a peer; how far the job is then, from its coordinator.
+
+        Any other peer keeps the order, and that is all: None.
+        """
         addresses = self.book.addresses_of(peer_id)
         async with await self.transport.open(peer_id, JOB_PROTOCOL, addresses) as channel:
-            return await rpc.ask(channel, order, JobProgress)
+            answer = await rpc.ask_any(channel, order)
+        return None if isinstance(answer, OrderKept) else expect(answer, JobProgress)
 
     async def fetch(self, ref: BlobRef, sources: list[str]) -> bytes:
         """A blob's verified bytes from one of these peers."""

@@ -43,7 +43,7 @@ from node.messages import (
     UnitDeclined,
     UnitKey,
 )
-from node.pause_order import read_order
+from node.pause_order import Orders
 from node.receipts import receipt_text
 from node.round_memory import RoundMemory
 from node.wallet import Signer, recover
@@ -141,7 +141,12 @@ class Coordination:
         self._over = trio.Event()
         self._opened = trio.Event()
         self._gather_until_ms = 0
+        self._orders = Orders(journal)
         self._state = self._open()
+        # Given before this node came to coordinate: one that the state knows is ignored.
+        order = self._orders.of(job.job_id, job.submitter)
+        if order is not None:
+            self._feed(order)
 
     @property
     def state(self) -> State:
@@ -319,7 +324,7 @@ class Coordination:
             self._took_ms.setdefault(unit, took_ms)
 
     def _answer_order(self, message: OrderPause) -> Message:
-        order = read_order(message, self.job.submitter)
+        order = self._orders.take(message, self.job.submitter)
         if order is None:
             return Refused(reason=f"the order is not signed by {self.job.submitter}")
         self._feed(order)

@@ -24,11 +24,13 @@ from node.messages import (
     AskRound,
     CommitUnit,
     Message,
+    OrderKept,
     OrderPause,
     PullUnit,
     Refused,
     RoundResults,
 )
+from node.pause_order import Orders
 from node.peers import PeerBook
 from node.round_memory import RoundMemory
 from node.transport import Channel, Transport
@@ -53,9 +55,10 @@ class Coordinators:
         own: Mapping[bytes, Coordination],
         rounds: RoundMemory,
         introduce: Callable[[str], None],
+        orders: Orders,
     ) -> None:
         self._transport, self._watch, self._book, self._own = transport, watch, book, own
-        self._rounds, self._introduce = rounds, introduce
+        self._rounds, self._introduce, self._orders = rounds, introduce, orders
         self._channels: dict[str, Channel] = {}
         self._locks: dict[str, trio.Lock] = {}
 
@@ -119,6 +122,17 @@ class Coordinators:
         own = self._own.get(bytes.fromhex(message.job_id))
         if own is None and isinstance(message, AskRound):
             return self._rounds.answer(message)
+        if own is None and isinstance(message, OrderPause):
+            return self._keep_order(message)
         if own is None:
             return Refused(reason=NOT_HERE)
         return await own.answer_in_time(peer_id, message)
+
+    def _keep_order(self, order: OrderPause) -> Message:
+        """Keep a submitter's order, for when this node comes to coordinate the job."""
+        job = self._watch.ledger.jobs.get(bytes.fromhex(order.job_id))
+        if job is None or job.is_over:
+            return Refused(reason="the chain knows no such job that goes on")
+        if self._orders.take(order, job.submitter) is None:
+            return Refused(reason=f"the order is not signed by {job.submitter}")
+        return OrderKept(job_id=order.job_id)

@@ -73,6 +73,7 @@ from node.messages import (
 from node.network_file import NetworkFile
 from node.own_hello import OwnHello
 from node.own_results import OwnResults
+from node.pause_order import Orders
 from node.peers import Hello, NetworkName, PeerBook, make_hello, next_sequence
 from node.receipts import Receipts
 from node.recompute import Recompute
@@ -214,6 +215,7 @@ class Daemon:
             self._leases.active,
             self._rounds,
             self._discovery.ask_again,
+            Orders(self._journal),
         )
         self._checkpoints = Checkpoints(
             self._compute,

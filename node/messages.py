@@ -265,13 +265,20 @@ class JobProgress(Message):
 
 
 class OrderPause(Message):
-    """Submitter to the coordinator: hand out no units, or go on; node/pause_order.py signs it."""
+    """Submitter to its job's peers: hand out no units, or go on; node/pause_order.py signs it."""
 
     type: Literal["order_pause"] = "order_pause"
     job_id: Hash
     paused: bool
     serial: Annotated[int, Field(ge=0, lt=2**63)]
     signature: Signature
+
+
+class OrderKept(Message):
+    """Peer to submitter: the order is kept here, for when this node coordinates the job."""
+
+    type: Literal["order_kept"] = "order_kept"
+    job_id: Hash
 
 
 class Refused(Message):
@@ -299,6 +306,7 @@ AnyMessage = Annotated[
     | AlarmHeard
     | AskJob
     | OrderPause
+    | OrderKept
     | JobProgress
     | Refused,
     Field(discriminator="type"),

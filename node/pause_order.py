@@ -1,7 +1,8 @@
 """A submitter's order to pause its job, or to go on: off the chain, signed by its wallet.
 
-The chain knows no pause, so the order binds only the coordinator that was told, and the deadline
-does not wait. Its authority is the signature (EIP-191) of the wallet that funded the job over
+The chain knows no pause, so the order binds only coordinators that know it, and the deadline does
+not wait. Every peer that is told keeps the latest one, for when it comes to coordinate the job
+itself. Its authority is the signature (EIP-191) of the wallet that funded the job over
 
     ainur order v0 pause JOB_ID SERIAL        (or resume)
 
@@ -9,6 +10,8 @@ The job id names chain, escrow and submitter. Serials grow, so that nobody can g
 again; the commands take the time in milliseconds.
 """
 
+from node import messages
+from node.journal import Journal
 from node.messages import OrderPause
 from node.wallet import Signer, recover
 from scheduler.events import PauseOrdered
@@ -31,3 +34,32 @@ def read_order(order: OrderPause, submitter: str) -> PauseOrdered | None:
     if recover(text, bytes.fromhex(order.signature)) != submitter:
         return None
     return PauseOrdered(order.paused, order.serial)
+
+
+class Orders:
+    """The latest order for each job that this node was told, in its journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def take(self, order: OrderPause, submitter: str) -> PauseOrdered | None:
+        """Keep an order unless a later one is kept; None unless the submitter signed it."""
+        read = read_order(order, submitter)
+        if read is not None:
+            known = self._latest(order.job_id)
+            if known is None or known.serial < order.serial:
+                self._journal.set(_key(order.job_id), messages.encode(order))
+        return read
+
+    def of(self, job_id: bytes, submitter: str) -> PauseOrdered | None:
+        """The latest order for a job, None where there was none."""
+        known = self._latest(job_id.hex())
+        return None if known is None else read_order(known, submitter)
+
+    def _latest(self, job_id: str) -> OrderPause | None:
+        data = self._journal.get(_key(job_id))
+        return None if data is None else messages.expect(messages.decode(data), OrderPause)
+
+
+def _key(job_id: str) -> str:
+    return f"order/{job_id}"

@@ -1,5 +1,6 @@
-"""`ainur job pause` and `resume`: tell the job's coordinator, with the submitter's signature."""
+"""`ainur job pause` and `resume`: tell the job's peers, with the submitter's signature."""
 
+import contextlib
 import json
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ import trio
 
 from node.cli.job_watch import _client
 from node.clock import unix_ms
-from node.errors import BadInput, NodeError
+from node.errors import BadInput, NodeError, PeerFault, PeerUnreachable
 from node.network_file import NetworkFile
 from node.pause_order import make_order
 
@@ -17,19 +18,25 @@ if TYPE_CHECKING:
 
 
 def order_pause(network: NetworkFile, view: "JobView", signer: "Signer", paused: bool) -> str:
-    """Give the order to the job's coordinator; what the job waits for now."""
+    """Give the order to every peer that answers; what the job waits for now.
+
+    Its coordinator obeys at once, the others keep the order for when they coordinate the job.
+    """
     if view.submitter != signer.address:
         raise BadInput(f"The job belongs to {view.submitter}, not to {signer.address}.")
-    if not view.holder:
-        raise NodeError("No node coordinates this job now.", "Try again when one has its lease.")
     order = make_order(signer, view.job_id, paused, unix_ms())
 
     async def tell() -> str:
         async with _client(network) as client:
-            await client.find_peers(64, 5.0)
-            for peer in client.book.by_wallet(view.holder):
-                answer = await client.order_pause(peer.hello.peer_id, order)
-                return str(json.loads(answer.document)["waiting"])
-        raise NodeError(f"The coordinator {view.holder} is not among the known peers.")
+            waiting, kept = "", 0
+            for peer_id in await client.find_peers(64, 5.0):
+                with contextlib.suppress(PeerUnreachable, PeerFault):
+                    answer = await client.order_pause(peer_id, order)
+                    kept += 1
+                    if answer is not None:
+                        waiting = str(json.loads(answer.document)["waiting"])
+        if not kept:
+            raise NodeError("No peer took the order.", "Try again when peers are online.")
+        return waiting or f"{kept} peers know it, the coordinator is not among them"
 
     return trio.run(tell)

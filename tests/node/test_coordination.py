@@ -20,16 +20,19 @@ from node.chain_watch import ChainWatch
 from node.claim_signature import ClaimDomain, Statement
 from node.coordination import GATHER_MS, GATHERING, Coordination
 from node.coordination_tasks import Tasks
+from node.coordinators import Coordinators
 from node.custody import Custody, holding_text
 from node.errors import PeerFault
 from node.ids import JobId, commitment, unit_id
 from node.journal import Journal, JournalError
+from node.ledger import JobState
 from node.messages import (
     AcceptedResult,
     AskRound,
     CommitUnit,
     JobHeld,
     JobProgress,
+    OrderKept,
     PullUnit,
     Receipt,
     Refused,
@@ -38,7 +41,7 @@ from node.messages import (
     UnitDeclined,
     UnitKey,
 )
-from node.pause_order import make_order
+from node.pause_order import Orders, make_order
 from node.round_memory import RoundMemory
 from node.wallet import Signer, recover
 from scheduler import coordinator, terms
@@ -277,6 +280,29 @@ def test_the_submitter_pauses_and_resumes_its_job(journal: Journal) -> None:
     after.answer("anyone", resume)
     after.answer("anyone", pause)
     assert isinstance(pull(after), UnitAssigned)
+
+
+def test_a_pause_binds_whoever_coordinates_later(journal: Journal) -> None:
+    """A peer that was told keeps the latest order that the submitter signed."""
+    watching, submitter = watch(), Signer.random()
+    job = watching.ledger.jobs[JOB]
+    job.submitter = submitter.address
+    orders = Orders(journal)
+    peer = Coordinators(*[cast(Any, None)] * 6, orders)
+    peer._watch, peer._own = watching, {}
+
+    def tell(paused: bool, serial: int, signer: Signer = submitter) -> object:
+        return peer._keep_order(make_order(signer, JOB, paused, serial))
+
+    assert isinstance(tell(True, 1, Signer.random()), Refused)
+    assert orders.of(JOB, submitter.address) is None
+    assert tell(False, 3) == tell(True, 5) == tell(False, 4) == OrderKept(job_id=JOB.hex())
+    of = coordination(journal, watching)
+    assert isinstance(pull(of), UnitDeclined)
+    of.answer("anyone", make_order(submitter, JOB, False, 6))
+    assert isinstance(pull(of), UnitAssigned)
+    job.state = JobState.CANCELLED
+    assert isinstance(tell(True, 9), Refused)
 
 
 def test_a_later_lease_begins_anew(journal: Journal) -> None:
