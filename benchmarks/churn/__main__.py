@@ -30,7 +30,7 @@ from node.errors import NodeError
 from node.ledger import JobState
 from node.replay import replay
 
-PATIENCE_S = 900.0
+PATIENCE_S = 1800.0
 
 Result = dict[str, Any]
 
