@@ -26,7 +26,13 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.links.experience import give_clean_units
-from benchmarks.links.measure import RoundTimes, Seen, read_computed, round_times
+from benchmarks.links.measure import (
+    RoundTimes,
+    Seen,
+    processor_wait,
+    read_computed,
+    round_times,
+)
 from benchmarks.links.namespaces import (
     CHAIN_ADDRESS,
     Links,
@@ -249,13 +255,12 @@ def _report(network: Network, seen: Seen, bundle: Bundle) -> dict[str, Any]:
     workers = {home.path.name: list(read_computed(_record(home))) for home in homes}
     # Before the first round kernels are built and peers are met.
     rounds = [round_times(r, seen, workers) for r in range(1, network.setting.rounds)]
-    traffic = [
-        count
+    found = [
+        inside(name, lambda home=home: network.swarm.status(home))
         for name, home in zip(network.links.nodes[1:], homes, strict=True)
-        if (status := inside(name, lambda home=home: network.swarm.status(home))) is not None
-        for count in status.traffic
-        if count.protocol == WIRE
     ]
+    up = [status for status in found if status is not None]
+    traffic = [count for status in up for count in status.traffic if count.protocol == WIRE]
     manifest = bundle.manifest
     return {
         "setting": asdict(network.setting),
@@ -264,6 +269,7 @@ def _report(network: Network, seen: Seen, bundle: Bundle) -> dict[str, Any]:
         "checkpoint_bytes": manifest.checkpoint_bytes,
         "audits": sum(c.kind == "audit" for done in workers.values() for c in done),
         "wire_bytes": sum(count.sent_bytes + count.received_bytes for count in traffic),
+        "processor_wait": round(processor_wait(status.pid for status in up), 2),
         "rounds": [_rounded(one) for one in rounds],
         "utilisation": round(
             sum(mean(one.computing) for one in rounds) / sum(one.seconds for one in rounds), 4
@@ -303,7 +309,11 @@ def show(report: dict[str, Any]) -> str:
         f"{one['commit_s']:>29.1f}s{one['closing_s']:>12.1f}s{one['utilisation']:>12.1%}"
         for one in report["rounds"]
     ]
-    return "\n".join([*lines, f"compute utilisation: {report['utilisation']:.1%}"])
+    lines.append(
+        f"compute utilisation: {report['utilisation']:.1%}; the workers' daemons waited "
+        f"{report['processor_wait']:.0%} of the time that they could have run for a processor"
+    )
+    return "\n".join(lines)
 
 
 def _interrupt(_number: int, _frame: object) -> None:

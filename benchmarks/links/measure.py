@@ -87,6 +87,18 @@ def first_of_each_slot(computed: Iterable[Computed]) -> list[Computed]:
     return list(first.values())
 
 
+def processor_wait(processes: Iterable[int], proc: Path = Path("/proc")) -> float:
+    """The share of the time in which these processes could have run that they waited for a
+    processor: 0 on an idle machine. Above a half, what is measured is the machine and no link.
+    """
+    ran = waited = 0
+    for process in processes:
+        for path in (proc / str(process)).glob("task/*/schedstat"):
+            part_ran, part_waited, _ = map(int, path.read_text().split())
+            ran, waited = ran + part_ran, waited + part_waited
+    return waited / max(1, ran + waited)
+
+
 def round_times(round: int, seen: Seen, workers: Mapping[str, Sequence[Computed]]) -> RoundTimes:
     """One round that has a round before it."""
     start, end = seen.finals[round - 1], seen.finals[round]

@@ -1,12 +1,19 @@
 """benchmarks/links: what makes distance, and how a round's time is divided."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import trio
 
-from benchmarks.links.measure import Computed, Seen, read_computed, round_times
+from benchmarks.links.measure import (
+    Computed,
+    Seen,
+    processor_wait,
+    read_computed,
+    round_times,
+)
 from benchmarks.links.relay import Route, relay
 
 
@@ -74,3 +81,14 @@ def test_only_what_was_finished_is_read(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert list(read_computed(path)) == [Computed("unit", 0, 1, 2.0, 5.0)]
     assert list(read_computed(tmp_path / "absent")) == []
+
+
+def test_waiting_for_a_processor_is_told_as_a_share(tmp_path: Path) -> None:
+    """Over all threads of all processes, as the kernel counts them."""
+    for process, thread, counted in ((1, 1, "30 10 5"), (1, 2, "10 20 5"), (2, 2, "10 120 1")):
+        folder = tmp_path / str(process) / "task" / str(thread)
+        folder.mkdir(parents=True)
+        (folder / "schedstat").write_text(counted)
+    assert processor_wait([1, 2], tmp_path) == 0.75
+    assert processor_wait([], tmp_path) == 0.0
+    assert 0.0 <= processor_wait([os.getpid()]) <= 1.0
