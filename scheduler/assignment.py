@@ -141,7 +141,7 @@ def _choose(
     """The slot for this wallet, or why it gets none."""
     if held >= (1 if worker.on_probation else state.terms.policy.held_max):
         return DeclineReason.HOLDING_ENOUGH
-    at_hand = _at_hand(state, event)
+    at_hand = _at_hand(state, worker, event)
     if at_hand is not None:
         return at_hand
     index, idle = state.open.index, state.crowd.idle
@@ -158,7 +158,7 @@ def _choose(
     return slot
 
 
-def _at_hand(state: State, event: UnitRequested) -> Slot | None:
+def _at_hand(state: State, worker: Worker, event: UnitRequested) -> Slot | None:
     """An open slot whose result the peer says to have: one that nobody computes, else any."""
     places = {unit.slot: unit for unit in event.ready if 0 <= unit.slot < len(state.slots)}
     slots = [
@@ -167,6 +167,8 @@ def _at_hand(state: State, event: UnitRequested) -> Slot | None:
         if slot.status is SlotStatus.OPEN
         and state.open.unit(slot) == places[slot.index]
         and len(slot.assignments) < state.terms.policy.copies_max
+        # A peer may list a unit twice, as held and as at hand.
+        and worker.wallet not in {assignment.wallet for assignment in slot.assignments}
     ]
     return min(slots, key=lambda slot: len(slot.assignments), default=None)
 

@@ -126,6 +126,16 @@ def test_who_claims_to_have_everything_gets_no_more_than_others() -> None:
     assert declined(machine) is DeclineReason.HOLDING_ENOUGH
 
 
+def test_unit_that_a_peer_holds_is_not_given_to_it_again_as_one_at_hand() -> None:
+    """It may list a unit twice, as held and as at hand, and that must not break the round."""
+    machine = Machine(slots=2)
+    machine.proven("a")
+    machine.request("a")
+    held = machine.only(AssignUnit).unit
+    machine.request("a", holding=[held], ready=[held])
+    assert len(machine.state.slots[held.slot].assignments) == 1
+
+
 def test_unit_times_are_smoothed_and_measured_also_when_late() -> None:
     """A result that came second still says how fast its worker is, once."""
     machine = Machine(slots=1)
