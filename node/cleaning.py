@@ -39,7 +39,7 @@ UNSETTLED = (UnitState.DRAWN, UnitState.AUDIT_COMMITTED, UnitState.DISPUTED)
 _OVER, _CLEANED = "over/", "cleaned/"
 
 Busy = Callable[[], Iterable[BlobRef]]
-"""The blobs that something under way names: a coordination's results, what was promised to keep."""
+"""The blobs that a coordination under way names."""
 
 
 class Cleaner:
@@ -89,6 +89,8 @@ class Cleaner:
         now_s = self._watch.chain_time_s()
         if job.job_id in self._gone or job.accepts_work(now_s):
             return False
+        if job.job_id in self._jobs.arriving:
+            return False
         if self._jobs.manifest_of(job) is None and not self._store.has(job.manifest):
             self._gone.add(job.job_id)
             return False
@@ -102,7 +104,7 @@ class Cleaner:
 
     def _remove_job(self, job: JobView) -> None:
         others = (other for other in self._watch.ledger.jobs.values() if other is not job)
-        shared = {ref for other in others for ref in self._all_of(other)} | set(self._busy())
+        shared = {ref for other in others for ref in self._all_of(other)} | self._under_way()
         before = self.freed_bytes
         self._remove(ref for ref in self._all_of(job) if ref not in shared)
         if self._left <= 0:
@@ -121,6 +123,11 @@ class Cleaner:
             self._jobs.forget(job.job_id)
         self._gone.add(job.job_id)
         log.info("job %s: %d bytes were removed", name[:12], self.freed_bytes - before)
+
+    def _under_way(self) -> set[BlobRef]:
+        """What no note names yet, or not for long: of coordinations, and of jobs being fetched."""
+        arriving = (ref for manifest in self._jobs.arriving.values() for ref in manifest.blobs())
+        return {*self._busy(), *arriving}
 
     def _all_of(self, job: JobView) -> Iterator[BlobRef]:
         """Every blob that is known to belong to a job, unless that was removed already."""
@@ -149,7 +156,7 @@ class Cleaner:
 
     def _make_room(self, wanted_bytes: int) -> None:
         jobs = [job for job in self._watch.ledger.jobs.values() if job.job_id not in self._gone]
-        needed, old = set(self._busy()), list[tuple[int, JobView, int, set[BlobRef]]]()
+        needed, old = self._under_way(), list[tuple[int, JobView, int, set[BlobRef]]]()
         for job in jobs:
             needed.update(self._lasting(job))
             last = len(job.finalized) - ROUNDS_KEPT
@@ -162,6 +169,8 @@ class Cleaner:
             if self.used_bytes <= wanted_bytes or self._left <= 0:
                 return
             self._remove(refs - needed)
+            if self._left <= 0:
+                return
             self._journal.set(_CLEANED + job.job_id.hex(), str(round + 1).encode())
             self._memory.forget_blobs(job.job_id, round)
 

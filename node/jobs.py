@@ -68,6 +68,8 @@ class JobKeeper:
         self.problems: dict[bytes, str] = {}
         self.out_of_reach: set[bytes] = set()
         """Funded jobs of which some blob was nowhere to be had when it was last looked for."""
+        self.arriving: dict[bytes, Manifest] = {}
+        """Jobs being fetched and checked: what is here already of their blobs has to stay."""
         self._watch, self._store, self._journal = watch, store, journal
         self._compute, self._fetch, self._wallet = compute, fetch, wallet
         self._locks: dict[bytes, trio.Lock] = {}
@@ -81,8 +83,7 @@ class JobKeeper:
         for key in self._journal.keys(_HELD):
             data = self._journal.get(key) or b""
             manifest = Manifest.parse(data)
-            needed = all(self._store.has(ref) for ref in manifest.needed())
-            if needed and self._store.has_chunks(manifest.train, HEADER):
+            if self._has_all(manifest):
                 self.held[bytes.fromhex(key.removeprefix(_HELD))] = manifest
 
     def manifest_of(self, job: JobView) -> Manifest | None:
@@ -118,26 +119,43 @@ class JobKeeper:
                 manifest = await self._fetch_manifest(job, sources)
             except ManifestError as error:
                 self._refuse(job, [], str(error))
-            # A stranger may name any blob: what was here before is not its to have removed.
-            new = [ref for ref in manifest.blobs() if not self._store.has(ref)]
-            for ref in manifest.needed():
-                await self._fetch(ref, sources)
-            await self._fetch(manifest.train, sources, None if whole else HEADER)
+            self.arriving[job.job_id] = manifest
             try:
-                await self._compute.load(job.manifest)
-            except PeerFault as error:
-                self._refuse(job, new, str(error))
-            except (ComputeCrashed, ComputeTimeout):
-                pause_s = self._lost_s.get(job.job_id, LOST_FIRST_S)
-                self._lost_s[job.job_id] = min(4 * pause_s, LOST_MAX_S)
-                self._not_before[job.job_id] = trio.current_time() + pause_s
-                raise
-            self._journal.set(_HELD + job.job_id.hex(), manifest.to_bytes())
+                await self._bring(job, manifest, sources, whole)
+            finally:
+                del self.arriving[job.job_id]
             self.held[job.job_id] = manifest
             self.problems.pop(job.job_id, None)
             self.out_of_reach.discard(job.job_id)
             log.info("job %s (%s) is held here", job.job_id.hex()[:12], manifest.name)
             return manifest
+
+    async def _bring(
+        self, job: JobView, manifest: Manifest, sources: Sequence[str], whole: bool
+    ) -> None:
+        """Fetch and check what a manifest names, and keep that it is held."""
+        # A stranger may name any blob: what was here before is not its to have removed.
+        new = [ref for ref in manifest.blobs() if not self._store.has(ref)]
+        for ref in manifest.needed():
+            await self._fetch(ref, sources)
+        await self._fetch(manifest.train, sources, None if whole else HEADER)
+        try:
+            await self._compute.load(job.manifest)
+        except PeerFault as error:
+            self._refuse(job, new, str(error))
+        except (ComputeCrashed, ComputeTimeout):
+            pause_s = self._lost_s.get(job.job_id, LOST_FIRST_S)
+            self._lost_s[job.job_id] = min(4 * pause_s, LOST_MAX_S)
+            self._not_before[job.job_id] = trio.current_time() + pause_s
+            raise
+        if not self._has_all(manifest):
+            raise NodeError("some of the job's data was removed meanwhile; it is fetched again")
+        self._journal.set(_HELD + job.job_id.hex(), manifest.to_bytes())
+
+    def _has_all(self, manifest: Manifest) -> bool:
+        """Whether everything is here that every unit of a job needs."""
+        needed = all(self._store.has(ref) for ref in manifest.needed())
+        return needed and self._store.has_chunks(manifest.train, HEADER)
 
     async def fetch_windows(
         self, job: JobView, round: int, slot: int, sources: Sequence[str]
@@ -210,7 +228,9 @@ class JobKeeper:
     def _refuse(self, job: JobView, blobs: Iterable[BlobRef], reason: str) -> NoReturn:
         """Never try the job again: what is addressed by content does not change."""
         self._refused[job.job_id] = self.problems[job.job_id] = reason
-        shared = {ref for manifest in self.held.values() for ref in manifest.blobs()}
+        arriving = [other for key, other in self.arriving.items() if key != job.job_id]
+        others = (*self.held.values(), *arriving)
+        shared = {ref for manifest in others for ref in manifest.blobs()}
         for ref in blobs:
             if ref not in shared:
                 self._store.remove(ref)

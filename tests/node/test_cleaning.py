@@ -244,3 +244,36 @@ def test_a_pass_is_bounded(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
         node.clean()
     assert node.here(node.blobs(OLD)) == 0
     assert OLD not in node.jobs.held
+
+
+def test_a_job_that_is_just_arriving_keeps_what_it_found_here(node: Node) -> None:
+    """Its data was here for the spent job; it is not in the journal before it is checked."""
+    node.jobs.arriving[JobId(b"x" * 32)] = node.manifests[OLD]
+    node.clean()
+    node.clean(KEEP_S)
+    assert node.here(list(node.manifests[OLD].blobs())) == len(node.manifests[OLD].blobs())
+    assert node.here(node.own[OLD, 0]) == 0
+
+
+def test_a_spent_job_that_is_offered_again_is_not_removed_meanwhile(node: Node) -> None:
+    """Else it would be held without its data."""
+    node.jobs.arriving[OLD] = node.manifests[OLD]
+    node.clean()
+    node.clean(KEEP_S)
+    assert node.here(node.blobs(OLD)) == len(node.blobs(OLD))
+
+
+def test_a_pass_that_stops_within_a_round_forgets_nothing_of_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next pass goes on with the same round: no blob is left that nobody knows."""
+    monkeypatch.setattr("node.cleaning.REMOVED_MAX", 3)
+    node.store = BlobStore(node.store._path, SIZE)
+    node.restart()
+    node.clean()
+    assert node.here(node.own[OLD, 0]) == 2
+    for _ in range(9):
+        node.clean()
+    for job_id, final in ((OLD, ROUNDS), (NEW, ROUNDS - 1)):
+        for round in range(final - 2):
+            assert node.here(node.own[job_id, round]) == 0

@@ -32,13 +32,16 @@ US = "0x" + "1" * 40
 
 
 class Worker:
-    """A compute worker that ends every load with `error`, if there is one."""
+    """A compute worker that ends every load with `error`, if there is one, after `meanwhile`."""
 
     loads = 0
     error: NodeError | None = None
+    meanwhile: Callable[[], object] | None = None
 
     async def load(self, _manifest: BlobRef) -> None:
         self.loads += 1
+        if self.meanwhile is not None:
+            self.meanwhile()
         if self.error is not None:
             raise self.error
 
@@ -165,6 +168,32 @@ async def test_a_refused_job_takes_no_blob_of_others_with_it(world: Make) -> Non
     with pytest.raises(PeerFault):
         await made.keeper.hold(made.job, ["peer"])
     assert made.store.has(ref)
+
+
+OTHER = JobId(b"o" * 32)
+
+
+async def test_what_was_removed_while_a_job_was_checked_is_fetched_again(world: Make) -> None:
+    """A job is not held without its data, whoever removed it."""
+    made = world()
+    made.worker.meanwhile = lambda: made.store.remove(made.manifest.state)
+    with pytest.raises(NodeError, match="removed meanwhile"):
+        await made.keeper.hold(made.job, ["peer"])
+    assert made.keeper.manifest_of(made.job) is None
+    assert (made.keeper.held, made.keeper.arriving) == ({}, {})
+    made.worker.meanwhile = None
+    await made.keeper.hold(made.job, ["peer"])
+    assert made.store.has(made.manifest.state)
+
+
+async def test_a_refused_job_takes_no_blob_of_one_that_is_arriving(world: Make) -> None:
+    """The other one found it here and does not fetch it again."""
+    made = world()
+    made.worker.error = PeerFault("the job is malformed")
+    made.worker.meanwhile = lambda: made.keeper.arriving.update({OTHER: made.manifest})
+    with pytest.raises(PeerFault, match="malformed"):
+        await made.keeper.hold(made.job, ["peer"])
+    assert all(made.store.has(ref) for ref in made.manifest.blobs())
 
 
 async def test_a_job_that_eats_the_worker_is_not_tried_again_soon(
