@@ -18,7 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import sqrt
 
 from tests.simulation.laws import Violation
@@ -110,7 +110,7 @@ def one(seed: int) -> int:
     except Violation as broken:
         print(broken)
         return 1
-    print(json.dumps(asdict(counted), indent=2, default=str))
+    print(json.dumps(vars(counted), indent=2))
     return int(world.scenario.seed != seed)
 
 
