@@ -101,6 +101,10 @@ class BlobStore:
         except FileNotFoundError:
             return False
 
+    def has_some(self, ref: BlobRef) -> bool:
+        """Whether the blob is here or was begun to be fetched."""
+        return self.has(ref) or self._partial(ref).exists()
+
     def path(self, ref: BlobRef) -> Path:
         """The file that holds a blob, not to be written to. BlobMissing if it is not here."""
         if not self.has(ref):
@@ -205,6 +209,11 @@ class BlobStore:
                 path.unlink()
                 freed += size
         return freed
+
+    def discard(self, ref: BlobRef) -> None:
+        """Forget a blob, whole or partial, unless it is being fetched right now."""
+        if not _is_locked(self._partial(ref)):
+            self.remove(ref)
 
     def retain(self, keep: Set[BlobRef], spare_s: float = 0.0) -> int:
         """Remove every blob that is not in `keep`; the number of bytes freed.

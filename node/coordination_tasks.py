@@ -117,6 +117,10 @@ class Tasks:
         return None
 
     async def _fetch_result(self, job: JobView, command: FetchResult) -> Event:
+        with self._custody.trials.of(job.job_id, command.unit.round, command.blob):
+            return await self._fetch_on_trial(job, command)
+
+    async def _fetch_on_trial(self, job: JobView, command: FetchResult) -> Event:
         refused = ResultFault.UNAVAILABLE
         try:
             if command.peer != self._peer_id:

@@ -4,11 +4,12 @@ A **holding** is a wallet's EIP-191 signature of the text below: it says that th
 blob of a unit's result. A worker signs when it commits, a coordinator when it has fetched and
 checked the blob, any other peer when the coordinator of a job asks it to (`HoldResult`) and it has
 fetched the blob. It vouches for the bytes, not for what they should have been. What was signed is
-in the journal first; its blob stays in the store (node/cleaning.py says how long).
+in the journal first; its blob stays in the store until node/cleaning.py makes room.
 
 Nobody can fill this node by asking: only the holder of a job's lease may, for the open round of a
 job that is held here, one blob of a result's exact size at a time for each of `ASKS_AT_ONCE`, and
-`HELD_PER_SLOT` for each slot of a round.
+`HELD_PER_SLOT` for each slot of a round. A blob that does not come whole and in time is removed
+(node/trials.py), so what fills the store has been sent in full.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,6 +35,7 @@ from node.messages import (
     UnitKey,
 )
 from node.round_memory import RoundMemory
+from node.trials import Trials
 from node.wallet import Signer, recover
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
@@ -69,7 +71,9 @@ class Custody:
         journal: Journal,
         fetch: Fetch,
         wallet_of: Callable[[str], str | None],
+        trials: Trials,
     ) -> None:
+        self.trials = trials
         self._signer, self._watch, self._held = signer, watch, held
         self._journal, self._fetch, self._wallet_of = journal, fetch, wallet_of
         self._asks = 0
@@ -80,7 +84,7 @@ class Custody:
         return self._signer.address
 
     def sign(self, job_id: bytes, unit: UnitRef, result_root: bytes, blob: BlobRef) -> bytes:
-        """This node's word that it holds a result, durable before it is given."""
+        """This node's word that it holds a result, durable before it is given: the blob stays."""
         signature = self._signer.sign_text(holding_text(job_id, unit, result_root, blob))
         result = HeldResult(
             unit=_unit_key(unit),
@@ -91,6 +95,7 @@ class Custody:
         self._forget(job_id, unit.round)
         # One day it is in the way: node/cleaning.py.
         RoundMemory(self._journal).note(job_id, unit.round, blob)
+        self.trials.keep(blob)
         self._journal.set(_key(job_id, unit, result_root), messages.encode(result))
         return signature
 
@@ -105,9 +110,10 @@ class Custody:
             known = messages.decode(data)
             assert isinstance(known, RoundCustody)
             return known
-        own = (self._journal.get(key) for key in self._journal.keys(_prefix(job_id, round)))
-        mine = [HeldResult.model_validate_json(each) for each in own if each is not None]
-        return RoundCustody(round=round, results=tuple(mine[:HELD_MAX]))
+        keys = self._journal.keys(_prefix(job_id, round))[:HELD_MAX]
+        own = (self._journal.get(key) for key in keys)
+        mine = (HeldResult.model_validate_json(each) for each in own if each is not None)
+        return RoundCustody(round=round, results=tuple(mine))
 
     async def answer(self, peer_id: str, message: Message) -> Message:
         """Serve the custody protocol."""
@@ -131,18 +137,19 @@ class Custody:
         reason = self._why_not(job, peer_id, unit, message)
         if reason:
             return Refused(reason=reason)
+        root = bytes.fromhex(message.result_root)
         self._asks += 1
         try:
-            with trio.fail_after(FETCH_S):
-                await self._fetch(message.blob, [peer_id])
+            with self.trials.of(job_id, unit.round, message.blob):
+                with trio.fail_after(FETCH_S):
+                    await self._fetch(message.blob, [peer_id])
+                return ResultSigned(signature=self.sign(job_id, unit, root, message.blob).hex())
         except trio.TooSlowError:
             return Refused(reason=f"the result did not arrive within {FETCH_S:g} s")
         except NodeError as error:
             return Refused(reason=str(error)[:400])
         finally:
             self._asks -= 1
-        root = bytes.fromhex(message.result_root)
-        return ResultSigned(signature=self.sign(job_id, unit, root, message.blob).hex())
 
     def _why_not(self, job: JobView, peer_id: str, unit: UnitRef, message: HoldResult) -> str:
         """Why this node does not hold what it is asked to; empty if it does."""

@@ -81,6 +81,7 @@ from node.round_memory import RoundMemory
 from node.status import JobStatus, NodeStatus, TrafficStatus
 from node.transfer import fetch, serve_blobs
 from node.transport import Transport
+from node.trials import Trials
 from node.wallet import Signer, recover
 from scheduler.blob_ref import BlobRef
 from scheduler.terms import Policy
@@ -205,6 +206,7 @@ class Daemon:
             self._journal,
             self._fetch,
             self._wallet_of,
+            Trials(self._store, self._rounds),
         )
         self._holders = Holders(self._transport, self._book, self._fetch, self._punish)
         self._leases = Leases(wallet, self._watch, self._chain, self._jobs, self._begin)

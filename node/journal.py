@@ -23,6 +23,7 @@ RECORD_BYTES_MAX = 16 << 20
 VALUE_BYTES_MAX = 16 << 20
 NAME_CHARACTERS_MAX = 256
 _PAGE_RECORDS = 256
+_LAST_CHARACTER = "\U0010ffff"
 
 _SCHEMA = """
 CREATE TABLE record (
@@ -129,9 +130,10 @@ class Journal:
         return None if row is None else bytes(row[0])
 
     def keys(self, prefix: str = "") -> list[str]:
-        """The keys that start with `prefix`, sorted."""
+        """The keys that start with `prefix`, sorted. It costs what it finds."""
+        last = prefix + _LAST_CHARACTER * NAME_CHARACTERS_MAX
         found = self._execute(
-            "SELECT key FROM value WHERE substr(key, 1, ?) = ? ORDER BY key", (len(prefix), prefix)
+            "SELECT key FROM value WHERE key >= ? AND key <= ? ORDER BY key", (prefix, last)
         )
         return [key for (key,) in found.fetchall()]
 

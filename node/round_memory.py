@@ -24,7 +24,7 @@ class RoundMemory:
 
     def note(self, job_id: bytes, round: int, ref: BlobRef) -> None:
         """Keep that a blob was made or fetched for a round, so that it can be removed one day."""
-        self._journal.set(f"{_made_key(job_id, round)}/{ref.root}-{ref.size}", b"")
+        self._journal.set(_blob_key(job_id, round, ref), b"")
 
     def blobs(self, job_id: bytes) -> dict[int, set[BlobRef]]:
         """Every blob that is known to have been made in a job's rounds, by round."""
@@ -39,6 +39,10 @@ class RoundMemory:
                 named = {made_by.aggregate, *(result.blob for result in made_by.results)}
                 found.setdefault(made_by.round, set()).update(named)
         return found
+
+    def forget_blob(self, job_id: bytes, round: int, ref: BlobRef) -> None:
+        """Forget that a blob was noted for a round."""
+        self._journal.delete(_blob_key(job_id, round, ref))
 
     def forget_blobs(self, job_id: bytes, round: int) -> None:
         """Forget what was noted of a round; what made its checkpoint is still told."""
@@ -83,6 +87,10 @@ def _round_key(job_id: bytes, round: int) -> str:
 
 def _made_key(job_id: bytes, round: int) -> str:
     return f"made/{job_id.hex()}/{round}"
+
+
+def _blob_key(job_id: bytes, round: int, ref: BlobRef) -> str:
+    return f"{_made_key(job_id, round)}/{ref.root}-{ref.size}"
 
 
 def _refuted_key(job_id: bytes) -> str:

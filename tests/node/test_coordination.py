@@ -43,6 +43,7 @@ from node.messages import (
 )
 from node.pause_order import Orders, make_order
 from node.round_memory import RoundMemory
+from node.trials import Trials
 from node.wallet import Signer, recover
 from scheduler import coordinator, terms
 from scheduler import events as facts
@@ -97,7 +98,7 @@ def coordination(journal: Journal, watching: ChainWatch | None = None) -> Coordi
         journal,
         DOMAIN,
         cast(Tasks, None),
-        Custody(COORDINATOR, watching, {}, journal, no_fetch, {}.get),
+        Custody(COORDINATOR, watching, {}, journal, no_fetch, {}.get, cast(Trials, None)),
         b"i" * 32,
         {"worker": WORKER.address}.get,
         lambda: ("worker",),

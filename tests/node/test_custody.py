@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 import trio
 
+from engine.commitment import BLOB_CHUNK_BYTES, blob_chunk_hashes
 from node import rpc
 from node.blobs import BlobStore
 from node.chain import events as e
@@ -23,8 +24,10 @@ from node.ids import JobId
 from node.journal import Journal
 from node.messages import CUSTODY_PROTOCOL, AskCustody, HoldResult, Refused, RoundCustody, UnitKey
 from node.peers import PeerBook
+from node.round_memory import RoundMemory
 from node.transfer import fetch, serve_blobs
 from node.transport import Transport
+from node.trials import Trials
 from node.wallet import Signer, recover
 from scheduler.blob_ref import BlobRef
 from scheduler.commands import AskHolder
@@ -60,16 +63,18 @@ class Node:
         self.signer, self.store = Signer.random(), BlobStore(folder, quota_bytes=1 << 20)
         self.met: dict[str, Node] = {}
         self.punished: list[str] = []
+        self.manifest = SimpleNamespace(result_bytes=len(RESULT))
         serve_blobs(transport, self.store, lambda _peer, _ref: True)
 
     def start(self, coordinator: str) -> None:
         self.custody = Custody(
             self.signer,
             cast(ChainWatch, Watch(coordinator)),
-            cast(Any, {JOB: SimpleNamespace(result_bytes=len(RESULT))}),
+            cast(Any, {JOB: self.manifest}),
             self.journal,
             self.fetch,
             lambda peer_id: self.met[peer_id].signer.address if peer_id in self.met else None,
+            Trials(self.store, RoundMemory(self.journal)),
         )
         self.transport.serve(CUSTODY_PROTOCOL, rpc.serve(self.custody.answer, lambda *_: None))
         book = SimpleNamespace(addresses_of=self._addresses, by_wallet=self._by_wallet)
@@ -182,6 +187,22 @@ async def test_only_the_coordinator_has_results_held_and_only_within_bounds(tmp_
         assert isinstance(full, Refused)
         assert "holds 4 results for each slot" in full.reason
         assert not keeper.store.has(BLOB)
+
+
+async def test_a_coordinator_that_serves_hashes_and_no_chunks_fills_nobody(tmp_path: Path) -> None:
+    """What did not come whole is removed; what was here before stays, in part or whole."""
+    async with nodes(tmp_path, 2) as (coordinator, keeper):
+        big = b"x" * (2 * BLOB_CHUNK_BYTES)
+        ref, hashes = BlobRef.of(big), blob_chunk_hashes(memoryview(big))
+        keeper.manifest.result_bytes = len(big)
+        coordinator.store.begin(ref, hashes).close()
+        assert isinstance(await coordinator.ask(keeper, hold(ref)), Refused)
+        assert keeper.store.used_bytes() == 0
+        assert keeper.journal.keys("made/") == []
+        with keeper.store.begin(ref, hashes) as partial:
+            partial.write_chunk(0, big[:BLOB_CHUNK_BYTES])
+        assert isinstance(await coordinator.ask(keeper, hold(ref)), Refused)
+        assert keeper.store.chunk(ref, 0) == big[:BLOB_CHUNK_BYTES]
 
 
 async def test_a_peer_that_cannot_have_the_blob_does_not_sign(tmp_path: Path) -> None:

@@ -55,6 +55,28 @@ def test_read_goes_on_while_records_are_added(tmp_path: Path) -> None:
         assert journal.last("a") >= 2
 
 
+def test_many_keys_of_others_do_not_slow_a_stranger_s_question(tmp_path: Path) -> None:
+    """Keys are found by their prefix, whatever else there is: counted in the database's steps."""
+    with Journal(tmp_path / "j.db") as journal:
+        steps = 0
+
+        def count() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        with journal.transaction():
+            for i in range(5_000):
+                journal.set(f"other/{i}", b"")
+            for key in ("one", "one/", "one/2", "one/\U0010ffff", "one0"):
+                journal.set(key, b"")
+        journal._database.set_progress_handler(count, 10)
+        assert journal.keys("one/") == ["one/", "one/2", "one/\U0010ffff"]
+        assert steps < 20
+        journal._database.set_progress_handler(None, 0)
+        assert len(journal.keys()) == 5_005
+
+
 def test_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     """All or nothing, nested ones included."""
     with Journal(tmp_path / "j.db") as journal:
