@@ -38,6 +38,7 @@ UNFOLLOWED = {
         "QuorumNumeratorUpdated",
         "TimelockChange",
         "VoteCastWithParams",
+        "Vetoed",
         "VotingDelaySet",
         "VotingPeriodSet",
     },
