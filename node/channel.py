@@ -114,9 +114,14 @@ class Channel:
         self._drained.unpark_all()
         return payload
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more can be received than what is here."""
+        return self._end is not None
+
     async def ended(self) -> None:
         """Return when nothing more can be received than what is here: the peer has gone."""
-        while self._end is None:
+        while not self.has_ended:
             await self._arrived.park()
 
     async def aclose(self) -> None:

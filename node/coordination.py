@@ -140,6 +140,7 @@ class Coordination:
         self._nursery: trio.Nursery | None = None
         self._over = trio.Event()
         self._opened = trio.Event()
+        self._waits: dict[str, trio.CancelScope] = {}
         self._gather_until_ms = 0
         self._orders = Orders(journal)
         self._state = self._open()
@@ -168,20 +169,34 @@ class Coordination:
     async def answer_in_time(self, peer_id: str, message: Message) -> Message:
         """The answer; one to a worker that waits for a unit when there is one, or its time is over.
 
-        It is looked for as often as a worker would ask that does not wait.
+        It is looked for as often as a worker would ask that does not wait. Of one peer at most one
+        request waits: a later one has the earlier answered at once.
         """
-        until = trio.current_time()
-        if isinstance(message, PullUnit):
-            until += message.wait_ms / 1000
-        while True:
-            answer = self.answer(peer_id, message)
-            left_s = until - trio.current_time()
-            if left_s <= 0 or not isinstance(answer, UnitDeclined) or answer.reason not in PASSING:
-                return answer
-            if isinstance(message, PullUnit) and answer.combined not in (None, message.combined):
-                return answer
-            with trio.move_on_after(min(left_s, answer.retry_after_ms / 1000)):
-                await self._opened.wait()
+        if not isinstance(message, PullUnit):
+            return self.answer(peer_id, message)
+        older = self._waits.get(peer_id)
+        if older is not None:
+            older.cancel()
+        patience = trio.CancelScope(deadline=trio.current_time() + message.wait_ms / 1000)
+        self._waits[peer_id] = patience
+        try:
+            return await self._answer_pull_within(patience, peer_id, message)
+        finally:
+            if self._waits[peer_id] is patience:
+                del self._waits[peer_id]
+
+    async def _answer_pull_within(
+        self, patience: trio.CancelScope, peer_id: str, message: PullUnit
+    ) -> Message:
+        answer = self.answer(peer_id, message)
+        with patience:
+            while isinstance(answer, UnitDeclined) and answer.reason in PASSING:
+                if answer.combined not in (None, message.combined):
+                    break
+                with trio.move_on_after(answer.retry_after_ms / 1000):
+                    await self._opened.wait()
+                answer = self.answer(peer_id, message)
+        return answer
 
     def answer(self, peer_id: str, message: Message) -> Message:
         """The answer to a worker's request; PeerFault for a message that has no place here."""

@@ -70,6 +70,10 @@ class Coordinators:
         peer_id = self.peer_of(job)
         async with self._locks.setdefault(peer_id, trio.Lock()):
             channel = self._channels.get(peer_id)
+            if channel is not None and channel.has_ended:
+                # A coordinator closes a stream that asked nothing for long.
+                await channel.aclose()
+                channel = None
             if channel is None:
                 addresses = self._book.addresses_of(peer_id)
                 channel = await self._transport.open(peer_id, WORK_PROTOCOL, addresses)

@@ -18,6 +18,9 @@ from node.messages import Message, Refused
 
 log = logging.getLogger(__name__)
 
+IDLE_S = 120.0
+"""A stream that asks nothing for so long is closed: whoever has more to ask opens another."""
+
 M = TypeVar("M", bound=Message)
 Handler = Callable[[str, Message], Awaitable[Message]]
 
@@ -50,8 +53,11 @@ def serve(
     async def serve_channel(channel: Channel) -> None:
         while True:
             try:
-                payload = await channel.receive()
+                with trio.move_on_after(IDLE_S) as idle:
+                    payload = await channel.receive()
             except ChannelClosed:
+                return
+            if idle.cancelled_caught:
                 return
             try:
                 request = messages.decode(payload)

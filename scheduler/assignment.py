@@ -83,7 +83,7 @@ def _requested(state: State, event: UnitRequested, now_ms: int, seed: int) -> Re
     if peer is None or worker is None:
         reason = DeclineReason.UNKNOWN_PEER
         return DeclineRequest(event.peer, reason, jittered_ms(state.terms.policy.retry_ms, seed))
-    state.put_peer(replace(peer, memory_bytes=event.memory_bytes))
+    _note_memory(state, peer, event.memory_bytes)
     unfit = _unfit(state, worker, event)
     if unfit is not None:
         return _decline(state, event, worker, unfit, now_ms, seed)
@@ -111,6 +111,14 @@ def _requested(state: State, event: UnitRequested, now_ms: int, seed: int) -> Re
     assignments = (*chosen.assignments, assignment)
     state.put_slot(replace(chosen, assignments=assignments, lapsed=others))
     return _assign(state, chosen, assignment)
+
+
+def _note_memory(state: State, peer: Peer, memory_bytes: int) -> None:
+    """What it offers, once, and again if it comes to be enough: a node's memory is that of its
+    settings, and no peer may write a record with every request by naming another figure.
+    """
+    if peer.memory_bytes is None or peer.memory_bytes < state.terms.memory_bytes <= memory_bytes:
+        state.put_peer(replace(peer, memory_bytes=memory_bytes))
 
 
 def _unfit(state: State, worker: Worker, event: UnitRequested) -> DeclineReason | None:

@@ -140,7 +140,7 @@ class Slot:
 class Peer:
     """A peer that was connected at least once; `vanished_ms` is None while it is connected.
 
-    `memory_bytes`: what it offered when it last asked for work; None before.
+    `memory_bytes`: what it offered when it asked for work since it came; None before.
     """
 
     peer: PeerId

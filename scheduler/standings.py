@@ -40,8 +40,11 @@ def admitted(state: State, peer: PeerId, wallet: Wallet, active: bool, now_ms: i
 
 
 def vanished(state: State, peer: Peer, now_ms: int) -> None:
-    """The peer's connection ended; its units wait for it a while."""
-    state.put_peer(replace(peer, vanished_ms=now_ms))
+    """The peer's connection ended; its units wait for it a while.
+
+    What it offered counts no more: it may return with other memory.
+    """
+    state.put_peer(replace(peer, vanished_ms=now_ms, memory_bytes=None))
     _expect(state, peer, now_ms + state.terms.policy.reconnect_grace_ms)
 
 

@@ -492,6 +492,40 @@ async def test_who_waits_gets_the_unit_at_once(
 
 
 @pytest.mark.trio
+async def test_one_request_of_a_peer_waits_at_a_time(
+    journal: Journal, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A later one ends the wait of the earlier, which is refused; that of another peer waits on."""
+    of = paused(journal)
+    of._wallet_of = {"worker": WORKER.address, "other": Signer.random().address}.get
+    of._connected = lambda: ("worker", "other")
+    ended: list[tuple[str, float]] = []
+
+    async def ask(name: str, peer: str) -> None:
+        assert isinstance(await of.answer_in_time(peer, patient(20_000)), UnitDeclined)
+        ended.append((name, trio.current_time()))
+
+    async with trio.open_nursery() as nursery:
+        of._watch.ledger.apply(e.ActiveChanged(Place(1, 3, b""), str(of._wallet_of("other")), True))
+        for name, peer in (("first", "worker"), ("other", "other"), ("second", "worker")):
+            nursery.start_soon(ask, name, peer)
+            await trio.sleep(1)
+    assert sorted(ended) == [("first", 2.0), ("other", 21.0), ("second", 22.0)]
+    assert not of._waits
+
+
+def test_no_request_that_is_declined_writes_a_record_each_time(journal: Journal) -> None:
+    """Whatever memory it offers: each record costs the coordinator a sync of its disk."""
+    of = paused(journal)
+    for memory_bytes in (1, 1000):
+        pull(of, memory_bytes=memory_bytes)
+    before = len(list(journal.read(f"coordination/{JOB.hex()}/1")))
+    for memory_bytes in (2, 1000, 999, 1001) * 3:
+        pull(of, memory_bytes=memory_bytes)
+    assert len(list(journal.read(f"coordination/{JOB.hex()}/1"))) == before
+
+
+@pytest.mark.trio
 async def test_refusal_that_stays_is_not_held_back(
     journal: Journal, autojump_clock: trio.testing.MockClock
 ) -> None:

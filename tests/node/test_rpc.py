@@ -42,6 +42,30 @@ async def test_held_answer_comes_and_the_next_request_is_served() -> None:
 
 
 @pytest.mark.trio
+async def test_stream_that_asks_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes no place that all peers share; one whose answer is due is not idle."""
+    monkeypatch.setattr(rpc, "IDLE_S", 0.1)
+    go_on = trio.Event()
+
+    async def handle(peer_id: str, message: Message) -> Message:
+        await go_on.wait()
+        return UnitDeclined(reason="nothing", retry_after_ms=1)
+
+    async with Transport(secrets.token_bytes(32)) as a, Transport(secrets.token_bytes(32)) as b:
+        a.serve(PROTOCOL, rpc.serve(handle, lambda *_: None, holds=True))
+        idle = await b.open(a.peer_id, PROTOCOL, a.addresses)
+        asking = await b.open(a.peer_id, PROTOCOL, a.addresses)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rpc.ask, asking, PULL, UnitDeclined)
+            with trio.fail_after(10):
+                await idle.ended()
+            assert not asking.has_ended
+            go_on.set()
+        await idle.aclose()
+        await asking.aclose()
+
+
+@pytest.mark.trio
 async def test_nothing_is_held_for_who_has_gone() -> None:
     """The handler is cancelled, so that no unit is given to a peer that does not hear of it."""
     asked, left = trio.Event(), trio.Event()
