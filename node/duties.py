@@ -22,7 +22,7 @@ from node.commitments import NO_INPUT, Commitments, Role, Roots
 from node.errors import NodeError, PeerUnreachable
 from node.ids import UnitId
 from node.jobs import JobKeeper
-from node.ledger import UnitView
+from node.ledger import Ledger, UnitView
 from node.recompute import Recompute
 
 log = logging.getLogger(__name__)
@@ -49,18 +49,30 @@ class DutyCounts:
 
 @dataclass(slots=True)
 class _Sent:
-    """What was sent and when it may be sent again, by what and for which unit."""
+    """What was sent, by what and for which unit: when it may be sent again, and the block it is in,
+    which the ledger has to show first.
+    """
 
+    ledger: Ledger
     at: dict[tuple[str, bytes], float] = field(default_factory=dict)
+    mined: dict[tuple[str, bytes], int] = field(default_factory=dict)
 
     def fresh(self, what: str, units: Iterable[UnitView]) -> list[UnitView]:
         now = trio.current_time()
-        return [unit for unit in units if self.at.get((what, unit.unit_id), 0.0) <= now]
+        return [
+            unit
+            for unit in units
+            if self.at.get((what, unit.unit_id), 0.0) <= now
+            and self.mined.get((what, unit.unit_id), 0) <= self.ledger.head
+        ]
 
     def mark(self, what: str, units: Iterable[UnitView], pause_s: float) -> None:
         until = trio.current_time() + pause_s
         for unit in units:
             self.at[what, unit.unit_id] = until
+
+    def note_mined(self, what: str, units: Iterable[UnitView], block: int) -> None:
+        self.mined |= {(what, unit.unit_id): block for unit in units}
 
 
 class Duties:
@@ -79,7 +91,7 @@ class Duties:
         self.counts = DutyCounts()
         self._wallet, self._watch, self._chain = wallet, watch, chain
         self._jobs, self.recompute, self._commitments = jobs, recompute, commitments
-        self._sent = _Sent()
+        self._sent = _Sent(watch.ledger)
         self._patience_s = input_patience_s
         self._missing_since_s: dict[bytes, int] = {}
         self._recomputes = False
@@ -137,13 +149,13 @@ class Duties:
         done = [unit for unit in units if unit.unit_id in made]
         self._sent.mark("audit", units, AGAIN_S)
         if done:
-            await self._send_units(
+            self.counts.audits += await self._send_units(
+                "audit",
                 lambda part: self._chain.sync.ledger.commit_audits(
                     _ids(part), [made[unit.unit_id] for unit in part]
                 ),
                 done,
             )
-        self.counts.audits += len(done)
         if failure is not None:
             raise failure
 
@@ -156,8 +168,8 @@ class Duties:
             commitment = await self._commit("juror", unit, unit.vote_commit_deadline_s)
         finally:
             self._sent.mark("vote", [unit], AGAIN_S)
-        await self._send(self._chain.sync.committee.commit_vote(UnitId(unit.unit_id), commitment))
-        self.counts.verdicts += 1
+        call = self._chain.sync.committee.commit_vote(UnitId(unit.unit_id), commitment)
+        self.counts.verdicts += await self._send("vote", call, [unit])
 
     async def _commit(self, role: Role, unit: UnitView, deadline_s: int) -> bytes:
         """The commitment to the unit's roots, computed here unless they are known.
@@ -222,6 +234,7 @@ class Duties:
             return
         self._sent.mark("open", units, RETRY_S)
         await self._send_units(
+            "open",
             lambda part: self._chain.sync.ledger.open_units(
                 _ids(part),
                 [self._known("worker", unit).trace_root for unit in part],
@@ -240,6 +253,7 @@ class Duties:
             return
         self._sent.mark("reveal", units, RETRY_S)
         await self._send_units(
+            "reveal",
             lambda part: self._chain.sync.ledger.reveal_audits(
                 _ids(part),
                 [self._known("auditor", unit).unit_root for unit in part],
@@ -258,7 +272,8 @@ class Duties:
             unit_id = UnitId(unit.unit_id)
             salt = self._commitments.salt("juror", unit_id)
             root = self._known("juror", unit).unit_root
-            await self._send(self._chain.sync.committee.reveal_vote(unit_id, root, salt))
+            call = self._chain.sync.committee.reveal_vote(unit_id, root, salt)
+            await self._send("reveal vote", call, [unit])
 
     # --- Helpers
 
@@ -275,22 +290,27 @@ class Duties:
         return roots
 
     async def _send_units(
-        self, make: Callable[[list[UnitView]], Transaction], units: list[UnitView]
-    ) -> None:
-        """Send one call for all; if it is refused, one for each that the others do not spoil."""
-        try:
-            await self._chain.send(make(units))
-        except Reverted as error:
-            log.info("the chain refused a duty: %s", error)
-            for unit in units if len(units) > 1 else ():
-                await self._send(make([unit]))
+        self, what: str, make: Callable[[list[UnitView]], Transaction], units: list[UnitView]
+    ) -> int:
+        """Send one call for all; if it is refused, one for each that the others do not spoil.
 
-    async def _send(self, call: Transaction) -> None:
+        How many units the chain took.
+        """
+        taken = await self._send(what, make(units), units)
+        for unit in units if not taken and len(units) > 1 else ():
+            taken += await self._send(what, make([unit]), [unit])
+        return taken
+
+    async def _send(self, what: str, call: Transaction, units: list[UnitView]) -> int:
+        """How many units the chain took: all of the call or none."""
         try:
-            await self._chain.send(call)
+            receipt = await self._chain.send(call)
         except Reverted as error:
             # Somebody was faster, or a deadline passed: the ledger will show which.
             log.info("the chain refused a duty: %s", error)
+            return 0
+        self._sent.note_mined(what, units, receipt.block)
+        return len(units)
 
 
 def _ids(units: Iterable[UnitView]) -> list[UnitId]:

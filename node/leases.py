@@ -49,6 +49,7 @@ class Leases:
         self._retry_at: dict[bytes, float] = {}
         self._begin_at: dict[bytes, float] = {}
         self._renew_at_s: dict[bytes, tuple[int, int]] = {}
+        self._asked: set[bytes] = set()
         self._draining = False
 
     def drain(self) -> None:
@@ -62,8 +63,11 @@ class Leases:
                 for job in self._jobs.workable():
                     if job.job_id not in self.active and self._is_ours(job):
                         await self._resume(nursery, job)
+                    elif job.job_id in self._asked:
+                        continue
                     elif self._should_take(job) or await self._should_renew(job):
-                        await self._take(job)
+                        self._asked.add(job.job_id)
+                        nursery.start_soon(self._take, job)
                 await self._settle_jobs()
                 await self._watch.changed(LOOK_S)
 
@@ -152,11 +156,18 @@ class Leases:
         return sum(order(wallet) < order(self._wallet) for wallet in active)
 
     async def _take(self, job: JobView) -> None:
+        """Ask for the lease and wait until the ledger shows what came of it: to ask again before
+        would be to pay again. Other jobs do not wait for it.
+        """
         self._retry_at[job.job_id] = trio.current_time() + RETRY_S
         try:
-            await self._chain.send(self._chain.sync.ledger.take_lease(JobId(job.job_id)))
+            call = self._chain.sync.ledger.take_lease(JobId(job.job_id))
+            receipt = await self._chain.send(call)
+            await self._watch.folded(receipt.block)
             log.info("took or renewed the lease of job %s", job.job_id.hex()[:12])
         except Reverted as error:
             log.info("the lease of job %s was not given: %s", job.job_id.hex()[:12], error)
         except NodeError as error:
             log.warning("the lease of job %s: %s", job.job_id.hex()[:12], error)
+        finally:
+            self._asked.discard(job.job_id)

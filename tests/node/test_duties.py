@@ -44,6 +44,7 @@ class Contract:
     sent: list[Call] = field(default_factory=list)
     refused: set[bytes] = field(default_factory=set)
     commitments: dict[UnitId, bytes] = field(default_factory=dict)
+    block: int = 0
 
     def commit_audits(self, units: list[UnitId], commitments: list[bytes]) -> Call:
         self.commitments.update(zip(units, commitments, strict=True))
@@ -52,10 +53,11 @@ class Contract:
     def open_units(self, units: list[UnitId], _traces: object, _salts: object) -> Call:
         return ("open", tuple(units))
 
-    async def send(self, call: Call) -> None:
+    async def send(self, call: Call) -> SimpleNamespace:
         if self.refused & set(call[1]):
             raise Reverted(call[0], "DeadlinePassed", {})
         self.sent.append(call)
+        return SimpleNamespace(block=self.block)
 
     @property
     def sync(self) -> SimpleNamespace:
@@ -176,6 +178,22 @@ async def test_a_unit_that_cannot_be_opened_spoils_no_other(
     world.contract.refused = {late}
     await world.serve(1.0)
     assert ("open", (other,)) in world.contract.sent
+
+
+async def test_what_the_ledger_has_yet_to_show_is_not_sent_again(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Mined but not confirmed: a second call would be refused. What is refused is not counted."""
+    opened, audited = world.must_open(HOSTILE), world.draw(HONEST)
+    world.contract.block = 8
+    await world.serve(3 * AGAIN_S)
+    assert sorted(world.contract.sent) == [("commit", (audited,)), ("open", (opened,))]
+    assert world.duties.counts.audits == 1
+    world.watch.ledger.head = 8
+    world.contract.refused = {audited}
+    await world.serve(3 * AGAIN_S)
+    assert world.contract.sent.count(("open", (opened,))) > 1  # the chain has dropped the first
+    assert world.duties.counts.audits == 1
 
 
 async def test_a_node_that_does_not_audit_opens_its_units(
