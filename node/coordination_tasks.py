@@ -146,11 +146,16 @@ class Tasks:
         """
         unit, root = command.unit, command.result_root
         try:
-            blob = await self._holders.find(job.job_id, unit, root, self._connected())
-            if await self._compute.check_result(job.manifest, blob) == root:
-                return ResultStored(unit, blob, self._sign(job, unit, root, blob))
-            log.warning("what is held as the result of unit %s has another root", unit)
-        except (PeerUnreachable, PeerFault) as error:
+            blob = await self._holders.find(
+                job.job_id,
+                unit,
+                root,
+                manifest.result_bytes,
+                self._connected(),
+                lambda blob: self._has_root(job, blob, root),
+            )
+            return ResultStored(unit, blob, self._sign(job, unit, root, blob))
+        except PeerUnreachable as error:
             log.warning("the result of unit %s is computed anew: %s", unit, error)
         done = await self._recompute.run(job, manifest, command.unit, audit=True)
         if done.result_root != command.result_root:
@@ -158,6 +163,14 @@ class Tasks:
             raise NodeError(f"unit {command.unit} of an earlier coordinator has a wrong result")
         holding = self._sign(job, unit, root, done.result)
         return ResultStored(unit, done.result, holding, recomputed=True)
+
+    async def _has_root(self, job: JobView, blob: BlobRef, root: bytes) -> bool:
+        """Whether a blob is the result with this root."""
+        try:
+            return await self._compute.check_result(job.manifest, blob) == root
+        except PeerFault as error:
+            log.info("blob %s is no result: %s", blob.root, error)
+            return False
 
     def _sign(self, job: JobView, unit: UnitRef, root: bytes, blob: BlobRef) -> Holding:
         """This node's word that it holds a result, as the state machine counts it."""

@@ -199,6 +199,7 @@ class Daemon:
         self._jobs = JobKeeper(
             self._watch, self._store, self._journal, self._compute, self._fetch, wallet
         )
+        trials = Trials(self._store, self._rounds)
         self._custody = Custody(
             self._signer,
             self._watch,
@@ -206,9 +207,17 @@ class Daemon:
             self._journal,
             self._fetch,
             self._wallet_of,
-            Trials(self._store, self._rounds),
+            trials,
         )
-        self._holders = Holders(self._transport, self._book, self._fetch, self._punish)
+        self._holders = Holders(
+            self._transport,
+            self._book,
+            self._fetch,
+            self._punish,
+            trials,
+            lambda wallet: self._watch.ledger.is_active(wallet),
+            random.SystemRandom(),
+        )
         self._leases = Leases(wallet, self._watch, self._chain, self._jobs, self._begin)
         self._coordinators = Coordinators(
             self._transport,

@@ -1,13 +1,19 @@
 """Asking others: to hold a result, and who holds one.
 
 A coordinator asks peers of a wallet to hold what it has. Whoever needs a result that its own
-sources have not got asks peers who holds it, believes signatures alone, and tries all who signed.
-A holder that is connected and does not serve what it signed is counted against.
+sources have not got asks peers who holds it, believes signatures of bonded wallets alone, and tries
+all who signed. A holder that answers that it has not got what it signed is counted against. Nobody
+who tells steers a search: tellers are drawn by lot, what they name has a result's size, the whole
+has a time limit, and what turns out to be something else is removed (node/trials.py).
 """
 
 import logging
-from collections.abc import Callable, Sequence
+import math
+import random
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
+
+import trio
 
 from node import rpc
 from node.custody import holding_text
@@ -24,7 +30,9 @@ from node.messages import (
     UnitKey,
 )
 from node.peers import PeerBook
+from node.transfer import NotServed
 from node.transport import Transport
+from node.trials import Trials
 from node.wallet import recover
 from scheduler.blob_ref import BlobRef
 from scheduler.commands import AskHolder
@@ -40,6 +48,10 @@ TELLERS_MAX = 8
 ANSWER_S = 5.0
 HOLD_S = 35.0
 """Somewhat longer than a peer takes to catch up and fetch at most."""
+FIND_S = 60.0
+"""How long a result is searched for, beyond the time that it travels; then it is computed anew."""
+TRANSFER_BYTES_PER_S = 256 << 10
+"""How fast a slow peer sends, while it sends to others too."""
 BROKEN_WORD_POINTS = 10
 """For a holder that does not serve what it signed: its disk may be to blame, so no lie's 50."""
 
@@ -53,9 +65,13 @@ class Holders:
         book: PeerBook,
         fetch: Fetch,
         punish: Callable[[str, float, str], None],
+        trials: Trials,
+        is_bonded: Callable[[str], bool],
+        chance: random.Random,
     ) -> None:
         self._transport, self._book = transport, book
         self._fetch, self._punish = fetch, punish
+        self._trials, self._is_bonded, self._chance = trials, is_bonded, chance
 
     async def ask_to_hold(self, job_id: bytes, command: AskHolder) -> ResultHeld | HoldingRefused:
         """Have a wallet hold a result that is here; what came of it, for the coordinator."""
@@ -85,20 +101,32 @@ class Holders:
         raise PeerUnreachable("no peer of it is connected")
 
     async def find(
-        self, job_id: bytes, unit: UnitRef, result_root: bytes, tellers: Sequence[str]
+        self,
+        job_id: bytes,
+        unit: UnitRef,
+        result_root: bytes,
+        result_bytes: int,
+        tellers: Sequence[str],
+        check: Callable[[BlobRef], Awaitable[bool]],
     ) -> BlobRef:
         """Bring a unit's result into the store from whoever signed that it holds it; which blob.
 
-        PeerUnreachable if nobody who is told of has it. The caller compares its root.
+        `check`: whether a blob is that result. PeerUnreachable if nobody who is told of has it.
         """
-        tried: set[BlobRef] = set()
-        for teller in tellers[:TELLERS_MAX]:
+        wrong: set[BlobRef] = set()
+        until = trio.current_time() + FIND_S + result_bytes / TRANSFER_BYTES_PER_S
+        for teller in self._chance.sample(tellers, min(TELLERS_MAX, len(tellers))):
             for result in await self._told(job_id, unit, result_root, teller):
-                if result.blob in tried:
+                blob = result.blob
+                if blob in wrong or blob.size != result_bytes or trio.current_time() >= until:
                     continue
-                tried.add(result.blob)
-                if await self._fetch_from(job_id, unit, result, teller):
-                    return result.blob
+                with self._trials.of(job_id, unit.round, blob):
+                    found = await self._fetch_from(job_id, unit, result, teller, until)
+                    if found and await check(blob):
+                        self._trials.keep(blob)
+                        return blob
+                if found:
+                    wrong.add(blob)
         raise PeerUnreachable(f"nobody who answers holds the result of unit {unit}")
 
     async def fetch_held(
@@ -123,26 +151,35 @@ class Holders:
         return [r for r in told.results if (r.unit.slot, r.unit.attempt, r.result_root) == key]
 
     async def _fetch_from(
-        self, job_id: bytes, unit: UnitRef, result: HeldResult, teller: str
+        self,
+        job_id: bytes,
+        unit: UnitRef,
+        result: HeldResult,
+        teller: str,
+        until: float = math.inf,
     ) -> bool:
         """Whether the holders, each of whom proves that it signed, served the blob."""
         text = holding_text(job_id, unit, bytes.fromhex(result.result_root), result.blob)
         signed = [
             h.wallet
             for h in result.holdings
-            if recover(text, bytes.fromhex(h.signature)) == h.wallet
+            if self._is_bonded(h.wallet) and recover(text, bytes.fromhex(h.signature)) == h.wallet
         ]
+        if not signed:
+            return False
         holders = [p.hello.peer_id for wallet in signed for p in self._book.by_wallet(wallet)]
-        sources = list(dict.fromkeys([*holders, teller])) if signed else []
         try:
-            await self._fetch(result.blob, sources)
+            with trio.move_on_at(until) as patience:
+                await self._fetch(result.blob, list(dict.fromkeys([*holders, teller])))
         except NodeError as error:
             log.info("no holder serves the result of unit %s: %s", unit, error)
-            for peer_id in set(holders).intersection(self._transport.connected()):
-                reason = f"signed that it holds blob {result.blob.root} and does not serve it"
+            for peer_id in (
+                error.absent.intersection(holders) if isinstance(error, NotServed) else ()
+            ):
+                reason = f"signed that it holds blob {result.blob.root} and does not have it"
                 self._punish(peer_id, BROKEN_WORD_POINTS, reason)
             return False
-        return True
+        return not patience.cancelled_caught
 
     async def _ask(self, peer_id: str, request: Message, kind: type[M], timeout_s: float) -> M:
         addresses = self._book.addresses_of(peer_id)

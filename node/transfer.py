@@ -115,6 +115,17 @@ async def fetch(
     return ref
 
 
+class NotServed(PeerUnreachable):
+    """The sources have not served a blob; `absent`: those that answered that they have not got it.
+
+    Others may have been slow or cut off, which says nothing about what they have.
+    """
+
+    def __init__(self, message: str, absent: Collection[str]) -> None:
+        super().__init__(message)
+        self.absent = frozenset(absent)
+
+
 class _Absent(PeerUnreachable):
     """A source has not got what was asked for."""
 
@@ -146,6 +157,7 @@ class _Fetch:
         self._progress = progress
         self._punish = punish
         self._problems: list[str] = []
+        self._without: set[str] = set()
         self._fatal: NodeError | None = None
         self._missing: set[int] = set()
         self._unasked: list[int] = []
@@ -273,7 +285,7 @@ class _Fetch:
                 await channel.send(_encode_request(_CHUNK, self._ref, index))
             if not asked:
                 if absent.issuperset(self._missing):
-                    raise PeerUnreachable("it has not got the blob, or not for us")
+                    raise _Absent("it has not got the blob, or not for us")
                 with trio.move_on_after(LATE_S):
                     await self._changed.wait()
                 continue
@@ -315,7 +327,7 @@ class _Fetch:
         self._disown(index, source)
         self._wake()
         if len(absent) >= ABSENT_MAX and not self._came_from[source]:
-            raise PeerUnreachable(f"it has not got {len(absent)} chunks of the blob")
+            raise _Absent(f"it has not got {len(absent)} chunks of the blob")
 
     def _settle(self, index: int, source: str) -> None:
         self._came_from[source] += index in self._missing
@@ -351,12 +363,14 @@ class _Fetch:
 
     def _blame(self, source: str, error: NodeError) -> None:
         self._problems.append(f"{source}: {error}")
+        if isinstance(error, _Absent):
+            self._without.add(source)
         if isinstance(error, PeerFault):
             self._punish(source, LIE_POINTS, str(error))
 
-    def _give_up(self) -> PeerUnreachable:
+    def _give_up(self) -> NotServed:
         reasons = "; ".join(self._problems) or "no source is known"
-        return PeerUnreachable(f"Blob {self._ref.root} cannot be fetched: {reasons}.")
+        return NotServed(f"Blob {self._ref.root} cannot be fetched: {reasons}.", self._without)
 
     async def _open(self, source: str) -> Channel:
         return await self._transport.open(source, PROTOCOL, self._addresses_of(source))

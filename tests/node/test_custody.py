@@ -1,6 +1,7 @@
 """Holdings between real hosts: asked for, signed, told, and found again; hostile ones bounded."""
 
 import contextlib
+import random
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -63,6 +64,7 @@ class Node:
         self.signer, self.store = Signer.random(), BlobStore(folder, quota_bytes=1 << 20)
         self.met: dict[str, Node] = {}
         self.punished: list[str] = []
+        self.without_bond: set[str] = set()
         self.manifest = SimpleNamespace(result_bytes=len(RESULT))
         serve_blobs(transport, self.store, lambda _peer, _ref: True)
 
@@ -83,6 +85,9 @@ class Node:
             cast(PeerBook, book),
             self.fetch,
             lambda peer_id, _points, _reason: self.punished.append(peer_id),
+            self.custody.trials,
+            lambda wallet: wallet not in self.without_bond,
+            random.Random(1),
         )
 
     def meet(self, *others: "Node") -> None:
@@ -98,6 +103,13 @@ class Node:
     def _by_wallet(self, wallet: str) -> list[Any]:
         found = [peer_id for peer_id, n in self.met.items() if n.signer.address == wallet]
         return [SimpleNamespace(hello=SimpleNamespace(peer_id=peer_id)) for peer_id in found]
+
+    async def find(self, *tellers: "Node", result: bytes = RESULT) -> BlobRef:
+        async def is_result(blob: BlobRef) -> bool:
+            return self.store.read(blob) == result
+
+        ids = [teller.transport.peer_id for teller in tellers]
+        return await self.holders.find(JOB, UNIT, ROOT, len(RESULT), ids, is_result)
 
     async def ask(self, other: "Node", message: Any) -> Any:
         addresses = list(other.transport.addresses)
@@ -139,8 +151,7 @@ async def test_a_peer_that_is_asked_fetches_signs_and_serves(tmp_path: Path) -> 
         assert recover(text, answer.holding.signature) == keeper.signer.address
         assert keeper.store.has(BLOB)
         coordinator.store.remove(BLOB)
-        tellers = [coordinator.transport.peer_id, keeper.transport.peer_id]
-        assert await seeker.holders.find(JOB, UNIT, ROOT, tellers) == BLOB
+        assert await seeker.find(coordinator, keeper) == BLOB
         assert seeker.store.read(BLOB) == RESULT
 
 
@@ -149,7 +160,7 @@ async def test_a_holder_that_lost_what_it_signed_is_counted_against(tmp_path: Pa
     async with nodes(tmp_path, 2) as (seeker, holder):
         holder.custody.sign(JOB, UNIT, ROOT, BLOB)
         with pytest.raises(PeerUnreachable, match="nobody who answers holds"):
-            await seeker.holders.find(JOB, UNIT, ROOT, [holder.transport.peer_id])
+            await seeker.find(holder)
         assert seeker.punished == [holder.transport.peer_id]
 
 
@@ -163,7 +174,53 @@ async def test_a_holding_that_another_signed_is_not_believed(tmp_path: Path) -> 
         liar.custody.keep(JOB, told.model_copy(update={"results": (result,)}))
         liar.store.put(RESULT)
         with pytest.raises(PeerUnreachable):
-            await seeker.holders.find(JOB, UNIT, ROOT, [liar.transport.peer_id])
+            await seeker.find(liar)
+
+
+@pytest.mark.parametrize("lie", ["another size", "no bond", "nothing", "another result"])
+async def test_a_stranger_s_word_does_not_steer_a_search(tmp_path: Path, lie: str) -> None:
+    """Whatever it holds and signed is not the result: nothing of it stays."""
+    async with nodes(tmp_path, 3) as (seeker, liar, holder):
+        data = {"another size": b"larger than a result", "another result": b"resulT!"}
+        named = liar.store.put(data.get(lie, RESULT))
+        liar.custody.sign(JOB, UNIT, ROOT, named)
+        if lie == "nothing":
+            liar.store.remove(named)
+        if lie == "no bond":
+            seeker.without_bond.add(liar.signer.address)
+        with pytest.raises(PeerUnreachable):
+            await seeker.find(liar)
+        assert seeker.store.used_bytes() == 0
+        holder.custody.sign(JOB, UNIT, ROOT, holder.store.put(RESULT))
+        assert await seeker.find(liar, holder) == BLOB
+        assert set(seeker.punished) == ({liar.transport.peer_id} if lie == "nothing" else set())
+
+
+async def test_whoever_serves_slowly_does_not_hold_up_a_successor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search has one time limit, whatever is told; slow is not broken."""
+    async with nodes(tmp_path, 2) as (seeker, slow):
+        slow.custody.sign(JOB, UNIT, ROOT, BLOB)
+        monkeypatch.setattr("node.holders.FIND_S", 0.3)
+
+        async def for_ever(*_: object) -> None:
+            await trio.sleep_forever()
+
+        monkeypatch.setattr(seeker.holders, "_fetch", for_ever)
+        with trio.fail_after(5), pytest.raises(PeerUnreachable):
+            await seeker.find(slow)
+        assert seeker.punished == []
+
+
+async def test_a_holder_is_not_blamed_for_the_seeker_s_full_disk(tmp_path: Path) -> None:
+    """It serves what it signed."""
+    async with nodes(tmp_path, 2) as (seeker, holder):
+        holder.custody.sign(JOB, UNIT, ROOT, holder.store.put(RESULT))
+        (tmp_path / "store-0" / "quota").write_text("1")
+        with pytest.raises(PeerUnreachable):
+            await seeker.find(holder)
+        assert seeker.punished == []
 
 
 async def test_only_the_coordinator_has_results_held_and_only_within_bounds(tmp_path: Path) -> None:

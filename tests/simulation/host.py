@@ -8,7 +8,7 @@ Every adopted state is checked against what was promised.
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -319,7 +319,9 @@ class Host(Peer):
         if isinstance(command, CommitRound):
             command = self._falsified(command)
         try:
-            event = await self.tasks.attempt(job, cast(Manifest, SimpleNamespace()), command)
+            event = await self.tasks.attempt(
+                job, cast(Manifest, SimpleNamespace(result_bytes=0)), command
+            )
         except NodeError as error:
             self.problem = str(error)
             return
@@ -418,14 +420,21 @@ class _Holders:
         return ResultHeld(unit, blob, Holding(command.wallet, signature))
 
     async def find(
-        self, _job: bytes, unit: UnitRef, root: bytes, tellers: Sequence[str]
+        self,
+        _job: bytes,
+        unit: UnitRef,
+        root: bytes,
+        _bytes: int,
+        tellers: Sequence[str],
+        check: Callable[[BlobRef], Awaitable[bool]],
     ) -> BlobRef:
         for worker in (self._host.world.by_peer[teller] for teller in tellers):
             blob = worker.held.get((unit, root)) if await self._asked(worker) else None
             if blob is not None and blob.root in worker.blobs:
                 self._host.blobs[blob.root] = worker.blobs[blob.root]
-                self._host.note("results found with their holders")
-                return blob
+                if await check(blob):
+                    self._host.note("results found with their holders")
+                    return blob
         raise PeerUnreachable("nobody who answers holds it")
 
 
