@@ -9,7 +9,15 @@ import {IJobEscrow} from "./interfaces/IJobEscrow.sol";
 import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
 import {IWorkLedger} from "./interfaces/IWorkLedger.sol";
 import {JobId} from "./types/Identifiers.sol";
-import {Job, JobStatus, JobTerms, MAX_JOB_S, MAX_ROUNDS, MAX_SLOTS} from "./types/Job.sol";
+import {
+    Job,
+    JobStatus,
+    JobTerms,
+    MAX_JOB_S,
+    MAX_ROUNDS,
+    MAX_ROUNDS_AHEAD,
+    MAX_SLOTS
+} from "./types/Job.sol";
 import {BPS, Parameter} from "./types/Parameter.sol";
 
 /// @title What submitters deposit for their jobs
@@ -100,11 +108,13 @@ contract JobEscrow is IJobEscrow {
         if (over || record.cancelledAt != 0 || record.chargedAt != 0) revert NotCancellable(jobId);
         record.cancelledAt = uint64(block.timestamp);
         emit JobCancelled(jobId);
-        if (ledger.roundStarted(jobId)) {
-            // INVARIANT: what a started round can still cost stays held, the data deposit included:
-            // nobody takes it back before a verdict about a unit that is under way.
-            uint256 kept =
-                _withFee(_roundWei(record.terms, record.auditWei), record.feeBps) + record.dataWei;
+        uint256 started = ledger.startedRounds(jobId);
+        if (started != 0) {
+            // INVARIANT: what the started rounds can still cost stays held, and no other round can
+            // be started any more; the data deposit too: nobody takes it back before a verdict about
+            // a unit that is under way.
+            uint256 roundWei = _roundWei(record.terms, record.auditWei);
+            uint256 kept = _withFee(started * roundWei, record.feeBps) + record.dataWei;
             _refund(jobId, record, _held(record) - kept);
         } else {
             _close(jobId, record);
@@ -206,6 +216,12 @@ contract JobEscrow is IJobEscrow {
     }
 
     /// @inheritdoc IJobEscrow
+    function aheadTerms(JobId jobId) external view returns (uint32 rounds, uint8 roundsAhead) {
+        JobTerms storage terms = _known(jobId).terms;
+        return (terms.rounds, terms.roundsAhead);
+    }
+
+    /// @inheritdoc IJobEscrow
     function heldOf(JobId jobId) external view returns (uint256) {
         return _held(_known(jobId));
     }
@@ -265,8 +281,8 @@ contract JobEscrow is IJobEscrow {
         return record.cancelledAt != 0 || record.chargedAt != 0 ? 0 : record.terms.deadline;
     }
 
-    /// @dev A round that was started before the job ended has time for every audit, one challenge
-    /// and one verdict.
+    /// @dev Rounds that were started before the job ended have time for every audit, one challenge
+    /// and one verdict; those of different rounds run side by side.
     function _endOfStartedRound(Record storage record) private view returns (uint256) {
         uint256 end = record.terms.deadline;
         if (record.cancelledAt != 0) end = Math.min(end, record.cancelledAt);
@@ -287,6 +303,9 @@ contract JobEscrow is IJobEscrow {
         if (terms.rounds == 0 || terms.rounds > MAX_ROUNDS)
             revert BadRounds(terms.rounds, MAX_ROUNDS);
         if (terms.slots == 0 || terms.slots > MAX_SLOTS) revert BadSlots(terms.slots, MAX_SLOTS);
+        if (terms.roundsAhead > MAX_ROUNDS_AHEAD) {
+            revert BadRoundsAhead(terms.roundsAhead, MAX_ROUNDS_AHEAD);
+        }
         if (terms.unitWei == 0) revert BadPrice(terms.unitWei);
         uint256 latest = block.timestamp + MAX_JOB_S;
         if (terms.deadline <= block.timestamp || terms.deadline > latest) {

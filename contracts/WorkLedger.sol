@@ -9,9 +9,9 @@ import {LedgerAudits} from "./ledger/LedgerAudits.sol";
 import {LedgerState} from "./ledger/LedgerState.sol";
 
 /// @title Leases, rounds, audits and their outcome
-/// @notice Put together from ledger/: LedgerState (storage, views) <- LedgerOutcomes (final
-/// statuses) <- LedgerRounds (lease, commit, finalise) and LedgerDisputes (challenge, verdict) <-
-/// LedgerAudits (draw, commit, open, reveal). It calls only the network's own contracts, none of
+/// @notice Put together from ledger/: LedgerState (storage, views) <- LedgerLineage (lease,
+/// anchors) <- LedgerOutcomes (final statuses) <- LedgerRounds (commit, finalise) and LedgerDisputes
+/// (challenge, verdict) <- LedgerAudits (draw, commit, open, reveal). It calls only the network's own contracts, none of
 /// which calls back except the referee through onVerdict.
 contract WorkLedger is LedgerAudits {
     constructor(

@@ -57,6 +57,9 @@ interface IJobEscrow {
     /// @notice Slots must be 1 to `max`.
     error BadSlots(uint32 slots, uint256 max);
 
+    /// @notice Rounds may run at most `max` ahead.
+    error BadRoundsAhead(uint8 roundsAhead, uint256 max);
+
     /// @notice A unit's price is at least 1 wei.
     error BadPrice(uint128 unitWei);
 
@@ -98,11 +101,11 @@ interface IJobEscrow {
     function fund(JobTerms calldata terms) external returns (JobId jobId);
 
     /// @notice Stops the job. Refunds at once what cannot be earned any more: all but the price of
-    /// a started round.
+    /// the started rounds.
     function cancel(JobId jobId) external;
 
-    /// @notice Closes the job and refunds the rest: after completion, or when a started round
-    /// cannot be earned any more. Anyone.
+    /// @notice Closes the job and refunds the rest: after completion, or when no started round
+    /// can be earned any more. Anyone.
     function settle(JobId jobId) external;
 
     /// @notice Moves a finalised round's rewards to the distributor and burns the fee. Only the
@@ -136,10 +139,13 @@ interface IJobEscrow {
         JobId jobId
     ) external view returns (uint32 slots, uint128 unitWei, uint128 auditWei);
 
+    /// @notice A job's rounds, and how far they may run ahead of the oldest open one.
+    function aheadTerms(JobId jobId) external view returns (uint32 rounds, uint8 roundsAhead);
+
     /// @notice What is still held for a job.
     function heldOf(JobId jobId) external view returns (uint256);
 
-    /// @notice Whether commitRound may add to the open round; `started`: it has committed units.
+    /// @notice Whether commitRound may add to a round; `started`: the round has committed units.
     function acceptsWork(JobId jobId, bool started) external view returns (bool);
 
     /// @notice The first moment (Unix seconds) at which settle works, as things stand; 0: at once.

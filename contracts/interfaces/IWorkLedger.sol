@@ -104,6 +104,20 @@ interface IWorkLedger is IRefereeCallback {
         uint256 burnedWei
     );
 
+    /// @notice The checkpoint after a round is on chain before the round is final: the next round
+    /// starts from it.
+    event RoundAnchored(
+        JobId indexed jobId,
+        uint32 indexed round,
+        bytes32 checkpoint,
+        bytes32 checkpointBlobRoot,
+        uint64 checkpointSize
+    );
+
+    /// @notice The anchors of `round` and of all rounds after it are gone. All units of the rounds
+    /// after `round` up to `head` are dissolved, and `round` takes claims again.
+    event AnchorsWithdrawn(JobId indexed jobId, uint32 indexed round, uint32 head);
+
     /// @notice A round is final: its checkpoint stands and its rewards can be claimed.
     event RoundFinalized(
         JobId indexed jobId,
@@ -138,8 +152,29 @@ interface IWorkLedger is IRefereeCallback {
     /// @notice The caller does not hold the job's lease.
     error NotLeaseHolder(JobId jobId, address caller, address holder);
 
-    /// @notice The round is not the open one.
-    error WrongRound(JobId jobId, uint32 round, uint32 openRound);
+    /// @notice The round is not the one that the call is for now.
+    error WrongRound(JobId jobId, uint32 round, uint32 expected);
+
+    /// @notice As many rounds are anchored as the job's terms allow.
+    error TooFarAhead(JobId jobId, uint32 round, uint8 roundsAhead);
+
+    /// @notice No round follows that could start from the anchor.
+    error LastRound(JobId jobId, uint32 round);
+
+    /// @notice The slot has no claim: the round has no checkpoint yet.
+    error SlotOpen(JobId jobId, uint32 round, uint32 slot);
+
+    /// @notice The round has no anchor.
+    error NotAnchored(JobId jobId, uint32 round);
+
+    /// @notice An anchor is not withdrawn under the lease that put it there.
+    error OwnAnchor(JobId jobId, uint32 round, uint32 leaseEpoch);
+
+    /// @notice Later rounds were computed from another checkpoint.
+    error WrongCheckpoint(JobId jobId, uint32 round, bytes32 checkpoint, bytes32 anchored);
+
+    /// @notice The unit has no deposit to return.
+    error NoDeposit(UnitId unitId);
 
     /// @notice None, or more than `max` items in one call.
     error BadCount(uint256 count, uint256 max);
@@ -217,7 +252,7 @@ interface IWorkLedger is IRefereeCallback {
     /// work.
     function takeLease(JobId jobId) external;
 
-    /// @notice Puts results of open slots of the open round on chain. Only the lease holder.
+    /// @notice Puts results of open slots of the head round on chain. Only the lease holder.
     function commitRound(JobId jobId, uint32 round, Claim[] calldata claims) external;
 
     /// @notice Fixes who is audited by whom, once the draw block is over. Anyone.
@@ -250,8 +285,26 @@ interface IWorkLedger is IRefereeCallback {
     /// active node.
     function challenge(UnitId unitId) external;
 
+    /// @notice Returns the deposit of a challenge whose unit was dissolved. Anyone.
+    function returnDeposit(UnitId unitId) external;
+
+    /// @notice Puts the checkpoint after the head round on chain, so that the next round may start
+    /// from it before this one is final. Only the lease holder; only when every slot has a claim and
+    /// fewer than roundsAhead rounds are anchored. A fault or a void in the round withdraws it.
+    function anchorRound(
+        JobId jobId,
+        uint32 round,
+        bytes32 checkpoint,
+        bytes32 checkpointBlobRoot,
+        uint64 checkpointSize
+    ) external;
+
+    /// @notice Withdraws an anchor that an earlier holder of the lease put there, and those after
+    /// it. Only the lease holder, if it finds another checkpoint.
+    function withdrawAnchors(JobId jobId, uint32 round) external;
+
     /// @notice Ends a round all of whose units are passed or verified and beyond challenge. Only
-    /// the lease holder.
+    /// the lease holder; an anchored round only with its anchor's checkpoint.
     function finalizeRound(
         JobId jobId,
         uint32 round,
@@ -266,13 +319,22 @@ interface IWorkLedger is IRefereeCallback {
     /// @notice The coordinator of a job; (0, 0) if the lease is free.
     function leaseOf(JobId jobId) external view returns (address holder, uint64 expiresAt);
 
-    /// @notice The round that takes commitments; equals the job's rounds when all are final.
+    /// @notice The oldest round that is not final; equals the job's rounds when all are.
     function openRound(JobId jobId) external view returns (uint32);
 
     /// @notice Whether the open round has committed units.
     function roundStarted(JobId jobId) external view returns (bool);
 
-    /// @notice How many batches a round has.
+    /// @notice The round that takes commitments: the first that is not anchored.
+    function headRound(JobId jobId) external view returns (uint32);
+
+    /// @notice How many rounds, from the open one on, have committed units.
+    function startedRounds(JobId jobId) external view returns (uint32);
+
+    /// @notice The anchored checkpoint after a round that is not final; 0 if there is none.
+    function anchorOf(JobId jobId, uint32 round) external view returns (bytes32);
+
+    /// @notice How many batches a round has; dissolved ones do not count.
     function batchCount(JobId jobId, uint32 round) external view returns (uint32);
 
     /// @notice One batch of a round.
@@ -294,7 +356,7 @@ interface IWorkLedger is IRefereeCallback {
     function finalized(JobId jobId, uint32 round) external view returns (FinalizedRound memory);
 
     /// @notice What claims to a round's units must name: the checkpoint that its units start from (0
-    /// in the first round, and while the round before is open) and the lease that counts now.
+    /// in the first round, and while the round before is neither final nor anchored) and the lease that counts now.
     function lineage(
         JobId jobId,
         uint32 round

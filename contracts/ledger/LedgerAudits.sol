@@ -30,8 +30,8 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         uint256 floorBps = parameters.get(Parameter.AuditFloorBps);
         for (uint32 slot = 0; slot < MAX_SLOTS; ++slot) {
             if (entry.slotsBitmap & (uint64(1) << slot) == 0) continue;
-            // A committed unit leaves its slot only after its draw: the present attempt is this
-            // batch's.
+            // A committed unit leaves its slot only after its draw, unless its whole batch is
+            // dissolved and not found here: the present attempt is this batch's.
             _drawUnit(slotUnit(jobId, round, slot), entry, probation, floorBps);
         }
         (address holder, ) = leaseOf(jobId);
@@ -88,7 +88,7 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
     /// @inheritdoc IWorkLedger
     function expire(UnitId unitId) external {
         Unit storage entry = _units[unitId];
-        UnitStatus status = entry.status;
+        UnitStatus status = _statusOf(entry);
         if (status != UnitStatus.Drawn && status != UnitStatus.AuditCommitted)
             revert WrongStatus(unitId, status);
         if (block.timestamp <= entry.deadline) revert DeadlineNotPassed(unitId, entry.deadline);
@@ -125,7 +125,7 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         }
         ++entry.redraws;
         entry.auditCommitment = 0;
-        Batch storage from = _batches[entry.jobId][entry.round][entry.batch];
+        Batch storage from = _batchAt(entry.jobId, entry.round, entry.batch);
         address auditor = _eligible(unitId, entry, from, overdue);
         if (auditor == address(0)) auditor = _eligible(unitId, entry, from, new address[](0));
         _assignAuditor(unitId, entry, auditor);
@@ -150,7 +150,7 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
 
     function _open(UnitId unitId, bytes32 traceRoot, bytes32 salt, uint64 deadline) private {
         Unit storage entry = _units[unitId];
-        bool disputed = entry.status == UnitStatus.Disputed;
+        bool disputed = _statusOf(entry) == UnitStatus.Disputed;
         if (!disputed) _waiting(unitId, UnitStatus.AuditCommitted);
         if (entry.unitRoot != 0) revert AlreadyOpened(unitId);
         bytes32 root = Hashes.unitRoot(entry.resultRoot, traceRoot);
@@ -182,7 +182,8 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
     /// @dev A unit in the given waiting status whose deadline has not passed.
     function _waiting(UnitId unitId, UnitStatus status) private view returns (Unit storage entry) {
         entry = _units[unitId];
-        if (entry.status != status) revert WrongStatus(unitId, entry.status);
+        UnitStatus found = _statusOf(entry);
+        if (found != status) revert WrongStatus(unitId, found);
         if (block.timestamp > entry.deadline) revert DeadlinePassed(unitId, entry.deadline);
     }
 

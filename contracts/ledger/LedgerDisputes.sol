@@ -13,14 +13,15 @@ import {Unit, UnitStatus} from "../types/Work.sol";
 import {LedgerOutcomes} from "./LedgerOutcomes.sol";
 
 /// @title Disputes: how one begins, and what a verdict does
-/// @notice INVARIANT: the ledger's tokens are the deposits of the disputed units.
+/// @notice INVARIANT: the ledger's tokens are the deposits of the units that are disputed or were
+/// when they were dissolved.
 abstract contract LedgerDisputes is LedgerOutcomes {
     using SafeERC20 for ComputeToken;
 
     /// @inheritdoc IWorkLedger
     function challenge(UnitId unitId) external {
         Unit storage entry = _units[unitId];
-        UnitStatus status = entry.status;
+        UnitStatus status = _statusOf(entry);
         if (status != UnitStatus.Passed && status != UnitStatus.Verified)
             revert WrongStatus(unitId, status);
         if (block.timestamp > entry.deadline) revert DeadlinePassed(unitId, entry.deadline);
@@ -36,11 +37,22 @@ abstract contract LedgerDisputes is LedgerOutcomes {
         token.safeTransferFrom(msg.sender, address(this), depositWei);
     }
 
+    /// @inheritdoc IWorkLedger
+    function returnDeposit(UnitId unitId) external {
+        Unit storage entry = _units[unitId];
+        UnitStatus status = _statusOf(entry);
+        if (status != UnitStatus.Dissolved) revert WrongStatus(unitId, status);
+        if (entry.depositWei == 0) revert NoDeposit(unitId);
+        _returnDeposit(unitId, entry);
+    }
+
     /// @inheritdoc IRefereeCallback
     function onVerdict(UnitId unitId, bytes32 root, address[] calldata upheldBy) external {
         if (msg.sender != address(referee)) revert NotReferee(msg.sender);
         Unit storage entry = _units[unitId];
         if (entry.status != UnitStatus.Disputed) revert WrongStatus(unitId, entry.status);
+        // INVARIANT: no verdict on a dissolved unit costs or earns anybody anything.
+        if (_statusOf(entry) == UnitStatus.Dissolved) return _returnDeposit(unitId, entry);
         bool silent = entry.unitRoot == 0 && block.timestamp > entry.deadline;
         if (root == 0) {
             if (silent) _fault(unitId, entry, new address[](0));
@@ -67,7 +79,7 @@ abstract contract LedgerDisputes is LedgerOutcomes {
             _after(Parameter.AuditWindowS) + parameters.get(Parameter.OpenWindowS)
         );
         emit UnitDisputed(unitId, entry.jobId, accuser);
-        address coordinator = _batches[entry.jobId][entry.round][entry.batch].coordinator;
+        address coordinator = _batchAt(entry.jobId, entry.round, entry.batch).coordinator;
         referee.open(unitId, entry.worker, coordinator, accuser);
     }
 
@@ -101,7 +113,7 @@ abstract contract LedgerDisputes is LedgerOutcomes {
 
     function _returnDeposit(UnitId unitId, Unit storage entry) private {
         (address challenger, uint256 depositWei) = _takeDeposit(entry);
-        if (challenger == address(0)) return;
+        if (depositWei == 0) return;
         emit ChallengeClosed(unitId, challenger, depositWei, 0, 0);
         token.safeTransfer(challenger, depositWei);
     }
@@ -137,7 +149,7 @@ abstract contract LedgerDisputes is LedgerOutcomes {
     /// @dev A jury of fewer than CommitteeSize would only void the unit: that must not be had for a
     /// returned deposit.
     function _requireJurors(Unit storage entry) private view {
-        address coordinator = _batches[entry.jobId][entry.round][entry.batch].coordinator;
+        address coordinator = _batchAt(entry.jobId, entry.round, entry.batch).coordinator;
         uint256 eligible = vault.activeCount();
         if (vault.isActive(entry.worker)) --eligible;
         if (coordinator != entry.worker && vault.isActive(coordinator)) --eligible;

@@ -4,10 +4,10 @@ pragma solidity 0.8.37;
 import {UnitId} from "../types/Identifiers.sol";
 import {BPS, Parameter} from "../types/Parameter.sol";
 import {PassReason, Unit, UnitStatus} from "../types/Work.sol";
-import {LedgerState} from "./LedgerState.sol";
+import {LedgerLineage} from "./LedgerLineage.sol";
 
 /// @title The outcomes of a unit: the only places that write a final status
-abstract contract LedgerOutcomes is LedgerState {
+abstract contract LedgerOutcomes is LedgerLineage {
     /// @dev A unit counts without an audit. Where nobody could audit, it earns the worker no trust.
     function _pass(UnitId unitId, Unit storage entry, PassReason reason) internal {
         entry.status = UnitStatus.Passed;
@@ -39,6 +39,7 @@ abstract contract LedgerOutcomes is LedgerState {
         _cleanUnits[entry.worker] = 0;
         uint256 slashed = _slash(entry.worker, bountyTo);
         emit UnitFaulted(unitId, entry.jobId, entry.worker, slashed);
+        _withdrawAnchors(entry.jobId, entry.round);
     }
 
     /// @dev Nobody could tell: unpaid, unpunished, and the slot is open again.
@@ -46,6 +47,7 @@ abstract contract LedgerOutcomes is LedgerState {
         entry.status = UnitStatus.Voided;
         _reopenSlot(entry);
         emit UnitVoided(unitId, entry.jobId);
+        _withdrawAnchors(entry.jobId, entry.round);
     }
 
     function _slash(address account, address[] memory bountyTo) internal returns (uint256) {
@@ -53,10 +55,10 @@ abstract contract LedgerOutcomes is LedgerState {
         return vault.slash(account, amount, bountyTo);
     }
 
-    /// @dev INVARIANT: of all units of a slot only that of the greatest attempt is not Faulted or
-    /// Voided.
+    /// @dev INVARIANT: of all units of a slot only that of the greatest attempt is not Faulted,
+    /// Voided or Dissolved.
     function _reopenSlot(Unit storage entry) private {
         entry.deadline = 0;
-        ++_attempts[entry.jobId][entry.round][entry.slot];
+        ++_reissues[entry.jobId][entry.round][entry.slot];
     }
 }

@@ -6,11 +6,10 @@ import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/Signa
 import {IWorkLedger} from "../interfaces/IWorkLedger.sol";
 import {Hashes} from "../libraries/Hashes.sol";
 import {JobId, UnitId} from "../types/Identifiers.sol";
-import {Parameter} from "../types/Parameter.sol";
 import {Batch, Claim, FinalizedRound, Unit, UnitStatus} from "../types/Work.sol";
 import {LedgerOutcomes} from "./LedgerOutcomes.sol";
 
-/// @title The coordinator's part: lease, commit, finalise
+/// @title The coordinator's part: commit, finalise
 abstract contract LedgerRounds is LedgerOutcomes {
     struct Rewards {
         address[] accounts;
@@ -20,31 +19,14 @@ abstract contract LedgerRounds is LedgerOutcomes {
     }
 
     /// @inheritdoc IWorkLedger
-    function takeLease(JobId jobId) external {
-        if (!escrow.acceptsWork(jobId, roundStarted(jobId))) revert JobNotOpen(jobId);
-        if (!vault.isActive(msg.sender)) revert NotActive(msg.sender);
-        (address holder, uint64 expiresAt) = leaseOf(jobId);
-        if (holder == msg.sender) return _renewLease(jobId);
-        // INVARIANT: at most one active node holds a job's lease.
-        if (holder != address(0)) revert LeaseHeld(jobId, holder, expiresAt);
-        expiresAt = _after(Parameter.LeaseS);
-        JobState storage job = _jobs[jobId];
-        // The last holder may go on with the claims that it was given.
-        if (job.holder != msg.sender) ++job.leaseEpoch;
-        job.holder = msg.sender;
-        job.leaseExpiresAt = uint40(expiresAt);
-        emit LeaseTaken(jobId, msg.sender, expiresAt, job.leaseEpoch);
-    }
-
-    /// @inheritdoc IWorkLedger
     function commitRound(JobId jobId, uint32 round, Claim[] calldata claims) external {
         _requireHolder(jobId);
-        _requireOpenRound(jobId, round);
-        if (!escrow.acceptsWork(jobId, roundStarted(jobId))) revert JobNotOpen(jobId);
+        _requireHead(jobId, round);
+        Batch[] storage batches = _batchesOf(jobId, round);
+        uint256 index = batches.length;
+        if (!escrow.acceptsWork(jobId, index != 0)) revert JobNotOpen(jobId);
         (uint32 slots, , ) = escrow.workTerms(jobId);
         _requireCount(claims.length, slots);
-        Batch[] storage batches = _batches[jobId][round];
-        uint256 index = batches.length;
         if (index > type(uint16).max) revert TooManyBatches(jobId, round);
         (bytes32 claimsRoot, uint64 bitmap) = _storeClaims(
             jobId,
@@ -83,6 +65,7 @@ abstract contract LedgerRounds is LedgerOutcomes {
         if (checkpoint == 0 || checkpointBlobRoot == 0 || checkpointSize == 0) revert ZeroValue();
         Rewards memory rewards = _collectRewards(jobId, round);
         bytes32 rewardsRoot = _rewardsRoot(jobId, round, rewards);
+        _requireAnchored(jobId, round, checkpoint);
         // INVARIANT: a round is finalised at most once, in order.
         _jobs[jobId].openRound = uint24(round + 1);
         _finalized[jobId][round] = FinalizedRound({
@@ -109,12 +92,6 @@ abstract contract LedgerRounds is LedgerOutcomes {
         escrow.payRound(jobId, round, rewards.totalWei);
     }
 
-    function _renewLease(JobId jobId) internal {
-        uint64 expiresAt = _after(Parameter.LeaseS);
-        _jobs[jobId].leaseExpiresAt = uint40(expiresAt);
-        emit LeaseRenewed(jobId, msg.sender, expiresAt);
-    }
-
     function _storeClaims(
         JobId jobId,
         uint32 round,
@@ -139,7 +116,7 @@ abstract contract LedgerRounds is LedgerOutcomes {
         uint16 index,
         Claim calldata claim
     ) private returns (UnitId unitId) {
-        uint32 attempt = _attempts[jobId][round][claim.slot];
+        uint32 attempt = attemptOf(jobId, round, claim.slot);
         if (claim.attempt != attempt) revert WrongAttempt(claim.slot, claim.attempt, attempt);
         unitId = Hashes.unitId(jobId, round, claim.slot, attempt);
         Unit storage entry = _units[unitId];
@@ -199,9 +176,14 @@ abstract contract LedgerRounds is LedgerOutcomes {
             revert SlotNotFinal(unitId, status, entry.deadline);
     }
 
-    function _requireHolder(JobId jobId) private view {
-        (address holder, ) = leaseOf(jobId);
-        if (holder != msg.sender) revert NotLeaseHolder(jobId, msg.sender, holder);
+    /// @dev INVARIANT: later rounds were computed from the checkpoint that becomes final.
+    function _requireAnchored(JobId jobId, uint32 round, bytes32 checkpoint) private {
+        JobState storage job = _jobs[jobId];
+        if (job.ahead == 0) return;
+        bytes32 anchored = _anchors[jobId][round].checkpoint;
+        if (checkpoint != anchored) revert WrongCheckpoint(jobId, round, checkpoint, anchored);
+        delete _anchors[jobId][round];
+        --job.ahead;
     }
 
     function _requireOpenRound(JobId jobId, uint32 round) private view {

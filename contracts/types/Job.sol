@@ -7,6 +7,9 @@ uint256 constant MAX_SLOTS = 64;
 /// @dev Rounds of a job.
 uint256 constant MAX_ROUNDS = 1_000_000;
 
+/// @dev Rounds that may be computed from checkpoints that are not final yet.
+uint256 constant MAX_ROUNDS_AHEAD = 8;
+
 /// @dev Seconds from funding to the latest deadline.
 uint256 constant MAX_JOB_S = 366 days;
 
@@ -20,6 +23,7 @@ struct JobTerms {
     uint32 slots; // 1 to MAX_SLOTS
     uint128 unitWei; // price of one work unit, at least 1
     uint64 deadline; // no round starts from then on (Unix seconds)
+    uint8 roundsAhead; // 0 to MAX_ROUNDS_AHEAD: how far rounds may run ahead of the oldest open one
 }
 
 /// @notice Where a job stands; derived from the facts in `Job` and the clock, never stored.
@@ -27,9 +31,9 @@ enum JobStatus {
     None, // unknown
     Funded, // rounds may start
     Completed, // every round was finalised
-    Cancelled, // by its submitter; an already started round may still be finalised
-    Expired, // the deadline has passed; an already started round may still be finalised
-    InputUnavailable // its data was not to be had; an already started round may still be finalised
+    Cancelled, // by its submitter; already started rounds may still be finalised
+    Expired, // the deadline has passed; already started rounds may still be finalised
+    InputUnavailable // its data was not to be had; already started rounds may still be finalised
 }
 
 /// @notice A job's terms, facts and money. deposited = paid + refunded + fees + charged + held.

@@ -26,7 +26,8 @@ enum UnitStatus {
     Verified, // an audit or a verdict agreed with the worker
     Disputed, // waits for the referee
     Faulted, // the worker was wrong or did not open; the slot is open again
-    Voided // no verdict; the slot is open again, nobody is slashed
+    Voided, // no verdict; the slot is open again, nobody is slashed
+    Dissolved // computed from a checkpoint that was withdrawn; unpaid, nobody is blamed
 }
 
 /// @notice Why a unit passed without an audit.

@@ -179,6 +179,13 @@ class Ledger(Contract):
     def round_started(self, job_id: JobId) -> bool:
         return bool(self._handle.value("roundStarted", job_id))
 
+    def head_round(self, job_id: JobId) -> int:
+        """The round that takes claims; those from the open one to it are anchored."""
+        return int(self._handle.value("headRound", job_id))
+
+    def started_rounds(self, job_id: JobId) -> int:
+        return int(self._handle.value("startedRounds", job_id))
+
     def batch_count(self, job_id: JobId, round: int) -> int:
         return int(self._handle.value("batchCount", job_id, round))
 
@@ -241,6 +248,19 @@ class Ledger(Contract):
     def challenge(self, unit_id: UnitId) -> Transaction:
         """Needs an allowance of challengeDepositWei for the ledger."""
         return self._handle.write("challenge", unit_id)
+
+    def anchor_round(
+        self, job_id: JobId, round: int, checkpoint: bytes, blob_root: bytes, blob_size: int
+    ) -> Transaction:
+        return self._handle.write("anchorRound", job_id, round, checkpoint, blob_root, blob_size)
+
+    def withdraw_anchors(self, job_id: JobId, round: int) -> Transaction:
+        """Only what an earlier holder of the lease anchored."""
+        return self._handle.write("withdrawAnchors", job_id, round)
+
+    def return_deposit(self, unit_id: UnitId) -> Transaction:
+        """Of a challenge whose unit was dissolved; to the challenger, whoever sends it."""
+        return self._handle.write("returnDeposit", unit_id)
 
     def finalize_round(
         self, job_id: JobId, round: int, checkpoint: bytes, blob_root: bytes, blob_size: int

@@ -273,6 +273,22 @@ class ChallengeClosed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RoundAnchored(Event):
+    job_id: JobId
+    round: int
+    checkpoint: bytes
+    checkpoint_blob_root: bytes
+    checkpoint_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorsWithdrawn(Event):
+    job_id: JobId
+    round: int
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
 class RoundFinalized(Event):
     job_id: JobId
     round: int
@@ -436,6 +452,8 @@ EVENTS: Mapping[str, tuple[type[Event], ...]] = {
         InputUnavailable,
         ChallengeOpened,
         ChallengeClosed,
+        RoundAnchored,
+        AnchorsWithdrawn,
         RoundFinalized,
         RoundRewards,
     ),

@@ -65,6 +65,7 @@ class UnitStatus(IntEnum):
     DISPUTED = 6
     FAULTED = 7
     VOIDED = 8
+    DISSOLVED = 9
 
 
 class PassReason(IntEnum):
@@ -118,6 +119,7 @@ class JobTerms:
     slots: int
     unit_wei: int
     deadline: int
+    rounds_ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)

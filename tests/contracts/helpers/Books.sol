@@ -12,7 +12,7 @@ import {Log, VM} from "./Vm.sol";
 /// @notice What the players of a random sequence remember, and what must hold after every move.
 /// @dev The ghosts count money on their own, so that the checks do not believe the contracts' books.
 abstract contract Books is Stage {
-    uint256 internal constant MOVES = 24;
+    uint256 public constant MOVES = 27;
 
     JobId[] public jobIds;
     UnitId[] public unitIds;
@@ -89,6 +89,16 @@ abstract contract Books is Stage {
             Unit memory unit = ledger.unit(unitIds[i]);
             UnitStatus found = unit.status;
             check(found != UnitStatus.None, "a committed unit never vanishes");
+            deposits += unit.depositWei;
+            if (found == UnitStatus.Dissolved) {
+                _checkDissolved(unitIds[i], unit);
+                continue;
+            }
+            if (found == UnitStatus.Faulted || found == UnitStatus.Voided) {
+                check(_present(unit) != unitIds[i], "its slot went on");
+                same(unit.depositWei, 0, "a verdict returns or takes the deposit");
+                continue;
+            }
             Batch memory batch = ledger.batch(unit.jobId, unit.round, unit.batch);
             if (found == UnitStatus.Drawn || found == UnitStatus.AuditCommitted) {
                 check(unit.deadline != 0, "a deadline");
@@ -101,15 +111,59 @@ abstract contract Books is Stage {
                 found == UnitStatus.Disputed || unit.depositWei == 0,
                 "deposits of disputed units only"
             );
-            bool current = ledger.slotUnit(unit.jobId, unit.round, unit.slot) == unitIds[i];
-            check(
-                current == (found != UnitStatus.Faulted && found != UnitStatus.Voided),
-                "one unit per slot"
-            );
-            deposits += unit.depositWei;
+            check(_present(unit) == unitIds[i], "one unit per slot");
             if (found == UnitStatus.Disputed) _checkJury(unitIds[i], unit, batch.coordinator);
         }
         same(token.balanceOf(address(ledger)), deposits, "ledger's tokens");
+    }
+
+    /// @notice Rounds that are open to claims or audits are few, and all but the last are whole.
+    function checkLineage() external view {
+        for (uint256 i = 0; i < jobIds.length; ++i) {
+            Job memory job = escrow.jobs(jobIds[i]);
+            uint32 open = ledger.openRound(jobIds[i]);
+            uint32 head = ledger.headRound(jobIds[i]);
+            same(open, job.roundsPaid, "a final round is a paid one");
+            check(head - open <= job.terms.roundsAhead, "no further ahead than paid for");
+            check(head == open || head < job.terms.rounds, "a round of the job");
+            check(ledger.startedRounds(jobIds[i]) <= head - open + 1, "started rounds are open");
+            check(ledger.anchorOf(jobIds[i], head) == 0, "the head is not anchored");
+            for (uint32 round = open; round < head; ++round) {
+                _checkAnchored(jobIds[i], round, job.terms.slots);
+            }
+            _checkHeld(jobIds[i], job);
+        }
+    }
+
+    /// @dev What the started rounds can still cost is there.
+    function _checkHeld(JobId jobId, Job memory job) private view {
+        if (job.settled) return;
+        uint256 price = uint256(job.terms.slots) * (job.terms.unitWei + job.auditWei);
+        price *= ledger.startedRounds(jobId);
+        check(escrow.heldOf(jobId) >= price + (price * job.feeBps) / 10_000, "started, so held");
+    }
+
+    function _checkAnchored(JobId jobId, uint32 round, uint32 slots) private view {
+        bytes32 checkpoint = ledger.anchorOf(jobId, round);
+        (bytes32 parent, ) = ledger.lineage(jobId, round + 1);
+        check(checkpoint != 0 && parent == checkpoint, "the next round starts from the anchor");
+        for (uint32 slot = 0; slot < slots; ++slot) {
+            UnitStatus found = ledger.unit(ledger.slotUnit(jobId, round, slot)).status;
+            check(
+                found != UnitStatus.None && found < UnitStatus.Faulted,
+                "an anchored round is whole"
+            );
+        }
+    }
+
+    /// @dev Something else has its place, and its deposit, if any, waits for its owner only.
+    function _checkDissolved(UnitId unitId, Unit memory unit) private view {
+        check(_present(unit) != unitId, "another attempt has its place");
+        check(unit.depositWei == 0 || unit.challenger != address(0), "a deposit has an owner");
+    }
+
+    function _present(Unit memory unit) private view returns (UnitId) {
+        return ledger.slotUnit(unit.jobId, unit.round, unit.slot);
     }
 
     /// @notice Nothing is left but with people.

@@ -35,7 +35,10 @@ abstract contract Moves is Books {
         if (kind == 20) return dice % 4 == 0 && _wait(dice % 3_000);
         if (kind == 21) return _wait(dice % 50);
         if (kind == 22) return _wait(dice % 12);
-        return _refresh(dice);
+        if (kind == 23) return _refresh(dice);
+        if (kind == 24) return _anchor(dice);
+        if (kind == 25) return _withdrawAnchors(dice);
+        return _returnDeposit(dice);
     }
 
     function _fund(uint256 dice) private returns (bool) {
@@ -43,6 +46,7 @@ abstract contract Moves is Books {
             uint32(1 + (dice % 3)),
             uint32(1 + ((dice >> 8) % 2) + ((dice >> 9) % 2))
         );
+        terms.roundsAhead = uint8((dice >> 16) % 4);
         VM.prank(submitter);
         jobIds.push(escrow.fund(terms));
         return true;
@@ -75,7 +79,7 @@ abstract contract Moves is Books {
         JobId jobId = jobIds[dice % jobIds.length];
         (address holder, ) = ledger.leaseOf(jobId);
         if (holder == address(0)) return false;
-        uint32 round = ledger.openRound(jobId);
+        uint32 round = ledger.headRound(jobId);
         (Claim[] memory claims, uint256[] memory flavours) = _claims(jobId, round, dice >> 8);
         UnitId[] memory made = new UnitId[](claims.length);
         for (uint256 i = 0; i < claims.length; ++i) {
@@ -112,7 +116,7 @@ abstract contract Moves is Books {
     function _capture(uint256 dice) private returns (bool) {
         if (jobIds.length == 0) return false;
         JobId jobId = jobIds[dice % jobIds.length];
-        uint32 round = ledger.openRound(jobId);
+        uint32 round = _openRound(jobId, dice >> 12);
         uint32 batches = ledger.batchCount(jobId, round);
         if (batches == 0) return false;
         net.nextBlock();
@@ -192,12 +196,64 @@ abstract contract Moves is Books {
         JobId jobId = jobIds[dice % jobIds.length];
         (address holder, ) = ledger.leaseOf(jobId);
         uint32 round = ledger.openRound(jobId);
+        bytes32 checkpoint = ledger.anchorOf(jobId, round);
+        if (checkpoint == 0) checkpoint = keccak256("c");
         VM.prank(holder);
-        try ledger.finalizeRound(jobId, round, keccak256("c"), keccak256("b"), 1) {
+        try ledger.finalizeRound(jobId, round, checkpoint, keccak256("b"), 1) {
             return true;
         } catch {
             return false;
         }
+    }
+
+    function _anchor(uint256 dice) private returns (bool) {
+        if (jobIds.length == 0) return false;
+        JobId jobId = jobIds[dice % jobIds.length];
+        (address holder, ) = ledger.leaseOf(jobId);
+        uint32 head = ledger.headRound(jobId);
+        bytes32 checkpoint = keccak256(abi.encode("checkpoint", dice));
+        VM.prank(holder);
+        try ledger.anchorRound(jobId, head, checkpoint, keccak256("b"), 1) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function _withdrawAnchors(uint256 dice) private returns (bool) {
+        for (uint256 i = 0; i < jobIds.length; ++i) {
+            JobId jobId = jobIds[addmod(dice, i, jobIds.length)];
+            uint32 round = _openRound(jobId, dice >> 8);
+            if (ledger.anchorOf(jobId, round) == 0) continue;
+            // A successor: the lease runs out and another node has it.
+            if ((dice >> 24) % 2 == 0) net.pass(450);
+            address holder = _node(dice >> 16);
+            VM.startPrank(holder);
+            try ledger.takeLease(jobId) {} catch {}
+            try ledger.withdrawAnchors(jobId, round) {
+                VM.stopPrank();
+                return true;
+            } catch {
+                VM.stopPrank();
+            }
+        }
+        return false;
+    }
+
+    function _returnDeposit(uint256 dice) private returns (bool) {
+        (bool found, UnitId unitId) = _unitIn(UnitStatus.Dissolved, dice);
+        if (!found) return false;
+        try ledger.returnDeposit(unitId) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    /// @dev One of the rounds that are not final.
+    function _openRound(JobId jobId, uint256 dice) private view returns (uint32) {
+        uint32 open = ledger.openRound(jobId);
+        return open + uint32(dice % (ledger.headRound(jobId) - open + 1));
     }
 
     function _challenge(uint256 dice) private returns (bool) {

@@ -130,7 +130,8 @@ contract Network {
                 rounds: rounds,
                 slots: slots,
                 unitWei: 3 ether + 7,
-                deadline: uint64(VM.getBlockTimestamp() + 10_000)
+                deadline: uint64(VM.getBlockTimestamp() + 10_000),
+                roundsAhead: 0
             });
     }
 

@@ -32,9 +32,9 @@ contract Players is Moves {
     }
 
     function _nextKind(uint256 dice) private returns (uint256) {
-        uint256[4] memory always = [uint256(2), 3, 9, 22];
+        uint256[5] memory always = [uint256(2), 3, 9, 22, 24];
         uint256 count = unitIds.length;
-        if (count == 0 || dice % 3 == 0) return always[(dice >> 8) % 4];
+        if (count == 0 || dice % 3 == 0) return always[(dice >> 8) % 5];
         _focus = unitIds[count - 1 - ((dice >> 8) % (count < 6 ? count : 6))];
         Unit memory unit = ledger.unit(_focus);
         if (unit.status == UnitStatus.Committed) return 4;
@@ -51,6 +51,8 @@ contract Players is Moves {
                         ? 6
                         : 12
                     : 11;
+        if (unit.status == UnitStatus.Dissolved) return unit.depositWei == 0 ? 24 : 26;
+        if ((dice >> 16) % 8 == 1) return 24;
         return (dice >> 16) % 8 == 0 ? 10 : 9;
     }
 
@@ -97,10 +99,12 @@ contract Players is Moves {
 
     function _captureAll(JobId jobId) private {
         net.pass(30);
-        uint32 round = ledger.openRound(jobId);
-        for (uint32 index = 0; index < ledger.batchCount(jobId, round); ++index) {
-            if (!ledger.batch(jobId, round, index).captured)
-                ledger.captureDraw(jobId, round, index);
+        uint32 head = ledger.headRound(jobId);
+        for (uint32 round = ledger.openRound(jobId); round <= head; ++round) {
+            for (uint32 index = 0; index < ledger.batchCount(jobId, round); ++index) {
+                if (!ledger.batch(jobId, round, index).captured)
+                    ledger.captureDraw(jobId, round, index);
+            }
         }
     }
 
@@ -113,6 +117,8 @@ contract Players is Moves {
                 ledger.expire(unitId);
             } else if (unit.status == UnitStatus.Disputed) {
                 _endDispute(unitId);
+            } else if (unit.status == UnitStatus.Dissolved && unit.depositWei != 0) {
+                ledger.returnDeposit(unitId);
             } else {
                 check(
                     unit.status != UnitStatus.None && unit.status != UnitStatus.Committed,

@@ -54,7 +54,17 @@ abstract contract Stage is Assert {
 
     /// @notice A funded job under the coordinator's lease.
     function openJob(uint32 rounds, uint32 slots) internal returns (JobId jobId) {
+        return openJobAhead(rounds, slots, 0);
+    }
+
+    /// @notice The same, with rounds that may run ahead of open audits.
+    function openJobAhead(
+        uint32 rounds,
+        uint32 slots,
+        uint8 roundsAhead
+    ) internal returns (JobId jobId) {
         JobTerms memory terms = net.terms(rounds, slots);
+        terms.roundsAhead = roundsAhead;
         VM.prank(submitter);
         jobId = escrow.fund(terms);
         VM.prank(coordinator);
@@ -170,6 +180,11 @@ abstract contract Stage is Assert {
             keccak256("checkpoint blob"),
             99
         );
+    }
+
+    function anchor(JobId jobId, uint32 round, bytes32 checkpoint) internal {
+        VM.prank(coordinator);
+        ledger.anchorRound(jobId, round, checkpoint, keccak256("checkpoint blob"), 99);
     }
 
     function status(UnitId unitId) internal view returns (UnitStatus) {
