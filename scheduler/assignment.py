@@ -31,8 +31,9 @@ from scheduler.commands import (
 )
 from scheduler.deadlines import jittered_ms, unit_limit_ms, usual_ms, with_sample
 from scheduler.events import PeerAppeared, PeerEvent, PeerVanished, UnitCommitted, UnitRequested
+from scheduler.round import Round
 from scheduler.rows import Assignment, Filling, Peer, Slot, SlotStatus, Worker
-from scheduler.settle import closing
+from scheduler.settle import closing, too_late_to_begin
 from scheduler.standings import admitted, timed, vanished
 from scheduler.state import State
 from scheduler.terms import ASSIGNMENTS_MAX, Holding, Wallet
@@ -138,6 +139,8 @@ def _closed(state: State, now_ms: int) -> DeclineReason | None:
         return DeclineReason.PAUSED
     if state.open.batches == 0 and closing(state, now_ms):
         return DeclineReason.DEADLINE
+    if too_late_to_begin(state, now_ms):
+        return DeclineReason.CANCELLED
     if state.open.untouched() and len(state.crowd.idle) < state.terms.policy.peers_min:
         return DeclineReason.TOO_FEW_PEERS
     return None
@@ -220,15 +223,16 @@ def _committed(state: State, event: UnitCommitted, now_ms: int) -> Reply:
     peer = state.peers.get(event.peer)
     worker = state.workers.get(peer.wallet) if peer is not None else None
     reason = _mistimed(state, event)
-    if peer is None or worker is None or reason is not None:
+    held = state.find(event.unit.round)
+    if peer is None or worker is None or held is None or reason is not None:
         return _refuse(event, reason or RefuseReason.UNKNOWN_PEER)
-    slot = state.slots[event.unit.slot]
+    slot = held.slots[event.unit.slot]
     assignment = _assignment_of(slot, peer.wallet)
     if slot.filling is not None:
         if assignment is not None:
             _measure(state, peer, assignment, now_ms)
-            _forget(state, slot, peer.wallet)
-        return _committed_again(state, slot.filling, peer, event)
+            _forget(state, held, slot, peer.wallet)
+        return _committed_again(state, held, slot.filling, peer, event)
     if not worker.active:
         return _refuse(event, RefuseReason.BOND_INACTIVE)
     if assignment is None:
@@ -254,25 +258,30 @@ def _measure(state: State, peer: Peer, assignment: Assignment, now_ms: int) -> i
     return took_ms
 
 
-def _forget(state: State, slot: Slot, wallet: Wallet) -> None:
+def _forget(state: State, held: Round, slot: Slot, wallet: Wallet) -> None:
     """An assignment that came to its end counts once."""
     lapsed = tuple(old for old in slot.lapsed if old.wallet != wallet)
-    state.put_slot(replace(slot, lapsed=lapsed))
+    state.put_slot(replace(slot, lapsed=lapsed), held)
 
 
 def _mistimed(state: State, event: UnitCommitted) -> RefuseReason | None:
     unit = event.unit
-    if unit.round < state.round:
+    if unit.round < state.oldest.number:
         return RefuseReason.ROUND_OVER
-    if unit.round > state.round or not 0 <= unit.slot < len(state.slots):
+    if unit.round in state.dissolved:
+        return RefuseReason.DISSOLVED
+    held = state.find(unit.round)
+    if held is None or not 0 <= unit.slot < len(held.slots):
         return RefuseReason.NOT_ASSIGNED
-    attempt = state.slots[unit.slot].attempt
+    attempt = held.slots[unit.slot].attempt
     if unit.attempt != attempt:
         return RefuseReason.ATTEMPT_OVER if unit.attempt < attempt else RefuseReason.NOT_ASSIGNED
     return None
 
 
-def _committed_again(state: State, filling: Filling, peer: Peer, event: UnitCommitted) -> Reply:
+def _committed_again(
+    state: State, held: Round, filling: Filling, peer: Peer, event: UnitCommitted
+) -> Reply:
     """The slot is filled: the same claim gets its receipt again, any other a refusal."""
     if filling.wallet != peer.wallet:
         return _refuse(event, RefuseReason.TAKEN)
@@ -281,7 +290,7 @@ def _committed_again(state: State, filling: Filling, peer: Peer, event: UnitComm
         return _refuse(event, RefuseReason.CONFLICT)
     if filling.blob is None:
         filling = replace(filling, blob=event.blob, peer=event.peer)
-        state.put_slot(replace(state.slots[event.unit.slot], filling=filling))
+        state.put_slot(replace(held.slots[event.unit.slot], filling=filling), held)
     return AcceptCommit(event.peer, event.unit)
 
 

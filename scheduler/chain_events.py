@@ -4,6 +4,9 @@ Events arrive once each and in order (coordinator.py drops repetitions by positi
 outside the table of moves is illegal (scheduler/legality.py has looked already). Claims that this
 coordinator did not send are adopted: they belong to a predecessor whose lease ended in the middle
 of the round. Their results are recovered.
+
+Rounds may be anchored before they are final. A fault or a void behind an anchor cuts: its round
+takes claims again, and what was computed after it is dissolved, here as on the chain.
 """
 
 from dataclasses import replace
@@ -11,9 +14,11 @@ from typing import assert_never
 
 from scheduler.commands import Outcome
 from scheduler.events import (
+    AnchorsWithdrawnOnChain,
     AuditAdvanced,
     ChainEvent,
     JobCancelled,
+    RoundAnchoredOnChain,
     RoundCommittedOnChain,
     RoundFinalizedOnChain,
     UnitDisputed,
@@ -24,7 +29,7 @@ from scheduler.events import (
     UnitVerified,
     UnitVoided,
 )
-from scheduler.round import Round
+from scheduler.round import Round, fresh
 from scheduler.rows import Filling, Slot, SlotStatus
 from scheduler.standings import faulted, worker_or_new
 from scheduler.state import State
@@ -40,18 +45,25 @@ def apply(state: State, event: ChainEvent, now_ms: int) -> None:
         case RoundCommittedOnChain():
             if event.round == state.round:
                 _round_committed(state, event)
-        case RoundFinalizedOnChain():
+        case RoundAnchoredOnChain():
             if event.round == state.round:
+                _round_anchored(state, event, now_ms)
+        case AnchorsWithdrawnOnChain():
+            _cut(state, event.round, event.head, now_ms)
+        case RoundFinalizedOnChain():
+            if event.round == state.oldest.number:
                 _round_finalized(state, event, now_ms)
         case _:
-            if event.unit.round == state.round:
-                _unit(state, event, now_ms)
+            held = state.find(event.unit.round)
+            if held is not None:
+                _unit(state, held, event, now_ms)
 
 
 def _round_committed(state: State, event: RoundCommittedOnChain) -> None:
     for claim in event.claims:
         state.put_slot(_claimed(state.slots[claim.slot], claim, event))
-    state.note(batches=event.batch + 1, setbacks=0, paused_until_ms=0)
+    state.note_round(state.open, batches=event.batch + 1)
+    state.note(setbacks=0, paused_until_ms=0)
 
 
 def _claimed(slot: Slot, claim: Claim, event: RoundCommittedOnChain) -> Slot:
@@ -66,8 +78,8 @@ def _same(filling: Filling, claim: Claim) -> bool:
     return held == (claim.worker, claim.result_root, claim.commitment)
 
 
-def _unit(state: State, event: UnitEvent, now_ms: int) -> None:
-    slot = state.slots[event.unit.slot]
+def _unit(state: State, held: Round, event: UnitEvent, now_ms: int) -> None:
+    slot = held.slots[event.unit.slot]
     status = move(slot, event)
     totals = state.totals
     match event:
@@ -78,32 +90,65 @@ def _unit(state: State, event: UnitEvent, now_ms: int) -> None:
         case AuditAdvanced():
             slot = replace(slot, due_ms=event.due_ms, overdue=False)
         case UnitDisputed():
-            state.note(totals=replace(totals, disputes=totals.disputes + 1), window_over=False)
+            state.note(totals=replace(totals, disputes=totals.disputes + 1))
+            state.note_round(held, window_over=False)
             slot = replace(slot, due_ms=0, overdue=False)
         case UnitPassed() | UnitVerified():
             slot = replace(slot, due_ms=event.until_ms, overdue=False)
         case UnitFaulted():
             state.note(totals=replace(totals, faults=totals.faults + 1))
             faulted(state, event.worker, now_ms)
-            return _reissue(state, slot, now_ms)
+            return _reissue(state, held, slot, now_ms)
         case UnitVoided():
             state.note(totals=replace(totals, voids=totals.voids + 1))
-            return _reissue(state, slot, now_ms)
+            return _reissue(state, held, slot, now_ms)
         case _:
             assert_never(event)
-    return state.put_slot(replace(slot, status=status))
+    return state.put_slot(replace(slot, status=status), held)
 
 
-def _reissue(state: State, slot: Slot, now_ms: int) -> None:
+def _reissue(state: State, held: Round, slot: Slot, now_ms: int) -> None:
     """Open the slot with the next attempt; a checkpoint from the old result is void."""
-    state.put_slot(Slot(slot.index, slot.attempt + 1, since_ms=now_ms))
-    totals = replace(state.totals, reissued=state.totals.reissued + 1)
-    generation = state.open.generation + 1
-    state.note(generation=generation, combined=None, window_over=False, totals=totals)
+    state.put_slot(Slot(slot.index, slot.attempt + 1, since_ms=now_ms), held)
+    state.note(totals=replace(state.totals, reissued=state.totals.reissued + 1))
+    state.note_round(held, combined=None, window_over=False)
+    _cut(state, held.number, state.round, now_ms)
+
+
+def _round_anchored(state: State, event: RoundAnchoredOnChain, now_ms: int) -> None:
+    """The next round begins; this one waits for its audits."""
+    number = event.round + 1
+    attempts = state.dissolved.get(number, (0,) * state.terms.slots)
+    following = fresh(number, event.checkpoint, event.blob, attempts, now_ms)
+    state.put_dissolved(number, None)
+    state.put_rounds(*state.under_way(), following)
+    state.note(setbacks=0, paused_until_ms=0)
+
+
+def _cut(state: State, round: int, head: int, now_ms: int) -> None:
+    """Dissolve the rounds after `round`, up to `head`, that are under way.
+
+    Before the oldest: a coordinator that began later reads how often its round was dissolved.
+    """
+    dissolved = [held for held in state.under_way() if round < held.number <= head]
+    if not dissolved:
+        return
+    kept = [held for held in state.under_way() if held.number <= round]
+    claims = sum(slot.filling is not None for held in dissolved for slot in held.slots)
+    for held in dissolved:
+        state.put_dissolved(held.number, tuple(slot.attempt + 1 for slot in held.slots))
+    if not kept:
+        first = dissolved[0]
+        attempts = state.dissolved[first.number]
+        state.put_dissolved(first.number, None)
+        kept = [fresh(first.number, first.checkpoint, first.blob, attempts, now_ms)]
+    state.put_rounds(*kept)
+    state.note(totals=replace(state.totals, dissolved=state.totals.dissolved + claims))
 
 
 def _round_finalized(state: State, event: RoundFinalizedOnChain, now_ms: int) -> None:
-    combined = state.open.combined
+    done = state.oldest
+    combined = done.combined
     if combined is None:
         # Only the holder of the lease can finalize, and it was not this node.
         state.note(outcome=Outcome.LEASE_LOST)
@@ -111,24 +156,29 @@ def _round_finalized(state: State, event: RoundFinalizedOnChain, now_ms: int) ->
     if combined.checkpoint != event.checkpoint:
         state.note(outcome=Outcome.DIVERGED)
         return
-    _credit(state)
-    number = state.round + 1
+    _credit(state, done)
+    number = done.number + 1
     last = number >= state.terms.rounds
-    slots = [] if last else [Slot(i, since_ms=now_ms) for i in range(state.terms.slots)]
-    state.begin(Round(number, combined.checkpoint, combined.blob, slots))
-    ended = Outcome.CANCELLED if state.cancelled else None
+    if state.anchored:
+        state.put_rounds(*state.under_way()[1:])
+    else:
+        known = state.dissolved.get(number, (0,) * state.terms.slots)
+        attempts = () if last else known
+        state.put_dissolved(number, None)
+        state.put_rounds(fresh(number, combined.checkpoint, combined.blob, attempts, now_ms))
+    ended = Outcome.CANCELLED if state.cancelled and state.oldest.batches == 0 else None
     outcome = Outcome.COMPLETED if last else ended
     state.note(setbacks=0, paused_until_ms=0, outcome=outcome)
 
 
-def _credit(state: State) -> None:
+def _credit(state: State, done: Round) -> None:
     """Count the round's units, for people."""
-    for slot in state.slots:
+    for slot in done.slots:
         assert slot.filling is not None
         worker = worker_or_new(state, slot.filling.wallet)
         state.put_worker(replace(worker, settled=worker.settled + 1))
-    verified = state.open.index.count[SlotStatus.VERIFIED]
-    totals, units = state.totals, len(state.slots)
+    verified = done.index.count[SlotStatus.VERIFIED]
+    totals, units = state.totals, len(done.slots)
     counted = replace(
         totals,
         units=totals.units + units,

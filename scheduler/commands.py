@@ -23,6 +23,7 @@ class DeclineReason(StrEnum):
     QUARANTINED = "the last units of this wallet failed: work is offered again later"
     MEMORY = "a unit of this job needs more memory than this peer offers"
     PAUSED = "the submitter paused the job"
+    CANCELLED = "the submitter cancelled the job: no further round begins"
     DEADLINE = "the job's deadline is so near that a new unit would not be paid"
     TOO_FEW_PEERS = "the round is not begun before more peers are ready"
     KEPT_FOR_FASTER = "the last units are kept a moment for faster peers that are idle"
@@ -40,6 +41,7 @@ class RefuseReason(StrEnum):
     CONFLICT = "this wallet already committed to another result of the unit"
     ROUND_OVER = "the round is over"
     ATTEMPT_OVER = "this attempt is over"
+    DISSOLVED = "an earlier result was wrong or void: what was computed after it does not count"
     BOND_INACTIVE = "the wallet's bond does not suffice for work"
     JOB_OVER = "the job is over"
 
@@ -166,6 +168,25 @@ class Combine:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchorRound:
+    """Call `anchorRound`; the chain answers with the event, or report `AnchorRefused`."""
+
+    round: int
+    checkpoint: bytes
+    blob: BlobRef
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawAnchors:
+    """Call `withdrawAnchors`: an earlier coordinator's anchor does not follow from the results.
+
+    The chain answers with the event, or report `AnchorRefused`.
+    """
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
 class AwaitChallengeWindow:
     """Report `ChallengeWindowOver` once the chain's clock is past `until_ms`."""
 
@@ -210,6 +231,8 @@ StandingCommand = (
     | ExpireUnit
     | ResolveDispute
     | Combine
+    | AnchorRound
+    | WithdrawAnchors
     | AwaitChallengeWindow
     | FinalizeRound
     | FinishJob

@@ -17,8 +17,9 @@ ignored), then carry out `pending(state)`. A torn last record is dropped: none o
 carried out. Events journaled *before* they are handled replay to the same state too; illegal ones
 are counted and skipped as they were the first time.
 
-A new coordinator starts at the chain's open round with the last anchored checkpoint and feeds the
-round's chain events first; claims of its predecessor are adopted and their results recovered.
+A new coordinator starts at the oldest round that is not final, with the checkpoint before it, and
+feeds the job's chain events from the first on; rounds that its predecessor anchored begin again
+with them, its claims are adopted and their results recovered.
 
 `now_ms` may step back (a clock was corrected): the machine never does. `seed` is any integer from 0
 to 2^64 - 1, drawn by the node; it spreads the retries of declined peers and nothing else.
@@ -46,8 +47,7 @@ from scheduler.events import (
     UnitRequested,
 )
 from scheduler.legality import check
-from scheduler.round import Round
-from scheduler.rows import Slot
+from scheduler.round import fresh
 from scheduler.settle import settle
 from scheduler.state import State
 
@@ -61,11 +61,11 @@ class Handled:
 
 
 def start(event: CoordinationStarted, now_ms: int) -> tuple[State, tuple[Command, ...]]:
-    """A coordination of a job from its open round on; ValueError for a round the job has not."""
+    """A coordination of a job from its oldest round on; ValueError for a round the job has not."""
     if not 0 <= event.round < event.terms.rounds:
         raise ValueError(f"round {event.round} of a job with {event.terms.rounds} rounds")
-    slots = [Slot(index, since_ms=now_ms) for index in range(event.terms.slots)]
-    held = Round(event.round, event.checkpoint, event.blob, slots)
+    attempts = (0,) * event.terms.slots
+    held = fresh(event.round, event.checkpoint, event.blob, attempts, now_ms)
     state = State(event.terms, held, now_ms)
     return state, standing.begun(state)
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import islice
 
 from scheduler.events import HoldingRefused, ResultHeld
+from scheduler.round import Round
 from scheduler.rows import (
     Filling,
     HolderAsk,
@@ -90,7 +91,7 @@ def overdue(state: State, slot: Slot, now_ms: int) -> None:
     if now_ms < slot.due_ms:
         _drop_asks(state, slot, {a.wallet for a in slot.asks if a.until_ms <= now_ms}, now_ms)
         return
-    unavailable(state, slot, UnavailableCause.HOLDERS, now_ms)
+    unavailable(state, state.open, slot, UnavailableCause.HOLDERS, now_ms)
     state.put_slot(emptied(slot, now_ms))
 
 
@@ -101,10 +102,12 @@ def _drop_asks(state: State, slot: Slot, wallets: Collection[Wallet], now_ms: in
         failed(state, wallet, now_ms, grave=True)
 
 
-def unavailable(state: State, slot: Slot, cause: UnavailableCause, now_ms: int) -> None:
+def unavailable(
+    state: State, held: Round, slot: Slot, cause: UnavailableCause, now_ms: int
+) -> None:
     """Note the verdict *result unavailable* on the slot's unit."""
     assert slot.filling is not None
-    noted = Unavailable(state.open.unit(slot), slot.filling.wallet, cause, now_ms)
+    noted = Unavailable(held.unit(slot), slot.filling.wallet, cause, now_ms)
     totals = replace(state.totals, unavailable=state.totals.unavailable + 1)
     state.note(unavailable=(*state.unavailable, noted)[-UNAVAILABLE_MAX:], totals=totals)
 

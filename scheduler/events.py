@@ -20,7 +20,7 @@ from scheduler.terms import Claim, Holding, JobTerms, Metrics, PeerId, Position,
 
 @dataclass(frozen=True, slots=True)
 class CoordinationStarted:
-    """This node took the lease; `round` is the open round, `checkpoint` the state it starts from.
+    """This node took the lease; `round` is the oldest that is not final, `checkpoint` its start.
 
     The first record of every journal, and nowhere else legal.
     """
@@ -189,6 +189,14 @@ class FinalizeRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchorRefused:
+    """The chain would not take `anchorRound`, or not withdraw an anchor; it is tried again."""
+
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class BondChanged:
     """A wallet's bond rose above or fell below what work requires."""
 
@@ -304,8 +312,30 @@ class UnitVoided:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundAnchoredOnChain:
+    """The next round may start from this checkpoint before the round is final."""
+
+    at: Position
+    round: int
+    checkpoint: bytes
+    blob: BlobRef
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorsWithdrawnOnChain:
+    """`round` is the one that takes claims again; the rounds after it, up to `head`, are dissolved.
+
+    Behind a fault or a void of an anchored round, or because a successor found other bits.
+    """
+
+    at: Position
+    round: int
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
 class RoundFinalizedOnChain:
-    """The round's checkpoint is anchored."""
+    """The round's checkpoint is final."""
 
     at: Position
     round: int
@@ -316,7 +346,7 @@ class RoundFinalizedOnChain:
 class JobCancelled:
     """The submitter cancelled, or a verdict ended the job because its data was unavailable.
 
-    An open round with claims on the chain may still be finished.
+    Open rounds with claims on the chain may still be finished.
     """
 
     at: Position
@@ -333,6 +363,7 @@ NodeEvent = (
     | CombineFailed
     | ChallengeWindowOver
     | FinalizeRefused
+    | AnchorRefused
     | BondChanged
     | PauseOrdered
     | LeaseLost
@@ -343,5 +374,12 @@ NodeEvent = (
 UnitEvent = (
     UnitDrawn | AuditAdvanced | UnitPassed | UnitVerified | UnitDisputed | UnitFaulted | UnitVoided
 )
-ChainEvent = RoundCommittedOnChain | UnitEvent | RoundFinalizedOnChain | JobCancelled
+ChainEvent = (
+    RoundCommittedOnChain
+    | UnitEvent
+    | RoundAnchoredOnChain
+    | AnchorsWithdrawnOnChain
+    | RoundFinalizedOnChain
+    | JobCancelled
+)
 Event = CoordinationStarted | PeerEvent | NodeEvent | ChainEvent

@@ -1,7 +1,7 @@
 """What must hold after every event: the oracle of the tests."""
 
-from scheduler.round import SlotIndex
-from scheduler.rows import DONE, EMPTY, LOCAL, ON_CHAIN, WAITING, Slot, SlotStatus
+from scheduler.round import Round, SlotIndex
+from scheduler.rows import EMPTY, LOCAL, ON_CHAIN, WAITING, Slot, SlotStatus
 from scheduler.standing import of_round
 from scheduler.state import CrowdIndex, State
 from scheduler.terms import HOLDERS_MAX, PEERS_MAX, WORKERS_MAX
@@ -9,14 +9,29 @@ from scheduler.terms import HOLDERS_MAX, PEERS_MAX, WORKERS_MAX
 
 def invariants(state: State) -> list[str]:
     """What is wrong with this state; empty for every state that events can reach."""
-    wrong = [fault for slot in state.slots for fault in _of_slot(state, slot)]
-    if state.open.window_over and not all(slot.status in DONE for slot in state.slots):
-        wrong.append("the challenge window is over although units are open")
-    if [slot.index for slot in state.slots] != list(range(len(state.slots))):
-        wrong.append("slots are out of order")
+    wrong = [fault for held in state.under_way() for fault in _of_round(state, held)]
+    if len(state.anchored) > state.terms.rounds_ahead:
+        wrong.append(f"{len(state.anchored)} rounds are anchored")
+    if [held.number for held in state.under_way()] != [
+        state.oldest.number + ahead for ahead in range(len(state.anchored) + 1)
+    ]:
+        wrong.append("rounds are out of order")
+    if not all(0 < number - state.round <= state.terms.rounds_ahead for number in state.dissolved):
+        wrong.append(f"rounds {sorted(state.dissolved)} are remembered as dissolved")
     if len(state.peers) > PEERS_MAX or len(state.workers) > WORKERS_MAX:
         wrong.append(f"{len(state.peers)} peers and {len(state.workers)} wallets are too many")
     return wrong + _of_indexes(state)
+
+
+def _of_round(state: State, held: Round) -> list[str]:
+    wrong = [fault for slot in held.slots for fault in _of_slot(state, slot)]
+    if held.window_over and not held.all_done():
+        wrong.append("the challenge window is over although units are open")
+    if [slot.index for slot in held.slots] != list(range(len(held.slots))):
+        wrong.append("slots are out of order")
+    if held is not state.open and not all(slot.status in ON_CHAIN for slot in held.slots):
+        wrong.append(f"round {held.number} is anchored with open slots")
+    return wrong
 
 
 def _of_slot(state: State, slot: Slot) -> list[str]:
@@ -59,8 +74,10 @@ def _are_bonded(state: State, slot: Slot) -> bool:
 def _of_indexes(state: State) -> list[str]:
     """Indexes kept row by row are those that the rows give when they are read all at once."""
     wrong = []
-    slots, crowd = SlotIndex(state.slots), CrowdIndex(state)
-    for kept, made in ((state.open.index, slots), (state.crowd, crowd)):
+    pairs: list[tuple[SlotIndex | CrowdIndex, SlotIndex | CrowdIndex]] = [
+        (held.index, SlotIndex(held.slots)) for held in state.under_way()
+    ]
+    for kept, made in (*pairs, (state.crowd, CrowdIndex(state))):
         for name in type(made).__slots__:
             if name != "touched" and getattr(kept, name) != getattr(made, name):
                 wrong.append(f"the index {name} does not follow from the rows")

@@ -8,10 +8,10 @@ Passing time moves no slot into or out of a status that decides here, so it does
 time is settled after this check.
 """
 
-from collections.abc import Iterable
-
 from scheduler.errors import IllegalEvent
 from scheduler.events import (
+    AnchorRefused,
+    AnchorsWithdrawnOnChain,
     ChallengeWindowOver,
     CombineFailed,
     CombineFinished,
@@ -23,16 +23,25 @@ from scheduler.events import (
     ResultHeld,
     ResultRefused,
     ResultStored,
+    RoundAnchoredOnChain,
     RoundCommittedOnChain,
     RoundFinalizedOnChain,
     UnitEvent,
 )
-from scheduler.rows import DONE, Combined, Slot, SlotStatus
+from scheduler.round import Round
+from scheduler.rows import DONE, ON_CHAIN, Combined, Slot, SlotStatus
 from scheduler.state import State
 from scheduler.terms import UnitRef
 from scheduler.transitions import move
 
-Report = CommitRefused | CombineFinished | CombineFailed | ChallengeWindowOver | FinalizeRefused
+Report = (
+    CommitRefused
+    | CombineFinished
+    | CombineFailed
+    | ChallengeWindowOver
+    | FinalizeRefused
+    | AnchorRefused
+)
 
 
 def check(state: State, event: Event) -> None:
@@ -43,53 +52,81 @@ def check(state: State, event: Event) -> None:
         case ResultStored() | ResultRefused() | ResultHeld() | HoldingRefused():
             _check_reported_unit(state, event.unit)
         case CombineFinished():
-            if _is_open(state, event.round):
-                _check_combined(state, event)
-        case CommitRefused() | CombineFailed() | ChallengeWindowOver() | FinalizeRefused():
-            _is_open(state, event.round)
+            held = _reported(state, event.round)
+            if held is not None:
+                _check_combined(state, held, event)
+        case (
+            CommitRefused()
+            | CombineFailed()
+            | ChallengeWindowOver()
+            | FinalizeRefused()
+            | AnchorRefused()
+        ):
+            _reported(state, event.round)
         case RoundCommittedOnChain():
-            if _is_open(state, event.round):
+            if _under_way(state, event.round) is not None:
                 _check_claims(state, event)
+        case RoundAnchoredOnChain():
+            if _under_way(state, event.round) is not None:
+                _check_anchored(state, event)
+        case AnchorsWithdrawnOnChain():
+            # The fault before it in the log may have cut already.
+            cut = event.round == state.round
+            if event.round >= event.head or (event.head > state.round and not cut):
+                raise IllegalEvent(
+                    f"anchors of rounds {event.round} to {event.head} were withdrawn, but round "
+                    f"{state.round} is open"
+                )
         case RoundFinalizedOnChain():
-            if _is_open(state, event.round):
-                _check_settled(state.slots, event.round)
+            held = _under_way(state, event.round)
+            if held is not None:
+                _check_settled(state, held)
         case _:
-            if isinstance(event, UnitEvent) and _is_open(state, event.unit.round):
+            if isinstance(event, UnitEvent) and _under_way(state, event.unit.round) is not None:
                 move(slot_on_chain(state, event.unit), event)
 
 
 def slot_on_chain(state: State, unit: UnitRef) -> Slot:
-    """The slot of a unit of the open round that the chain speaks of."""
-    if not 0 <= unit.slot < len(state.slots):
-        raise IllegalEvent(f"unit {unit}: the round has {len(state.slots)} slots")
-    slot = state.slots[unit.slot]
+    """The slot of a unit of a round under way that the chain speaks of."""
+    held = state.find(unit.round)
+    assert held is not None, f"round {unit.round} is not under way"
+    if not 0 <= unit.slot < len(held.slots):
+        raise IllegalEvent(f"unit {unit}: the round has {len(held.slots)} slots")
+    slot = held.slots[unit.slot]
     if slot.attempt != unit.attempt:
         raise IllegalEvent(f"unit {unit}, but attempt {slot.attempt} of the slot is open")
     return slot
 
 
-def _is_open(state: State, round: int) -> bool:
-    """Whether an event is about the open round; an earlier one is history."""
+def _under_way(state: State, round: int) -> Round | None:
+    """The round that an event is about, if it is under way; an earlier one is history."""
     if round > state.round:
         raise IllegalEvent(f"an event of round {round}, but round {state.round} is open")
-    return round == state.round
+    return state.find(round)
+
+
+def _reported(state: State, round: int) -> Round | None:
+    """The same for a report of this node, which may be about a round that was dissolved."""
+    return None if round in state.dissolved else _under_way(state, round)
 
 
 def _check_reported_unit(state: State, unit: UnitRef) -> None:
-    if not _is_open(state, unit.round):
+    held = _reported(state, unit.round)
+    if held is None:
         return
-    if not 0 <= unit.slot < len(state.slots):
-        raise IllegalEvent(f"a report on unit {unit}: the round has {len(state.slots)} slots")
-    attempt = state.slots[unit.slot].attempt
+    if not 0 <= unit.slot < len(held.slots):
+        raise IllegalEvent(f"a report on unit {unit}: the round has {len(held.slots)} slots")
+    attempt = held.slots[unit.slot].attempt
     if unit.attempt > attempt:
         raise IllegalEvent(f"a report on unit {unit}, but attempt {attempt} is open")
 
 
-def _check_combined(state: State, event: CombineFinished) -> None:
-    held = state.open
+def _check_combined(state: State, held: Round, event: CombineFinished) -> None:
     if event.generation < held.generation:
         return
     settled = held.index.done + held.index.count[SlotStatus.DISPUTED] == len(held.slots)
+    if state.terms.rounds_ahead:
+        settled = held.all_here()
     if event.generation > held.generation or not settled:
         raise IllegalEvent(
             f"results of round {event.round}, generation {event.generation} were combined, "
@@ -101,6 +138,8 @@ def _check_combined(state: State, event: CombineFinished) -> None:
 
 
 def _check_claims(state: State, event: RoundCommittedOnChain) -> None:
+    if event.round != state.round:
+        raise IllegalEvent(f"claims to round {event.round}, which is anchored")
     if event.batch != state.open.batches:
         raise IllegalEvent(
             f"batch {event.batch} of round {event.round}, but batch {state.open.batches} is due"
@@ -113,7 +152,20 @@ def _check_claims(state: State, event: RoundCommittedOnChain) -> None:
         seen.add(claim.slot)
 
 
-def _check_settled(slots: Iterable[Slot], round: int) -> None:
-    unsettled = [slot.index for slot in slots if slot.status not in DONE]
+def _check_anchored(state: State, event: RoundAnchoredOnChain) -> None:
+    number, terms = event.round, state.terms
+    if number != state.round:
+        raise IllegalEvent(f"round {number} was anchored twice")
+    unclaimed = [slot.index for slot in state.slots if slot.status not in ON_CHAIN]
+    if unclaimed:
+        raise IllegalEvent(f"round {number} was anchored with slots {unclaimed} unclaimed")
+    if len(state.anchored) >= terms.rounds_ahead or number + 1 >= terms.rounds:
+        raise IllegalEvent(f"round {number} was anchored, {len(state.anchored)} are already")
+
+
+def _check_settled(state: State, held: Round) -> None:
+    if held is not state.oldest:
+        raise IllegalEvent(f"round {held.number} was finalized before round {state.oldest.number}")
+    unsettled = [slot.index for slot in held.slots if slot.status not in DONE]
     if unsettled:
-        raise IllegalEvent(f"round {round} was finalized with slots {unsettled} unsettled")
+        raise IllegalEvent(f"round {held.number} was finalized with slots {unsettled} unsettled")

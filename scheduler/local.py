@@ -12,6 +12,7 @@ from scheduler import custody
 from scheduler.commands import Outcome
 from scheduler.deadlines import backoff_ms
 from scheduler.events import (
+    AnchorRefused,
     BondChanged,
     ChallengeWindowOver,
     CombineFailed,
@@ -30,6 +31,7 @@ from scheduler.events import (
     ResultStored,
     Tick,
 )
+from scheduler.round import Round
 from scheduler.rows import LOCAL, Combined, Slot, SlotStatus, UnavailableCause
 from scheduler.standings import bonded, emptied, failed
 from scheduler.state import State
@@ -53,15 +55,20 @@ def apply(state: State, event: NodeEvent, now_ms: int) -> None:
         case CombineFinished():
             _combined(state, event)
         case CombineFailed():
-            current = event.round == state.round and event.generation == state.open.generation
-            if current and state.open.combined is None:
+            held = state.find(event.round)
+            current = held is not None and event.generation == held.generation
+            if current and held is not None and held.combined is None:
                 _pause(state, now_ms)
         case ChallengeWindowOver():
-            if event.round == state.round and state.open.all_done():
-                state.note(window_over=True)
+            if event.round == state.oldest.number and state.oldest.all_done():
+                state.note_round(state.oldest, window_over=True)
         case FinalizeRefused():
-            if event.round == state.round and state.open.window_over:
-                state.note(window_over=False)
+            if event.round == state.oldest.number and state.oldest.window_over:
+                state.note_round(state.oldest, window_over=False)
+                _pause(state, now_ms)
+        case AnchorRefused():
+            held = state.find(event.round)
+            if held is not None and held.combined is not None:
                 _pause(state, now_ms)
         case BondChanged():
             if event.wallet in state.workers:
@@ -81,17 +88,21 @@ def apply(state: State, event: NodeEvent, now_ms: int) -> None:
             assert_never(event)
 
 
-def _slot_of(state: State, unit: UnitRef) -> Slot | None:
-    """The slot that a report is about, if its result is still awaited."""
-    if unit.round != state.round or unit.attempt != state.slots[unit.slot].attempt:
+def _slot_of(state: State, unit: UnitRef) -> tuple[Round, Slot] | None:
+    """The slot that a report is about, and its round, if its result is still awaited."""
+    held = state.find(unit.round)
+    if held is None or unit.attempt != held.slots[unit.slot].attempt:
         return None
-    slot = state.slots[unit.slot]
-    return slot if slot.filling is not None and not slot.filling.stored else None
+    slot = held.slots[unit.slot]
+    return (held, slot) if slot.filling is not None and not slot.here else None
 
 
 def _stored(state: State, event: ResultStored, now_ms: int) -> None:
-    slot = _slot_of(state, event.unit)
-    if slot is None or slot.filling is None or slot.filling.blob not in (None, event.blob):
+    found = _slot_of(state, event.unit)
+    if found is None:
+        return
+    held, slot = found
+    if slot.filling is None or slot.filling.blob not in (None, event.blob):
         return
     status = move(slot, event)
     filling = custody.signed(replace(slot.filling, blob=event.blob, stored=True), event.holding)
@@ -99,24 +110,26 @@ def _stored(state: State, event: ResultStored, now_ms: int) -> None:
     if status is SlotStatus.STORED:
         due_ms = now_ms + state.terms.policy.holders_timeout_ms
     if event.recomputed:
-        custody.unavailable(state, slot, UnavailableCause.LOST, now_ms)
-    state.put_slot(replace(slot, status=status, filling=filling, due_ms=due_ms))
+        custody.unavailable(state, held, slot, UnavailableCause.LOST, now_ms)
+    state.put_slot(replace(slot, status=status, filling=filling, due_ms=due_ms), held)
     worker = state.workers.get(filling.wallet)
     if worker is not None:
         state.put_worker(replace(worker, failures=0, stored=worker.stored + 1))
 
 
 def _refused(state: State, event: ResultRefused, now_ms: int) -> None:
-    slot = _slot_of(state, event.unit)
-    if slot is None or slot.filling is None:
+    found = _slot_of(state, event.unit)
+    if found is None:
         return
+    held, slot = found
+    assert slot.filling is not None
     if (slot.filling.blob, slot.filling.peer) != (event.blob, event.peer):
         return
     malformed = event.fault is ResultFault.MALFORMED
     cause = None if malformed else UnavailableCause.REFUSED
     if move(slot, event) is not SlotStatus.OPEN:
         filling = replace(slot.filling, blob=None, peer=None)
-        state.put_slot(replace(slot, filling=filling))
+        state.put_slot(replace(slot, filling=filling), held)
     elif malformed or not _away(state, event.peer):
         without_result(state, slot, now_ms, cause)
     # Else it may come back with its result; the fetch's time limit decides.
@@ -134,7 +147,7 @@ def without_result(state: State, slot: Slot, now_ms: int, cause: UnavailableCaus
     """
     assert slot.filling is not None
     if cause is not None:
-        custody.unavailable(state, slot, cause, now_ms)
+        custody.unavailable(state, state.open, slot, cause, now_ms)
     state.put_slot(emptied(slot, now_ms))
     refused_results = state.totals.refused_results + 1
     state.note(totals=replace(state.totals, refused_results=refused_results))
@@ -160,10 +173,12 @@ def _commit_refused(state: State, event: CommitRefused, now_ms: int) -> None:
 
 
 def _combined(state: State, event: CombineFinished) -> None:
-    if event.round != state.round or event.generation < state.open.generation:
+    held = state.find(event.round)
+    if held is None or event.generation < held.generation:
         return
     combined = Combined(event.checkpoint, event.blob, event.aggregate)
-    state.note(combined=combined, metrics=event.metrics, setbacks=0, paused_until_ms=0)
+    state.note_round(held, combined=combined)
+    state.note(metrics=event.metrics, setbacks=0, paused_until_ms=0)
 
 
 def _pause(state: State, now_ms: int) -> None:

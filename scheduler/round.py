@@ -5,16 +5,16 @@ difference decides which commands begin to stand) and the indexes: which slots a
 be repeated, when time next acts on one, who holds what. They follow from the rows alone; decoding
 or copying a round rebuilds them.
 
-All that belongs to one round is here and nowhere else, so that several may be open at once one day.
+All that belongs to one round is here and nowhere else: several may be under way at once.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from scheduler.blob_ref import BlobRef
 from scheduler.ordered import Ordered
-from scheduler.rows import DONE, WAITING, Combined, Slot, SlotStatus
+from scheduler.rows import DONE, ON_CHAIN, WAITING, Combined, Slot, SlotStatus
 from scheduler.terms import UnitRef, Wallet
 
 
@@ -22,8 +22,7 @@ from scheduler.terms import UnitRef, Wallet
 class Round:
     """A round of a job, from the checkpoint that it starts from. Owned by its state.
 
-    `batches`: on the chain so far. `generation`: units that a fault or a void re-issued; it names
-    the set of results to combine.
+    `batches`: on the chain so far.
     """
 
     number: int
@@ -31,13 +30,17 @@ class Round:
     blob: BlobRef
     slots: list[Slot]
     batches: int = 0
-    generation: int = 0
     combined: Combined | None = None
     window_over: bool = False
     index: "SlotIndex" = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         self.index = SlotIndex(self.slots)
+
+    @property
+    def generation(self) -> int:
+        """Names the set of results to combine: the sum of the slots' attempts."""
+        return self.index.attempts
 
     def put(self, slot: Slot) -> Slot | None:
         """Set a slot's row; the row before, or None where nothing changed."""
@@ -61,6 +64,10 @@ class Round:
         """Whether every unit is settled and its result is here."""
         return self.index.ready == len(self.slots) > 0
 
+    def all_here(self) -> bool:
+        """Whether every slot has a claim on the chain and its result is here."""
+        return self.index.here == len(self.slots) > 0
+
     def untouched(self) -> bool:
         """Whether nobody has begun a unit of this round."""
         return self.batches == 0 and len(self.index.free) == len(self.slots)
@@ -74,11 +81,14 @@ class SlotIndex:
     - `stored`: results that wait for holders, by the end of that wait
     - `filled`: those that wait for the batch, by the end of their patience
     - `due`: what time acts on next: overdue assignments, fetches, holders, audits
-    - `count`: slots by status; `done` and `ready` of them; `committed`: by batch
+    - `count`: slots by status; `done` and `ready` of them; `here`: on the chain, with the result
+      here; `committed`: by batch
+    - `attempts`: their sum
     - `held`, `claimed`: by wallet, the slots that it computes, that wait with its claim
     """
 
     __slots__ = (
+        "attempts",
         "claimed",
         "committed",
         "computed",
@@ -88,6 +98,7 @@ class SlotIndex:
         "filled",
         "free",
         "held",
+        "here",
         "ready",
         "stored",
         "touched",
@@ -102,7 +113,7 @@ class SlotIndex:
         self.due: Ordered[int] = Ordered()
         self.count = dict.fromkeys(SlotStatus, 0)
         self.committed: Counter[int] = Counter()
-        self.done = self.ready = 0
+        self.done = self.ready = self.here = self.attempts = 0
         self.held: dict[Wallet, set[int]] = {}
         self.claimed: dict[Wallet, set[int]] = {}
         for slot in slots:
@@ -125,14 +136,24 @@ class SlotIndex:
 
     def _tally(self, slot: Slot, by: int) -> None:
         self.count[slot.status] += by
+        self.attempts += by * slot.attempt
         self.done += by * (slot.status in DONE)
         self.ready += by * slot.ready
+        self.here += by * (slot.status in ON_CHAIN and slot.here)
         if slot.status is SlotStatus.COMMITTED and slot.batch is not None:
             self.committed[slot.batch] += by
         for assignment in slot.assignments:
             _list(self.held, assignment.wallet, slot.index, by > 0)
         if slot.status in WAITING and slot.filling is not None:
             _list(self.claimed, slot.filling.wallet, slot.index, by > 0)
+
+
+def fresh(
+    number: int, checkpoint: bytes, blob: BlobRef, attempts: Sequence[int], now_ms: int
+) -> Round:
+    """A round that nobody has begun; `attempts`: the next of each slot."""
+    slots = [Slot(index, attempt, since_ms=now_ms) for index, attempt in enumerate(attempts)]
+    return Round(number, checkpoint, blob, slots)
 
 
 def due_ms(slot: Slot) -> int | None:

@@ -12,7 +12,7 @@ from scheduler.terms import Claim, Holding, PeerId, SlotResult, UnitRef, Wallet
 
 
 class SlotStatus(StrEnum):
-    """How far a slot of the open round is. scheduler/transitions.py has the moves."""
+    """How far a slot of a round under way is. scheduler/transitions.py has the moves."""
 
     OPEN = "open"
     RECEIPTED = "receipted"
@@ -107,9 +107,14 @@ class Slot:
     asks: tuple[HolderAsk, ...] = ()
 
     @property
+    def here(self) -> bool:
+        """Its result is here."""
+        return self.filling is not None and self.filling.stored
+
+    @property
     def ready(self) -> bool:
-        """Settled on the chain, and its result is here: may be combined."""
-        return self.status in DONE and self.filling is not None and self.filling.stored
+        """Settled on the chain, and its result is here."""
+        return self.status in DONE and self.here
 
     @property
     def claim(self) -> Claim:
@@ -223,6 +228,7 @@ class Totals:
     disputes: int = 0
     faults: int = 0
     voids: int = 0
+    dissolved: int = 0
     refused_results: int = 0
     reissued: int = 0
     unavailable: int = 0

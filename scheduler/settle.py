@@ -10,6 +10,7 @@ from dataclasses import replace
 from scheduler import custody
 from scheduler.commands import Outcome
 from scheduler.local import without_result
+from scheduler.round import Round
 from scheduler.rows import Slot, SlotStatus, UnavailableCause
 from scheduler.standings import failed
 from scheduler.state import State
@@ -23,20 +24,21 @@ def settle(state: State, now_ms: int) -> None:
     """Bring the state to `now_ms`. Each step takes a slot or wallet out of what is due."""
     if state.outcome is not None:
         return
-    while (index := state.open.index.due.due(now_ms)) is not None:
-        _overdue(state, state.slots[index], now_ms)
+    for held in state.under_way():
+        while (index := held.index.due.due(now_ms)) is not None:
+            _overdue(state, held, held.slots[index], now_ms)
     while (wallet := state.crowd.quarantined.due(now_ms)) is not None:
         state.put_worker(replace(state.workers[wallet], quarantined_until_ms=0))
     if state.paused_until_ms and now_ms >= state.paused_until_ms:
         state.note(paused_until_ms=0)
     custody.settle(state, now_ms)
     _submit(state, now_ms)
-    # A cancelled job ends unless the chain holds claims of the open round: those may be earned.
-    if state.cancelled and state.open.batches == 0:
+    # A cancelled job ends unless the chain holds claims of an open round: those may be earned.
+    if state.cancelled and state.oldest.batches == 0:
         state.note(outcome=Outcome.CANCELLED)
 
 
-def _overdue(state: State, slot: Slot, now_ms: int) -> None:
+def _overdue(state: State, held: Round, slot: Slot, now_ms: int) -> None:
     if slot.assignments:
         _lapse(state, slot, now_ms)
     elif slot.status is SlotStatus.RECEIPTED:
@@ -44,7 +46,7 @@ def _overdue(state: State, slot: Slot, now_ms: int) -> None:
     elif slot.status is SlotStatus.STORED:
         custody.overdue(state, slot, now_ms)
     else:
-        state.put_slot(replace(slot, overdue=True))
+        state.put_slot(replace(slot, overdue=True), held)
 
 
 def _lapse(state: State, slot: Slot, now_ms: int) -> None:
@@ -62,10 +64,21 @@ def _submit(state: State, now_ms: int) -> None:
     index = state.open.index
     if not index.filled or index.count[SlotStatus.SUBMITTED] or state.paused_until_ms:
         return
+    if too_late_to_begin(state, now_ms):
+        return
     complete = not any(index.count[status] for status in _BEFORE)
     if complete or index.filled.due(now_ms) is not None or closing(state, now_ms):
         for at in sorted(index.filled):
             state.put_slot(replace(state.slots[at], status=SlotStatus.SUBMITTED))
+
+
+def too_late_to_begin(state: State, now_ms: int) -> bool:
+    """Whether the open round has no claim on the chain and can have none any more.
+
+    Only where older rounds are still being finished: else the job is over then.
+    """
+    ended = state.cancelled or 0 < state.terms.deadline_ms <= now_ms
+    return bool(ended and state.anchored and state.open.batches == 0)
 
 
 def closing(state: State, now_ms: int) -> bool:

@@ -8,8 +8,10 @@ that no command can be forgotten.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from scheduler.commands import (
+    AnchorRound,
     AskHolder,
     AwaitChallengeWindow,
     CaptureDraw,
@@ -23,6 +25,7 @@ from scheduler.commands import (
     RecoverResult,
     ResolveDispute,
     StandingCommand,
+    WithdrawAnchors,
 )
 from scheduler.round import Round
 from scheduler.rows import Slot, SlotStatus
@@ -35,7 +38,12 @@ def standing(state: State) -> tuple[StandingCommand, ...]:
     """Everything that should be under way, each command once, in a fixed order."""
     if state.outcome is not None:
         return of_round(state)
-    of_slots = [command for slot in state.slots for command in _of_slot(state.open, slot)]
+    of_slots = [
+        command
+        for held in state.under_way()
+        for slot in held.slots
+        for command in _of_slot(held, slot)
+    ]
     return tuple(dict.fromkeys([*of_round(state), *of_slots]))
 
 
@@ -44,57 +52,67 @@ def stands(state: State, command: StandingCommand) -> bool:
     if state.outcome is not None or not isinstance(command, OfSlot):
         return command in state.during.standing
     if isinstance(command, CaptureDraw):
-        return command.round == state.round and state.open.index.committed[command.batch] > 0
-    unit = command.unit
-    if unit.round != state.round:
-        return False
-    return command in _of_slot(state.open, state.slots[unit.slot])
+        held = state.find(command.round)
+        return held is not None and held.index.committed[command.batch] > 0
+    held = state.find(command.unit.round)
+    return held is not None and command in _of_slot(held, held.slots[command.unit.slot])
 
 
 def begun(state: State) -> tuple[StandingCommand, ...]:
     """What stands now and did not before the event; closes the event's account."""
-    during, touched = state.during, state.open.index.touched
+    during, rounds = state.during, state.under_way()
     commands: list[StandingCommand] = []
-    if _flags(state) != during.flags or _touches_round(state, touched):
+    if _flags(state) != during.flags or any(_touches_round(state, held) for held in rounds):
         before = during.standing
         during.standing, during.flags = of_round(state), _flags(state)
         commands += (command for command in during.standing if command not in before)
-    for index in sorted(touched) if state.outcome is None else ():
-        stood = tuple(_of_slot(state.open, touched[index]))
-        now = _of_slot(state.open, state.slots[index])
-        commands += (command for command in now if command not in stood)
-    touched.clear()
+    for held in rounds:
+        touched = held.index.touched
+        for index in sorted(touched) if state.outcome is None else ():
+            stood = tuple(_of_slot(held, touched[index]))
+            now = _of_slot(held, held.slots[index])
+            commands += (command for command in now if command not in stood)
+        touched.clear()
     return tuple(dict.fromkeys(commands))
 
 
 def _flags(state: State) -> tuple[object, ...]:
-    """The facts of the round as a whole that its commands follow from."""
-    held = state.open
-    return (
-        state.outcome,
-        held.number,
-        bool(state.paused_until_ms),
-        held.all_done(),
-        held.all_ready(),
-        held.generation,
-        held.combined,
-        held.window_over,
+    """The facts of whole rounds that their commands follow from."""
+    of_rounds = tuple(
+        (
+            held.number,
+            held.checkpoint,
+            held.all_done(),
+            held.all_ready(),
+            held.all_here(),
+            held.index.count[SlotStatus.DISPUTED],
+            held.generation,
+            held.combined,
+            held.window_over,
+        )
+        for held in state.under_way()
     )
+    return (state.outcome, bool(state.paused_until_ms), state.cancelled, of_rounds)
 
 
-def _touches_round(state: State, touched: dict[int, Slot]) -> bool:
+def _touches_round(state: State, held: Round) -> bool:
     """Whether a touched slot is one that a command of the whole round lists."""
-    if touched and state.open.all_done():
+    touched = held.index.touched
+    if touched and (held.all_done() or _may_combine(state, held)):
         return True
     submitted = SlotStatus.SUBMITTED
-    return any(submitted in (old.status, state.slots[i].status) for i, old in touched.items())
+    return any(submitted in (old.status, held.slots[i].status) for i, old in touched.items())
 
 
 def of_round(state: State) -> tuple[StandingCommand, ...]:
-    """What stands of the round as a whole."""
+    """What stands of whole rounds."""
     if state.outcome is not None:
         return (FinishJob(state.outcome),)
-    return (PublishRound(state.round), *_commit(state.open), *_checkpoint(state))
+    published, commit = PublishRound(state.round), _commit(state.open)
+    if state.paused_until_ms:
+        return (published, *commit)
+    combine = [command for held in state.under_way() for command in _combine(state, held)]
+    return (published, *commit, *combine, *_anchor(state), *_finalize(state))
 
 
 def _commit(held: Round) -> Iterator[StandingCommand]:
@@ -103,13 +121,38 @@ def _commit(held: Round) -> Iterator[StandingCommand]:
         yield CommitRound(held.number, tuple(slot.claim for slot in submitted))
 
 
-def _checkpoint(state: State) -> Iterator[StandingCommand]:
-    held = state.open
-    if state.paused_until_ms or not held.all_done():
-        return
-    if held.combined is None and held.all_ready():
+def _may_combine(state: State, held: Round) -> bool:
+    """Whether the round's results are combined now: once settled, or where rounds may run ahead
+    once they are claimed.
+    """
+    whole = held.all_here() if state.terms.rounds_ahead else held.all_ready()
+    return whole and held.combined is None
+
+
+def _combine(state: State, held: Round) -> Iterator[StandingCommand]:
+    if _may_combine(state, held):
         results = tuple(slot.result for slot in held.slots)
         yield Combine(held.number, held.generation, held.checkpoint, held.blob, results)
+
+
+def _anchor(state: State) -> Iterator[StandingCommand]:
+    held, terms = state.open, state.terms
+    room = len(state.anchored) < terms.rounds_ahead and held.number + 1 < terms.rounds
+    if not room or held.combined is None or state.cancelled:
+        return
+    # Whoever disputes a result may be right: what came after it would be for nothing.
+    if held.all_here() and not any(h.index.count[SlotStatus.DISPUTED] for h in state.under_way()):
+        yield AnchorRound(held.number, held.combined.checkpoint, held.combined.blob)
+
+
+def _finalize(state: State) -> Iterator[StandingCommand]:
+    for held, following in pairwise(state.under_way()):
+        if held.combined is not None and held.combined.checkpoint != following.checkpoint:
+            yield WithdrawAnchors(held.number)
+            return
+    held = state.oldest
+    if not held.all_done():
+        return
     if not held.window_over:
         yield AwaitChallengeWindow(held.number, max(slot.due_ms for slot in held.slots))
     elif held.combined is not None:

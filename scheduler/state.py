@@ -26,6 +26,11 @@ UNAVAILABLE_MAX = 64
 class State:
     """One job's coordination. `open.number == terms.rounds` after the last round was finalized.
 
+    `open` is the one round that takes claims: it is handed out, receipted, committed. `anchored`
+    are those before it that are not final, oldest first: every slot of theirs has a claim on the
+    chain, and the next round starts from the checkpoint that was anchored. `dissolved`: for rounds
+    after the open one that were begun before, the next attempt of each slot.
+
     `paused_until_ms`: the chain or the combination refused, no new try before. `on_hold`: the
     submitter ordered a pause; `order_serial`: of its last order.
     """
@@ -46,6 +51,8 @@ class State:
     metrics: Metrics = ()
     totals: Totals = NOTHING_YET
     unavailable: tuple[Unavailable, ...] = ()
+    anchored: list[Round] = field(default_factory=list)
+    dissolved: dict[int, tuple[int, ...]] = field(default_factory=dict)
     crowd: "CrowdIndex" = field(init=False, compare=False, repr=False)
     during: "During" = field(init=False, compare=False, repr=False)
 
@@ -63,11 +70,26 @@ class State:
         """The slots of the open round, for reading."""
         return self.open.slots
 
+    @property
+    def oldest(self) -> Round:
+        """The next round to become final."""
+        return self.anchored[0] if self.anchored else self.open
+
+    def under_way(self) -> tuple[Round, ...]:
+        """All rounds that are not final, oldest first."""
+        return (*self.anchored, self.open)
+
+    def find(self, number: int) -> Round | None:
+        """The round of this number, if it is under way."""
+        at = number - self.oldest.number
+        rounds = self.under_way()
+        return rounds[at] if 0 <= at < len(rounds) else None
+
     # --- Changes. Nothing else may assign to a state.
 
-    def put_slot(self, slot: Slot) -> None:
-        """Set the row of a slot of the open round."""
-        old = self.open.put(slot)
+    def put_slot(self, slot: Slot, held: Round | None = None) -> None:
+        """Set the row of a slot of the open round, or of another that is under way."""
+        old = (held or self.open).put(slot)
         if old is None:
             return
         self.during.changed = True
@@ -108,24 +130,41 @@ class State:
         self.crowd.rank(self, row.wallet)
 
     def note(self, **facts: object) -> None:
-        """Set facts of the job or, where the round has them, of the open round."""
+        """Set facts of the job."""
+        self._set(self, facts)
+
+    def note_round(self, held: Round, **facts: object) -> None:
+        """Set facts of a round that is under way."""
+        self._set(held, facts)
+
+    def _set(self, owner: object, facts: dict[str, object]) -> None:
         for name, value in facts.items():
-            owner = self.open if name in _OF_ROUND else self
             if getattr(owner, name) != value:
                 setattr(owner, name, value)
                 self.during.changed = True
 
-    def begin(self, following: Round) -> None:
-        """Close the open round; this one follows."""
-        named = [wallet for slot in self.open.slots for wallet in wallets_of(slot)]
-        self.open = following
+    def put_rounds(self, *rounds: Round) -> None:
+        """Have these rounds under way, oldest first, and no others."""
+        before = self.under_way()
+        *self.anchored, self.open = rounds
         self.during.changed = True
-        self.crowd.mentions.subtract(named)
-        for wallet in sorted(set(named)):
+        kept = {id(held) for held in rounds}
+        gone = [wallet for held in before if id(held) not in kept for wallet in _named(held)]
+        self.crowd.mentions.subtract(gone)
+        for wallet in sorted(set(gone)):
             self.crowd.rank(self, wallet)
 
+    def put_dissolved(self, number: int, attempts: tuple[int, ...] | None) -> None:
+        """Remember the next attempts of a round that may begin again; None: forget them."""
+        if attempts is None:
+            self.dissolved.pop(number, None)
+        else:
+            self.dissolved[number] = attempts
+        self.during.changed = True
 
-_OF_ROUND = frozenset({"batches", "generation", "combined", "window_over"})
+
+def _named(held: Round) -> list[Wallet]:
+    return [wallet for slot in held.slots for wallet in wallets_of(slot)]
 
 
 @dataclass(slots=True)
@@ -170,8 +209,8 @@ class CrowdIndex:
         self.absent: Ordered[Wallet] = Ordered()
         self.mentions: Counter[Wallet] = Counter()
         self.here: Counter[Wallet] = Counter()
-        for slot in state.open.slots:
-            self.mentions.update(wallets_of(slot))
+        for held in state.under_way():
+            self.mentions.update(_named(held))
         for peer in state.peers.values():
             self._tally(state, peer, 1)
         for wallet in state.workers:

@@ -18,6 +18,7 @@ Metrics = tuple[tuple[str, float], ...]
 PEERS_MAX = 16_384
 WORKERS_MAX = 32_768
 ASSIGNMENTS_MAX = 8
+ROUNDS_AHEAD_MAX = 8
 SAMPLES_MAX = 64
 HOLDERS_MAX = 8
 """Wallets that may hold one result for a job; 64 slots of them still fit into a message."""
@@ -119,7 +120,8 @@ class JobTerms:
     """What the coordinator must know of a job, from its manifest and the escrow.
 
     `memory_bytes`: what a peer must offer, exactly what the job's Programs and files need.
-    `deadline_ms`: after it the chain takes no new round, but finishes one that it has; 0: never.
+    `deadline_ms`: after it the chain takes no new round, but finishes those that it has; 0: never.
+    `rounds_ahead`: how many rounds may be anchored, that is computed on before they are final.
     """
 
     job_id: bytes
@@ -129,8 +131,11 @@ class JobTerms:
     memory_bytes: int
     policy: Policy = field(default_factory=Policy)
     deadline_ms: int = 0
+    rounds_ahead: int = 0
 
     def __post_init__(self) -> None:
         for name in ("rounds", "slots", "unit_timeout_ms"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
+        if not 0 <= self.rounds_ahead <= ROUNDS_AHEAD_MAX:
+            raise ValueError(f"rounds_ahead {self.rounds_ahead} must be 0 to {ROUNDS_AHEAD_MAX}")

@@ -42,6 +42,7 @@ TERMS = st.builds(
     st.integers(1, 10**6),
     st.integers(0, 10**9),
     st.just(Policy()),
+    rounds_ahead=st.integers(0, 2),
 )
 
 _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
@@ -63,6 +64,7 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
 }
 _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "round": st.integers(0, 2),
+    "head": st.integers(0, 3),
     "batch": st.integers(0, 1),
     "serial": st.integers(0, 3),
     "generation": st.integers(0, 1),

@@ -146,7 +146,7 @@ def test_value_over_a_bound_is_not_written(event: Event) -> None:
 def test_every_event_has_a_record_type() -> None:
     """The union is the registry."""
     assert "Tick" in EVENTS
-    assert len(EVENTS) == 30
+    assert len(EVENTS) == 33
 
 
 def test_state_survives_its_bytes_and_refuses_other_forms() -> None:
