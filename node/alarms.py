@@ -71,7 +71,10 @@ class Alarms:
 
     def spread(self, job: JobView, round: int) -> None:
         """Have every connected peer told that the checkpoint after `round` is false."""
-        checkpoint = job.finalized[round].checkpoint.hex()
+        anchored = job.after(round)
+        if anchored is None:
+            return
+        checkpoint = anchored.checkpoint.hex()
         self._untold.append(RaiseAlarm(job_id=job.job_id.hex(), round=round, checkpoint=checkpoint))
         self._wake()
 
@@ -138,9 +141,9 @@ class Alarms:
         """The job, if the chain has for its round the very checkpoint that the alarm is about."""
         job_id = bytes.fromhex(alarm.job_id)
         with trio.move_on_after(CATCH_UP_S):
-            while (job := self._watch.ledger.jobs.get(job_id)) and job.open_round == alarm.round:
+            while (job := self._watch.ledger.jobs.get(job_id)) and job.head_round == alarm.round:
                 await self._watch.changed(CATCH_UP_S)
-        anchored = job.finalized.get(alarm.round) if job is not None else None
+        anchored = job.after(alarm.round) if job is not None else None
         if anchored is None or anchored.checkpoint.hex() != alarm.checkpoint:
             return None
         return job

@@ -8,6 +8,7 @@ from node.chain import events as on_chain
 from node.chain.events import Event
 from node.ids import JobId, UnitId, unit_id
 from scheduler import events as facts
+from scheduler.blob_ref import BLOB_BYTES_MAX, BlobRef
 from scheduler.terms import Claim, Position, UnitRef, Wallet
 
 
@@ -24,6 +25,12 @@ class FactReader:
         match event:
             case on_chain.RoundCommitted():
                 return self._committed(at, event)
+            case on_chain.RoundAnchored():
+                size = min(event.checkpoint_size, BLOB_BYTES_MAX)
+                blob = BlobRef(root=event.checkpoint_blob_root.hex(), size=size)
+                return facts.RoundAnchoredOnChain(at, event.round, event.checkpoint, blob)
+            case on_chain.AnchorsWithdrawn():
+                return facts.AnchorsWithdrawnOnChain(at, event.round, event.head)
             case on_chain.RoundFinalized():
                 return facts.RoundFinalizedOnChain(at, event.round, event.checkpoint)
             case on_chain.JobCancelled() | on_chain.DataCharged():

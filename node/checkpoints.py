@@ -74,17 +74,17 @@ class Checkpoints:
         self._fetch, self._fetch_windows = fetch, fetch_windows
         self._sources, self._ask_round, self._fetch_held = sources, ask_round, fetch_held
         self._chance, self._alarm = chance, alarm
-        self._held: dict[tuple[bytes, int], BlobRef] = {}
-        self._doubtful: set[tuple[bytes, int]] = set()
-        self._spared: set[tuple[bytes, int]] = set()
-        self._proved: set[tuple[bytes, int]] = set()
-        self._missed_at: dict[tuple[bytes, int], float] = {}
+        self._held: dict[_Mark, BlobRef] = {}
+        self._doubtful: set[_Mark] = set()
+        self._spared: set[_Mark] = set()
+        self._proved: set[_Mark] = set()
+        self._missed_at: dict[_Mark, float] = {}
         self._ready: dict[bytes, tuple[RoundResults, BlobRef, bytes]] = {}
         self.rechecks = 0
 
-    def trust(self, job: JobView, round: int) -> None:
-        """The checkpoint after `round` was made of its results here: it needs no check."""
-        self._proved.add((job.job_id, round))
+    def trust(self, job: JobView, round: int, checkpoint: bytes) -> None:
+        """This checkpoint after `round` was made of its results here: it needs no check."""
+        self._proved.add((job.job_id, round, checkpoint))
 
     async def get(
         self, job: JobView, manifest: Manifest, round: int, *, rebuild: bool = True
@@ -97,13 +97,14 @@ class Checkpoints:
         here = await self._here(job, manifest, round)
         if here is not None:
             return here
-        if round - 1 not in job.finalized:
-            raise PeerFault(f"round {round} was asked for, but round {round - 1} is not final")
+        anchored = job.after(round - 1)
+        if anchored is None:
+            raise PeerFault(f"round {round} was asked for, but round {round - 1} is not anchored")
         stepped = await self._stepped(job, manifest, round - 1)
         if stepped is not None:
             return stepped
         try:
-            return await self._fetched(job, manifest, round - 1, job.finalized[round - 1])
+            return await self._fetched(job, manifest, round - 1, anchored)
         except (PeerUnreachable, PeerFault) as error:
             if not rebuild:
                 raise
@@ -136,7 +137,7 @@ class Checkpoints:
         """
         before = await self._here(job, manifest, round)
         sources = self._sources(job)
-        if before is None or not sources or round in job.finalized:
+        if before is None or not sources or job.after(round) is not None:
             return
         made_by = await self._told(job, manifest, round, sources[0])
         done = await self._step(job, manifest, before, made_by.aggregate)
@@ -148,10 +149,10 @@ class Checkpoints:
         Tosses the coin, once a round, and rechecks the round if it says so.
         """
         self.check_not_refuted(job, round)
-        key = (job.job_id, round)
+        key = _mark(job, round)
         if round < 0 or key in self._proved or key in self._spared:
             return
-        units = job.accepted(round)
+        units = job.claimed(round)
         if len(units) < job.slots:
             # The chain's units of that round are forgotten here: the round is long final.
             return
@@ -172,21 +173,29 @@ class Checkpoints:
         """
         self.check_not_refuted(job, round)
         before = await self.get(job, manifest, round)
+        key = _mark(job, round)
         made_by = await self._results(job, manifest, round)
         self.rechecks += 1
-        await self._combined(job, round, before, [result.blob for result in made_by.results])
+        await self._combined(job, key, before, [result.blob for result in made_by.results])
         self._memory.keep(job.job_id, made_by)
 
     def can_recheck(self, job: JobView, round: int) -> bool:
         """Whether a recheck of the round is possible and its outcome is not known yet."""
-        known = (job.job_id, round) in self._proved or self._memory.refuted(job.job_id) is not None
-        return not known and round in job.finalized and len(job.accepted(round)) == job.slots
+        known = _mark(job, round) in self._proved or self._refuted(job) is not None
+        return not known and job.after(round) is not None and len(job.claimed(round)) == job.slots
 
     def check_not_refuted(self, job: JobView, round: int) -> None:
-        """PeerFault if this round, or one before it, was found wrong: the chain does not change."""
-        refuted = self._memory.refuted(job.job_id)
+        """PeerFault if this round, or one before it, was found wrong and stands on the chain."""
+        refuted = self._refuted(job)
         if refuted is not None and refuted[0] <= round:
             raise PeerFault(refuted[1])
+
+    def _refuted(self, job: JobView) -> tuple[int, str] | None:
+        """The round that was found wrong, unless its anchor was withdrawn since."""
+        refuted = self._memory.refuted(job.job_id)
+        if refuted is not None and (anchored := job.after(refuted[0])) is not None:
+            return refuted if anchored.checkpoint.hex() in refuted[1] else None
+        return None
 
     async def compute_unit(
         self,
@@ -221,10 +230,10 @@ class Checkpoints:
         """The round state that a round starts from, if it is here already."""
         if round == 0:
             return manifest.state
-        known = self._held.get((job.job_id, round))
+        known = self._held.get(_mark(job, round - 1))
         if known is not None and self._store.has(known):
             return known
-        anchored = job.finalized.get(round - 1)
+        anchored = job.after(round - 1)
         if anchored is None or not self._store.has(anchored.blob):
             return None
         try:
@@ -234,12 +243,12 @@ class Checkpoints:
 
     async def _stepped(self, job: JobView, manifest: Manifest, round: int) -> BlobRef | None:
         """The checkpoint after `round` by the aggregate that some peer tells; None if none fits."""
-        before = await self._here(job, manifest, round)
+        before, key = await self._here(job, manifest, round), _mark(job, round)
         if before is None:
             return None
         ready = self._ready.pop(job.job_id, None)
-        if ready is not None and ready[2] == job.finalized[round].checkpoint:
-            return self._arrived(job, round, ready[0], ready[1])
+        if ready is not None and ready[2] == key[2]:
+            return self._arrived(key, ready[0], ready[1])
         tried: set[BlobRef] = set()
         for peer_id in self._sources(job)[:TELLERS_MAX]:
             try:
@@ -251,17 +260,15 @@ class Checkpoints:
             except (PeerUnreachable, PeerFault, ComputeError) as error:
                 log.info("peer %s tells no aggregate of round %d: %s", peer_id, round, error)
                 continue
-            if done[1] == job.finalized[round].checkpoint:
-                return self._arrived(job, round, made_by, done[0])
+            if done[1] == key[2]:
+                return self._arrived(key, made_by, done[0])
             log.info("the aggregate of peer %s does not lead to round %d", peer_id, round + 1)
-        self._doubtful.add((job.job_id, round))
+        self._doubtful.add(key)
         return None
 
-    def _arrived(
-        self, job: JobView, round: int, made_by: RoundResults, checkpoint: BlobRef
-    ) -> BlobRef:
-        self._held[job.job_id, round + 1] = checkpoint
-        self._memory.keep(job.job_id, made_by)
+    def _arrived(self, key: "_Mark", made_by: RoundResults, checkpoint: BlobRef) -> BlobRef:
+        self._held[key] = checkpoint
+        self._memory.keep(key[0], made_by)
         return checkpoint
 
     async def _step(
@@ -287,7 +294,7 @@ class Checkpoints:
                 f"the checkpoint blob of round {round} has root {root.hex()}, "
                 f"the chain says {anchored.checkpoint.hex()}"
             )
-        self._held[job.job_id, round + 1] = anchored.blob
+        self._held[job.job_id, round, root] = anchored.blob
         return anchored.blob
 
     # --- What a round was made of
@@ -301,7 +308,7 @@ class Checkpoints:
             raise PeerFault(f"the results of round {round} are not one per slot")
         if answer.aggregate.size != manifest.aggregate_bytes:
             raise PeerFault(f"the aggregate of round {round} is {answer.aggregate.size} long")
-        units = job.accepted(round)
+        units = job.claimed(round)
         for result in answer.results:
             unit = units.get(result.slot)
             if unit is not None and bytes.fromhex(result.result_root) != unit.result_root:
@@ -312,7 +319,7 @@ class Checkpoints:
 
     async def _results(self, job: JobView, manifest: Manifest, round: int) -> RoundResults:
         """The results of a finished round, stored here and checked against their claims."""
-        units, problems = job.accepted(round), list[str]()
+        units, problems = job.claimed(round), list[str]()
         for peer_id in self._sources(job)[:TELLERS_MAX]:
             try:
                 made_by = await self._told(job, manifest, round, peer_id)
@@ -341,13 +348,17 @@ class Checkpoints:
             raise PeerFault(f"the result blob of slot {unit.key.slot} is not the claimed one")
 
     async def _combined(
-        self, job: JobView, round: int, before: BlobRef, results: Sequence[BlobRef]
+        self, job: JobView, key: "_Mark", before: BlobRef, results: Sequence[BlobRef]
     ) -> BlobRef:
-        """The anchored checkpoint after `round`, made of its results; PeerFault if it is not."""
+        """The anchored checkpoint after a round, made of its results; PeerFault if it is not."""
+        _, round, anchored = key
         aggregate = await self._compute.aggregate(job.manifest, before, results)
         done = await self._compute.outer(job.manifest, before, aggregate)
-        anchored = job.finalized[round].checkpoint
+        if _mark(job, round) != key:
+            raise PeerFault(f"the anchor of round {round} was withdrawn meanwhile")
         if done.root != anchored:
+            if self._refuted(job) is None:
+                self._memory.forget_refuted(job.job_id)
             self._memory.refute(
                 job.job_id,
                 round,
@@ -356,8 +367,8 @@ class Checkpoints:
             )
             self._alarm(job, round)
             self.check_not_refuted(job, round)
-        self._proved.add((job.job_id, round))
-        self._held[job.job_id, round + 1] = done.checkpoint
+        self._proved.add(key)
+        self._held[key] = done.checkpoint
         return done.checkpoint
 
     async def _rebuilt(
@@ -365,8 +376,8 @@ class Checkpoints:
     ) -> BlobRef:
         """The checkpoint after `round`, computed anew once it was `missing` for long enough."""
         self.check_not_refuted(job, round)
-        now = trio.current_time()
-        if now - self._missed_at.setdefault((job.job_id, round), now) < LOST_S:
+        now, key = trio.current_time(), _mark(job, round)
+        if now - self._missed_at.setdefault(key, now) < LOST_S:
             raise missing
         log.warning("round %d of job %s is computed anew: %s", round, job.job_id.hex(), missing)
         before = await self.get(job, manifest, round)
@@ -374,7 +385,16 @@ class Checkpoints:
             await self.compute_unit(job, manifest, before, round, slot, audit=True)
             for slot in range(job.slots)
         ]
-        return await self._combined(job, round, before, [done.result for done in results])
+        return await self._combined(job, key, before, [done.result for done in results])
+
+
+_Mark = tuple[bytes, int, bytes]
+"""Job, round, checkpoint after it: an anchor may be withdrawn and another take its place."""
+
+
+def _mark(job: JobView, round: int) -> _Mark:
+    anchored = job.after(round)
+    return job.job_id, round, anchored.checkpoint if anchored is not None else b""
 
 
 def recheck_share(manifest: Manifest, workers: int) -> float:

@@ -147,7 +147,7 @@ class Cleaner:
     def _rounds_of(self, job: JobView) -> dict[int, set[BlobRef]]:
         """What was made in each round and led to its checkpoint, the checkpoint included."""
         rounds = self._memory.blobs(job.job_id)
-        for round, anchored in job.finalized.items():
+        for round, anchored in (*job.finalized.items(), *job.anchors.items()):
             rounds.setdefault(round, set()).add(anchored.blob)
         first = int(self._journal.get(_CLEANED + job.job_id.hex()) or 0)
         return {round: refs for round, refs in rounds.items() if round >= first}

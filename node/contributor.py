@@ -202,8 +202,8 @@ class Contributor:
         self._shares.charge(self._offer(job))
         unit = UnitRef(assigned.unit.round, assigned.unit.slot, assigned.unit.attempt)
         await self._catch_up(job, unit.round)
-        if unit.round != job.open_round or unit.slot >= job.slots:
-            raise PeerFault(f"the coordinator assigned unit {unit}, round {job.open_round} is open")
+        if unit.round != job.head_round or unit.slot >= job.slots:
+            raise PeerFault(f"the coordinator assigned unit {unit}, round {job.head_round} is open")
         self.counts.activity = f"computing round {unit.round + 1}, slot {unit.slot}"
         try:
             result = await self._compute_unit(job, unit)
@@ -250,7 +250,7 @@ class Contributor:
             return False
         self._combined[job.job_id] = round
         manifest = self._jobs.held[job.job_id]
-        if round == job.open_round and not self._duties.busy:
+        if round == job.head_round and not self._duties.busy:
             try:
                 await self._duties.recompute.checkpoints.prepare(job, manifest, round)
             except NodeError as error:
@@ -264,13 +264,13 @@ class Contributor:
 
     def _at_hand(self, job: JobView) -> tuple[UnitKey, ...]:
         """The units of the open round whose results are here and not on the chain."""
-        units = self._own.units(job.job_id, job.open_round)
+        units = self._own.units(job.job_id, job.head_round)
         return tuple(_key(unit) for unit in units if unit not in job.units)[:READY_MAX]
 
     async def _catch_up(self, job: JobView, round: int) -> None:
         """Wait for our own view of the chain, which may be a moment behind the coordinator's."""
         with trio.move_on_after(CATCH_UP_S):
-            while job.open_round < round:
+            while job.head_round < round:
                 await self._watch.changed(CATCH_UP_S)
 
     async def _compute_unit(self, job: JobView, unit: UnitRef) -> _Result:
@@ -316,7 +316,7 @@ class Contributor:
         pause_s = RETRY_FIRST_S
         give_up = trio.current_time() + COMMIT_PATIENCE_S
         unit, epoch = result.unit, job.lease_epoch
-        while job.open_round == unit.round and not job.settled:
+        while _stands(job, result) and not job.settled:
             if job.lease_epoch != epoch:
                 return
             holder = job.holder
@@ -371,7 +371,12 @@ class Contributor:
 
 def _stage(job: JobView) -> tuple[int, int]:
     """A new round, or a new coordinator, is a reason to ask sooner than it was meant."""
-    return job.open_round, job.lease_epoch
+    return job.head_round, job.lease_epoch
+
+
+def _stands(job: JobView, result: _Result) -> bool:
+    """Whether the unit's round is not final and starts from the checkpoint that it was made of."""
+    return result.unit.round >= job.open_round and job.start_of(result.unit.round) == result.parent
 
 
 def _key(unit: UnitRef) -> UnitKey:

@@ -75,9 +75,10 @@ from scheduler.events import (
 )
 from scheduler.manifest import Manifest
 from scheduler.progress import progress, why_waiting
+from scheduler.round import Round
 from scheduler.rows import Combined
 from scheduler.state import State
-from scheduler.terms import JobTerms, PeerId, Policy, UnitRef, Wallet
+from scheduler.terms import ROUNDS_AHEAD_MAX, JobTerms, PeerId, Policy, UnitRef, Wallet
 
 log = logging.getLogger(__name__)
 
@@ -220,12 +221,12 @@ class Coordination:
         return JobProgress(job_id=self.job.job_id.hex(), document=document(view))
 
     def blobs(self) -> Iterator[BlobRef]:
-        """The blobs that the open round needs: its start, its results, what they were made into."""
-        held = self._state.open
-        yield held.blob
-        yield from (s.filling.blob for s in held.slots if s.filling and s.filling.blob)
-        if held.combined is not None:
-            yield from (held.combined.blob, held.combined.aggregate)
+        """The blobs that open rounds need: their starts, results, and what these were made into."""
+        for held in self._state.under_way():
+            yield held.blob
+            yield from (s.filling.blob for s in held.slots if s.filling and s.filling.blob)
+            if held.combined is not None:
+                yield from (held.combined.blob, held.combined.aggregate)
 
     def waiting(self) -> str:
         """Why nothing happens, in a sentence."""
@@ -233,10 +234,13 @@ class Coordination:
 
     def custody(self) -> RoundCustody:
         """Who holds the results of the open round, and which were not to be had."""
+        return self._custody_of(self._state.open)
+
+    def _custody_of(self, held: Round) -> RoundCustody:
         state = self._state
         results = tuple(
             HeldResult(
-                unit=_key(state.open.unit(slot)),
+                unit=_key(held.unit(slot)),
                 result_root=slot.filling.result_root.hex(),
                 blob=slot.filling.blob,
                 holdings=tuple(
@@ -244,15 +248,15 @@ class Coordination:
                     for h in slot.filling.holdings
                 ),
             )
-            for slot in state.slots
+            for slot in held.slots
             if slot.filling is not None and slot.filling.blob is not None
         )
         missing = tuple(
             UnavailableResult(unit=_key(each.unit), wallet=each.wallet, cause=str(each.cause))
             for each in state.unavailable
-            if each.unit.round == state.round
+            if each.unit.round == held.number
         )
-        return RoundCustody(round=state.round, results=results, unavailable=missing)
+        return RoundCustody(round=held.number, results=results, unavailable=missing)
 
     def _answer_pull(self, peer_id: str, message: PullUnit) -> Message:
         if not self._greet(peer_id):
@@ -302,7 +306,8 @@ class Coordination:
             return Refused(
                 reason=f"the claim is for lease {message.lease_epoch}, {self.job.lease_epoch} holds"
             )
-        if unit.round == self.job.open_round and parent != self.job.parent(unit.round):
+        start = self.job.start_of(unit.round)
+        if unit.round >= self.job.open_round and start not in (None, parent):
             return Refused(reason=f"the claim starts from another checkpoint: {parent.hex()}")
         statement = Statement(
             unit_id(JobId(self.job.job_id), unit.round, unit.slot, unit.attempt),
@@ -417,6 +422,7 @@ class Coordination:
             unit_timeout_ms=manifest.unit_timeout_s * 1000,
             memory_bytes=manifest.memory_bytes,
             deadline_ms=job.deadline_s * 1000,
+            rounds_ahead=min(job.rounds_ahead, ROUNDS_AHEAD_MAX),
             policy=replace(self._policy, peers_min=manifest.peers_min),
         )
         if job.open_round == 0:
@@ -428,7 +434,7 @@ class Coordination:
         """Handle an event, durably; the replies to it. Standing commands begin here."""
         now_ms = self._watch.chain_time_ms()
         seed = secrets.randbits(64)
-        combined, before = self._state.open.combined, self._open_units()
+        combined, before = _combined(self._state), self._open_units()
         try:
             done = coordinator.handle(self._state, event, now_ms, seed)
         except IllegalEvent as error:
@@ -452,14 +458,15 @@ class Coordination:
         is_combined = state.open.combined is not None
         return state.round, is_free, is_combined, state.on_hold, state.outcome
 
-    def _keep(self, entry: Entry, before: Combined | None) -> None:
-        """Make an event durable that the state has taken in; `before`: its checkpoint until then.
+    def _keep(self, entry: Entry, before: dict[int, Combined]) -> None:
+        """Make an event durable that the state has taken in; `before`: its checkpoints until then.
 
         Where that fails the state goes back to what is durable, and nothing is promised.
         """
         try:
-            if self._state.open.combined not in (None, before):
-                self._remember_round(self._state)
+            for held in self._state.under_way():
+                if held.combined not in (None, before.get(held.number)):
+                    self._remember_round(held)
             self._journal.append(self._stream, encode(entry))
         except NodeError:
             records = [record.body for record in self._journal.read(self._stream)]
@@ -528,29 +535,34 @@ class Coordination:
             if peer.vanished_ms is None and peer.peer not in connected:
                 self._feed(PeerVanished(peer.peer))
 
-    def _remember_round(self, state: State) -> None:
+    def _remember_round(self, held: Round) -> None:
         """Before the journal has the event: after a crash in between it is combined again."""
-        combined = state.open.combined
+        combined, oldest = held.combined, self._state.oldest.number
         assert combined is not None
         results = tuple(
             AcceptedResult(
                 slot=r.slot,
                 result_root=r.result_root.hex(),
                 blob=r.blob,
-                took_ms=self._took_ms.get(UnitRef(state.round, r.slot, slot.attempt), 0),
+                took_ms=self._took_ms.get(held.unit(slot), 0),
             )
-            for slot, r in ((slot, slot.result) for slot in state.slots)
+            for slot, r in ((slot, slot.result) for slot in held.slots)
         )
         made_by = RoundResults(
-            round=state.round,
+            round=held.number,
             aggregate=combined.aggregate,
             results=results,
-            metrics=dict(state.metrics),
+            metrics=dict(self._state.metrics),
         )
         self._rounds.keep(self.job.job_id, made_by)
-        self._custody.keep(self.job.job_id, self.custody())
-        self._given_ms = {k: ms for k, ms in self._given_ms.items() if k[0].round == state.round}
-        self._took_ms = {k: ms for k, ms in self._took_ms.items() if k.round == state.round}
+        self._custody.keep(self.job.job_id, self._custody_of(held))
+        self._given_ms = {k: ms for k, ms in self._given_ms.items() if k[0].round >= oldest}
+        self._took_ms = {k: ms for k, ms in self._took_ms.items() if k.round >= oldest}
+
+
+def _combined(state: State) -> dict[int, Combined]:
+    rounds = state.under_way()
+    return {held.number: held.combined for held in rounds if held.combined is not None}
 
 
 def _unit(key: UnitKey) -> UnitRef:

@@ -21,6 +21,7 @@ from node.ledger import JobState, JobView, UnitState, UnitView
 from node.recompute import Recompute
 from scheduler.blob_ref import BlobRef
 from scheduler.commands import (
+    AnchorRound,
     AskHolder,
     AwaitChallengeWindow,
     CaptureDraw,
@@ -34,8 +35,10 @@ from scheduler.commands import (
     RecoverResult,
     ResolveDispute,
     StandingCommand,
+    WithdrawAnchors,
 )
 from scheduler.events import (
+    AnchorRefused,
     ChallengeWindowOver,
     CombineFailed,
     CombineFinished,
@@ -110,6 +113,10 @@ class Tasks:
                 await self._resolve(job, command.unit)
             case Combine():
                 return await self._combine(job, command)
+            case AnchorRound():
+                return await self._anchor(job, command)
+            case WithdrawAnchors():
+                return await self._withdraw(job, command)
             case AwaitChallengeWindow():
                 return self._await_window(command)
             case FinalizeRound():
@@ -244,7 +251,7 @@ class Tasks:
             metrics = await self._compute.evaluate(job.manifest, done.checkpoint)
         except ComputeError as error:
             return CombineFailed(command.round, command.generation, str(error)[:200])
-        self._recompute.checkpoints.trust(job, command.round)
+        self._recompute.checkpoints.trust(job, command.round, done.root)
         return CombineFinished(
             command.round,
             command.generation,
@@ -253,6 +260,28 @@ class Tasks:
             aggregate,
             tuple(sorted(metrics.items())),
         )
+
+    async def _anchor(self, job: JobView, command: AnchorRound) -> Event | None:
+        call = self._chain.sync.ledger.anchor_round(
+            JobId(job.job_id),
+            command.round,
+            command.checkpoint,
+            bytes.fromhex(command.blob.root),
+            command.blob.size,
+        )
+        try:
+            await self._chain.send(call)
+        except Reverted as error:
+            return AnchorRefused(command.round, str(error)[:200])
+        return None
+
+    async def _withdraw(self, job: JobView, command: WithdrawAnchors) -> Event | None:
+        call = self._chain.sync.ledger.withdraw_anchors(JobId(job.job_id), command.round)
+        try:
+            await self._chain.send(call)
+        except Reverted as error:
+            return AnchorRefused(command.round, str(error)[:200])
+        return None
 
     def _await_window(self, command: AwaitChallengeWindow) -> Event | None:
         # Blocks count whole seconds, and the contract wants the deadline's second to be over.

@@ -132,7 +132,7 @@ class Custody:
         if job is None or job_id not in self._held:
             return Refused(reason="this node does not hold the job")
         with trio.move_on_after(CATCH_UP_S):
-            while job.open_round < unit.round:
+            while job.head_round < unit.round:
                 await self._watch.changed(CATCH_UP_S)
         reason = self._why_not(job, peer_id, unit, message)
         if reason:
@@ -156,8 +156,8 @@ class Custody:
         wallet, due = self._wallet_of(peer_id), self._held[job.job_id].result_bytes
         if not job.holder or wallet != job.holder:
             return f"only the holder of the job's lease asks for that: {job.holder}"
-        if unit.round != job.open_round or unit.slot >= job.slots:
-            return f"unit {unit} is not of the open round {job.open_round} of {job.slots} slots"
+        if unit.round != job.head_round or unit.slot >= job.slots:
+            return f"unit {unit} is not of the open round {job.head_round} of {job.slots} slots"
         if message.blob.size != due:
             return f"a result has {due} bytes, not {message.blob.size}"
         if len(self._journal.keys(_prefix(job.job_id, unit.round))) >= HELD_PER_SLOT * job.slots:

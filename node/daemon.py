@@ -492,6 +492,7 @@ class Daemon:
             state=str(job.state),
             role="coordinator" if coordination else ("worker" if held else "none"),
             rounds_done=job.open_round,
+            rounds_anchored=len(job.anchors),
             rounds=job.rounds,
             slots=job.slots,
             waiting_for=waiting,

@@ -7,6 +7,7 @@ what to do next: the contracts check everything again.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -69,16 +70,19 @@ class UnitView:
 
 @dataclass(frozen=True, slots=True)
 class Finalized:
-    """A finalised round: its checkpoint, where the blob is, and who earned what, by leaf index."""
+    """A final round, or an anchored one: its checkpoint, where the blob is, what it paid."""
 
     checkpoint: bytes
     blob: BlobRef
-    total_wei: int
+    total_wei: int = 0
 
 
 @dataclass(slots=True)
 class JobView:
-    """One job. `units` maps the current unit of each slot of the open round."""
+    """One job. `units` are those of rounds that are not final, and of the last final one.
+
+    `anchors`: checkpoints after rounds that are not final, which the next rounds start from.
+    """
 
     job_id: bytes
     submitter: str
@@ -95,7 +99,9 @@ class JobView:
     holder: str = ""
     lease_expires_s: int = 0
     lease_epoch: int = 0
+    rounds_ahead: int = 0
     finalized: dict[int, Finalized] = field(default_factory=dict)
+    anchors: dict[int, Finalized] = field(default_factory=dict)
     units: dict[UnitRef, UnitView] = field(default_factory=dict)
     batches: dict[tuple[int, int], int] = field(default_factory=dict)
     captured: set[tuple[int, int]] = field(default_factory=set)
@@ -112,8 +118,24 @@ class JobView:
 
     @property
     def open_round(self) -> int:
-        """The round that is being computed; equal to `rounds` once all are finalised."""
+        """The oldest round that is not final; equal to `rounds` once all are."""
         return len(self.finalized)
+
+    @property
+    def head_round(self) -> int:
+        """The round that is being computed: the first that is neither final nor anchored."""
+        return len(self.finalized) + len(self.anchors)
+
+    def after(self, round: int) -> Finalized | None:
+        """The final or anchored checkpoint after a round, if the chain has one."""
+        return self.finalized.get(round) or self.anchors.get(round)
+
+    def start_of(self, round: int) -> bytes | None:
+        """The checkpoint that claims to this round must name; None if the chain has none."""
+        if round == 0:
+            return bytes(32)
+        before = self.after(round - 1)
+        return before.checkpoint if before is not None else None
 
     @property
     def is_over(self) -> bool:
@@ -133,9 +155,21 @@ class JobView:
     def parent(self, round: int) -> bytes:
         """The checkpoint that claims to this round must name: zeros in the first round.
 
-        KeyError while the round before is not final.
+        KeyError while the round before is neither final nor anchored.
         """
-        return self.finalized[round - 1].checkpoint if round else bytes(32)
+        start = self.start_of(round)
+        if start is None:
+            raise KeyError(round)
+        return start
+
+    def claimed(self, round: int) -> dict[int, UnitView]:
+        """The unit of each slot of a round that was neither faulted nor void, as yet."""
+        lost = (UnitState.FAULTED, UnitState.VOIDED)
+        return {
+            key.slot: unit
+            for key, unit in self.units.items()
+            if key.round == round and unit.state not in lost
+        }
 
     def accepted(self, round: int) -> dict[int, UnitView]:
         """The passed or verified unit of each slot of a round, as far as there is one."""
@@ -281,6 +315,11 @@ class Ledger:
                 self._commit_round(event)
             case on_chain.DrawCaptured():
                 self.jobs[event.job_id].captured.add((event.round, event.batch))
+            case on_chain.RoundAnchored():
+                blob = _blob_ref(event.checkpoint_blob_root, event.checkpoint_size)
+                self.jobs[event.job_id].anchors[event.round] = Finalized(event.checkpoint, blob)
+            case on_chain.AnchorsWithdrawn():
+                self._withdraw_anchors(event)
             case on_chain.RoundFinalized():
                 self._finalize_round(event)
             case on_chain.RoundRewards():
@@ -304,6 +343,14 @@ class Ledger:
             job.units[key] = unit
             self.units[unit.unit_id] = unit
 
+    def _withdraw_anchors(self, event: on_chain.AnchorsWithdrawn) -> None:
+        """What was computed from them is dissolved: nobody owes it anything any more."""
+        job = self.jobs[event.job_id]
+        job.anchors = {n: each for n, each in job.anchors.items() if n < event.round}
+        job.batches = {k: block for k, block in job.batches.items() if k[0] <= event.round}
+        job.captured = {key for key in job.captured if key[0] <= event.round}
+        self._forget(job, [key for key in job.units if key.round > event.round])
+
     def _finalize_round(self, event: on_chain.RoundFinalized) -> None:
         job = self.jobs[event.job_id]
         for unit in job.accepted(event.round).values():
@@ -312,6 +359,7 @@ class Ledger:
                 self.tally(unit.auditor).audits += 1
         blob = _blob_ref(event.checkpoint_blob_root, event.checkpoint_size)
         job.finalized[event.round] = Finalized(event.checkpoint, blob, event.total_wei)
+        job.anchors.pop(event.round, None)
         # The round just finalised stays: peers check its checkpoint against its results.
         self._forget_units(job, before=event.round)
 
@@ -368,7 +416,10 @@ class Ledger:
                 unit.votes_revealed.add(event.juror)
 
     def _forget_units(self, job: JobView, before: int) -> None:
-        for key in [k for k in job.units if k.round < before]:
+        self._forget(job, [key for key in job.units if key.round < before])
+
+    def _forget(self, job: JobView, keys: Iterable[UnitRef]) -> None:
+        for key in keys:
             self.units.pop(job.units.pop(key).unit_id, None)
 
 
@@ -382,6 +433,7 @@ def _funded(event: on_chain.JobFunded) -> JobView:
         rounds=terms.rounds,
         slots=terms.slots,
         unit_wei=terms.unit_wei,
+        rounds_ahead=terms.rounds_ahead,
         audit_wei=event.audit_wei,
         deadline_s=terms.deadline,
         deposited_wei=event.deposited,

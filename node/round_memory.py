@@ -72,6 +72,10 @@ class RoundMemory:
         if before is None or round < before[0]:
             self._journal.set(_refuted_key(job_id), json.dumps([round, reason]).encode())
 
+    def forget_refuted(self, job_id: bytes) -> None:
+        """A checkpoint that was found wrong was withdrawn since."""
+        self._journal.delete(_refuted_key(job_id))
+
     def refuted(self, job_id: bytes) -> tuple[int, str] | None:
         """The first round whose checkpoint was found wrong, and why; None if none was."""
         data = self._journal.get(_refuted_key(job_id))

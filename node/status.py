@@ -22,6 +22,7 @@ class JobStatus(StatusModel):
     state: str
     role: str
     rounds_done: int
+    rounds_anchored: int
     rounds: int
     slots: int
     waiting_for: str

@@ -32,7 +32,7 @@ class Funded:
     deposited_wei: int
 
 
-def terms_of(manifest: Manifest, now_s: int) -> JobTerms:
+def terms_of(manifest: Manifest, now_s: int, rounds_ahead: int = 0) -> JobTerms:
     """What the escrow is told of a job; its deadline counts from now."""
     return JobTerms(
         manifest_digest=manifest.digest(),
@@ -42,6 +42,7 @@ def terms_of(manifest: Manifest, now_s: int) -> JobTerms:
         slots=manifest.slots,
         unit_wei=max(1, manifest.unit_wei),
         deadline=now_s + manifest.deadline_s,
+        rounds_ahead=rounds_ahead,
     )
 
 
@@ -98,9 +99,9 @@ def require_funds(chain: Chain, terms: JobTerms, budget_wei: int) -> int:
     return cost
 
 
-def fund(chain: Chain, manifest: Manifest, budget_wei: int) -> Funded:
+def fund(chain: Chain, manifest: Manifest, budget_wei: int, rounds_ahead: int = 0) -> Funded:
     """Deposit what the job can cost at most. InsufficientFunds if the wallet has less."""
-    terms = terms_of(manifest, chain.head().timestamp)
+    terms = terms_of(manifest, chain.head().timestamp, rounds_ahead)
     cost = require_funds(chain, terms, budget_wei)
     if chain.token.allowance(chain.address, chain.escrow.address) < cost:
         chain.send(chain.token.approve(chain.escrow.address, cost))

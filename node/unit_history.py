@@ -94,6 +94,8 @@ class _Fold:
                 self._holder = event.holder
             case on_chain.RoundCommitted():
                 self._commit(event)
+            case on_chain.AnchorsWithdrawn():
+                self._dissolve(event)
             case on_chain.RoundFinalized():
                 self._finalize(event)
             case on_chain.RoundRewards():
@@ -116,6 +118,12 @@ class _Fold:
                 result_root=claim.result_root,
                 committed_block=event.place.block,
             )
+
+    def _dissolve(self, event: on_chain.AnchorsWithdrawn) -> None:
+        for unit in self.units.values():
+            lost = unit.verdict in ("faulted", "voided", "dissolved")
+            if event.round < unit.round <= event.head and not lost:
+                _decide(unit, "dissolved", event)
 
     def _finalize(self, event: on_chain.RoundFinalized) -> None:
         for unit in self._accepted(event.round):

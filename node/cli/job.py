@@ -75,6 +75,12 @@ def quote(job_file: Path, home: Home, as_json: bool) -> None:
 @JOB_FILE
 @click.option("--again", is_flag=True, help="Pay for another run of a job that you paid before.")
 @click.option("--holders", default=0, help="Peers that must hold the job; 0: 3, or all there are.")
+@click.option(
+    "--rounds-ahead",
+    default=0,
+    type=click.IntRange(0, 8),
+    help="Rounds that may be computed before the audits of earlier ones are over.",
+)
 @home_option
 @signer_options
 @json_option
@@ -82,6 +88,7 @@ def submit(
     job_file: Path,
     again: bool,
     holders: int,
+    rounds_ahead: int,
     home: Home,
     wallet: str | None,
     password_file: Path | None,
@@ -98,7 +105,9 @@ def submit(
     price = price_job(bundle, home)
     check_budget(bundle.spec, price)
     with signing_chain(home, wallet, password_file) as chain:
-        job_id, held = place_job(home, chain, bundle, again=again, holders=holders)
+        job_id, held = place_job(
+            home, chain, bundle, again=again, holders=holders, rounds_ahead=rounds_ahead
+        )
     if as_json:
         emit_json({"job_id": job_id, "held_by": held, "cost_wei_max": price.total_wei_max})
         return

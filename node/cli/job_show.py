@@ -223,6 +223,8 @@ def _job_document(view: JobView, state: str) -> dict[str, object]:
         "coordinator": view.holder or None,
         "rounds": view.rounds,
         "rounds_done": view.open_round,
+        "rounds_anchored": len(view.anchors),
+        "rounds_ahead": view.rounds_ahead,
         "slots": view.slots,
         "deposited_wei": view.deposited_wei,
         "paid_wei": view.paid_wei,
@@ -237,12 +239,17 @@ def _job_document(view: JobView, state: str) -> dict[str, object]:
     }
 
 
+def _rounds(view: JobView) -> str:
+    anchored = f", {len(view.anchors)} more anchored" if view.anchors else ""
+    return f"{view.open_round} of {view.rounds} final{anchored}, {view.slots} slots each"
+
+
 def _job_fields(view: JobView, state: str, waiting: str) -> dict[str, Cell]:
     last = view.finalized[max(view.finalized)].checkpoint.hex() if view.finalized else None
     return {
         "job": f"0x{view.job_id.hex()}",
         "state": state,
-        "rounds": f"{view.open_round} of {view.rounds}, {view.slots} slots each",
+        "rounds": _rounds(view),
         "submitter": view.submitter,
         "coordinator": view.holder or None,
         "deposited": ain(view.deposited_wei),

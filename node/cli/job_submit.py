@@ -3,10 +3,11 @@
 import dataclasses
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -193,16 +194,23 @@ def _span(seconds: float) -> str:
 
 
 def place_job(
-    home: Home, chain: Chain, bundle: Bundle, *, again: bool, holders: int
+    home: Home,
+    chain: Chain,
+    bundle: Bundle,
+    *,
+    again: bool,
+    holders: int,
+    rounds_ahead: int = 0,
 ) -> tuple[bytes, list[str]]:
     """Find peers, fund the job, offer it until enough hold it; its id and their wallets.
 
     Nothing is paid while no peer answers, nor where none has the memory for it.
     """
+    pay = partial(_fund, chain, bundle, rounds_ahead)
     known = _known_job(chain, bundle, again=again)
     wallets: list[str] = []
     with _temporary_store(bundle) as store:
-        job_id = trio.run(_place, home, chain, store, bundle, known, holders, wallets)
+        job_id = trio.run(_place, home, chain, store, bundle, known, holders, wallets, pay)
     return job_id, wallets
 
 
@@ -214,6 +222,7 @@ async def _place(
     known: bytes | None,
     holders: int,
     wallets: list[str],
+    pay: Callable[[], bytes],
 ) -> bytes:
     problems: list[str] = []
 
@@ -228,7 +237,7 @@ async def _place(
         if known is None:
             offers = await trio.to_thread.run_sync(_offers, client, chain)
             check_memory(bundle.manifest, offers)
-            known = await trio.to_thread.run_sync(_fund, chain, bundle)
+            known = await trio.to_thread.run_sync(pay)
         enough = holders or min(HOLDERS_WANTED, len(peers))
         manifest = bundle.manifest.ref()
         await client.offer(
@@ -277,8 +286,8 @@ def _known_job(chain: Chain, bundle: Bundle, *, again: bool) -> bytes | None:
     return None
 
 
-def _fund(chain: Chain, bundle: Bundle) -> bytes:
-    funded = fund(chain, bundle.manifest, bundle.spec.budget.budget_wei)
+def _fund(chain: Chain, bundle: Bundle, rounds_ahead: int) -> bytes:
+    funded = fund(chain, bundle.manifest, bundle.spec.budget.budget_wei, rounds_ahead)
     note(f"funded job 0x{funded.job_id.hex()} with {ain(funded.deposited_wei)}")
     return funded.job_id
 

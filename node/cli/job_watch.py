@@ -265,6 +265,7 @@ def _document(
         "state": state,
         "round": view.open_round,
         "rounds": view.rounds,
+        "anchored": len(view.anchors),
         "slots": {name: count for name, count in slots if count},
         "round_slots": view.slots,
         "metrics": {name: value for name, value in metrics.items() if math.isfinite(value)},
