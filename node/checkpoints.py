@@ -357,7 +357,7 @@ class Checkpoints:
         if _mark(job, round) != key:
             raise PeerFault(f"the anchor of round {round} was withdrawn meanwhile")
         if done.root != anchored:
-            if self._refuted(job) is None:
+            if self._memory.refuted(job.job_id) is not None and self._refuted(job) is None:
                 self._memory.forget_refuted(job.job_id)
             self._memory.refute(
                 job.job_id,

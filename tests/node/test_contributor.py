@@ -51,6 +51,8 @@ def job(name: bytes, unit_wei: int) -> SimpleNamespace:
         unit_wei=unit_wei,
         holder="0x2",
         open_round=0,
+        head_round=0,
+        start_of=lambda _round: bytes(32),
         lease_epoch=1,
         settled=False,
     )
@@ -167,7 +169,7 @@ async def test_a_finished_unit_does_not_wait_for_a_coordinator_that_lost_the_lea
         raise PeerUnreachable("gone")
 
     of._ask, of._signed = ask, lambda *_: None
-    result = SimpleNamespace(unit=SimpleNamespace(round=0))
+    result = SimpleNamespace(unit=SimpleNamespace(round=0), parent=bytes(32))
     await of._commit(one, result)
     assert (asked, of.counts.lost) == ([1, 1, 1], 0)
 

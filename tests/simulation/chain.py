@@ -74,17 +74,17 @@ class Contracts:
     watch: Watch
 
 
-def deploy(rules: Rules, rounds: int, slots: int) -> Contracts:
+def deploy(rules: Rules, rounds: int, slots: int, rounds_ahead: int = 0) -> Contracts:
     """The contracts with one funded job."""
     env, bank = Env(rules), Bank()
-    vault, escrow = Vault(env, bank), Escrow(env, bank, rounds, slots)
+    vault, escrow = Vault(env, bank), Escrow(env, bank, rounds, slots, rounds_ahead)
     committee = Committee(env, vault)
     ledger = Ledger(env, bank, vault, escrow, committee)
     committee.bind(ledger.on_verdict, ledger.is_opened)
     bank.mint(SUBMITTER, escrow.price())
     bank.move(SUBMITTER, ESCROW, escrow.price())
     escrow.deposited = escrow.price()
-    terms = JobTerms(b"m" * 32, 1, b"b" * 32, rounds, slots, rules.unit_wei, 1 << 40)
+    terms = JobTerms(b"m" * 32, 1, b"b" * 32, rounds, slots, rules.unit_wei, 1 << 40, rounds_ahead)
     env.emit(JobFunded, truth.JOB, SUBMITTER, terms, rules.audit_wei, escrow.deposited)
     return Contracts(env, bank, vault, escrow, committee, ledger, Watch(slots))
 

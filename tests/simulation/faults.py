@@ -68,6 +68,7 @@ class Scenario:
     confirmations: int = 2
     challenge_s: int = 5
     cancel_ms: int | None = None
+    rounds_ahead: int = 0
     thorough: bool = False
 
     def with_weather(self, **odds: float) -> "Scenario":

@@ -50,6 +50,7 @@ from scheduler.events import (
     UnitRequested,
 )
 from scheduler.manifest import Manifest
+from scheduler.rows import Slot
 from scheduler.state import State
 from scheduler.terms import Holding, UnitRef, Wallet
 from tests.simulation import truth
@@ -214,7 +215,7 @@ class Host(Peer):
             return
         seed = self.loop.random.getrandbits(64)
         now_ms = self.loop.now_ms + self.loop.random.randrange(-50, 50)
-        before, old = digest(self.state) if self.world.thorough else b"", tuple(self.state.slots)
+        before, old = digest(self.state) if self.world.thorough else b"", _slots(self.state)
         try:
             done = handle(self.state, event, now_ms, seed)
         except IllegalEvent as error:
@@ -271,7 +272,8 @@ class Host(Peer):
         assert job is not None
         if offer.lease_epoch != job.lease_epoch or job.lease_epoch != self.epoch:
             return False
-        if unit.round == job.open_round and offer.parent != job.parent(unit.round):
+        start = job.start_of(unit.round)
+        if unit.round >= job.open_round and start not in (None, offer.parent):
             return False
         name = truth.unit_id(unit.round, unit.slot, unit.attempt)
         commit = offer.commit
@@ -342,7 +344,8 @@ class Host(Peer):
 
     def _receipt(self, command: AcceptCommit) -> None:
         assert self.state is not None
-        filling = self.state.slots[command.unit.slot].filling
+        held = self.state.find(command.unit.round)
+        filling = held.slots[command.unit.slot].filling if held is not None else None
         if filling is None or filling.blob is None:
             raise Violation(Law.PROMISE, f"a receipt for nothing: {command}")
         self.receipts[command.unit] = (filling.wallet, filling.commitment)
@@ -374,6 +377,10 @@ class Host(Peer):
         while self.view.head < block:
             await self.loop.sleep(400)
             self.sync()
+
+
+def _slots(state: State) -> dict[int, tuple[Slot, ...]]:
+    return {held.number: tuple(held.slots) for held in state.under_way()}
 
 
 class _Chain:
@@ -480,6 +487,8 @@ class _Device:
 
     async def run(self, job: JobView, _m: object, unit: UnitRef, *, audit: bool) -> Any:
         await self._work()
-        start_ = job.finalized[unit.round - 1].checkpoint if unit.round else truth.GENESIS
+        start_ = job.start_of(unit.round) if unit.round else truth.GENESIS
+        if start_ is None:
+            raise PeerFault("the round is not open")
         root = truth.unit_root(start_, unit.round, unit.slot)
         return SimpleNamespace(result_root=root, result=self._keep(truth.blob_of(root)))

@@ -1,4 +1,4 @@
-"""A double of the WorkLedger: leases, claims, draws, audits, finalisation.
+"""A double of the WorkLedger: leases, claims, anchors, draws, audits, finalisation.
 
 It keeps the rules of docs/spec/contracts.md and emits the contracts' own events, so that the node's
 real fold reads them. A call checks everything before it writes. It also asserts what the contract
@@ -25,7 +25,7 @@ from tests.simulation.laws import Law, require
 from tests.simulation.money import LEDGER, Bank, Env, Escrow, Vault
 
 DONE = (UnitStatus.PASSED, UnitStatus.VERIFIED)
-GONE = (UnitStatus.FAULTED, UnitStatus.VOIDED)
+GONE = (UnitStatus.FAULTED, UnitStatus.VOIDED, UnitStatus.DISSOLVED)
 
 
 @dataclass
@@ -41,6 +41,7 @@ class Unit:
     coordinator: str
     result_root: bytes
     commitment: bytes
+    start: bytes
     status: UnitStatus = UnitStatus.COMMITTED
     deadline_s: int = 0
     auditor: str = ""
@@ -77,7 +78,10 @@ class Ledger:
     lease_epoch: int = 0
     checkpoints: list[bytes] = field(default_factory=lambda: [truth.GENESIS])
     units: dict[UnitId, Unit] = field(default_factory=dict)
+    anchors: list[bytes] = field(default_factory=list)
     attempts: Counter[tuple[int, int]] = field(default_factory=Counter)
+    dissolved: Counter[int] = field(default_factory=Counter)
+    cuts: int = 0
     batches: dict[int, list[Batch]] = field(default_factory=dict)
     clean: Counter[str] = field(default_factory=Counter)
 
@@ -91,11 +95,25 @@ class Ledger:
     def started(self) -> bool:
         return bool(self.batches.get(self.open_round))
 
+    @property
+    def head_round(self) -> int:
+        return self.open_round + len(self.anchors)
+
+    @property
+    def started_rounds(self) -> int:
+        return len(self.anchors) + bool(self.batches.get(self.head_round))
+
+    def attempt_of(self, round: int, slot: int) -> int:
+        return self.attempts[round, slot] + self.dissolved[round]
+
     def slot_unit(self, round: int, slot: int) -> Unit | None:
-        return self.units.get(truth.unit_id(round, slot, self.attempts[round, slot]))
+        return self.units.get(truth.unit_id(round, slot, self.attempt_of(round, slot)))
+
+    def start_of(self, round: int) -> bytes:
+        return [*self.checkpoints, *self.anchors][round]
 
     def right_root(self, unit: Unit) -> bytes:
-        return truth.unit_root(self.checkpoints[unit.round], unit.round, unit.slot)
+        return truth.unit_root(unit.start, unit.round, unit.slot)
 
     def honest(self, unit: Unit) -> bool:
         return unit.result_root == self.right_root(unit)
@@ -125,8 +143,8 @@ class Ledger:
         )
 
     def commit_round(self, sender: str, _job: JobId, round: int, claims: Sequence[Claim]) -> None:
-        self._require_open(sender, round)
-        if not self.escrow.accepts_work(self.started) or not claims:
+        self._require_open(sender, round, self.head_round)
+        if not self.escrow.accepts_work(bool(self.batches.get(round))) or not claims:
             raise Reverted("commit", "JobNotOpen", {})
         for claim in claims:
             self._check_claim(round, claim)
@@ -139,7 +157,7 @@ class Ledger:
             batch.units.append(name)
             self.units[name] = Unit(
                 name, round, claim.slot, claim.attempt, claim.worker, len(batches), sender,
-                claim.result_root, claim.commitment,
+                claim.result_root, claim.commitment, self.start_of(round),
             )  # fmt: skip
         batches.append(batch)
         self.env.emit(
@@ -151,12 +169,15 @@ class Ledger:
     def finalize_round(
         self, sender: str, _job: JobId, round: int, checkpoint: bytes, blob: bytes, size: int
     ) -> None:
-        self._require_open(sender, round)
+        self._require_open(sender, round, self.open_round)
         units = [self._final(round, slot) for slot in range(self.escrow.slots)]
         rewards = self._rewards(units)
         total = sum(rewards.values())
         right = truth.combined(self.checkpoints[round], [unit.result_root for unit in units])
         require(checkpoint == right, Law.CHECKPOINT, f"round {round} is wrongly combined")
+        if self.anchors and self.anchors[0] != checkpoint:
+            raise Reverted("finalize", "WrongCheckpoint", {})
+        del self.anchors[:1]
         self.checkpoints.append(checkpoint)
         self.env.emit(on_chain.RoundFinalized, truth.JOB, round, checkpoint, blob, size, b"", total)
         accounts, amounts = tuple(rewards), tuple(rewards.values())
@@ -166,15 +187,48 @@ class Ledger:
         self._renew(sender)
         self.escrow.pay_round(round, total)
 
+    def anchor_round(
+        self, sender: str, _job: JobId, round: int, checkpoint: bytes, blob: bytes, size: int
+    ) -> None:
+        self._require_open(sender, round, self.head_round)
+        too_far = len(self.anchors) >= self.escrow.rounds_ahead
+        if too_far or round + 1 >= self.escrow.rounds:
+            raise Reverted("anchor", "TooFarAhead", {})
+        units = [self.slot_unit(round, slot) for slot in range(self.escrow.slots)]
+        roots = [unit.result_root for unit in units if unit is not None]
+        if len(roots) < len(units):
+            raise Reverted("anchor", "SlotOpen", {})
+        right = truth.combined(self.start_of(round), roots)
+        require(checkpoint == right, Law.CHECKPOINT, f"round {round} is wrongly combined")
+        self.anchors.append(checkpoint)
+        self.env.emit(on_chain.RoundAnchored, truth.JOB, round, checkpoint, blob, size)
+        self._renew(sender)
+
+    def _cut(self, round: int) -> None:
+        """Withdraw the anchors from a round on; what was computed from them is dissolved."""
+        head = self.head_round
+        if round >= head:
+            return
+        del self.anchors[round - self.open_round :]
+        for later in range(round + 1, head + 1):
+            self.dissolved[later] += 1
+            self.batches.pop(later, None)
+        for unit in self.units.values():
+            if unit.round > round and unit.status not in GONE:
+                unit.status = UnitStatus.DISSOLVED
+                self._return_deposit(unit)
+        self.cuts += 1
+        self.env.emit(on_chain.AnchorsWithdrawn, truth.JOB, round, head)
+
     def _check_claim(self, round: int, claim: Claim) -> None:
         unit = self.slot_unit(round, claim.slot)
-        if claim.attempt != self.attempts[round, claim.slot]:
+        if claim.attempt != self.attempt_of(round, claim.slot):
             raise Reverted("commit", "WrongAttempt", {"slot": claim.slot})
         if unit is not None:
             raise Reverted("commit", "SlotTaken", {"unitId": unit.name})
         if not self.vault.is_active(claim.worker):
             raise Reverted("commit", "NotActive", {"account": claim.worker})
-        parent = self.checkpoints[round] if round else bytes(32)
+        parent = self.start_of(round) if round else bytes(32)
         name = truth.unit_id(round, claim.slot, claim.attempt)
         due = truth.signature(
             claim.worker, name, parent, self.lease_epoch, claim.result_root, claim.commitment
@@ -200,10 +254,10 @@ class Ledger:
         self.lease_until_s = self.env.time_s + self.env.rules.lease_s
         self.env.emit(on_chain.LeaseRenewed, truth.JOB, holder, self.lease_until_s)
 
-    def _require_open(self, sender: str, round: int) -> None:
+    def _require_open(self, sender: str, round: int, due: int) -> None:
         if self.lease_of() != sender:
             raise Reverted("round", "NotLeaseHolder", {"sender": sender})
-        if round != self.open_round or round == self.escrow.rounds:
+        if round != due or round == self.escrow.rounds:
             raise Reverted("round", "WrongRound", {"round": round})
 
     def _require_active(self, wallet: str) -> None:
@@ -351,6 +405,8 @@ class Ledger:
     def on_verdict(self, name: UnitId, root: bytes, upheld_by: Sequence[str]) -> None:
         """What the committee decided; an empty root: nothing."""
         unit = self.units[name]
+        if unit.status is UnitStatus.DISSOLVED:
+            return self._return_deposit(unit)
         if not root:
             silent = not unit.unit_root and self.env.time_s > unit.deadline_s
             if silent:
@@ -358,6 +414,7 @@ class Ledger:
             else:
                 self._drop(unit, UnitStatus.VOIDED)
                 self.env.emit(on_chain.UnitVoided, name, truth.JOB)
+                self._cut(unit.round)
             return self._return_deposit(unit)
         provers = self._provers(unit, root, upheld_by)
         if unit.unit_root == root:
@@ -398,6 +455,7 @@ class Ledger:
         self.clean[unit.worker] = 0
         slashed = self.vault.slash(unit.worker, bounty_to)
         self.env.emit(on_chain.UnitFaulted, unit.name, truth.JOB, unit.worker, slashed)
+        self._cut(unit.round)
 
     def _drop(self, unit: Unit, status: UnitStatus) -> None:
         unit.status, unit.deadline_s = status, 0

@@ -186,6 +186,7 @@ class Escrow:
     bank: Bank
     rounds: int
     slots: int
+    rounds_ahead: int = 0
     deposited: int = 0
     paid: int = 0
     refunded: int = 0
@@ -210,13 +211,13 @@ class Escrow:
         over = self.settled or self.rounds_paid == self.rounds
         return not over and (started or self.cancelled_s is None)
 
-    def cancel(self, sender: str, started: bool) -> None:
+    def cancel(self, sender: str, started: int) -> None:
         if sender != SUBMITTER or self.cancelled_s is not None or self.rounds_paid == self.rounds:
             raise Reverted("cancel", "NotCancellable", {})
         self.cancelled_s = self.env.time_s
         self.env.emit(on_chain.JobCancelled, truth.JOB)
         if started:
-            self._refund(self.held - self.env.rules.with_fee(self.round_wei()))
+            self._refund(self.held - self.env.rules.with_fee(started * self.round_wei()))
         else:
             self._close()
 

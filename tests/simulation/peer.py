@@ -178,9 +178,10 @@ class Peer:
     def right_roots(self, unit: UnitView) -> Roots | None:
         """What recomputing the unit gives; None without its checkpoint."""
         job = self.job
-        if job is None or unit.key.round > job.open_round:
+        start = job.start_of(unit.key.round) if job is not None else None
+        if start is None:
             return None
-        start = job.finalized[unit.key.round - 1].checkpoint if unit.key.round else truth.GENESIS
+        start = start if unit.key.round else truth.GENESIS
         return truth.roots_of(truth.unit_root(start, unit.key.round, unit.key.slot))
 
     def _promise(self, role: Role, unit: UnitView, roots: Roots) -> bytes:
@@ -231,7 +232,8 @@ class Peer:
         """Challenge wrong units that it looks at, and by chance right ones."""
         if not (self.traits.watches or self.traits.accuses) or self.job is None:
             return
-        for unit in self.job.accepted(self.job.open_round).values():
+        rounds = range(self.job.open_round, self.job.head_round + 1)
+        for unit in [u for round in rounds for u in self.job.accepted(round).values()]:
             if unit.unit_id in self._judged or unit.worker == self.wallet:
                 continue
             self._judged.add(unit.unit_id)

@@ -25,16 +25,19 @@ LOOK_CLOSER = 0.15
 """The share of states whose invariants are computed anew, but for thorough runs: they are dear."""
 
 
-def check_adopted(host: "Host", old: tuple[Slot, ...], new: State, event: Event) -> None:
+def check_adopted(host: "Host", old: dict[int, tuple[Slot, ...]], new: State, event: Event) -> None:
     """The state is sound, and no receipted claim left its slot without a reason."""
     if host.world.thorough or host.loop.random.random() < LOOK_CLOSER:
         wrong = invariants(new)
         require(not wrong, Law.PROMISE, "; ".join(wrong))
         progress(new, host.loop.now_ms)
     for unit, claim in sorted(host.receipts.items()):
-        if unit.round != new.round or new.outcome is not None:
+        held = new.find(unit.round)
+        if held is None or unit.round not in old or new.outcome is not None:
             continue
-        before, after = old[unit.slot], new.slots[unit.slot]
+        before, after = old[unit.round][unit.slot], held.slots[unit.slot]
+        if before.attempt != unit.attempt:
+            continue
         if claim == promise(before) and claim != promise(after):
             reason = excuse(before, new, event)
             lost = f"the receipted commit of {claim[0]} to {unit} was lost by {event}"
@@ -43,7 +46,10 @@ def check_adopted(host: "Host", old: tuple[Slot, ...], new: State, event: Event)
 
 
 def check_combine(host: "Host", command: Combine) -> None:
-    """Every slot once, in order, and no unit that is not settled as far as the node knows."""
+    """Every slot once, in order, and no unit that is not settled as far as the node knows.
+
+    Where rounds may run ahead, claimed.
+    """
     assert host.state is not None
     job = host.job
     assert job is not None
@@ -51,9 +57,12 @@ def check_combine(host: "Host", command: Combine) -> None:
     every = list(range(host.world.scenario.slots))
     require(len(set(slots)) == len(slots), Law.SLOT_ONCE, f"{slots} are combined")
     require(slots == every, Law.SLOT_KEPT, f"{slots} are combined")
-    for slot in host.state.slots:
+    held = host.state.find(command.round)
+    assert held is not None
+    settled = ON_CHAIN if host.world.scenario.rounds_ahead else DONE
+    for slot in held.slots:
         ref = UnitRef(command.round, slot.index, slot.attempt)
-        require(slot.status in DONE, Law.SETTLED, f"{ref} is {slot.status} and combined")
+        require(slot.status in settled, Law.SETTLED, f"{ref} is {slot.status} and combined")
 
 
 def promise(slot: Slot) -> tuple[Wallet, bytes] | None:

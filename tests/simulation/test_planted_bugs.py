@@ -206,14 +206,14 @@ def test_round_that_never_closes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_finalization_that_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """A coordinator that gives up after the chain refused once."""
 
-    real = standing._checkpoint
+    real = standing._finalize
 
-    def checkpoint(state: State) -> Any:
+    def finalize(state: State) -> Any:
         commands = tuple(real(state))
         given_up = any(isinstance(c, FinalizeRound) for c in commands) and state.setbacks
         return () if given_up else commands
 
-    monkeypatch.setattr(standing, "_checkpoint", checkpoint)
+    monkeypatch.setattr(standing, "_finalize", finalize)
     weather = Weather(out_of_gas=0.4)
     breaks(Law.CLOSES, replace(PLAIN, weather=weather, limit_ms=200_000), range(6))
 

@@ -31,6 +31,38 @@ def test_cancelled_job_ends_after_at_most_its_started_round(seed: int) -> None:
     assert not state.ledger.started or state.ledger.open_round == 3
 
 
+def ahead(seed: int) -> Scenario:
+    """The same jobs, with rounds that run up to three ahead of open audits."""
+    random = Random(seed)
+    return replace(scenario(seed), rounds=random.randint(2, 5), rounds_ahead=random.randint(1, 3))
+
+
+@pytest.mark.parametrize("seed", range(40), ids=lambda seed: f"ahead_{seed}")
+def test_job_with_rounds_ahead_keeps_every_law(seed: int) -> None:
+    """A fault behind an anchored checkpoint costs time and work, never bits or money."""
+    print(ahead(seed))
+    run(ahead(seed))
+
+
+@pytest.mark.parametrize("seed", range(10), ids=lambda seed: f"cancelled_ahead_{seed}")
+def test_cancelled_job_with_rounds_ahead_ends_after_its_started_rounds(seed: int) -> None:
+    """Started rounds are finished; what a fault dissolves does not begin again."""
+    cancel_ms = Random(seed).randrange(70_000)
+    world = run(replace(ahead(seed), rounds=5, cancel_ms=cancel_ms))
+    state = world.chain.state
+    assert state.escrow.settled
+    assert not state.ledger.started or state.ledger.open_round == 5
+
+
+def test_rounds_ahead_are_cut_behind_faults_and_save_time() -> None:
+    """The runs above are not idle; and without faults rounds ahead end sooner, in the same bits."""
+    assert sum(run(ahead(seed)).chain.state.ledger.cuts for seed in range(8)) > 0
+    honest = Scenario(seed=3, rounds=5, workers=(HONEST,) * 5)
+    alone, early = run(honest), run(replace(honest, rounds_ahead=3))
+    assert early.chain.state.ledger.checkpoints == alone.chain.state.ledger.checkpoints
+    assert early.loop.now_ms < alone.loop.now_ms
+
+
 @pytest.mark.parametrize("workers", [1, 3, 5])
 def test_checkpoint_does_not_depend_on_the_number_of_workers(workers: int) -> None:
     """Alone, only the coordinator can audit; the result is the same."""

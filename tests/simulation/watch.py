@@ -48,6 +48,9 @@ class Watch:
         match event:
             case on_chain.RoundCommitted():
                 self._committed(event)
+            case on_chain.AnchorsWithdrawn():
+                for unit in self.units.values():
+                    unit.alive = unit.alive and not event.round < unit.round <= event.head
             case on_chain.RoundFinalized():
                 self._finalized(event.round, ledger.env.time_s)
             case on_chain.RoundRewards():

@@ -151,7 +151,7 @@ class Worker(Peer):
         self.holding = [held for held in self.holding if held != unit]
         self.sync()
         job = self.job
-        if job is None or unit.round != job.open_round:
+        if job is None or unit.round != job.head_round:
             return
         parent = job.parent(unit.round)
         root = truth.unit_root(parent if unit.round else truth.GENESIS, unit.round, unit.slot)

@@ -40,8 +40,11 @@ class World:
         self.faults: Counter[str] = Counter()
         self.loop = Loop(scenario.seed)
         self.thorough, self.outage_ms = scenario.thorough, scenario.weather.outage_ms
-        self.terms = JobTerms(truth.JOB, scenario.rounds, scenario.slots, 8_000, 500, POLICY)
-        state = deploy(self.rules, scenario.rounds, scenario.slots)
+        self.terms = JobTerms(
+            truth.JOB, scenario.rounds, scenario.slots, 8_000, 500, POLICY,
+            rounds_ahead=scenario.rounds_ahead,
+        )  # fmt: skip
+        state = deploy(self.rules, scenario.rounds, scenario.slots, scenario.rounds_ahead)
         self.chain = Chain(self.loop, state, self.weather, self.faults)
         self.network = Network(self.loop, self.weather, self.faults)
         self.peers: list[Peer] = []
@@ -139,4 +142,4 @@ class _Cancel:
     function = "cancel"
 
     def run(self, state: Contracts, sender: str) -> None:
-        state.escrow.cancel(sender, state.ledger.started)
+        state.escrow.cancel(sender, state.ledger.started_rounds)
