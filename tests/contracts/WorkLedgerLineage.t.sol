@@ -256,7 +256,8 @@ contract WorkLedgerLineageTest is Stage {
         uint256 price = 3 * uint256(job.terms.unitWei + job.auditWei);
         VM.prank(submitter);
         escrow.cancel(jobId);
-        same(escrow.heldOf(jobId), price + (price * job.feeBps) / 10_000, "three rounds");
+        uint256 kept = price + (price * job.feeBps) / 10_000 + job.dataWei;
+        same(escrow.heldOf(jobId), kept, "three rounds");
         convict(lie);
         verified(jobId, 0);
         anchor(jobId, 0, B);
