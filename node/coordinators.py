@@ -119,6 +119,11 @@ class Coordinators:
             return connected
         return [first, *(peer_id for peer_id in connected if peer_id != first)]
 
+    def serve(self, on_fault: Callable[[str, str], None]) -> None:
+        """Answer peers on both protocols; either may carry a request for work that waits."""
+        for protocol in (WORK_PROTOCOL, JOB_PROTOCOL):
+            self._transport.serve(protocol, rpc.serve(self.answer, on_fault, holds=True))
+
     async def answer(self, peer_id: str, message: Message) -> Message:
         """Serve the work and job protocols: as a coordinator, or as one who checked a round."""
         if not isinstance(message, PullUnit | CommitUnit | AskRound | AskJob | OrderPause):

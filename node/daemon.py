@@ -62,9 +62,7 @@ from node.ledger import JobView
 from node.messages import (
     ALARM_PROTOCOL,
     CUSTODY_PROTOCOL,
-    JOB_PROTOCOL,
     OFFER_PROTOCOL,
-    WORK_PROTOCOL,
     AlarmHeard,
     AskCustody,
     Message,
@@ -310,13 +308,11 @@ class Daemon:
         serve_blobs(self._transport, self._store, lambda _peer_id, _ref: True)
         for protocol, handle in (
             (OFFER_PROTOCOL, self._jobs.answer_offer),
-            (WORK_PROTOCOL, self._coordinators.answer),
-            (JOB_PROTOCOL, self._coordinators.answer),
             (ALARM_PROTOCOL, self._alarms.answer),
             (CUSTODY_PROTOCOL, self._answer_custody),
         ):
-            holds = protocol == WORK_PROTOCOL
-            self._transport.serve(protocol, rpc.serve(handle, self._count_fault, holds=holds))
+            self._transport.serve(protocol, rpc.serve(handle, self._count_fault))
+        self._coordinators.serve(self._count_fault)
         nursery.start_soon(self._discovery.run)
         nursery.start_soon(self._alarms.run)
         nursery.start_soon(self._last_rounds.run)

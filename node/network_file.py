@@ -20,7 +20,8 @@ from node.files import read_text, write_atomic
 
 FILE_BYTES_MAX = 64 * 1024
 PROTOCOL_VERSION = 0
-CONFIRMATIONS_MAX = 256
+CONFIRMATIONS_MAX = 64
+"""A draw's seed can be read for 256 blocks: most of them must be left to act in."""
 
 
 def check_address(text: str) -> str:

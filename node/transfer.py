@@ -18,6 +18,7 @@ import logging
 import weakref
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 from typing import TypeVar, TypeVarTuple
 
 import trio
@@ -55,6 +56,14 @@ Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
 
 _disk = trio.CapacityLimiter(4)
+_serving = trio.CapacityLimiter(4)
+"""Threads of their own: what peers ask for never holds up what this node fetches."""
+
+PACKED_KEPT = 64
+"""Chunks whose packing is remembered, at most 32 MiB: a round's blobs are asked for by many, and
+who asks for one chunk again and again makes no work.
+"""
+_packed = lru_cache(maxsize=PACKED_KEPT)(pack)
 _under_way: weakref.WeakKeyDictionary[BlobStore, dict[BlobRef, trio.Event]] = (
     weakref.WeakKeyDictionary()
 )
@@ -72,7 +81,9 @@ def serve_blobs(transport: Transport, store: BlobStore, allow: Allow) -> None:
             kind, ref, index = _decode_request(request)
             answer = _ABSENT
             if allow(channel.peer_id, ref):
-                answer = await _in_thread(_reply, store, kind, ref, index)
+                answer = await trio.to_thread.run_sync(
+                    _reply, store, kind, ref, index, limiter=_serving
+                )
             await channel.send(answer)
 
     transport.serve(PROTOCOL, serve)
@@ -381,7 +392,7 @@ def _reply(store: BlobStore, kind: int, ref: BlobRef, index: int) -> bytes:
     data = _answer(store, kind, ref, index)
     if data is None:
         return _ABSENT
-    packed = pack(data) if kind == _CHUNK else None
+    packed = _packed(data) if kind == _CHUNK else None
     return _FOUND + data if packed is None else _PACKED + packed
 
 

@@ -56,6 +56,7 @@ def test_address_checksums(document: dict[str, Any]) -> None:
     ("field", "value", "reason"),
     [
         ("chain_id", 0, "chain_id = 0"),
+        ("confirmations", 65, "confirmations = 65"),
         ("chain_id", "x", "chain_id"),
         ("rpc_endpoints", [], "rpc_endpoints"),
         ("rpc_endpoints", ["ftp://x"], "http://"),

@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -132,6 +133,46 @@ async def test_codes_travel_packed(new_node: NewNode, size: int) -> None:
         await here.fetch(ref, source)
         assert here.store.read(ref) == source.store.read(ref)
         assert here.transport.traffic[PROTOCOL].received < 0.7 * size
+
+
+@pytest.mark.trio
+async def test_serving_takes_nothing_from_what_the_node_does_for_itself(
+    new_node: NewNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many ask: its own reading and writing has threads of its own."""
+    go_on, serving = threading.Event(), trio.Semaphore(0)
+    token = trio.lowlevel.current_trio_token()
+
+    def slow(*_: object) -> bytes:
+        token.run_sync_soon(serving.release)
+        go_on.wait(10)
+        return transfer._ABSENT
+
+    monkeypatch.setattr(transfer, "_reply", slow)
+    request = transfer._encode_request(CHUNK, BlobRef(root="ab" * 32, size=1), 0)
+    async with new_node() as source, new_node() as asking, trio.open_nursery() as nursery:
+        for _ in range(transfer._serving.total_tokens):
+            where = (source.transport.peer_id, PROTOCOL, source.transport.addresses)
+            channel = await asking.transport.open(*where)
+            await channel.send(request)
+            nursery.start_soon(channel.receive)
+            await serving.acquire()
+        with trio.fail_after(5):
+            assert await transfer._in_thread(int, "7") == 7
+        go_on.set()
+
+
+@pytest.mark.trio
+async def test_chunk_that_is_asked_for_again_is_not_packed_again(
+    new_node: NewNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packing is the dearest part of serving."""
+    async with new_node() as source:
+        ref = source.store.put(bytes(BLOB_CHUNK_BYTES))
+        first = transfer._reply(source.store, CHUNK, ref, 0)
+        before = transfer._packed.cache_info().misses
+        assert transfer._reply(source.store, CHUNK, ref, 0) == first
+        assert transfer._packed.cache_info().misses == before
 
 
 @pytest.mark.trio
