@@ -261,11 +261,10 @@ class Coordination:
     def _answer_pull(self, peer_id: str, message: PullUnit) -> Message:
         if not self._greet(peer_id):
             return Refused(reason=STRANGER)
-        holding = tuple(_unit(key) for key in message.holding)
         ready = tuple(_unit(key) for key in message.ready)
         if not ready and self._watch.chain_time_ms() < self._gather_until_ms:
             return UnitDeclined(reason=GATHERING, retry_after_ms=GATHER_MS // 5)
-        request = UnitRequested(PeerId(peer_id), message.memory_bytes, holding, ready)
+        request = UnitRequested(PeerId(peer_id), message.memory_bytes, ready=ready)
         for reply in self._feed(request):
             match reply:
                 case AssignUnit():

@@ -17,7 +17,7 @@ from scheduler.state import UNAVAILABLE_MAX
 from scheduler.terms import HOLDERS_MAX
 
 OFFER_PROTOCOL = "/ainur/offer/0"
-WORK_PROTOCOL = "/ainur/work/3"
+WORK_PROTOCOL = "/ainur/work/4"
 JOB_PROTOCOL = "/ainur/job/0"
 ALARM_PROTOCOL = "/ainur/alarm/0"
 CUSTODY_PROTOCOL = "/ainur/custody/0"
@@ -95,7 +95,6 @@ class PullUnit(Message):
     type: Literal["pull_unit"] = "pull_unit"
     job_id: Hash
     memory_bytes: Annotated[int, Field(ge=0, lt=2**63)]
-    holding: Annotated[tuple[UnitKey, ...], Field(max_length=16)] = ()
     wait_ms: Annotated[int, Field(ge=0, le=PULL_WAIT_MS_MAX)] = 0
     ready: Annotated[tuple[UnitKey, ...], Field(max_length=64)] = ()
     combined: Index | None = None

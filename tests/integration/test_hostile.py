@@ -76,7 +76,7 @@ def attacks(job_id: str) -> list[tuple[str, bytes]]:
     wrong = [
         document(type="pull_unit", job_id=7, memory_bytes=1),
         document(type="pull_unit", job_id=job_id, memory_bytes=-1),
-        document(type="pull_unit", job_id=job_id, memory_bytes=1, holding=[unit] * 17),
+        document(type="pull_unit", job_id=job_id, memory_bytes=1, ready=[unit] * 65),
         document(type="pull_unit", job_id=job_id, memory_bytes=1, more=nothing.decode()),
         document(type="ask_round", job_id=job_id, round=2**32),
     ]

@@ -43,7 +43,7 @@ WALLET = "0x" + "12" * 20
 EVERY_MESSAGE = (
     OfferJob(job_id=HASH, manifest=BLOB),
     JobHeld(job_id=HASH, wallet=WALLET),
-    PullUnit(job_id=HASH, memory_bytes=5, holding=(UNIT,)),
+    PullUnit(job_id=HASH, memory_bytes=5, ready=(UNIT,)),
     UnitAssigned(unit=UNIT, checkpoint=BLOB, checkpoint_root=HASH, timeout_ms=9),
     UnitDeclined(reason="nothing", retry_after_ms=0),
     CommitUnit(
