@@ -86,6 +86,11 @@ class Checkpoints:
         """This checkpoint after `round` was made of its results here: it needs no check."""
         self._proved.add((job.job_id, round, checkpoint))
 
+    def made(self, job: JobView, round: int, blob: BlobRef) -> BlobRef:
+        """Take note of what was made here for a round, so that it can be removed one day."""
+        self._memory.note(job.job_id, round, blob)
+        return blob
+
     async def get(
         self, job: JobView, manifest: Manifest, round: int, *, rebuild: bool = True
     ) -> BlobRef:
@@ -140,7 +145,7 @@ class Checkpoints:
         if before is None or not sources or job.after(round) is not None:
             return
         made_by = await self._told(job, manifest, round, sources[0])
-        done = await self._step(job, manifest, before, made_by.aggregate)
+        done = await self._step(job, round, before, made_by.aggregate)
         self._ready[job.job_id] = (made_by, *done)
 
     async def check(self, job: JobView, manifest: Manifest, round: int) -> None:
@@ -217,7 +222,7 @@ class Checkpoints:
             audit=audit,
             timeout_s=float(manifest.unit_timeout_s),
         )
-        self._memory.note(job.job_id, round, done.result)
+        self.made(job, round, done.result)
         return done
 
     async def fetch_input(self, job: JobView, round: int, slot: int) -> None:
@@ -256,7 +261,7 @@ class Checkpoints:
                 if made_by.aggregate in tried:
                     continue
                 tried.add(made_by.aggregate)
-                done = await self._step(job, manifest, before, made_by.aggregate)
+                done = await self._step(job, round, before, made_by.aggregate)
             except (PeerUnreachable, PeerFault, ComputeError) as error:
                 log.info("peer %s tells no aggregate of round %d: %s", peer_id, round, error)
                 continue
@@ -272,11 +277,16 @@ class Checkpoints:
         return checkpoint
 
     async def _step(
-        self, job: JobView, manifest: Manifest, before: BlobRef, aggregate: BlobRef
+        self, job: JobView, round: int, before: BlobRef, aggregate: BlobRef
     ) -> tuple[BlobRef, bytes]:
-        await self._fetch(aggregate, self._sources(job))
+        await self._bring(job, round, aggregate)
         done = await self._compute.outer(job.manifest, before, aggregate)
-        return done.checkpoint, done.root
+        return self.made(job, round, done.checkpoint), done.root
+
+    async def _bring(self, job: JobView, round: int, blob: BlobRef) -> None:
+        """Fetch what a peer tells of a round: whatever it is worth, it goes with the round."""
+        self._memory.note(job.job_id, round, blob)
+        await self._fetch(blob, self._sources(job))
 
     async def _fetched(
         self, job: JobView, manifest: Manifest, round: int, anchored: Finalized
@@ -287,7 +297,7 @@ class Checkpoints:
                 f"the checkpoint blob of round {round} has {anchored.blob.size} bytes, "
                 f"must have {manifest.checkpoint_bytes}"
             )
-        await self._fetch(anchored.blob, self._sources(job))
+        await self._bring(job, round, anchored.blob)
         root = await self._compute.check_checkpoint(job.manifest, anchored.blob)
         if root != anchored.checkpoint:
             raise PeerFault(
@@ -338,7 +348,7 @@ class Checkpoints:
     ) -> None:
         """From who is connected; if nobody of them has it, from all who signed that they do."""
         try:
-            await self._fetch(result.blob, self._sources(job))
+            await self._bring(job, unit.key.round, result.blob)
         except PeerUnreachable:
             await self._fetch_held(job.job_id, unit.key, unit.result_root, result.blob, teller)
 
@@ -353,7 +363,8 @@ class Checkpoints:
         """The anchored checkpoint after a round, made of its results; PeerFault if it is not."""
         _, round, anchored = key
         aggregate = await self._compute.aggregate(job.manifest, before, results)
-        done = await self._compute.outer(job.manifest, before, aggregate)
+        done = await self._compute.outer(job.manifest, before, self.made(job, round, aggregate))
+        self.made(job, round, done.checkpoint)
         if _mark(job, round) != key:
             raise PeerFault(f"the anchor of round {round} was withdrawn meanwhile")
         if done.root != anchored:

@@ -2,13 +2,15 @@
 
 Removed is what is known to be of no use, and nothing else:
 
-- all of a job that has been over for `keep_s` of the chain's time (programs, data, rounds);
+- all of a job that has been over for `keep_s` of the chain's time (programs, data, rounds), or
+  what came of one that was never held whole;
 - once the store is fuller than FULL_PERCENT of its quota, what made rounds before the last
   ROUNDS_KEPT final ones, oldest first, until it is down to LOW_PERCENT.
 
 So old checkpoints can be had for as long as there is room. Never removed is what another job needs
-too, what made the last final rounds or belongs to an open one, what a coordination under way names,
-and anything of a job with a unit under audit or in dispute.
+too, what made the last final rounds of a running job or belongs to its open one, what a
+coordination under way names, and what a job that is just being fetched found here. A job that is
+over stays whole as long as a unit of it is under audit or in dispute.
 
 Blobs go first and the notes that name them last: killed in between, the next pass goes on.
 """
@@ -26,6 +28,7 @@ from node.journal import Journal
 from node.ledger import JobView, UnitState
 from node.round_memory import RoundMemory
 from scheduler.blob_ref import BlobRef
+from scheduler.terms import ROUNDS_AHEAD_MAX
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,8 @@ FULL_PERCENT, LOW_PERCENT = 80, 60
 LOOK_S = 60.0
 REMOVED_MAX = 4096
 """Blobs that one pass removes at most, so that the daemon is not kept from its work."""
+REMOVED_AT_ONCE = 64
+"""Blobs that go between two looks at what is in use."""
 
 UNSETTLED = (UnitState.DRAWN, UnitState.AUDIT_COMMITTED, UnitState.DISPUTED)
 _OVER, _CLEANED = "over/", "cleaned/"
@@ -60,6 +65,7 @@ class Cleaner:
         self._journal, self._memory = journal, memory
         self._busy, self._keep_s = busy, keep_s
         self._gone: set[bytes] = set()
+        self._spent: set[bytes] = set()
         self._left = 0
 
     async def run(self) -> None:
@@ -67,31 +73,45 @@ class Cleaner:
         while True:
             try:
                 self.used_bytes = await trio.to_thread.run_sync(self._store.used_bytes)
-                self.clean()
+                await self.clean()
             except (NodeError, OSError) as error:
                 log.warning("cleaning is tried again: %s", error)
             await trio.sleep(LOOK_S)
 
-    def clean(self) -> None:
-        """One pass over what is known, given that the store holds `used_bytes`."""
+    async def clean(self) -> None:
+        """One pass over what is known, given that the store holds `used_bytes`.
+
+        The daemon's own work goes on meanwhile: keys alone are read, a round at a time, and what
+        is in use is looked at again before each few blobs, which go in a thread.
+        """
         self._left = REMOVED_MAX
-        over = [job for job in self._watch.ledger.jobs.values() if self._is_spent(job)]
-        for job in over:
-            self._remove_job(job)
+        spent = [job for job in self._known() if self._is_spent(job)]
+        self._spent = {job.job_id for job in spent}
+        if spent:
+            shared = await self._made_by_living()
+            for job in spent:
+                await self._remove_job(job, shared)
         full = self._store.quota_bytes * FULL_PERCENT // 100
         if self.used_bytes > full:
-            self._make_room(self._store.quota_bytes * LOW_PERCENT // 100)
+            await self._make_room(self._store.quota_bytes * LOW_PERCENT // 100)
+
+    def _known(self) -> list[JobView]:
+        """The jobs of which something may be here."""
+        jobs = self._watch.ledger.jobs.values()
+        return [job for job in jobs if job.job_id not in self._gone]
+
+    def _living(self) -> list[JobView]:
+        return [job for job in self._known() if job.job_id not in self._spent]
 
     # --- Jobs that are over
 
     def _is_spent(self, job: JobView) -> bool:
         """Whether a job left something here and has been over for long enough."""
         now_s = self._watch.chain_time_s()
-        if job.job_id in self._gone or job.accepts_work(now_s):
+        if job.accepts_work(now_s) or job.job_id in self._jobs.arriving:
             return False
-        if job.job_id in self._jobs.arriving:
-            return False
-        if self._jobs.manifest_of(job) is None and not self._store.has(job.manifest):
+        begun = self._jobs.manifest_of(job) is not None or self._jobs.begun(job)
+        if not begun and not self._store.has(job.manifest):
             self._gone.add(job.job_id)
             return False
         key = _OVER + job.job_id.hex()
@@ -102,12 +122,12 @@ class Cleaner:
         settled = not any(unit.state in UNSETTLED for unit in job.units.values())
         return settled and now_s - int(since) >= self._keep_s
 
-    def _remove_job(self, job: JobView) -> None:
-        others = (other for other in self._watch.ledger.jobs.values() if other is not job)
-        shared = {ref for other in others for ref in self._all_of(other)} | self._under_way()
+    async def _remove_job(self, job: JobView, shared: set[BlobRef]) -> None:
         before = self.freed_bytes
-        self._remove(ref for ref in self._all_of(job) if ref not in shared)
-        if self._left <= 0:
+        await self._remove(set(self._lasting(job)) - shared)
+        for round in self._rounds(job):
+            await self._remove(self._made(job, round) - shared)
+        if self._left <= 0 or job.job_id in self._jobs.arriving:
             return
         name = job.job_id.hex()
         with self._journal.transaction():
@@ -124,62 +144,81 @@ class Cleaner:
         self._gone.add(job.job_id)
         log.info("job %s: %d bytes were removed", name[:12], self.freed_bytes - before)
 
-    def _under_way(self) -> set[BlobRef]:
-        """What no note names yet, or not for long: of coordinations, and of jobs being fetched."""
-        arriving = (ref for manifest in self._jobs.arriving.values() for ref in manifest.blobs())
-        return {*self._busy(), *arriving}
-
-    def _all_of(self, job: JobView) -> Iterator[BlobRef]:
-        """Every blob that is known to belong to a job, unless that was removed already."""
-        if job.job_id in self._gone:
-            return
-        yield from self._lasting(job)
-        for refs in self._rounds_of(job).values():
-            yield from refs
+    async def _made_by_living(self) -> set[BlobRef]:
+        """Everything that was made in the rounds of jobs that are not to be removed."""
+        made = set[BlobRef]()
+        for job in self._living():
+            for round in self._rounds(job):
+                made |= self._made(job, round)
+                await trio.lowlevel.checkpoint()
+        return made
 
     def _lasting(self, job: JobView) -> Iterator[BlobRef]:
         """What a job needs in every round."""
         manifest = self._jobs.manifest_of(job)
         yield job.manifest
-        if manifest is not None:
-            yield from manifest.blobs()
+        yield from self._jobs.begun(job) if manifest is None else manifest.blobs()
 
-    def _rounds_of(self, job: JobView) -> dict[int, set[BlobRef]]:
-        """What was made in each round and led to its checkpoint, the checkpoint included."""
-        rounds = self._memory.blobs(job.job_id)
-        for round, anchored in (*job.finalized.items(), *job.anchors.items()):
-            rounds.setdefault(round, set()).add(anchored.blob)
+    def _rounds(self, job: JobView) -> list[int]:
+        """The rounds of which something may be here, in order."""
         first = int(self._journal.get(_CLEANED + job.job_id.hex()) or 0)
-        return {round: refs for round, refs in rounds.items() if round >= first}
+        final = (round for round in job.finalized if round >= first)
+        return sorted({*self._memory.rounds(job.job_id), *final, *job.anchors})
+
+    def _made(self, job: JobView, round: int) -> set[BlobRef]:
+        """What was made in a round and led to its checkpoint, the checkpoint included."""
+        anchored = job.after(round)
+        return self._memory.blobs(job.job_id, round) | ({anchored.blob} if anchored else set())
 
     # --- Old rounds
 
-    def _make_room(self, wanted_bytes: int) -> None:
-        jobs = [job for job in self._watch.ledger.jobs.values() if job.job_id not in self._gone]
-        needed, old = self._under_way(), list[tuple[int, JobView, int, set[BlobRef]]]()
-        for job in jobs:
-            needed.update(self._lasting(job))
+    async def _make_room(self, wanted_bytes: int) -> None:
+        old = list[tuple[int, JobView, int]]()
+        for job in self._living():
             last = len(job.finalized) - ROUNDS_KEPT
-            for round, refs in self._rounds_of(job).items():
-                if round >= last:
-                    needed |= refs
-                else:
-                    old.append((round - last, job, round, refs))
-        for _, job, round, refs in sorted(old, key=lambda row: (row[0], row[1].job_id)):
-            if self.used_bytes <= wanted_bytes or self._left <= 0:
+            old += [(round - last, job, round) for round in self._rounds(job) if round < last]
+            await trio.lowlevel.checkpoint()
+        for _, job, round in sorted(old, key=lambda row: (row[0], row[1].job_id)):
+            if self.used_bytes <= wanted_bytes:
                 return
-            self._remove(refs - needed)
+            refs = self._made(job, round)
+            await self._remove(refs)
             if self._left <= 0:
                 return
-            self._journal.set(_CLEANED + job.job_id.hex(), str(round + 1).encode())
-            self._memory.forget_blobs(job.job_id, round)
+            key = _CLEANED + job.job_id.hex()
+            with self._journal.transaction():
+                first = max(round + 1, int(self._journal.get(key) or 0))
+                self._journal.set(key, str(first).encode())
+                for ref in refs:
+                    self._memory.forget_blob(job.job_id, round, ref)
 
-    def _remove(self, refs: Iterable[BlobRef]) -> None:
-        for ref in sorted(set(refs), key=lambda ref: ref.root):
-            if self._left <= 0:
-                return
-            freed = self._store.remove(ref)
-            if freed:
-                self._left -= 1
-                self.freed_bytes += freed
-                self.used_bytes -= freed
+    # --- Removing
+
+    def _needed(self) -> set[BlobRef]:
+        """What is in use now, or may be: nothing that a job found here may go meanwhile."""
+        arriving = (ref for manifest in self._jobs.arriving.values() for ref in manifest.blobs())
+        needed = {*self._busy(), *arriving}
+        for job in self._living():
+            needed.update(self._lasting(job))
+            last = max(0, job.open_round - ROUNDS_KEPT)
+            # Anchors may have been withdrawn: rounds ahead count whether they are anchored or not.
+            for round in range(last, job.open_round + ROUNDS_AHEAD_MAX + 1):
+                needed |= self._made(job, round)
+        return needed
+
+    async def _remove(self, refs: set[BlobRef]) -> None:
+        """Remove those that are not needed, as far as the pass may."""
+        todo = sorted(refs, key=lambda ref: ref.root)
+        while todo and self._left > 0:
+            count = min(REMOVED_AT_ONCE, self._left)
+            some, todo = todo[:count], todo[count:]
+            needed = self._needed()
+            freed = await trio.to_thread.run_sync(
+                self._unlink, [ref for ref in some if ref not in needed]
+            )
+            self._left -= sum(size > 0 for size in freed)
+            self.freed_bytes += sum(freed)
+            self.used_bytes -= sum(freed)
+
+    def _unlink(self, refs: list[BlobRef]) -> list[int]:
+        return [self._store.remove(ref) for ref in refs]

@@ -245,9 +245,12 @@ class Tasks:
 
     async def _combine(self, job: JobView, command: Combine) -> Event:
         blobs = [result.blob for result in command.results]
+        made = self._recompute.checkpoints.made
         try:
             aggregate = await self._compute.aggregate(job.manifest, command.blob, blobs)
+            made(job, command.round, aggregate)
             done = await self._compute.outer(job.manifest, command.blob, aggregate)
+            made(job, command.round, done.checkpoint)
             metrics = await self._compute.evaluate(job.manifest, done.checkpoint)
         except ComputeError as error:
             return CombineFailed(command.round, command.generation, str(error)[:200])

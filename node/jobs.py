@@ -8,6 +8,7 @@ stays refused and its blobs are removed; one that the compute worker did not sur
 again soon.
 """
 
+import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NoReturn, Protocol
@@ -49,7 +50,7 @@ that a request may take."""
 HEADER = (0,)
 """The chunk of the training data that says where its tensors lie: without it no job is held."""
 
-_HELD = "held/"
+_HELD, _BEGUN = "held/", "begun/"
 
 
 class JobKeeper:
@@ -91,10 +92,16 @@ class JobKeeper:
         data = self._journal.get(_HELD + job.job_id.hex())
         return None if data is None else Manifest.parse(data)
 
+    def begun(self, job: JobView) -> list[BlobRef]:
+        """What was not here when a job was first fetched that is neither held nor refused yet."""
+        data = self._journal.get(_BEGUN + job.job_id.hex())
+        return [BlobRef.model_validate(each) for each in json.loads(data or b"[]")]
+
     def forget(self, job_id: bytes) -> None:
         """Hold a job no more; its blobs are the caller's business."""
         self.held.pop(job_id, None)
-        self._journal.delete(_HELD + job_id.hex())
+        for prefix in (_HELD, _BEGUN):
+            self._journal.delete(prefix + job_id.hex())
 
     def workable(self) -> list[JobView]:
         """Held jobs that can still be worked on, oldest first."""
@@ -134,15 +141,14 @@ class JobKeeper:
         self, job: JobView, manifest: Manifest, sources: Sequence[str], whole: bool
     ) -> None:
         """Fetch and check what a manifest names, and keep that it is held."""
-        # A stranger may name any blob: what was here before is not its to have removed.
-        new = [ref for ref in manifest.blobs() if not self._store.has(ref)]
+        self._begin(job, manifest)
         for ref in manifest.needed():
             await self._fetch(ref, sources)
         await self._fetch(manifest.train, sources, None if whole else HEADER)
         try:
             await self._compute.load(job.manifest)
         except PeerFault as error:
-            self._refuse(job, new, str(error))
+            self._refuse(job, self.begun(job), str(error))
         except (ComputeCrashed, ComputeTimeout):
             pause_s = self._lost_s.get(job.job_id, LOST_FIRST_S)
             self._lost_s[job.job_id] = min(4 * pause_s, LOST_MAX_S)
@@ -150,7 +156,16 @@ class JobKeeper:
             raise
         if not self._has_all(manifest):
             raise NodeError("some of the job's data was removed meanwhile; it is fetched again")
-        self._journal.set(_HELD + job.job_id.hex(), manifest.to_bytes())
+        with self._journal.transaction():
+            self._journal.set(_HELD + job.job_id.hex(), manifest.to_bytes())
+            self._journal.delete(_BEGUN + job.job_id.hex())
+
+    def _begin(self, job: JobView, manifest: Manifest) -> None:
+        key = _BEGUN + job.job_id.hex()
+        if self._journal.get(key) is None:
+            # A stranger may name any blob: what was here before is not its to have removed.
+            new = [ref.model_dump() for ref in manifest.blobs() if not self._store.has(ref)]
+            self._journal.set(key, json.dumps(new).encode())
 
     def _has_all(self, manifest: Manifest) -> bool:
         """Whether everything is here that every unit of a job needs."""
@@ -234,6 +249,7 @@ class JobKeeper:
         for ref in blobs:
             if ref not in shared:
                 self._store.remove(ref)
+        self._journal.delete(_BEGUN + job.job_id.hex())
         raise PeerFault(reason)
 
     async def _funded(self, job_id: bytes) -> JobView | None:

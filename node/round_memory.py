@@ -23,31 +23,30 @@ class RoundMemory:
         self._journal.set(_round_key(job_id, made_by.round), messages.encode(made_by))
 
     def note(self, job_id: bytes, round: int, ref: BlobRef) -> None:
-        """Keep that a blob was made or fetched for a round, so that it can be removed one day."""
-        self._journal.set(_blob_key(job_id, round, ref), b"")
+        """Keep that a blob is made or fetched for a round, so that it can be removed one day.
 
-    def blobs(self, job_id: bytes) -> dict[int, set[BlobRef]]:
-        """Every blob that is known to have been made in a job's rounds, by round."""
-        found: dict[int, set[BlobRef]] = {}
-        for key in self._journal.keys(f"made/{job_id.hex()}/"):
-            _, _, round, name = key.split("/")
-            root, size = name.split("-")
-            found.setdefault(int(round), set()).add(BlobRef(root=root, size=int(size)))
-        for key in self._journal.keys(f"results/{job_id.hex()}/"):
-            made_by = self.recall(job_id, int(key.rsplit("/", 1)[1]))
-            if made_by is not None:
-                named = {made_by.aggregate, *(result.blob for result in made_by.results)}
-                found.setdefault(made_by.round, set()).update(named)
+        Before it is fetched; as soon as it is known where it is made here.
+        """
+        key = _blob_key(job_id, round, ref)
+        if self._journal.get(key) is None:
+            self._journal.set(key, b"")
+
+    def rounds(self, job_id: bytes) -> list[int]:
+        """The rounds of a job of which some blob is noted, in order."""
+        keys = self._journal.keys(f"made/{job_id.hex()}/")
+        return sorted({int(key.split("/", 3)[2]) for key in keys})
+
+    def blobs(self, job_id: bytes, round: int) -> set[BlobRef]:
+        """Every blob that was noted for a round."""
+        found = set[BlobRef]()
+        for key in self._journal.keys(f"{_made_key(job_id, round)}/"):
+            root, size = key.rsplit("/", 1)[1].split("-")
+            found.add(BlobRef(root=root, size=int(size)))
         return found
 
     def forget_blob(self, job_id: bytes, round: int, ref: BlobRef) -> None:
-        """Forget that a blob was noted for a round."""
+        """Forget that a blob was noted for a round; what made its checkpoint is still told."""
         self._journal.delete(_blob_key(job_id, round, ref))
-
-    def forget_blobs(self, job_id: bytes, round: int) -> None:
-        """Forget what was noted of a round; what made its checkpoint is still told."""
-        for key in self._journal.keys(f"{_made_key(job_id, round)}/"):
-            self._journal.delete(key)
 
     def forget(self, job_id: bytes) -> None:
         """Forget everything about a job."""

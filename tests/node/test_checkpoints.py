@@ -1,7 +1,7 @@
 """Following a job from checkpoint to checkpoint among peers that lie, and finding a false one."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from random import Random
 from typing import cast
@@ -140,6 +140,11 @@ class Notes(dict[str, bytes]):
 
     set = dict.__setitem__
 
+    def noted(self, round: int) -> Set[str]:
+        """The roots of the blobs that were noted for a round."""
+        prefix = f"made/{JOB.hex()}/{round}/"
+        return {key.removeprefix(prefix)[:64] for key in self if key.startswith(prefix)}
+
 
 class Coin(Random):
     """Falls as it was told."""
@@ -161,7 +166,8 @@ class Node:
         held: Sequence[BlobRef] = (),
     ) -> None:
         self.device, self.store, self.coin = Device(lies or {}), Store(), Coin()
-        self.memory = RoundMemory(cast(Journal, Notes()))
+        self.notes = Notes()
+        self.memory = RoundMemory(cast(Journal, self.notes))
         self.alarms: list[int] = []
         self.asked: list[str] = []
 
@@ -252,6 +258,27 @@ async def test_what_was_told_too_early_counts_only_if_it_is_anchored() -> None:
         after(HONEST)
     )
     assert node.memory.answer(AskRound(job_id=JOB.hex(), round=0)) == told(size=LARGE)
+
+
+async def test_what_led_astray_is_noted_and_can_be_removed_one_day() -> None:
+    """A false aggregate and what was made of it, besides what led to the checkpoint."""
+    node = Node({"liar": told(FALSE, size=LARGE), "coordinator": told(size=LARGE)})
+    await node.checkpoints.get(job(after(HONEST)), manifest(LARGE), 1)
+    made = {after(FALSE).hex(), after(HONEST).hex()}
+    assert node.notes.noted(0) == {FALSE.root, HONEST.root} | made
+
+
+async def test_what_a_recheck_fetched_and_made_is_noted() -> None:
+    """Results, aggregate and checkpoint; also what was fetched before something failed."""
+    node = Node({"coordinator": told()}, lost=[blob_of(RESULTS[-1])])
+    node.store.fetched.append(blob_of(after(HONEST)))
+    with pytest.raises(PeerUnreachable):
+        await node.checkpoints.recheck(job(after(HONEST)), manifest(), 0)
+    assert node.notes.noted(0) >= {root.hex() for root in RESULTS[:-1]}
+    node = Node({"coordinator": told()})
+    await node.checkpoints.recheck(job(after(HONEST)), manifest(), 0)
+    made = {HONEST.root, after(HONEST).hex()}
+    assert node.notes.noted(0) == {root.hex() for root in RESULTS} | made
 
 
 async def test_a_result_that_no_source_has_comes_from_who_signed_for_it() -> None:

@@ -1,10 +1,12 @@
 """node/cleaning.py: what nobody needs goes, in any order of kills; what may be needed stays."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
 import pytest
+import trio
 
 from node.blobs import BlobStore
 from node.chain import AsyncChain
@@ -85,7 +87,8 @@ class Node:
         results = [self.put(f"result {slot} {name}") for slot in range(SLOTS)]
         aggregate, after = self.put(f"aggregate {name}"), self.put(f"checkpoint {name}")
         lost = self.put(f"lost result {name}")
-        self.memory.note(job_id, round, lost)
+        for ref in (*results, aggregate, lost):
+            self.memory.note(job_id, round, ref)
         told = tuple(
             AcceptedResult(slot=slot, result_root="ab" * 32, blob=blob)
             for slot, blob in enumerate(results)
@@ -108,7 +111,7 @@ class Node:
     def clean(self, after_s: int = 0) -> None:
         self.watch.ledger.head_time_s += after_s
         self.cleaner.used_bytes = self.store.used_bytes()
-        self.cleaner.clean()
+        trio.run(self.cleaner.clean)
 
 
 @pytest.fixture
@@ -136,7 +139,7 @@ def test_a_job_over_for_long_enough_leaves_nothing(node: Node) -> None:
     assert node.here(node.blobs(OLD)) == 0
     assert node.here(node.blobs(NEW)) == len(node.blobs(NEW))
     assert node.store.has(node.programs)
-    assert (set(node.jobs.held), node.memory.blobs(OLD)) == ({NEW}, {})
+    assert (set(node.jobs.held), node.memory.rounds(OLD)) == ({NEW}, [])
     assert node.cleaner.freed_bytes == before - node.store.used_bytes()
     assert not [key for key in node.journal.keys("") if OLD.hex() in key]
     freed = node.cleaner.freed_bytes
@@ -277,3 +280,67 @@ def test_a_pass_that_stops_within_a_round_forgets_nothing_of_it(
     for job_id, final in ((OLD, ROUNDS), (NEW, ROUNDS - 1)):
         for round in range(final - 2):
             assert node.here(node.own[job_id, round]) == 0
+
+
+def test_the_daemon_goes_on_meanwhile(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files go in a thread, no record is decoded, and what was noted is read once a pass."""
+    honest, read = BlobStore.remove, list[tuple[bytes, int]]()
+    blobs = RoundMemory.blobs
+
+    def elsewhere(store: BlobStore, ref: BlobRef) -> int:
+        assert threading.current_thread() is not threading.main_thread()
+        return honest(store, ref)
+
+    def counted(memory: RoundMemory, job_id: bytes, round: int) -> set[BlobRef]:
+        read.append((job_id, round))
+        return blobs(memory, job_id, round)
+
+    node.clean()
+    monkeypatch.setattr(BlobStore, "remove", elsewhere)
+    monkeypatch.setattr(RoundMemory, "recall", None)
+    monkeypatch.setattr(RoundMemory, "blobs", counted)
+    node.clean(KEEP_S)
+    assert node.here(node.blobs(OLD)) == 0
+    assert read.count((NEW, 0)) == read.count((OLD, 0)) == 1
+    read.clear()
+    node.store = BlobStore(node.store._path, node.store.used_bytes() * 100 // 90)
+    node.restart()
+    node.clean()
+    assert node.here(node.own[NEW, 0]) == 0
+
+
+def test_what_comes_into_use_within_a_pass_stays(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job begins to arrive, and a round is worked on, after the pass began."""
+    honest, kept = BlobStore.remove, list[BlobRef]()
+
+    def meanwhile(store: BlobStore, ref: BlobRef) -> int:
+        if not kept:
+            left = [each for each in node.blobs(OLD) if each != ref]
+            kept.append(next(each for each in left if store.has(each)))
+            node.busy = kept
+        return honest(store, ref)
+
+    node.clean()
+    monkeypatch.setattr("node.cleaning.REMOVED_AT_ONCE", 1)
+    monkeypatch.setattr(BlobStore, "remove", meanwhile)
+    node.clean(KEEP_S)
+    assert node.here(node.blobs(OLD)) == node.here(kept) == 1
+
+
+def test_what_came_of_a_job_never_held_goes_once_it_is_over(node: Node) -> None:
+    """Only what came for it: a stranger may name any blob."""
+    lost = node.manifests[OLD]
+    for ref in (lost.state, lost.test):
+        node.store.remove(ref)
+    node.journal.delete(f"held/{OLD.hex()}")
+    node.restart()
+    job = node.watch.ledger.jobs[OLD]
+    node.jobs._begin(job, lost)
+    node.put("state of " + OLD.hex())
+    node.clean()
+    node.clean(KEEP_S)
+    assert not node.store.has(lost.state)
+    assert node.store.has(lost.train)
+    assert not [key for key in node.journal.keys("") if OLD.hex() in key]

@@ -196,6 +196,27 @@ async def test_a_refused_job_takes_no_blob_of_one_that_is_arriving(world: Make) 
     assert all(made.store.has(ref) for ref in made.manifest.blobs())
 
 
+async def test_what_came_of_a_job_that_is_not_held_is_known(world: Make, journal: Journal) -> None:
+    """Also after a restart, also when some of it came later; not what was here before."""
+    made = world()
+    (before, *_), late = made.manifest.blobs(), made.manifest.state
+    await made.fetch(before, ())
+    made.worker.error = ComputeTimeout("it did not finish")
+    with pytest.raises(ComputeTimeout):
+        await made.keeper.hold(made.job, ["peer"])
+    made.again(journal)
+    with pytest.raises(ComputeTimeout):
+        await made.keeper.hold(made.job, ["peer"])
+    assert before not in made.keeper.begun(made.job)
+    assert late in made.keeper.begun(made.job)
+    made.again(journal)
+    made.worker.error = PeerFault("the job is malformed")
+    with pytest.raises(PeerFault):
+        await made.keeper.hold(made.job, ["peer"])
+    assert (made.store.has(before), made.store.has(late)) == (True, False)
+    assert made.keeper.begun(made.job) == []
+
+
 async def test_a_job_that_eats_the_worker_is_not_tried_again_soon(
     world: Make, autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -23,7 +23,7 @@ class Case:
 
     @property
     def noted(self) -> bool:
-        return bool(self.memory.blobs(JOB))
+        return bool(self.memory.rounds(JOB))
 
 
 @pytest.fixture
