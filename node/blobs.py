@@ -21,8 +21,7 @@ import errno
 import fcntl
 import os
 import shutil
-import time
-from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -214,26 +213,6 @@ class BlobStore:
         """Forget a blob, whole or partial, unless it is being fetched right now."""
         if not _is_locked(self._partial(ref)):
             self.remove(ref)
-
-    def retain(self, keep: Set[BlobRef], spare_s: float = 0.0) -> int:
-        """Remove every blob that is not in `keep`; the number of bytes freed.
-
-        Blobs younger than `spare_s` stay: another process may have put them for something that is
-        not yet in `keep`. A partial blob that is being fetched stays too.
-        """
-        kept = {_name(ref) for ref in keep}
-        oldest = time.time() - spare_s
-        freed = 0
-        with self._locked():
-            for path, size in list(self._files()):
-                name = path.name.removesuffix(".leaves")
-                if name in kept or path.parent.name == "tmp" or path.stat().st_mtime > oldest:
-                    continue
-                if path.parent.name == "partial" and _is_locked(path.with_name(name)):
-                    continue
-                path.unlink(missing_ok=True)
-                freed += size
-        return freed
 
     def _files(self) -> Iterator[tuple[Path, int]]:
         """Every file that counts, with its size. Files may come and go meanwhile."""

@@ -219,22 +219,6 @@ def test_damaged_hash_cache_is_not_believed(store: BlobStore) -> None:
     assert store.chunk_hashes(ref) == blob_chunk_hashes(data)
 
 
-def test_retain_sweeps_the_rest(store: BlobStore) -> None:
-    """Kept blobs stay, others go with everything of theirs; what is being fetched stays."""
-    kept = store.put(os.urandom(600_000))
-    gone = store.put(os.urandom(700_000))
-    old, new = os.urandom(300_000), os.urandom(400_000)
-    store.begin(BlobRef.of(old), blob_chunk_hashes(old)).close()
-    with store.begin(BlobRef.of(new), blob_chunk_hashes(new)) as partial:
-        assert store.retain({kept, gone, BlobRef.of(old)}) == 0
-        assert store.retain({kept}, spare_s=3600) == 0
-        assert store.retain({kept}) >= 1_000_000
-        assert (store.has(kept), store.has(gone)) == (True, False)
-        fill(partial, new)
-        assert store.read(partial.finish()) == new
-    assert store.partial_hashes(BlobRef.of(old)) is None
-
-
 def test_two_processes_put_at_once(tmp_path: Path) -> None:
     """The same blobs from two processes: one file each, all whole, nothing left over."""
     command = [sys.executable, str(PUTTER), str(tmp_path), "same"]
