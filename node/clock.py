@@ -3,9 +3,11 @@
 A machine's clock may be wrong by hours, and may be put right while we run. So it is read once, at
 the start, and grows from there by what really passed: within one process time never jumps.
 
-Nothing that counts hangs on it. Deadlines, windows and leases are the chain's time
+No money and no bits hang on it. Deadlines, windows and leases are the chain's time
 (node/chain_watch.py), patience is measured by trio's clock. What is left: when a peer was last
-seen, how long a ban lasts, and the sequence of our hello (node/peers.py).
+seen, how long a ban lasts, the sequence of our hello (node/peers.py), and the serial of an order to
+pause a job or go on: after one that was given by a clock that is ahead, further orders have no
+effect until that time has come.
 """
 
 import time
