@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import trio
 
+from node.blobs import StoreFull
 from node.chain_facts import FactReader
 from node.chain_watch import ChainWatch
 from node.claim_signature import ClaimDomain, Statement
@@ -56,6 +57,7 @@ from scheduler.commands import (
     Command,
     DeclineReason,
     DeclineRequest,
+    FetchResult,
     RefuseCommit,
     StandingCommand,
 )
@@ -69,6 +71,8 @@ from scheduler.events import (
     NodeRestarted,
     PeerAppeared,
     PeerVanished,
+    ResultFault,
+    ResultRefused,
     Tick,
     UnitCommitted,
     UnitRequested,
@@ -422,6 +426,7 @@ class Coordination:
             memory_bytes=manifest.memory_bytes,
             deadline_ms=job.deadline_s * 1000,
             rounds_ahead=min(job.rounds_ahead, ROUNDS_AHEAD_MAX),
+            result_bytes=manifest.result_bytes,
             policy=replace(self._policy, peers_min=manifest.peers_min),
         )
         if job.open_round == 0:
@@ -489,7 +494,7 @@ class Coordination:
                     event = await self._tasks.attempt(self.job, self.manifest, command)
                     self.problem = ""
                 except NodeError as error:
-                    event = None
+                    event = _excuse(command, error)
                     self.problem = str(error)
                     log.warning("%s is tried again: %s", type(command).__name__, error)
                 if event is not None:
@@ -562,6 +567,13 @@ class Coordination:
 def _combined(state: State) -> dict[int, Combined]:
     rounds = state.under_way()
     return {held.number: held.combined for held in rounds if held.combined is not None}
+
+
+def _excuse(command: StandingCommand, error: NodeError) -> Event | None:
+    """A result that finds no room here is not its worker's fault: it has more time."""
+    if isinstance(command, FetchResult) and isinstance(error, StoreFull):
+        return ResultRefused(command.unit, command.blob, command.peer, ResultFault.OURS)
+    return None
 
 
 def _unit(key: UnitKey) -> UnitRef:

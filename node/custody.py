@@ -40,12 +40,12 @@ from node.wallet import Signer, recover
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
 from scheduler.state import UNAVAILABLE_MAX
-from scheduler.terms import HOLDERS_MAX, UnitRef
+from scheduler.terms import ASKS_AT_ONCE, HOLDERS_MAX, TRANSFER_BYTES_PER_S, UnitRef
 
 FETCH_S = 25.0
-"""How long a result that this node is asked to hold may take to arrive."""
+"""How long a result that this node is asked to hold may take to arrive, beyond the time that it
+travels from a slow peer."""
 CATCH_UP_S = 5.0
-ASKS_AT_ONCE = 4
 HELD_PER_SLOT = 4
 """Results of one slot that are held for a coordinator: other attempts and replaced claims."""
 
@@ -138,14 +138,15 @@ class Custody:
         if reason:
             return Refused(reason=reason)
         root = bytes.fromhex(message.result_root)
+        limit_s = FETCH_S + message.blob.size / TRANSFER_BYTES_PER_S
         self._asks += 1
         try:
             with self.trials.of(job_id, unit.round, message.blob):
-                with trio.fail_after(FETCH_S):
+                with trio.fail_after(limit_s):
                     await self._fetch(message.blob, [peer_id])
                 return ResultSigned(signature=self.sign(job_id, unit, root, message.blob).hex())
         except trio.TooSlowError:
-            return Refused(reason=f"the result did not arrive within {FETCH_S:g} s")
+            return Refused(reason=f"the result did not arrive within {limit_s:.0f} s")
         except NodeError as error:
             return Refused(reason=str(error)[:400])
         finally:

@@ -37,7 +37,7 @@ from node.wallet import recover
 from scheduler.blob_ref import BlobRef
 from scheduler.commands import AskHolder
 from scheduler.events import HoldingRefused, ResultHeld
-from scheduler.terms import Holding, UnitRef, Wallet
+from scheduler.terms import TRANSFER_BYTES_PER_S, Holding, UnitRef, Wallet
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +47,9 @@ TELLERS_MAX = 8
 """Peers that are asked who holds a result, one after the other."""
 ANSWER_S = 5.0
 HOLD_S = 35.0
-"""Somewhat longer than a peer takes to catch up and fetch at most."""
+"""Somewhat longer than a peer takes to catch up and fetch at most, beyond the blob's travel."""
 FIND_S = 60.0
 """How long a result is searched for, beyond the time that it travels; then it is computed anew."""
-TRANSFER_BYTES_PER_S = 256 << 10
-"""How fast a slow peer sends, while it sends to others too."""
 BROKEN_WORD_POINTS = 10
 """For a holder that does not serve what it signed: its disk may be to blame, so no lie's 50."""
 
@@ -85,18 +83,20 @@ class Holders:
         text = holding_text(job_id, unit, command.result_root, blob)
         try:
             signature = await self._signature(command.wallet, request)
-            if recover(text, signature) != command.wallet:
-                raise PeerFault(f"the holding of unit {unit} is not signed by {command.wallet}")
         except (PeerUnreachable, PeerFault) as error:
             log.info("wallet %s does not hold unit %s: %s", command.wallet, unit, error)
             return HoldingRefused(unit, blob, command.wallet)
+        if recover(text, signature) != command.wallet:
+            log.warning("the holding of unit %s is not signed by %s", unit, command.wallet)
+            return HoldingRefused(unit, blob, command.wallet, lied=True)
         return ResultHeld(unit, blob, Holding(command.wallet, signature))
 
     async def _signature(self, wallet: Wallet, request: HoldResult) -> bytes:
         connected = set(self._transport.connected())
         for peer in self._book.by_wallet(wallet):
             if peer.hello.peer_id in connected:
-                answer = await self._ask(peer.hello.peer_id, request, ResultSigned, HOLD_S)
+                limit_s = HOLD_S + request.blob.size / TRANSFER_BYTES_PER_S
+                answer = await self._ask(peer.hello.peer_id, request, ResultSigned, limit_s)
                 return bytes.fromhex(answer.signature)
         raise PeerUnreachable("no peer of it is connected")
 

@@ -24,7 +24,7 @@ from typing import TypeVar, TypeVarTuple
 import trio
 
 from engine.commitment import leaf_hash
-from node.blobs import HASH_BYTES, BlobMissing, BlobStore, PartialBlob, proves
+from node.blobs import HASH_BYTES, BlobMissing, BlobStore, PartialBlob, StoreFull, proves
 from node.channel import Channel
 from node.errors import NodeError, PeerFault, PeerUnreachable
 from node.packing import pack, unpack
@@ -279,6 +279,9 @@ class _Fetch:
                 await self._pull_over(partial, channel)
         except (PeerUnreachable, PeerFault) as error:
             self._blame(source, error)
+        except StoreFull as error:
+            self._fatal = error
+            self._pulling.cancel()
         except (NodeError, OSError) as error:
             self._fatal = NodeError(f"Blob {self._ref.root} cannot be stored: {error}.")
             self._pulling.cancel()

@@ -3,12 +3,14 @@
 The worker's word comes with its commit, this node's when it has fetched and checked the blob; so
 two holders cost no transfer beyond that one. Where more are due, or worker and coordinator are one
 wallet, peers that could work on the job are asked, those that were asked least first, no more at a
-time than are missing. One that refuses, lies or is late is in quarantine at once, so that it is
-neither asked again nor counted among those that are here: `holders_min` are due, or as many as
-there are. A result that finds no holders in time is *unavailable*, which its worker does not
-answer for: its slot is open again.
+time than are missing, and nobody for more than ASKS_AT_ONCE results at a time. One that refuses or
+is late, for which our own slow line may be to blame, works on, but is not asked for a while, nor
+counted among those that are here: `holders_min` are due, or as many as there are. One that signs
+something else is in quarantine. A result that finds no holders in time is *unavailable*, which its
+worker does not answer for: its slot is open again.
 """
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from itertools import islice
@@ -25,39 +27,49 @@ from scheduler.rows import (
 )
 from scheduler.standings import emptied, failed, worker_or_new
 from scheduler.state import UNAVAILABLE_MAX, State
-from scheduler.terms import HOLDERS_MAX, Holding, UnitRef, Wallet
+from scheduler.terms import ASKS_AT_ONCE, HOLDERS_MAX, Holding, UnitRef, Wallet
 
 
 def settle(state: State, now_ms: int) -> None:
     """Fill the slots whose results have their holders; ask more for the others."""
-    for at in sorted(state.open.index.stored):
-        _gather(state, state.slots[at], now_ms)
+    stored = state.open.index.stored
+    for at in sorted(stored):
+        if _missing(state, state.slots[at]) <= 0:
+            _fill(state, state.slots[at], now_ms)
+    busy = Counter(ask.wallet for at in stored for ask in state.slots[at].asks)
+    for at in sorted(stored):
+        _ask(state, state.slots[at], busy, now_ms)
 
 
-def _gather(state: State, slot: Slot, now_ms: int) -> None:
+def _missing(state: State, slot: Slot) -> int:
+    """How many holders more are due."""
     assert slot.filling is not None
-    holders, terms = slot.filling.holders, state.terms
-    able, asked = state.crowd.able, frozenset(ask.wallet for ask in slot.asks)
+    holders, able = slot.filling.holders, state.crowd.able
     # Whoever was asked has its time to answer, also while it is away.
-    away = sum(wallet not in able for wallet in asked - holders)
+    away = sum(ask.wallet not in able for ask in slot.asks if ask.wallet not in holders)
     others = len(able) - sum(wallet in able for wallet in holders) + away
-    missing = min(terms.policy.holders_min, len(holders) + others) - len(holders)
-    if missing <= 0:
-        due_ms = now_ms + terms.policy.straggler_timeouts * terms.unit_timeout_ms
-        state.put_slot(replace(slot, status=SlotStatus.FILLED, due_ms=due_ms, asks=()))
-        return
-    until_ms = now_ms + terms.policy.holding_timeout_ms
-    chosen = _least_asked(state, holders | asked, missing - len(asked))
+    return min(state.terms.policy.holders_min, len(holders) + others) - len(holders)
+
+
+def _fill(state: State, slot: Slot, now_ms: int) -> None:
+    terms = state.terms
+    due_ms = now_ms + terms.policy.straggler_timeouts * terms.unit_timeout_ms
+    state.put_slot(replace(slot, status=SlotStatus.FILLED, due_ms=due_ms, asks=()))
+
+
+def _ask(state: State, slot: Slot, busy: Counter[Wallet], now_ms: int) -> None:
+    """Ask as many as are missing; `busy`: how many results each wallet is asked for already."""
+    assert slot.filling is not None
+    known = slot.filling.holders | {ask.wallet for ask in slot.asks}
+    found = (w for w in state.crowd.able if w not in known and busy[w] < ASKS_AT_ONCE)
+    chosen = list(islice(found, max(0, _missing(state, slot) - len(slot.asks))))
+    until_ms = now_ms + state.terms.policy.holding_timeout_ms + state.terms.transfer_ms
     for wallet in chosen:
         row = worker_or_new(state, wallet)
         state.put_worker(replace(row, kept=row.kept + 1))
+    busy.update(chosen)
     asks = tuple(HolderAsk(wallet, until_ms) for wallet in chosen)
     state.put_slot(replace(slot, asks=(*slot.asks, *asks)))
-
-
-def _least_asked(state: State, without: Collection[Wallet], count: int) -> list[Wallet]:
-    found = (wallet for wallet in state.crowd.able if wallet not in without)
-    return list(islice(found, max(0, count)))
 
 
 def signed(filling: Filling, holding: Holding | None) -> Filling:
@@ -68,7 +80,10 @@ def signed(filling: Filling, holding: Holding | None) -> Filling:
 
 
 def held(state: State, event: ResultHeld) -> None:
-    """A peer holds the result; nothing to do where that no longer matters."""
+    """A peer holds the result; nothing to do where that, or its word, no longer matters."""
+    worker = state.workers.get(event.holding.wallet)
+    if worker is None or not worker.active:
+        return
     slot = _asking(state, event.unit)
     if slot is None or slot.filling is None or slot.filling.blob != event.blob:
         return
@@ -84,6 +99,8 @@ def refused(state: State, event: HoldingRefused, now_ms: int) -> None:
         return
     if any(ask.wallet == event.wallet for ask in slot.asks):
         _drop_asks(state, slot, {event.wallet}, now_ms)
+        if event.lied:
+            failed(state, event.wallet, now_ms, grave=True)
 
 
 def overdue(state: State, slot: Slot, now_ms: int) -> None:
@@ -98,8 +115,9 @@ def overdue(state: State, slot: Slot, now_ms: int) -> None:
 def _drop_asks(state: State, slot: Slot, wallets: Collection[Wallet], now_ms: int) -> None:
     kept = tuple(ask for ask in slot.asks if ask.wallet not in wallets)
     state.put_slot(replace(slot, asks=kept))
+    after_ms = now_ms + state.terms.policy.ask_again_ms
     for wallet in sorted(wallets):
-        failed(state, wallet, now_ms, grave=True)
+        state.put_worker(replace(worker_or_new(state, wallet), ask_after_ms=after_ms))
 
 
 def unavailable(

@@ -88,10 +88,11 @@ class UnitCommitted:
 
 
 class ResultFault(StrEnum):
-    """Why a result was refused."""
+    """Why a result was refused; `OURS`: there is no room for it here yet, nobody is to blame."""
 
     UNAVAILABLE = "unavailable"
     MALFORMED = "malformed"
+    OURS = "ours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +130,15 @@ class ResultHeld:
 
 @dataclass(frozen=True, slots=True)
 class HoldingRefused:
-    """A wallet that was asked to hold a result does not: it refused, lied or is gone."""
+    """A wallet that was asked to hold a result does not: it refused, was late or is gone.
+
+    `lied`: it signed something else.
+    """
 
     unit: UnitRef
     blob: BlobRef
     wallet: Wallet
+    lied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ def _stored(state: State, event: ResultStored, now_ms: int) -> None:
     filling = custody.signed(replace(slot.filling, blob=event.blob, stored=True), event.holding)
     due_ms = slot.due_ms
     if status is SlotStatus.STORED:
-        due_ms = now_ms + state.terms.policy.holders_timeout_ms
+        due_ms = now_ms + state.terms.policy.holders_timeout_ms + state.terms.transfer_ms
     if event.recomputed:
         custody.unavailable(state, held, slot, UnavailableCause.LOST, now_ms)
     state.put_slot(replace(slot, status=status, filling=filling, due_ms=due_ms), held)
@@ -124,6 +124,11 @@ def _refused(state: State, event: ResultRefused, now_ms: int) -> None:
     held, slot = found
     assert slot.filling is not None
     if (slot.filling.blob, slot.filling.peer) != (event.blob, event.peer):
+        return
+    if event.fault is ResultFault.OURS:
+        if slot.status is SlotStatus.RECEIPTED:
+            due_ms = now_ms + state.terms.policy.fetch_timeout_ms
+            state.put_slot(replace(slot, due_ms=due_ms), held)
         return
     malformed = event.fault is ResultFault.MALFORMED
     cause = None if malformed else UnavailableCause.REFUSED

@@ -161,7 +161,8 @@ class Worker:
 
     `failures`: overdue, missing or malformed units since the last stored result. `unit_ms`: how
     long a unit takes it, smoothed; 0 before its first commit. `quarantined_until_ms` is 0 outside
-    quarantine. `kept`: results of others that it was asked to hold.
+    quarantine. `kept`: results of others that it was asked to hold. `ask_after_ms`: until then it
+    is not asked for that, because it refused or was late; else 0.
     """
 
     wallet: Wallet
@@ -174,6 +175,7 @@ class Worker:
     settled: int = 0
     faults: int = 0
     kept: int = 0
+    ask_after_ms: int = 0
 
     @property
     def on_probation(self) -> bool:

@@ -29,6 +29,8 @@ def settle(state: State, now_ms: int) -> None:
             _overdue(state, held, held.slots[index], now_ms)
     while (wallet := state.crowd.quarantined.due(now_ms)) is not None:
         state.put_worker(replace(state.workers[wallet], quarantined_until_ms=0))
+    while (wallet := state.crowd.resting.due(now_ms)) is not None:
+        state.put_worker(replace(state.workers[wallet], ask_after_ms=0))
     if state.paused_until_ms and now_ms >= state.paused_until_ms:
         state.note(paused_until_ms=0)
     custody.settle(state, now_ms)

@@ -80,10 +80,12 @@ def _drop_unbonded(state: State, wallet: Wallet, now_ms: int) -> None:
 
 
 def _drop_holding(state: State, slot: Slot, wallet: Wallet) -> None:
-    """Without a bond its word counts no more, where it still has to."""
+    """Without a bond its word counts no more, where it still has to, and nobody waits for it."""
+    slot = replace(slot, asks=tuple(ask for ask in slot.asks if ask.wallet != wallet))
     if slot.filling is not None and wallet in slot.filling.holders:
         kept = tuple(h for h in slot.filling.holdings if h.wallet != wallet)
-        state.put_slot(replace(slot, filling=replace(slot.filling, holdings=kept)))
+        slot = replace(slot, filling=replace(slot.filling, holdings=kept))
+    state.put_slot(slot)
 
 
 def emptied(slot: Slot, now_ms: int) -> Slot:

@@ -184,7 +184,9 @@ class CrowdIndex:
     """What follows from peers, wallets and what they hold, kept up to date row by row.
 
     - `idle`: wallets that are here, fit, have asked with enough memory and hold nothing, by speed
-    - `able`: these and those that hold something, by how many results they were asked to keep
+    - `able`: these and those that hold something, by how many results they were asked to keep; not
+      those that are not asked for a while
+    - `resting`: the latter, by when that ends
     - `vanished`: peers that are away, by when they left
     - `quarantined`: wallets, by when it ends
     - `absent`: wallets that nothing names, those with the least to remember first
@@ -198,6 +200,7 @@ class CrowdIndex:
         "idle",
         "mentions",
         "quarantined",
+        "resting",
         "vanished",
     )
 
@@ -206,6 +209,7 @@ class CrowdIndex:
         self.able: Ordered[Wallet] = Ordered()
         self.vanished: Ordered[PeerId] = Ordered()
         self.quarantined: Ordered[Wallet] = Ordered()
+        self.resting: Ordered[Wallet] = Ordered()
         self.absent: Ordered[Wallet] = Ordered()
         self.mentions: Counter[Wallet] = Counter()
         self.here: Counter[Wallet] = Counter()
@@ -237,14 +241,15 @@ class CrowdIndex:
             if not table[wallet]:
                 del table[wallet]
         if row is None:
-            for order in (self.idle, self.able, self.quarantined, self.absent):
+            for order in (self.idle, self.able, self.quarantined, self.resting, self.absent):
                 order.put(wallet, None)
             return
         able = row.fit and wallet in self.here
         waits = able and wallet not in state.open.index.held
         self.idle.put(wallet, row.unit_ms if waits else None)
-        self.able.put(wallet, row.kept if able else None)
+        self.able.put(wallet, row.kept if able and not row.ask_after_ms else None)
         self.quarantined.put(wallet, row.quarantined_until_ms or None)
+        self.resting.put(wallet, row.ask_after_ms or None)
         forgettable = wallet not in self.mentions
         self.absent.put(wallet, row.faults << 32 | row.failures if forgettable else None)
 

@@ -22,6 +22,10 @@ ROUNDS_AHEAD_MAX = 8
 SAMPLES_MAX = 64
 HOLDERS_MAX = 8
 """Wallets that may hold one result for a job; 64 slots of them still fit into a message."""
+ASKS_AT_ONCE = 4
+"""Results that a node fetches for others at the same time, so that no wallet is asked for more."""
+TRANSFER_BYTES_PER_S = 256 << 10
+"""How fast a slow peer sends, while it sends to others too: time limits grow with what travels."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -92,9 +96,12 @@ class Policy:
     """Bonded wallets that must have signed that they hold a result before its slot is filled; as
     many as are here where they are fewer. 2 are the worker and the coordinator."""
     holding_timeout_ms: int = 30_000
-    """How long a peer that is asked to hold a result has for it; then another is asked."""
+    """How long a peer that is asked to hold a result has for it, beyond the time that it travels;
+    then another is asked."""
+    ask_again_ms: int = 60_000
+    """How long a peer that refused to hold a result, or was late, is not asked again."""
     holders_timeout_ms: int = 120_000
-    """How long a stored result may take to find its holders."""
+    """How long a stored result may take to find its holders, beyond the time that it travels."""
     straggler_timeouts: int = 2
     """Unit timeouts after which a stored result no longer waits for the rest of its batch."""
     retry_ms: int = 500
@@ -122,6 +129,7 @@ class JobTerms:
     `memory_bytes`: what a peer must offer, exactly what the job's Programs and files need.
     `deadline_ms`: after it the chain takes no new round, but finishes those that it has; 0: never.
     `rounds_ahead`: how many rounds may be anchored, that is computed on before they are final.
+    `result_bytes`: of each unit's result.
     """
 
     job_id: bytes
@@ -132,6 +140,12 @@ class JobTerms:
     policy: Policy = field(default_factory=Policy)
     deadline_ms: int = 0
     rounds_ahead: int = 0
+    result_bytes: int = 0
+
+    @property
+    def transfer_ms(self) -> int:
+        """How long a result travels from a slow peer."""
+        return self.result_bytes * 1000 // TRANSFER_BYTES_PER_S
 
     def __post_init__(self) -> None:
         for name in ("rounds", "slots", "unit_timeout_ms"):

@@ -12,6 +12,7 @@ import pytest
 import trio
 import trio.testing
 
+from node.blobs import StoreFull
 from node.chain import AsyncChain
 from node.chain import events as e
 from node.chain.events import Place
@@ -49,7 +50,7 @@ from scheduler import coordinator, terms
 from scheduler import events as facts
 from scheduler.blob_ref import BlobRef
 from scheduler.codec import decode
-from scheduler.commands import DeclineReason
+from scheduler.commands import DeclineReason, FetchResult
 from scheduler.events import UnitCommitted
 from scheduler.manifest import Manifest, ProgramRefs
 from scheduler.terms import UnitRef
@@ -224,6 +225,21 @@ def test_a_commit_that_cannot_be_journaled_is_not_taken(
             of.answer("worker", made)
     assert coordinator.digest(of.state) == before
     assert isinstance(of.answer("worker", made), Receipt)
+
+
+@pytest.mark.trio
+async def test_a_full_disk_here_gives_the_worker_more_time(journal: Journal) -> None:
+    """Its result finds no room: that is told, and is not held against it."""
+    of = coordination(journal)
+    of.answer("worker", commit(cast(UnitAssigned, pull(of))))
+    (command,) = (c for c in coordinator.pending(of.state) if isinstance(c, FetchResult))
+    due_ms = of.state.slots[0].due_ms
+    of._watch.ledger.head_time_s += 10
+    of._tasks = Mock(attempt=Mock(side_effect=StoreFull("there is no room")))
+    with trio.move_on_after(0.1):
+        await of._keep_trying(command)
+    assert of.state.slots[0].due_ms == due_ms + 10_000
+    assert of.problem == "there is no room"
 
 
 def test_a_claim_signed_by_another_is_a_fault(journal: Journal) -> None:

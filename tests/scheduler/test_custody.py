@@ -20,7 +20,7 @@ from scheduler.events import (
 )
 from scheduler.progress import progress
 from scheduler.rows import SlotStatus, UnavailableCause
-from scheduler.terms import HOLDERS_MAX, Claim, Holding, Policy, UnitRef, Wallet
+from scheduler.terms import ASKS_AT_ONCE, HOLDERS_MAX, Claim, Holding, Policy, UnitRef, Wallet
 from tests.scheduler.machine import HOST, Machine, blob, peer, root, wallet
 
 THREE = Policy(holders_min=3)
@@ -122,7 +122,8 @@ def test_those_who_were_asked_least_are_asked_first() -> None:
 
 @pytest.mark.parametrize("fails", ["refuses", "is late", "is gone"])
 def test_peer_that_does_not_hold_is_replaced_and_remembered(fails: str) -> None:
-    """The next one is asked at once; it is in quarantine, so that it cannot be asked again."""
+    """The next one is asked at once; it is not asked again for a while and works on meanwhile: the
+    line may be ours."""
     machine = with_keepers("b", "c")
     unit = machine.unit()
     if fails == "is gone":
@@ -132,9 +133,60 @@ def test_peer_that_does_not_hold_is_replaced_and_remembered(fails: str) -> None:
     else:
         machine.feed(Tick(), after_ms=THREE.holding_timeout_ms)
     assert asked(machine) == [wallet("c")]
-    assert machine.state.workers[wallet("b")].quarantined_until_ms > machine.now_ms
+    row = machine.state.workers[wallet("b")]
+    assert row.ask_after_ms > machine.now_ms
+    assert (row.failures, row.quarantined_until_ms) == (0, 0)
     held(machine, "c")
     assert machine.issued(CommitRound)
+    machine.feed(Tick(), after_ms=THREE.ask_again_ms)
+    assert machine.state.workers[wallet("b")].ask_after_ms == 0
+
+
+def test_peer_that_signs_something_else_is_in_quarantine() -> None:
+    """That is no bad luck."""
+    machine = with_keepers("b", "c")
+    unit = machine.unit()
+    machine.feed(HoldingRefused(unit, blob("a", unit), wallet("b"), lied=True))
+    assert machine.state.workers[wallet("b")].quarantined_until_ms > machine.now_ms
+
+
+def test_nobody_is_asked_for_more_than_it_takes_at_once() -> None:
+    """The others wait until it has one."""
+    machine = Machine(slots=ASKS_AT_ONCE + 2)
+    machine.proven("a", "b")
+    for index in range(ASKS_AT_ONCE + 2):
+        unit = machine.receipted("a", index)
+        machine.feed(ResultStored(unit, blob("a", unit), word("a")))
+    assert asked(machine) == [wallet("b")] * ASKS_AT_ONCE
+    held(machine, "b")
+    assert asked(machine) == [wallet("b")] * ASKS_AT_ONCE
+
+
+def test_large_results_have_longer_to_travel() -> None:
+    """Or nobody behind a slow line could ever be asked."""
+    machine = with_keepers("b", "c")
+    machine.state.terms = replace(machine.state.terms, result_bytes=60 << 20)
+    assert machine.state.terms.transfer_ms == 240_000
+    unit = machine.unit()
+    machine.feed(HoldingRefused(unit, blob("a", unit), wallet("b")))
+    (ask,) = machine.slot().asks
+    assert ask.until_ms == machine.now_ms + THREE.holding_timeout_ms + 240_000
+
+
+def test_full_disk_of_the_coordinator_is_not_its_worker_s_fault() -> None:
+    """It keeps its slot until there is room, and has all its time from then on."""
+    machine = Machine(slots=1)
+    unit = machine.receipted("a")
+    limit_ms = machine.state.terms.policy.fetch_timeout_ms
+    machine.feed(
+        ResultRefused(unit, blob("a", unit), peer("a"), ResultFault.OURS), after_ms=limit_ms - 1
+    )
+    machine.feed(Tick(), after_ms=limit_ms - 1)
+    assert machine.slot().status is SlotStatus.RECEIPTED
+    assert machine.state.workers[wallet("a")].failures == 0
+    assert machine.state.unavailable == ()
+    machine.feed(Tick(), after_ms=1)
+    assert machine.slot().status is SlotStatus.OPEN
 
 
 def test_peers_that_all_refuse_do_not_stall_the_job() -> None:
@@ -212,6 +264,17 @@ def test_holder_without_bond_counts_no_more() -> None:
     machine.feed(BondChanged(wallet("b"), False))
     assert wallet("b") not in machine.slot().filling.holders
     assert asked(machine) == [wallet("c"), wallet("d")]
+
+
+def test_peer_that_lost_its_bond_while_it_fetched_does_not_count() -> None:
+    """Another is asked at once, and its late word changes nothing."""
+    machine = with_keepers("b", "c")
+    assert asked(machine) == [wallet("b")]
+    machine.feed(BondChanged(wallet("b"), False))
+    assert asked(machine) == [wallet("c")]
+    before = machine.digest()
+    held(machine, "b")
+    assert machine.digest() == before
 
 
 def test_asking_goes_on_after_a_restart() -> None:
