@@ -134,7 +134,7 @@ class Cleaner:
             self._memory.forget(job.job_id)
             for key in (_OVER + name, _CLEANED + name, f"order/{name}"):
                 self._journal.delete(key)
-            for prefix in ("holding", "custody"):
+            for prefix in ("holding", "custody", "own", "receipt"):
                 for key in self._journal.keys(f"{prefix}/{name}/"):
                     self._journal.delete(key)
             for stream in self._journal.streams():
