@@ -273,7 +273,7 @@ class Tasks:
             command.blob.size,
         )
         try:
-            await self._chain.send(call)
+            await self._send(call)
         except Reverted as error:
             return AnchorRefused(command.round, str(error)[:200])
         return None
@@ -281,7 +281,7 @@ class Tasks:
     async def _withdraw(self, job: JobView, command: WithdrawAnchors) -> Event | None:
         call = self._chain.sync.ledger.withdraw_anchors(JobId(job.job_id), command.round)
         try:
-            await self._chain.send(call)
+            await self._send(call)
         except Reverted as error:
             return AnchorRefused(command.round, str(error)[:200])
         return None
