@@ -94,7 +94,7 @@ def test_time_of_day_is_read_in_one_place() -> None:
         asks = "time.time" in text or ".now(" in text.replace("self.now(", "").replace(
             "_book.now(", ""
         )
-        assert asks == (path.name in {"clock.py", "blobs.py"}), path.name
+        assert asks == (path.name == "clock.py"), path.name
 
 
 def test_third_party_imports_are_declared() -> None:

@@ -85,7 +85,8 @@ async def test_a_unit_is_computed_once_from_one_checkpoint(
     contributor._custody = cast(Any, SimpleNamespace(sign=lambda *_: b"h" * 65))
     contributor._commitments = Commitments(journal, "0x" + "1" * 40, b"s" * 32)
     parents = {3: PARENT}
-    job = cast(JobView, SimpleNamespace(job_id=JOB, parent=parents.get, open_round=3, units={}))
+    facts = {"parent": parents.get, "open_round": 3, "head_round": 3, "units": {}}
+    job = cast(JobView, SimpleNamespace(job_id=JOB, **facts))
     first = await contributor._compute_unit(job, UNIT)
     assert [key.slot for key in contributor._at_hand(job)] == [1]
     assert await contributor._compute_unit(job, UNIT) == first
