@@ -202,6 +202,8 @@ abstract contract Moves is Books {
         try ledger.finalizeRound(jobId, round, checkpoint, keccak256("b"), 1) {
             return true;
         } catch {
+            // A refused call has no events, but the test runner has recorded them.
+            VM.getRecordedLogs();
             return false;
         }
     }
