@@ -266,25 +266,13 @@ class Tasks:
 
     async def _anchor(self, job: JobView, command: AnchorRound) -> Event | None:
         call = self._chain.sync.ledger.anchor_round(
-            JobId(job.job_id),
-            command.round,
-            command.checkpoint,
-            bytes.fromhex(command.blob.root),
-            command.blob.size,
+            JobId(job.job_id), command.round, *_checkpoint(command)
         )
-        try:
-            await self._send(call)
-        except Reverted as error:
-            return AnchorRefused(command.round, str(error)[:200])
-        return None
+        return await self._send_or(call, lambda why: AnchorRefused(command.round, why))
 
     async def _withdraw(self, job: JobView, command: WithdrawAnchors) -> Event | None:
         call = self._chain.sync.ledger.withdraw_anchors(JobId(job.job_id), command.round)
-        try:
-            await self._send(call)
-        except Reverted as error:
-            return AnchorRefused(command.round, str(error)[:200])
-        return None
+        return await self._send_or(call, lambda why: AnchorRefused(command.round, why))
 
     def _await_window(self, command: AwaitChallengeWindow) -> Event | None:
         # Blocks count whole seconds, and the contract wants the deadline's second to be over.
@@ -293,16 +281,16 @@ class Tasks:
 
     async def _finalize(self, job: JobView, command: FinalizeRound) -> Event | None:
         call = self._chain.sync.ledger.finalize_round(
-            JobId(job.job_id),
-            command.round,
-            command.checkpoint,
-            bytes.fromhex(command.blob.root),
-            command.blob.size,
+            JobId(job.job_id), command.round, *_checkpoint(command)
         )
+        return await self._send_or(call, lambda why: FinalizeRefused(command.round, why))
+
+    async def _send_or(self, call: Transaction, refused: Callable[[str], Event]) -> Event | None:
+        """Send a call of this coordinator's; the event for a refusal, with the chain's reason."""
         try:
             await self._send(call)
         except Reverted as error:
-            return FinalizeRefused(command.round, str(error)[:200])
+            return refused(str(error)[:200])
         return None
 
     async def _send_unless_done(self, call: Transaction) -> None:
@@ -318,3 +306,8 @@ class Tasks:
         """
         receipt = await self._chain.send(call)
         await self._watch.folded(receipt.block)
+
+
+def _checkpoint(command: AnchorRound | FinalizeRound) -> tuple[bytes, bytes, int]:
+    """A checkpoint as the ledger takes it: its root, and the root and the size of its blob."""
+    return command.checkpoint, bytes.fromhex(command.blob.root), command.blob.size
