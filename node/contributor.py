@@ -49,6 +49,9 @@ CATCH_UP_S = 10.0
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 15.0
 RETRY_MIN_S = 0.05
 READY_MAX = 64
+COMMIT_RETRY_MAX_S = 5.0
+"""Well within the time that a coordinator which was killed and came back waits for its workers
+(`Policy.reconnect_grace_ms`): later the unit would be given to another."""
 COMMIT_PATIENCE_S = 600.0
 """Long enough for another node to take a dead coordinator's lease over and to ask for results."""
 
@@ -327,7 +330,7 @@ class Contributor:
                 if self._draining or trio.current_time() > give_up:
                     break
                 await self._rest(pause_s)
-                pause_s = min(pause_s * 2, RETRY_MAX_S)
+                pause_s = min(pause_s * 2, COMMIT_RETRY_MAX_S)
                 continue
             if isinstance(answer, Refused):
                 log.info("the commit of unit %s was refused: %s", unit, answer.reason)

@@ -19,6 +19,7 @@ from node.ids import JobId, UnitId, unit_id
 from node.jobs import Fetch
 from node.ledger import JobState, JobView, UnitState, UnitView
 from node.recompute import Recompute
+from node.transfer import NotServed
 from scheduler.blob_ref import BlobRef
 from scheduler.commands import (
     AnchorRound,
@@ -128,7 +129,7 @@ class Tasks:
             return await self._fetch_on_trial(job, command)
 
     async def _fetch_on_trial(self, job: JobView, command: FetchResult) -> Event:
-        refused = ResultFault.UNAVAILABLE
+        refused = ResultFault.MALFORMED
         try:
             if command.peer != self._peer_id:
                 await self._fetch(command.blob, [command.peer])
@@ -136,33 +137,38 @@ class Tasks:
             if root == command.result_root:
                 holding = self._sign(job, command.unit, root, command.blob)
                 return ResultStored(command.unit, command.blob, holding)
-            refused = ResultFault.MALFORMED
-        except PeerFault:
-            refused = ResultFault.MALFORMED
+        except PeerFault as error:
+            log.warning("the result of unit %s is none: %s", command.unit, error)
         except PeerUnreachable as error:
+            absent = isinstance(error, NotServed) and command.peer in error.absent
+            refused = ResultFault.UNAVAILABLE if absent else ResultFault.SILENT
             log.warning("the result of unit %s did not come: %s", command.unit, error)
         return ResultRefused(command.unit, command.blob, command.peer, refused)
 
     async def _recover_result(
         self, job: JobView, manifest: Manifest, command: RecoverResult
     ) -> Event | None:
-        """From whoever signed that it holds it; else it is computed here: a unit has one result.
+        """From whoever signed that it holds it, this node included; else, if the command says so,
+        it is computed here: a unit has one result.
 
         Where the chain has another one, that is a lie which the lot spared and nobody holds: it is
         challenged, or the round could never be combined.
         """
         unit, root = command.unit, command.result_root
+
+        async def is_right(blob: BlobRef) -> bool:
+            return await self._has_root(job, blob, root)
+
         try:
-            blob = await self._holders.find(
-                job.job_id,
-                unit,
-                root,
-                manifest.result_bytes,
-                self._connected(),
-                lambda blob: self._has_root(job, blob, root),
-            )
+            blob = self._custody.held(job.job_id, unit, root)
+            if blob is None or not await is_right(blob):
+                size, tellers = manifest.result_bytes, self._connected()
+                blob = await self._holders.find(job.job_id, unit, root, size, tellers, is_right)
             return ResultStored(unit, blob, self._sign(job, unit, root, blob))
         except PeerUnreachable as error:
+            if not command.anew:
+                log.info("the result of unit %s is not here yet: %s", unit, error)
+                return None
             log.warning("the result of unit %s is computed anew: %s", unit, error)
         done = await self._recompute.run(job, manifest, command.unit, audit=True)
         if done.result_root != command.result_root:

@@ -2,9 +2,10 @@
 
 A **holding** is a wallet's EIP-191 signature of the text below: it says that the wallet holds the
 blob of a unit's result. A worker signs when it commits, a coordinator when it has fetched and
-checked the blob, any other peer when the coordinator of a job asks it to (`HoldResult`) and it has
-fetched the blob. It vouches for the bytes, not for what they should have been. What was signed is
-in the journal first; its blob stays in the store until node/cleaning.py makes room.
+checked the blob, an auditor or juror when it has computed the claimed result too, any other peer
+when the coordinator of a job asks it to (`HoldResult`) and it has fetched the blob. It vouches for
+the bytes, not for what they should have been. What was signed is in the journal first; its blob
+stays in the store until node/cleaning.py makes room.
 
 Nobody can fill this node by asking: only the holder of a job's lease may, for the open round of a
 job that is held here, one blob of a result's exact size at a time for each of `ASKS_AT_ONCE`, and
@@ -98,6 +99,12 @@ class Custody:
         self.trials.keep(blob)
         self._journal.set(_key(job_id, unit, result_root), messages.encode(result))
         return signature
+
+    def held(self, job_id: bytes, unit: UnitRef, result_root: bytes) -> BlobRef | None:
+        """The blob of a result that this node signed to hold, if it has it."""
+        data = self._journal.get(_key(job_id, unit, result_root))
+        blob = HeldResult.model_validate_json(data).blob if data is not None else None
+        return blob if blob is not None and self.trials.has(blob) else None
 
     def keep(self, job_id: bytes, round: RoundCustody) -> None:
         """Keep who holds what of a round that this node coordinated, for whoever asks."""

@@ -284,6 +284,7 @@ class Daemon:
             self._jobs,
             self._recompute,
             commitments,
+            self._custody,
             self._config.input_patience_s,
         )
         self._contributor = Contributor(

@@ -19,6 +19,7 @@ from node.chain import AsyncChain, Reverted
 from node.chain.handle import Transaction
 from node.chain_watch import ChainWatch
 from node.commitments import NO_INPUT, Commitments, Role, Roots
+from node.custody import Custody
 from node.errors import NodeError, PeerUnreachable
 from node.ids import UnitId
 from node.jobs import JobKeeper
@@ -86,11 +87,13 @@ class Duties:
         jobs: JobKeeper,
         recompute: Recompute,
         commitments: Commitments,
+        custody: Custody,
         input_patience_s: float = 0.0,
     ) -> None:
         self.counts = DutyCounts()
         self._wallet, self._watch, self._chain = wallet, watch, chain
         self._jobs, self.recompute, self._commitments = jobs, recompute, commitments
+        self._custody = custody
         self._sent = _Sent(watch.ledger)
         self._patience_s = input_patience_s
         self._missing_since_s: dict[bytes, int] = {}
@@ -190,6 +193,9 @@ class Duties:
             with trio.move_on_after(max(0, deadline_s - self._watch.chain_time_s())):
                 done = await self.recompute.run(job, manifest, unit.key, audit=True)
                 roots = Roots(done.result_root, done.trace_root)
+                if done.result_root == unit.result_root:
+                    # One more who has the result, for a coordinator that needs it.
+                    self._custody.sign(unit.job_id, unit.key, done.result_root, done.result)
         if roots is None:
             raise NodeError(f"unit {unit.key} was not recomputed before its deadline")
         return self._commitments.commit(role, unit_id, roots)

@@ -46,6 +46,10 @@ class Trials:
                     self._store.discard(ref)
                 self._memory.forget_blob(job_id, round, ref)
 
+    def has(self, ref: BlobRef) -> bool:
+        """Whether the blob is here, whole."""
+        return self._store.has(ref)
+
     def keep(self, ref: BlobRef) -> None:
         """This node vouches for the blob: it stays."""
         if ref in self._open:

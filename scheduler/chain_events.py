@@ -12,6 +12,7 @@ takes claims again, and what was computed after it is dissolved, here as on the 
 from dataclasses import replace
 from typing import assert_never
 
+from scheduler import custody
 from scheduler.commands import Outcome
 from scheduler.events import (
     AnchorsWithdrawnOnChain,
@@ -44,7 +45,7 @@ def apply(state: State, event: ChainEvent, now_ms: int) -> None:
             state.note(cancelled=True)
         case RoundCommittedOnChain():
             if event.round == state.round:
-                _round_committed(state, event)
+                _round_committed(state, event, now_ms)
         case RoundAnchoredOnChain():
             if event.round == state.round:
                 _round_anchored(state, event, now_ms)
@@ -59,18 +60,27 @@ def apply(state: State, event: ChainEvent, now_ms: int) -> None:
                 _unit(state, held, event, now_ms)
 
 
-def _round_committed(state: State, event: RoundCommittedOnChain) -> None:
+def _round_committed(state: State, event: RoundCommittedOnChain, now_ms: int) -> None:
+    return_ms = custody.returning_ms(state, now_ms)
     for claim in event.claims:
-        state.put_slot(_claimed(state.slots[claim.slot], claim, event))
+        state.put_slot(_claimed(state.slots[claim.slot], claim, event, return_ms))
     state.note_round(state.open, batches=event.batch + 1)
     state.note(setbacks=0, paused_until_ms=0)
 
 
-def _claimed(slot: Slot, claim: Claim, event: RoundCommittedOnChain) -> Slot:
-    filling = slot.filling
+def _claimed(slot: Slot, claim: Claim, event: RoundCommittedOnChain, return_ms: int) -> Slot:
+    filling, moved = slot.filling, move(slot, event)
     if filling is None or not _same(filling, claim):
         filling = Filling(claim.worker, claim.result_root, claim.commitment, claim.signature)
-    return Slot(slot.index, slot.attempt, move(slot, event), filling=filling, batch=event.batch)
+    wait_ms = 0 if filling.stored else return_ms
+    return Slot(
+        slot.index,
+        slot.attempt,
+        moved,
+        filling=filling,
+        batch=event.batch,
+        return_ms=wait_ms,
+    )
 
 
 def _same(filling: Filling, claim: Claim) -> bool:
@@ -94,7 +104,8 @@ def _unit(state: State, held: Round, event: UnitEvent, now_ms: int) -> None:
             state.note_round(held, window_over=False)
             slot = replace(slot, due_ms=0, overdue=False)
         case UnitPassed() | UnitVerified():
-            slot = replace(slot, due_ms=event.until_ms, overdue=False)
+            return_ms = custody.hurried_ms(slot, event.until_ms, now_ms)
+            slot = replace(slot, due_ms=event.until_ms, overdue=False, return_ms=return_ms)
         case UnitFaulted():
             state.note(totals=replace(totals, faults=totals.faults + 1))
             faulted(state, event.worker, now_ms)

@@ -107,12 +107,14 @@ class RecoverResult:
     """Find the result of a unit that an earlier coordinator put on the chain; report
     `ResultStored`.
 
-    Ask who signed that it holds it, or compute the unit here: it has one result.
+    Ask who signed that it holds it. `anew`: where nobody has it compute the unit here: it has one
+    result.
     """
 
     unit: UnitRef
     worker: Wallet
     result_root: bytes
+    anew: bool
 
 
 @dataclass(frozen=True, slots=True)

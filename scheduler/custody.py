@@ -8,6 +8,11 @@ is late, for which our own slow line may be to blame, works on, but is not asked
 counted among those that are here: `holders_min` are due, or as many as there are. One that signs
 something else is in quarantine. A result that finds no holders in time is *unavailable*, which its
 worker does not answer for: its slot is open again.
+
+The claims of an earlier coordinator have holders that this node may not reach now: they were killed
+and come back. So such a result is looked for, and the unit is computed anew only when the round
+needs the result and they have had `holders_return_ms`, but so early that half of the time for a
+challenge is left, because what nobody gives may be a lie.
 """
 
 from collections import Counter
@@ -18,6 +23,7 @@ from itertools import islice
 from scheduler.events import HoldingRefused, ResultHeld
 from scheduler.round import Round
 from scheduler.rows import (
+    DONE,
     Filling,
     HolderAsk,
     Slot,
@@ -118,6 +124,30 @@ def _drop_asks(state: State, slot: Slot, wallets: Collection[Wallet], now_ms: in
     after_ms = now_ms + state.terms.policy.ask_again_ms
     for wallet in sorted(wallets):
         state.put_worker(replace(worker_or_new(state, wallet), ask_after_ms=after_ms))
+
+
+def returning_ms(state: State, now_ms: int) -> int:
+    """Until when holders of a result that an earlier coordinator has claimed may come back."""
+    return now_ms + state.terms.policy.holders_return_ms + state.terms.transfer_ms
+
+
+def hurried_ms(slot: Slot, until_ms: int, now_ms: int) -> int:
+    """The same for a unit that can be challenged until `until_ms`."""
+    if slot.return_ms and until_ms > now_ms:
+        return min(slot.return_ms, now_ms + (until_ms - now_ms) // 2)
+    return slot.return_ms
+
+
+def is_needed(state: State, slot: Slot) -> bool:
+    """Whether the round waits for the slot's result: before its audit is over only where rounds run
+    ahead, and the unit may yet turn out to be at fault."""
+    return slot.status in DONE or state.terms.rounds_ahead > 0
+
+
+def not_returned(state: State, held: Round, slot: Slot, now_ms: int) -> None:
+    """The time for the holders to come back is over; there is more while nothing needs them."""
+    return_ms = 0 if is_needed(state, slot) else returning_ms(state, now_ms)
+    state.put_slot(replace(slot, return_ms=return_ms), held)
 
 
 def unavailable(

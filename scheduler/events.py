@@ -88,9 +88,14 @@ class UnitCommitted:
 
 
 class ResultFault(StrEnum):
-    """Why a result was refused; `OURS`: there is no room for it here yet, nobody is to blame."""
+    """Why a result was refused.
+
+    `UNAVAILABLE`: its peer answers that it has not got it. `SILENT`: the peer does not answer, it
+    may be away. `OURS`: there is no room for it here yet, nobody is to blame.
+    """
 
     UNAVAILABLE = "unavailable"
+    SILENT = "silent"
     MALFORMED = "malformed"
     OURS = "ours"
 

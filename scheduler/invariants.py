@@ -52,6 +52,8 @@ def _of_slot(state: State, slot: Slot) -> list[str]:
         wrong.append(f"is {slot.status} without a result blob")
     if slot.status in LOCAL - {SlotStatus.RECEIPTED} and not checked:
         wrong.append(f"is {slot.status} but its result is not here")
+    if slot.return_ms and (checked or slot.status not in ON_CHAIN):
+        wrong.append(f"is {slot.status} and waits for holders to come back")
     if slot.asks and slot.status is not SlotStatus.STORED:
         wrong.append(f"is {slot.status} and still asks for holders")
     if slot.filling and len(slot.filling.holders) != len(slot.filling.holdings):

@@ -35,7 +35,7 @@ from scheduler.round import Round
 from scheduler.rows import LOCAL, Combined, Slot, SlotStatus, UnavailableCause
 from scheduler.standings import bonded, emptied, failed
 from scheduler.state import State
-from scheduler.terms import PeerId, UnitRef
+from scheduler.terms import UnitRef
 from scheduler.transitions import move
 
 
@@ -111,7 +111,8 @@ def _stored(state: State, event: ResultStored, now_ms: int) -> None:
         due_ms = now_ms + state.terms.policy.holders_timeout_ms + state.terms.transfer_ms
     if event.recomputed:
         custody.unavailable(state, held, slot, UnavailableCause.LOST, now_ms)
-    state.put_slot(replace(slot, status=status, filling=filling, due_ms=due_ms), held)
+    filled = replace(slot, status=status, filling=filling, due_ms=due_ms, return_ms=0)
+    state.put_slot(filled, held)
     worker = state.workers.get(filling.wallet)
     if worker is not None:
         state.put_worker(replace(worker, failures=0, stored=worker.stored + 1))
@@ -135,14 +136,9 @@ def _refused(state: State, event: ResultRefused, now_ms: int) -> None:
     if move(slot, event) is not SlotStatus.OPEN:
         filling = replace(slot.filling, blob=None, peer=None)
         state.put_slot(replace(slot, filling=filling), held)
-    elif malformed or not _away(state, event.peer):
+    elif event.fault is not ResultFault.SILENT:
         without_result(state, slot, now_ms, cause)
     # Else it may come back with its result; the fetch's time limit decides.
-
-
-def _away(state: State, peer: PeerId) -> bool:
-    row = state.peers.get(peer)
-    return row is not None and row.vanished_ms is not None
 
 
 def without_result(state: State, slot: Slot, now_ms: int, cause: UnavailableCause | None) -> None:
@@ -198,6 +194,9 @@ def _restarted(state: State, now_ms: int) -> None:
     for peer in sorted(state.peers):
         state.put_peer(replace(state.peers[peer], vanished_ms=now_ms))
     grace_ms = now_ms + state.terms.policy.reconnect_grace_ms
+    for held in state.under_way():
+        for slot in [slot for slot in held.slots if slot.return_ms]:
+            state.put_slot(replace(slot, return_ms=slot.return_ms + pause_ms), held)
     for slot in tuple(state.slots):
         assignments = tuple(
             replace(a, deadline_ms=a.deadline_ms + pause_ms, grace_ms=grace_ms)

@@ -7,7 +7,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scheduler.rows import SlotStatus, Unavailable
+from scheduler.custody import is_needed
+from scheduler.round import Round
+from scheduler.rows import ON_CHAIN, SlotStatus, Unavailable
 from scheduler.settle import closing
 from scheduler.standings import may_work, worker_or_new
 from scheduler.state import State, could_work
@@ -170,15 +172,32 @@ def _reasons(state: State, now_ms: int) -> Iterator[str]:
         indices = [slot.index for slot in state.slots if slot.status is status]
         if indices:
             yield f"{_named(indices)} for {what}"
+    for held in state.under_way():
+        yield from _recovery_reasons(state, held, now_ms)
     if state.open.all_done():
         yield from _closing_reasons(state)
 
 
+def _recovery_reasons(state: State, held: Round, now_ms: int) -> Iterator[str]:
+    """Why results of claims by an earlier coordinator are not here."""
+    where = "" if held is state.open else f"in round {held.number + 1} "
+    missing = [slot for slot in held.slots if slot.status in ON_CHAIN and not slot.here]
+    offered = [slot.index for slot in missing if slot.filling and slot.filling.blob]
+    if offered:
+        yield f"{where}{_named(offered)} for its result to be fetched"
+    returning = [slot for slot in missing if slot.return_ms and slot.index not in offered]
+    if returning:
+        rest_ms = max(s.return_ms - now_ms if is_needed(state, s) else 0 for s in returning)
+        rest = f", {-(-rest_ms // 1000)} s at most" if rest_ms > 0 else ""
+        names = _named([slot.index for slot in returning])
+        yield f"{where}{names} for a peer that holds its result to come back{rest}"
+    lost = [s.index for s in missing if not s.return_ms and s.index not in offered]
+    if lost:
+        yield f"{where}{_named(lost)} to be computed anew: nobody who holds its result came back"
+
+
 def _closing_reasons(state: State) -> Iterator[str]:
-    missing = [slot.index for slot in state.slots if not slot.ready]
-    if missing:
-        yield f"{_named(missing)} for the result of a claim by an earlier coordinator"
-    elif state.open.combined is None:
+    if state.open.all_ready() and state.open.combined is None:
         yield "the results are being combined"
     if not state.open.window_over:
         yield "the challenge window is open"

@@ -158,6 +158,13 @@ def fresh(
 
 def due_ms(slot: Slot) -> int | None:
     """When time alone changes the slot next; None: never."""
+    own_ms = _own_due_ms(slot)
+    if not slot.return_ms:
+        return own_ms
+    return slot.return_ms if own_ms is None else min(slot.return_ms, own_ms)
+
+
+def _own_due_ms(slot: Slot) -> int | None:
     if slot.assignments:
         return min(assignment.until_ms for assignment in slot.assignments)
     if slot.status is SlotStatus.STORED:

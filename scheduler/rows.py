@@ -91,6 +91,8 @@ class Slot:
     counts if it is the first. `since_ms`: when the slot was last free. `due_ms`: of the fetch when
     receipted, of finding holders when stored, of the wait for the rest of the batch when filled, of
     the audit when drawn, of challenges when passed or verified. `asks`: who is asked to hold.
+    `return_ms`: of an earlier coordinator's claim whose result is not here, how long those who hold
+    it may take to come back; 0 where nobody is waited for, so that it is computed anew.
     """
 
     index: int
@@ -105,6 +107,7 @@ class Slot:
     due_ms: int = 0
     overdue: bool = False
     asks: tuple[HolderAsk, ...] = ()
+    return_ms: int = 0
 
     @property
     def here(self) -> bool:

@@ -41,7 +41,9 @@ def settle(state: State, now_ms: int) -> None:
 
 
 def _overdue(state: State, held: Round, slot: Slot, now_ms: int) -> None:
-    if slot.assignments:
+    if 0 < slot.return_ms <= now_ms:
+        custody.not_returned(state, held, slot, now_ms)
+    elif slot.assignments:
         _lapse(state, slot, now_ms)
     elif slot.status is SlotStatus.RECEIPTED:
         without_result(state, slot, now_ms, UnavailableCause.OVERDUE)

@@ -165,7 +165,7 @@ def _of_slot(held: Round, slot: Slot) -> Iterator[OfSlot]:
         if filling.blob is not None and filling.peer is not None:
             yield FetchResult(unit, filling.blob, filling.peer, filling.result_root)
         else:
-            yield RecoverResult(unit, filling.wallet, filling.result_root)
+            yield RecoverResult(unit, filling.wallet, filling.result_root, not slot.return_ms)
     if filling is not None and filling.blob is not None:
         for ask in slot.asks:
             yield AskHolder(unit, filling.blob, filling.result_root, ask.wallet)

@@ -24,6 +24,9 @@ HOLDERS_MAX = 8
 """Wallets that may hold one result for a job; 64 slots of them still fit into a message."""
 ASKS_AT_ONCE = 4
 """Results that a node fetches for others at the same time, so that no wallet is asked for more."""
+RETURN_MS = 60_000
+"""How long a node that was killed is waited for by who needs its result: on a loaded machine it was
+back after 52 s on average (docs/results/churn.md)."""
 TRANSFER_BYTES_PER_S = 256 << 10
 """How fast a slow peer sends, while it sends to others too: time limits grow with what travels."""
 
@@ -90,8 +93,10 @@ class Policy:
     """No unit's limit is shorter, however fast the peers are."""
     reconnect_grace_ms: int = 10_000
     """How long a vanished peer's units wait for it."""
-    fetch_timeout_ms: int = 60_000
+    fetch_timeout_ms: int = RETURN_MS
     """How long a receipted result may take to arrive."""
+    holders_return_ms: int = RETURN_MS
+    """How long those who hold a claimed result may take to come back before it is computed anew."""
     holders_min: int = 2
     """Bonded wallets that must have signed that they hold a result before its slot is filled; as
     many as are here where they are fewer. 2 are the worker and the coordinator."""

@@ -50,7 +50,7 @@ def run_scenario(scenario: Scenario, folder: Path, job_file: Path, seed: int) ->
         run = Run(network, network.look(job_id), Random(seed))
         _follow(run, scenario)
         took_s = time.monotonic() - started
-        cost = measure(network, run.job)
+        cost, lost = measure(network, run.job)
         last = run.job.finalized[run.job.rounds - 1].checkpoint
         restarts_s = network.restarts_s
         shares = data_shares(network, assemble(job_file).manifest)
@@ -65,6 +65,7 @@ def run_scenario(scenario: Scenario, folder: Path, job_file: Path, seed: int) ->
             "data_shares": [round(share, 3) for share in shares],
             "seed": seed,
             "facts": scenario.tells(run),
+            "lost": lost,
         }
 
 
@@ -118,6 +119,7 @@ def table(results: list[Result], expected: str) -> str:
                 f"{least:.0%} to {most:.0%}"
             )
         rows += [f"    {name}: {value}" for name, value in facts.items() if value is not None]
+        rows += [f"    for nothing: {line}" for line in result["lost"]]
     return "\n".join(rows)
 
 

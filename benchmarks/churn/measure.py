@@ -64,14 +64,21 @@ def read_units(path: Path, wallet: str) -> Iterator[Execution]:
         begun = line if line["event"] == "start" else {}
 
 
-def measure(network: Network, job: JobView) -> Cost:
-    """The cost of a job that is over."""
+def measure(network: Network, job: JobView) -> tuple[Cost, list[str]]:
+    """The cost of a job that is over, and what of it was for nothing, a line each."""
+    names = {network.address(home): home.path.name for home in network.homes}
     executions = [
         execution
         for home in network.homes
         for execution in read_units(units_file(home), network.address(home))
     ]
-    return cost_of(executions, accepted_claims(job), owed_audits(job))
+    accepted, owed = accepted_claims(job), owed_audits(job)
+    lost = [
+        f"{names[e.wallet]}: round {e.round}, slot {e.slot}, {e.kind}, {e.seconds:.1f} s, "
+        + ("repeated" if e.finished else "cut off")
+        for e in unpaid(executions, accepted, owed)
+    ]
+    return cost_of(executions, accepted, owed), lost
 
 
 def cost_of(
@@ -80,6 +87,34 @@ def cost_of(
     owed: set[tuple[str, int, int]],
 ) -> Cost:
     """Add up: of an accepted unit the last finished computation by its worker is the paid one."""
+    audits, work, paid = _split(executions, accepted, owed)
+    return Cost(
+        executed_s=sum(e.seconds for e in work),
+        finalised_s=sum(e.seconds for e in paid),
+        audits_s=sum(e.seconds for e in audits),
+        units=len(paid),
+        cut_off=sum(not e.finished for e in work),
+        repeated=sum(e.finished for e in work) - len(paid),
+    )
+
+
+def unpaid(
+    executions: Sequence[Execution],
+    accepted: dict[tuple[int, int], str],
+    owed: set[tuple[str, int, int]],
+) -> list[Execution]:
+    """The computations that came to nothing, in the order of their slots."""
+    _, work, paid = _split(executions, accepted, owed)
+    lost = [e for e in work if not any(e is other for other in paid)]
+    return sorted(lost, key=lambda e: (e.round, e.slot))
+
+
+def _split(
+    executions: Sequence[Execution],
+    accepted: dict[tuple[int, int], str],
+    owed: set[tuple[str, int, int]],
+) -> tuple[list[Execution], list[Execution], list[Execution]]:
+    """The audits that were owed, all other computations, and of these the paid ones."""
     audits = [e for e in executions if e.kind == "audit" and (e.wallet, e.round, e.slot) in owed]
     work = [e for e in executions if e not in audits]
     paid = {
@@ -87,14 +122,7 @@ def cost_of(
         for e in work
         if e.kind == "unit" and e.finished and accepted.get((e.round, e.slot)) == e.wallet
     }
-    return Cost(
-        executed_s=sum(e.seconds for e in work),
-        finalised_s=sum(e.seconds for e in paid.values()),
-        audits_s=sum(e.seconds for e in audits),
-        units=len(paid),
-        cut_off=sum(not e.finished for e in work),
-        repeated=sum(e.finished for e in work) - len(paid),
-    )
+    return audits, work, list(paid.values())
 
 
 def accepted_claims(job: JobView) -> dict[tuple[int, int], str]:

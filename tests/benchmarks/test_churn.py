@@ -10,7 +10,14 @@ import pytest
 from benchmarks.churn import node as shifted
 from benchmarks.churn import worker as metered
 from benchmarks.churn.job import Settings, write
-from benchmarks.churn.measure import Execution, accepted_claims, cost_of, owed_audits, read_units
+from benchmarks.churn.measure import (
+    Execution,
+    accepted_claims,
+    cost_of,
+    owed_audits,
+    read_units,
+    unpaid,
+)
 from engine import state as tensors
 from node.bundle import assemble
 from node.chain import events as on_chain
@@ -32,21 +39,20 @@ def execution(wallet: str, slot: int, seconds: float, **changes: Any) -> Executi
 
 def test_only_what_was_accepted_is_finalised() -> None:
     """A duplicate, a unit cut off and a recomputation that nobody drew earn nothing."""
-    cost = cost_of(
-        [
-            execution(A, 0, 3.0, finished=False),
-            execution(A, 0, 5.0),
-            execution(B, 0, 7.0),
-            execution(B, 1, 11.0),
-            execution(C, 1, 13.0, kind="audit"),
-            execution(A, 1, 17.0, kind="audit"),
-        ],
-        {(0, 0): A, (0, 1): B},
-        {(C, 0, 1)},
-    )
+    executions = [
+        execution(A, 0, 3.0, finished=False),
+        execution(A, 0, 5.0),
+        execution(B, 0, 7.0),
+        execution(B, 1, 11.0),
+        execution(C, 1, 13.0, kind="audit"),
+        execution(A, 1, 17.0, kind="audit"),
+    ]
+    facts = {(0, 0): A, (0, 1): B}, {(C, 0, 1)}
+    cost = cost_of(executions, *facts)
     assert (cost.executed_s, cost.finalised_s, cost.audits_s) == (43.0, 16.0, 13.0)
     assert (cost.units, cost.cut_off, cost.repeated) == (2, 1, 2)
     assert cost.goodput == 16 / 43
+    assert [e.seconds for e in unpaid(executions, *facts)] == [3.0, 7.0, 17.0]
 
 
 def test_of_a_unit_computed_twice_by_its_worker_one_is_paid() -> None:

@@ -1,5 +1,6 @@
 """When a node asks for no work."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ import trio.testing
 from node.contributor import Contributor
 from node.errors import PeerUnreachable
 from node.messages import PULL_WAIT_MS_MAX, PullUnit, UnitDeclined
+from scheduler.terms import Policy
 
 
 def contributor(fault: str = "", busy: bool = False, active: bool = True) -> Contributor:
@@ -172,6 +174,24 @@ async def test_a_finished_unit_does_not_wait_for_a_coordinator_that_lost_the_lea
     result = SimpleNamespace(unit=SimpleNamespace(round=0), parent=bytes(32))
     await of._commit(one, result)
     assert (asked, of.counts.lost) == ([1, 1, 1], 0)
+
+
+@pytest.mark.trio
+async def test_a_finished_unit_is_offered_again_within_the_grace_of_a_restart(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """However long the coordinator was away: it waits no longer for those that were working."""
+    of, one, asked = asking(Coordinator()), job(b"a", 1), list[float]()
+
+    async def ask(led: SimpleNamespace, _commit: object) -> UnitDeclined:
+        asked.append(trio.current_time())
+        led.settled = asked[-1] > asked[0] + 60
+        raise PeerUnreachable("gone")
+
+    of._ask, of._signed = ask, lambda *_: None
+    await of._commit(one, SimpleNamespace(unit=SimpleNamespace(round=0), parent=bytes(32)))
+    pauses = [after - before for before, after in pairwise(asked)]
+    assert max(pauses) * 1000 <= Policy().reconnect_grace_ms / 2
 
 
 @pytest.mark.trio

@@ -17,6 +17,8 @@ from node.chain.events import Place
 from node.chain.types import Claim, JobTerms
 from node.chain_watch import ChainWatch
 from node.commitments import NO_INPUT, Commitments, Roots
+from node.compute_messages import UnitDone
+from node.custody import Custody
 from node.duties import AGAIN_S, INPUT_TRY_S, Duties
 from node.errors import PeerUnreachable
 from node.ids import INPUT_UNAVAILABLE, JobId, UnitId, commitment, unit_id
@@ -24,6 +26,7 @@ from node.jobs import JobKeeper
 from node.journal import Journal
 from node.ledger import JobView
 from node.recompute import Recompute
+from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
 from scheduler.terms import UnitRef
 
@@ -33,6 +36,8 @@ HOSTILE, HONEST = JobId(b"h" * 32), JobId(b"j" * 32)
 US, OTHER = (f"0x{digit * 40}" for digit in "12")
 NOW_S, DEADLINE_S = 1000, 1060
 TERMS = JobTerms(b"m" * 32, 100, b"b" * 32, rounds=2, slots=2, unit_wei=10, deadline=10**6)
+
+RESULT = BlobRef.of(b"result")
 
 Call = tuple[str, tuple[UnitId, ...]]
 
@@ -76,12 +81,21 @@ class Device:
         if self.input_lost:
             raise PeerUnreachable("nobody has its rows")
 
-    async def run(self, job: JobView, _manifest: Manifest, _unit: UnitRef, *, audit: bool) -> Roots:
+    async def run(
+        self, job: JobView, _manifest: Manifest, _unit: UnitRef, *, audit: bool
+    ) -> UnitDone:
         if job.job_id == HOSTILE:
             if self.hangs:
                 await trio.sleep_forever()
             raise PeerUnreachable("nobody has the checkpoint")
-        return Roots(b"r" * 32, b"t" * 32)
+        return UnitDone(
+            result=RESULT,
+            result_root=b"r" * 32,
+            trace_root=b"t" * 32,
+            metrics={},
+            seconds=0,
+            flops=1,
+        )
 
 
 class World:
@@ -90,6 +104,7 @@ class World:
     def __init__(self, journal: Journal) -> None:
         self.watch = ChainWatch(cast(AsyncChain, None), 0, 1.0)
         self.contract, self.device = Contract(), Device()
+        self.signed = list[tuple[object, ...]]()
         self.commitments = Commitments(journal, US, b"s" * 32)
         held = {job: cast(Manifest, None) for job in (HOSTILE, HONEST)}
         self.jobs = SimpleNamespace(held=held, out_of_reach=set[bytes]())
@@ -100,6 +115,7 @@ class World:
             cast(JobKeeper, self.jobs),
             cast(Recompute, self.device),
             self.commitments,
+            cast(Custody, SimpleNamespace(sign=lambda *signed: self.signed.append(signed))),
         )
         self._index = 0
         self.watch.ledger.head_time_s = NOW_S
@@ -112,13 +128,13 @@ class World:
         self._index += 1
         self.watch.ledger.apply(kind(Place(7, self._index, b""), *values))
 
-    def commit(self, job: JobId, worker: str) -> UnitId:
-        claim = Claim(0, 0, worker, b"r" * 32, b"c" * 32, b"s" * 65)
+    def commit(self, job: JobId, worker: str, root: bytes = b"r" * 32) -> UnitId:
+        claim = Claim(0, 0, worker, root, b"c" * 32, b"s" * 65)
         self.happen(e.RoundCommitted, job, 0, 0, b"x" * 32, 9, (claim,))
         return unit_id(job, 0, 0, 0)
 
-    def draw(self, job: JobId) -> UnitId:
-        unit = self.commit(job, OTHER)
+    def draw(self, job: JobId, root: bytes = b"r" * 32) -> UnitId:
+        unit = self.commit(job, OTHER, root)
         self.happen(e.UnitDrawn, unit, US, job, 0, 0, 0, OTHER, DEADLINE_S)
         return unit
 
@@ -149,6 +165,17 @@ async def test_an_audit_that_cannot_be_done_holds_up_no_other(
     await world.serve(AGAIN_S / 2)
     assert ("commit", (unit,)) in world.contract.sent
     assert not world.duties.busy  # our own work goes on meanwhile
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+async def test_an_auditor_holds_the_result_that_it_computed_too(
+    world: World, autojump_clock: trio.testing.MockClock, agrees: bool
+) -> None:
+    """A coordinator that lost it finds it there; of another result it says nothing."""
+    world.draw(HONEST, (b"r" if agrees else b"w") * 32)
+    await world.serve(AGAIN_S / 2)
+    signed = [(HONEST, UnitRef(0, 0, 0), b"r" * 32, RESULT)]
+    assert world.signed == (signed if agrees else [])
 
 
 async def test_an_audit_ends_at_its_deadline(

@@ -96,9 +96,9 @@ def test_claims_of_a_predecessor_are_adopted_and_recovered() -> None:
     )
     machine.feed(RoundCommittedOnChain(machine.at(), 0, 0, claims))
     assert machine.commands == (
-        RecoverResult(units[0], wallet("a"), root("a", units[0])),
+        RecoverResult(units[0], wallet("a"), root("a", units[0]), anew=False),
         CaptureDraw(0, 0),
-        RecoverResult(units[1], wallet("b"), root("b", units[1])),
+        RecoverResult(units[1], wallet("b"), root("b", units[1]), anew=False),
     )
     machine.passed(0)
     machine.passed(1)
@@ -118,7 +118,7 @@ def test_claim_on_the_chain_displaces_another_that_was_stored_here() -> None:
     claim = Claim(0, 0, wallet("b"), root("b", unit), b"b", b"signed")
     machine.feed(RoundCommittedOnChain(machine.at(), 0, 0, (claim,)))
     assert machine.commands == (
-        RecoverResult(unit, wallet("b"), root("b", unit)),
+        RecoverResult(unit, wallet("b"), root("b", unit), anew=False),
         CaptureDraw(0, 0),
     )
 

@@ -86,7 +86,7 @@ def test_waits_for_a_predecessors_result() -> None:
     claim = Claim(0, 0, wallet("a"), root("a", unit), b"a", b"signed")
     machine.feed(RoundCommittedOnChain(machine.at(), 0, 0, (claim,)))
     machine.passed(0)
-    assert "slot 0 waits for the result of a claim by an earlier coordinator" in waiting(machine)
+    assert "slot 0 waits for a peer that holds its result to come back" in waiting(machine)
 
 
 def test_progress_counts_slots_peers_and_units() -> None:

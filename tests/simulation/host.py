@@ -23,6 +23,7 @@ from node.errors import ChainUnreachable, NodeError, PeerFault, PeerUnreachable
 from node.holders import Holders
 from node.ledger import JobView
 from node.recompute import Recompute
+from node.transfer import NotServed
 from scheduler.blob_ref import BlobRef
 from scheduler.codec import Entry, encode
 from scheduler.commands import (
@@ -73,6 +74,7 @@ class Host(Peer):
     def __init__(self, world: "World", name: str, traits: Traits) -> None:
         self.journals: dict[int, list[bytes]] = {}
         self.receipts: dict[UnitRef, tuple[Wallet, bytes]] = {}
+        self.signed: dict[tuple[UnitRef, bytes], BlobRef] = {}
         self.state: State | None = None
         self.epoch = 0
         super().__init__(world, name, traits)
@@ -357,13 +359,19 @@ class Host(Peer):
             return
         worker = self.world.by_peer[peers[0]]
         lost = self.loop.random.random() < self.world.weather().loss
-        if lost or not self._connected(worker.peer) or blob.root not in worker.blobs:
-            raise PeerUnreachable("nobody has the blob")
+        if lost or not self._connected(worker.peer):
+            raise PeerUnreachable("it does not answer")
+        if blob.root not in worker.blobs:
+            raise NotServed("it has not got the blob", [worker.peer])
         self.blobs[blob.root] = worker.blobs[blob.root]
 
     def sign(self, _job: bytes, unit: UnitRef, root: bytes, blob: BlobRef) -> bytes:
         """What the tasks see as custody."""
+        self.signed[unit, root] = blob
         return truth.holding(self.wallet, unit, root, blob)
+
+    def held(self, _job: bytes, unit: UnitRef, root: bytes) -> BlobRef | None:
+        return self.signed.get((unit, root))
 
     trials = SimpleNamespace(of=lambda *_: contextlib.nullcontext())
 

@@ -117,12 +117,12 @@ def test_replaced_blocks_take_nothing_back_that_counted(seed: int) -> None:
 
 
 def test_successor_challenges_a_lie_that_the_lot_spared() -> None:
-    """It cannot combine a result that nobody gives it; within the window it need not."""
+    """It cannot combine a result that nobody gives it, waits for who may, and is still in time."""
     workers = (Traits(lies=0.5), HONEST, HONEST, HONEST, HONEST)
-    weather = Weather(kill=0.02, outage_ms=100_000)
+    weather = Weather(kill=0.02, outage_ms=250_000)
     which = Scenario(
         seed=0, rounds=1, slots=6, workers=workers, hosts=(HONEST, HONEST), weather=weather,
-        clean_units=10**6, floor_bps=1, challenge_s=120, faults_ms=90_000,
+        clean_units=10**6, floor_bps=1, challenge_s=240, faults_ms=240_000,
     )  # fmt: skip
     disputes = 0
     for seed in range(8):
