@@ -27,9 +27,11 @@ from node.messages import (
     OfferJob,
     OrderKept,
     OrderPause,
+    OrderStale,
     expect,
 )
 from node.network_file import NetworkFile
+from node.pause_order import StaleOrder
 from node.peers import NetworkName, PeerBook, make_hello
 from node.transfer import fetch, serve_blobs
 from node.transport import Transport
@@ -119,11 +121,14 @@ class Client:
     async def order_pause(self, peer_id: str, order: OrderPause) -> JobProgress | None:
         """Give a submitter's order to a peer; how far the job is then, from its coordinator.
 
-        Any other peer keeps the order, and that is all: None.
+        Any other peer keeps the order, and that is all: None. StaleOrder where the peer says that
+        it knows a later one, which the caller has to check.
         """
         addresses = self.book.addresses_of(peer_id)
         async with await self.transport.open(peer_id, JOB_PROTOCOL, addresses) as channel:
             answer = await rpc.ask_any(channel, order)
+        if isinstance(answer, OrderStale):
+            raise StaleOrder(order.serial, answer.last)
         return None if isinstance(answer, OrderKept) else expect(answer, JobProgress)
 
     async def fetch(self, ref: BlobRef, sources: list[str]) -> bytes:

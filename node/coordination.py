@@ -33,6 +33,7 @@ from node.messages import (
     JobProgress,
     Message,
     OrderPause,
+    OrderStale,
     PullUnit,
     Receipt,
     Refused,
@@ -44,7 +45,7 @@ from node.messages import (
     UnitDeclined,
     UnitKey,
 )
-from node.pause_order import Orders
+from node.pause_order import Orders, StaleOrder
 from node.receipts import receipt_text
 from node.round_memory import RoundMemory
 from node.wallet import Signer, recover
@@ -347,7 +348,10 @@ class Coordination:
             self._took_ms.setdefault(unit, took_ms)
 
     def _answer_order(self, message: OrderPause) -> Message:
-        order = self._orders.take(message, self.job.submitter)
+        try:
+            order = self._orders.take(message, self.job.submitter)
+        except StaleOrder as error:
+            return OrderStale(last=error.last)
         if order is None:
             return Refused(reason=f"the order is not signed by {self.job.submitter}")
         self._feed(order)

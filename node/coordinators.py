@@ -26,11 +26,12 @@ from node.messages import (
     Message,
     OrderKept,
     OrderPause,
+    OrderStale,
     PullUnit,
     Refused,
     RoundResults,
 )
-from node.pause_order import Orders
+from node.pause_order import Orders, StaleOrder
 from node.peers import PeerBook
 from node.round_memory import RoundMemory
 from node.transport import Channel, Transport
@@ -142,6 +143,10 @@ class Coordinators:
         job = self._watch.ledger.jobs.get(bytes.fromhex(order.job_id))
         if job is None or job.is_over:
             return Refused(reason="the chain knows no such job that goes on")
-        if self._orders.take(order, job.submitter) is None:
+        try:
+            taken = self._orders.take(order, job.submitter)
+        except StaleOrder as error:
+            return OrderStale(last=error.last)
+        if taken is None:
             return Refused(reason=f"the order is not signed by {job.submitter}")
         return OrderKept(job_id=order.job_id)

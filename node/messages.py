@@ -18,7 +18,7 @@ from scheduler.terms import HOLDERS_MAX
 
 OFFER_PROTOCOL = "/ainur/offer/0"
 WORK_PROTOCOL = "/ainur/work/4"
-JOB_PROTOCOL = "/ainur/job/0"
+JOB_PROTOCOL = "/ainur/job/1"
 ALARM_PROTOCOL = "/ainur/alarm/0"
 CUSTODY_PROTOCOL = "/ainur/custody/0"
 
@@ -273,6 +273,16 @@ class OrderPause(Message):
     signature: Signature
 
 
+class OrderStale(Message):
+    """Peer to submitter: the order is refused, because this later one of the submitter's is known.
+
+    Its signature proves that the submitter gave it.
+    """
+
+    type: Literal["order_stale"] = "order_stale"
+    last: OrderPause
+
+
 class OrderKept(Message):
     """Peer to submitter: the order is kept here, for when this node coordinates the job."""
 
@@ -306,6 +316,7 @@ AnyMessage = Annotated[
     | AskJob
     | OrderPause
     | OrderKept
+    | OrderStale
     | JobProgress
     | Refused,
     Field(discriminator="type"),

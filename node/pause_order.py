@@ -7,10 +7,12 @@ itself. Its authority is the signature (EIP-191) of the wallet that funded the j
     ainur order v0 pause JOB_ID SERIAL        (or resume)
 
 The job id names chain, escrow and submitter. Serials grow, so that nobody can give an old order
-again; the commands take the time in milliseconds.
+again. The commands take the time in milliseconds; where a clock was ahead once, that is not above
+the last one. Such an order is refused with the last one, whose signature proves its serial.
 """
 
 from node import messages
+from node.errors import BadInput
 from node.journal import Journal
 from node.messages import OrderPause
 from node.wallet import Signer, recover
@@ -36,6 +38,17 @@ def read_order(order: OrderPause, submitter: str) -> PauseOrdered | None:
     return PauseOrdered(order.paused, order.serial)
 
 
+class StaleOrder(BadInput):
+    """An order whose serial is not above that of the last one, `last`."""
+
+    def __init__(self, serial: int, last: OrderPause) -> None:
+        super().__init__(
+            f"The order has serial {serial}, which is not above the last one, {last.serial}.",
+            f"Give it serial {last.serial + 1}.",
+        )
+        self.last = last
+
+
 class Orders:
     """The latest order for each job that this node was told, in its journal."""
 
@@ -43,12 +56,18 @@ class Orders:
         self._journal = journal
 
     def take(self, order: OrderPause, submitter: str) -> PauseOrdered | None:
-        """Keep an order unless a later one is kept; None unless the submitter signed it."""
+        """Keep an order; None unless the submitter signed it.
+
+        The last order once more is taken again. StaleOrder for another that is not above it.
+        """
         read = read_order(order, submitter)
-        if read is not None:
-            known = self._latest(order.job_id)
-            if known is None or known.serial < order.serial:
-                self._journal.set(_key(order.job_id), messages.encode(order))
+        if read is None:
+            return None
+        known = self._latest(order.job_id)
+        if known is None or known.serial < order.serial:
+            self._journal.set(_key(order.job_id), messages.encode(order))
+        elif (known.serial, known.paused) != (order.serial, order.paused):
+            raise StaleOrder(order.serial, known)
         return read
 
     def of(self, job_id: bytes, submitter: str) -> PauseOrdered | None:

@@ -34,6 +34,7 @@ from node.messages import (
     JobHeld,
     JobProgress,
     OrderKept,
+    OrderStale,
     PullUnit,
     Receipt,
     Refused,
@@ -295,7 +296,8 @@ def test_the_submitter_pauses_and_resumes_its_job(journal: Journal) -> None:
     after = coordination(journal, watching)
     assert isinstance(pull(after), UnitDeclined)
     after.answer("anyone", resume)
-    after.answer("anyone", pause)
+    assert after.answer("anyone", pause) == OrderStale(last=resume)
+    assert isinstance(after.answer("anyone", resume), JobProgress)
     assert isinstance(pull(after), UnitAssigned)
 
 
@@ -313,7 +315,9 @@ def test_a_pause_binds_whoever_coordinates_later(journal: Journal) -> None:
 
     assert isinstance(tell(True, 1, Signer.random()), Refused)
     assert orders.of(JOB, submitter.address) is None
-    assert tell(False, 3) == tell(True, 5) == tell(False, 4) == OrderKept(job_id=JOB.hex())
+    assert tell(False, 3) == tell(True, 5) == OrderKept(job_id=JOB.hex())
+    last = OrderStale(last=make_order(submitter, JOB, True, 5))
+    assert tell(False, 4) == tell(False, 5) == last
     of = coordination(journal, watching)
     assert isinstance(pull(of), UnitDeclined)
     of.answer("anyone", make_order(submitter, JOB, False, 6))
