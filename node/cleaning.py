@@ -12,7 +12,8 @@ too, what made the last final rounds of a running job or belongs to its open one
 coordination under way names, and what a job that is just being fetched found here. A job that is
 over stays whole as long as a unit of it is under audit or in dispute.
 
-Blobs go first and the notes that name them last: killed in between, the next pass goes on.
+Blobs go first and the notes that name them last, with who holds them and the roots that were
+committed to: killed in between, the next pass goes on.
 """
 
 import logging
@@ -22,6 +23,8 @@ import trio
 
 from node.blobs import BlobStore
 from node.chain_watch import ChainWatch
+from node.commitments import Commitments
+from node.custody import Custody
 from node.errors import NodeError
 from node.jobs import JobKeeper
 from node.journal import Journal
@@ -57,12 +60,15 @@ class Cleaner:
         store: BlobStore,
         journal: Journal,
         memory: RoundMemory,
+        commitments: Commitments,
+        custody: Custody,
         busy: Busy,
         keep_s: int,
     ) -> None:
         self.freed_bytes = self.used_bytes = 0
         self._watch, self._jobs, self._store = watch, jobs, store
         self._journal, self._memory = journal, memory
+        self._commitments, self._custody = commitments, custody
         self._busy, self._keep_s = busy, keep_s
         self._gone: set[bytes] = set()
         self._spent: set[bytes] = set()
@@ -132,6 +138,7 @@ class Cleaner:
         name = job.job_id.hex()
         with self._journal.transaction():
             self._memory.forget(job.job_id)
+            self._commitments.forget(job.job_id)
             for key in (_OVER + name, _CLEANED + name, f"order/{name}"):
                 self._journal.delete(key)
             for prefix in ("holding", "custody", "own", "receipt"):
@@ -189,6 +196,8 @@ class Cleaner:
             with self._journal.transaction():
                 first = max(round + 1, int(self._journal.get(key) or 0))
                 self._journal.set(key, str(first).encode())
+                self._commitments.forget(job.job_id, round)
+                self._custody.forget_round(job.job_id, round)
                 for ref in refs:
                     self._memory.forget_blob(job.job_id, round, ref)
 

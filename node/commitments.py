@@ -1,8 +1,8 @@
 """What this node committed to and must be able to open later, also after kill -9.
 
 Salts are not stored but derived from the node's key and the unit, so no crash can lose one. The
-roots that a unit's computation gave are kept in the journal until the job is over: opening a unit
-needs its trace root.
+roots that a unit's computation gave are in the journal until its round is cleaned up: opening a
+unit needs its trace root.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from node.journal import Journal
 Role = Literal["worker", "auditor", "juror"]
 """Each role has salts of its own: an auditor that becomes a juror has shown its first one."""
 
-_PREFIX = "roots/"
+_PREFIX, _UNITS = "roots/", "rooted/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,12 @@ class Commitments:
         """The 32 bytes that hide this account's commitment to the unit in this role."""
         return hmac.digest(self._secret, role.encode() + unit, hashlib.sha256)
 
-    def commit(self, role: Role, unit: UnitId, roots: Roots) -> bytes:
-        """Keep the roots durably and return the commitment to them."""
+    def commit(self, role: Role, unit: UnitId, roots: Roots, job_id: bytes, round: int) -> bytes:
+        """Keep the roots durably and return the commitment to them; `round`: the unit's."""
         document = {"result": roots.result_root.hex(), "trace": roots.trace_root.hex()}
-        self._journal.set(_key(role, unit), json.dumps(document).encode())
+        with self._journal.transaction():
+            self._journal.set(f"{_of_round(job_id, round)}{unit.hex()}", b"")
+            self._journal.set(_key(role, unit), json.dumps(document).encode())
         return commitment(unit, self._account, roots.unit_root, self.salt(role, unit))
 
     def roots(self, role: Role, unit: UnitId) -> Roots | None:
@@ -70,10 +72,19 @@ class Commitments:
         document = json.loads(data)
         return Roots(bytes.fromhex(document["result"]), bytes.fromhex(document["trace"]))
 
-    def forget(self, unit: UnitId) -> None:
-        """Drop the roots of a unit that is settled."""
-        for role in ("worker", "auditor"):
-            self._journal.delete(_key(role, unit))
+    def forget(self, job_id: bytes, round: int | None = None) -> None:
+        """Drop the roots of a round that is final for long, or of all rounds of a job."""
+        prefix = f"{_UNITS}{job_id.hex()}/" if round is None else _of_round(job_id, round)
+        with self._journal.transaction():
+            for note in self._journal.keys(prefix):
+                unit = UnitId(bytes.fromhex(note.rpartition("/")[2]))
+                for role in ("worker", "auditor"):
+                    self._journal.delete(_key(role, unit))
+                self._journal.delete(note)
+
+
+def _of_round(job_id: bytes, round: int) -> str:
+    return f"{_UNITS}{job_id.hex()}/{round}/"
 
 
 def _key(role: Role, unit: UnitId) -> str:

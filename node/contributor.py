@@ -286,7 +286,7 @@ class Contributor:
             self._own.keep(job.job_id, own)
         name = unit_id(JobId(job.job_id), unit.round, unit.slot, unit.attempt)
         roots = Roots(own.result_root, own.trace_root)
-        commitment = self._commitments.commit("worker", name, roots)
+        commitment = self._commitments.commit("worker", name, roots, job.job_id, unit.round)
         holding = self._custody.sign(job.job_id, unit, own.result_root, own.blob)
         return _Result(unit, name, parent, own.result_root, own.blob, commitment, holding)
 

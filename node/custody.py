@@ -41,7 +41,13 @@ from node.wallet import Signer, recover
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
 from scheduler.state import UNAVAILABLE_MAX
-from scheduler.terms import ASKS_AT_ONCE, HOLDERS_MAX, TRANSFER_BYTES_PER_S, UnitRef
+from scheduler.terms import (
+    ASKS_AT_ONCE,
+    HOLDERS_MAX,
+    ROUNDS_AHEAD_MAX,
+    TRANSFER_BYTES_PER_S,
+    UnitRef,
+)
 
 FETCH_S = 25.0
 """How long a result that this node is asked to hold may take to arrive, beyond the time that it
@@ -174,10 +180,15 @@ class Custody:
             return f"this node fetches {self._asks} results for others already"
         return ""
 
+    def forget_round(self, job_id: bytes, round: int) -> None:
+        """Forget who holds what of a round whose results were removed."""
+        for key in (_round_key(job_id, round), *self._journal.keys(_prefix(job_id, round))):
+            self._journal.delete(key)
+
     def _forget(self, job_id: bytes, round: int) -> None:
         """Older rounds are final: nobody asks this node for more than the last one of them."""
         for key in self._journal.keys(f"{_PREFIX}{job_id.hex()}/"):
-            if int(key.split("/")[2]) < round - 1:
+            if int(key.split("/")[2]) < round - ROUNDS_AHEAD_MAX - 1:
                 self._journal.delete(key)
 
 

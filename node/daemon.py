@@ -274,6 +274,8 @@ class Daemon:
             self._store,
             self._journal,
             self._rounds,
+            commitments,
+            self._custody,
             lambda: (ref for own in self._leases.active.values() for ref in own.blobs()),
             self._config.keep_days * DAY_S,
         )

@@ -198,7 +198,7 @@ class Duties:
                     self._custody.sign(unit.job_id, unit.key, done.result_root, done.result)
         if roots is None:
             raise NodeError(f"unit {unit.key} was not recomputed before its deadline")
-        return self._commitments.commit(role, unit_id, roots)
+        return self._commitments.commit(role, unit_id, roots, unit.job_id, unit.key.round)
 
     async def _has_input(self, unit: UnitView, deadline_s: int) -> bool:
         """Whether the unit's data is here, fetched now if need be; False once patience is over.

@@ -15,19 +15,25 @@ from node.chain.events import Place
 from node.chain.types import Claim, JobTerms
 from node.chain_watch import ChainWatch
 from node.cleaning import Cleaner
+from node.commitments import Commitments, Roots
 from node.compute import Compute
+from node.custody import Custody
 from node.ids import JobId, unit_id
 from node.jobs import Fetch, JobKeeper
 from node.journal import Journal
-from node.messages import AcceptedResult, RoundResults
+from node.messages import AcceptedResult, RoundCustody, RoundResults
 from node.round_memory import RoundMemory
+from node.trials import Trials
+from node.wallet import Signer
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest, ProgramRefs
+from scheduler.terms import UnitRef
 
 DAY_S = 86_400
 KEEP_S = 7 * DAY_S
 ROUNDS, SLOTS, SIZE = 5, 2, 5_000
 SUBMITTER, WORKER = "0x" + "1" * 40, "0x" + "2" * 40
+SIGNER, ROOTS = Signer.random(), Roots(b"r" * 32, b"t" * 32)
 OLD, NEW = JobId(b"o" * 32), JobId(b"n" * 32)
 
 
@@ -50,9 +56,28 @@ class Node:
         no = (cast(Compute, None), cast(Fetch, None))
         self.jobs = JobKeeper(self.watch, self.store, self.journal, *no, WORKER)
         self.jobs.recover()
-        self.cleaner = Cleaner(
-            self.watch, self.jobs, self.store, self.journal, self.memory, lambda: self.busy, KEEP_S
+        self.commitments = Commitments(self.journal, WORKER, b"k" * 32)
+        trials = Trials(self.store, self.memory)
+        self.custody = Custody(
+            SIGNER, self.watch, self.jobs.held, self.journal, *no[1:], lambda _: None, trials
         )
+        self.cleaner = Cleaner(
+            self.watch,
+            self.jobs,
+            self.store,
+            self.journal,
+            self.memory,
+            self.commitments,
+            self.custody,
+            lambda: self.busy,
+            KEEP_S,
+        )
+
+    def records(self, job_id: JobId, round: int) -> dict[str, int]:
+        """How many records of each kind there are of who holds and opens what of a round."""
+        kinds = ("custody", "holding", "rooted")
+        keys = {kind: f"{kind}/{job_id.hex()}/{round}" for kind in kinds}
+        return {kind: len(self.journal.keys(key)) for kind, key in keys.items()}
 
     def put(self, name: str) -> BlobRef:
         return self.store.put(name.encode().ljust(SIZE, b"."))
@@ -83,10 +108,10 @@ class Node:
 
     def finish_round(self, job_id: JobId, round: int) -> None:
         """A round is final: results, one more that lost, aggregate and checkpoint are here."""
-        name = f"of round {round} of {job_id.hex()}"
-        results = [self.put(f"result {slot} {name}") for slot in range(SLOTS)]
-        aggregate, after = self.put(f"aggregate {name}"), self.put(f"checkpoint {name}")
-        lost = self.put(f"lost result {name}")
+        of = f"of round {round} of {job_id.hex()}"
+        results = [self.put(f"result {slot} {of}") for slot in range(SLOTS)]
+        aggregate, after = self.put(f"aggregate {of}"), self.put(f"checkpoint {of}")
+        lost = self.put(f"lost result {of}")
         for ref in (*results, aggregate, lost):
             self.memory.note(job_id, round, ref)
         told = tuple(
@@ -94,6 +119,12 @@ class Node:
             for slot, blob in enumerate(results)
         )
         self.memory.keep(job_id, RoundResults(round=round, aggregate=aggregate, results=told))
+        for slot, blob in enumerate(results):
+            unit = UnitRef(round, slot, 0)
+            self.custody.sign(job_id, unit, b"r" * 32, blob)
+            name = unit_id(job_id, round, slot, 0)
+            self.commitments.commit("worker", name, ROOTS, job_id, round)
+        self.custody.keep(job_id, RoundCustody(round=round, results=()))
         self.own[job_id, round] = [*results, aggregate, after, lost]
         place = Place(100 + round, 0, b"")
         final = (job_id, round, b"c" * 32, bytes.fromhex(after.root), after.size, b"w" * 32, 20)
@@ -133,6 +164,7 @@ def test_a_job_over_for_long_enough_leaves_nothing(node: Node) -> None:
     before = node.store.used_bytes()
     for name in ("holding", "custody", "own", "receipt"):
         node.journal.set(f"{name}/{OLD.hex()}/0/0/0", b"")
+    roots = len(node.journal.keys("roots/"))
     node.clean()
     node.clean(KEEP_S - 1)
     assert node.store.used_bytes() == before
@@ -144,6 +176,7 @@ def test_a_job_over_for_long_enough_leaves_nothing(node: Node) -> None:
     assert (set(node.jobs.held), node.memory.rounds(OLD)) == ({NEW}, [])
     assert node.cleaner.freed_bytes == before - node.store.used_bytes()
     assert not [key for key in node.journal.keys("") if OLD.hex() in key]
+    assert len(node.journal.keys("roots/")) == roots - SLOTS * ROUNDS
     freed = node.cleaner.freed_bytes
     node.clean(KEEP_S)
     assert node.cleaner.freed_bytes == freed
@@ -223,6 +256,21 @@ def test_old_rounds_make_room_only_when_it_is_needed(node: Node) -> None:
             assert node.here(node.own[job_id, round]) == len(node.own[job_id, round])
         assert node.here([*node.manifests[job_id].blobs(), node.manifests[job_id].ref()]) == 5
     assert node.memory.recall(NEW, 0) is not None
+
+
+def test_a_cleaned_round_leaves_no_records_of_its_units(node: Node) -> None:
+    """Who held its results, and the roots that opened them: of the kept rounds they stay."""
+    whole = {"custody": 1, "holding": SLOTS, "rooted": SLOTS}
+    assert node.records(NEW, 0) == node.records(NEW, ROUNDS - 2) == whole
+    roots = len(node.journal.keys("roots/"))
+    node.store = BlobStore(node.store._path, SIZE)
+    node.restart()
+    node.clean()
+    for round in range(ROUNDS - 3):
+        assert set(node.records(NEW, round).values()) == {0}
+    assert node.records(NEW, ROUNDS - 3) == node.records(NEW, ROUNDS - 2) == whole
+    cleaned = SLOTS * (ROUNDS - 2 + ROUNDS - 3)
+    assert len(node.journal.keys("roots/")) == roots - cleaned
 
 
 def test_a_full_store_of_needed_blobs_is_left_alone(node: Node) -> None:

@@ -140,7 +140,7 @@ class World:
 
     def must_open(self, job: JobId) -> UnitId:
         unit = self.commit(job, US)
-        self.commitments.commit("worker", unit, Roots(b"r" * 32, b"t" * 32))
+        self.commitments.commit("worker", unit, Roots(b"r" * 32, b"t" * 32), job, 0)
         self.happen(e.UnitDrawn, unit, OTHER, job, 0, 0, 0, US, DEADLINE_S)
         self.happen(e.AuditCommitted, unit, OTHER, DEADLINE_S)
         return unit

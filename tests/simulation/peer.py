@@ -6,6 +6,7 @@ workers are such nodes, and each of them may be drawn as auditor and juror.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, cast
 
 from node import owed
@@ -37,6 +38,9 @@ class Memory:
 
     def get(self, key: str) -> bytes | None:
         return self.values.get(key)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class Peer:
@@ -187,7 +191,8 @@ class Peer:
     def _promise(self, role: Role, unit: UnitView, roots: Roots) -> bytes:
         """The commitment to the roots, or to those that it has committed to before."""
         kept = self.commitments.roots(role, unit.unit_id)
-        return self.commitments.commit(role, unit.unit_id, kept or roots)
+        place = (unit.job_id, unit.key.round)
+        return self.commitments.commit(role, unit.unit_id, kept or roots, *place)
 
     def _audit(self, unit: UnitView) -> None:
         roots = self.right_roots(unit)

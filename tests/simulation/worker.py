@@ -166,7 +166,8 @@ class Worker(Peer):
             self.blobs[blob.root] = data
             self.held[unit, root] = blob
         name = truth.unit_id(unit.round, unit.slot, unit.attempt)
-        promise = self.commitments.commit("worker", name, truth.roots_of(root))
+        roots = truth.roots_of(root)
+        promise = self.commitments.commit("worker", name, roots, truth.JOB, unit.round)
         word = truth.holding(self.wallet, unit, root, blob)
         event = UnitCommitted(self.peer, unit, root, promise, b"", blob, word)
         self.results[unit] = Result(event, parent)

@@ -129,7 +129,8 @@ class World:
         job = host.job
         assert job is not None
         name = truth.unit_id(unit.round, unit.slot, unit.attempt)
-        promise = host.commitments.commit("worker", name, truth.roots_of(result_root))
+        roots = truth.roots_of(result_root)
+        promise = host.commitments.commit("worker", name, roots, truth.JOB, unit.round)
         signature = truth.signature(
             host.wallet, name, job.parent(unit.round), job.lease_epoch, result_root, promise
         )

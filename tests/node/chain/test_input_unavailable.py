@@ -44,7 +44,7 @@ def committed(devnet: Devnet, job_id: JobId, coordinator: Player, worker: Player
     chain, unit = coordinator.chain, unit_id(job_id, 0, 0, 0)
     chain.send(chain.ledger.take_lease(job_id))
     lineage = chain.ledger.lineage(job_id, 0)
-    commitment = worker.made.commit("worker", unit, ROOTS)
+    commitment = worker.made.commit("worker", unit, ROOTS, job_id, 0)
     domain = ClaimDomain(devnet.network.chain_id, chain.ledger.address)
     statement = Statement(unit, lineage.parent, lineage.lease_epoch, ROOTS.result_root, commitment)
     claim = (0, 0, worker.node.address, ROOTS.result_root, commitment)
@@ -65,7 +65,7 @@ def test_a_committee_that_cannot_get_the_data_charges_the_submitter(
     unit = committed(devnet, job_id, coordinator, worker)
     chain = submitter.chain
     auditor = players[chain.ledger.unit(unit).auditor]
-    commitment = auditor.made.commit("auditor", unit, NO_INPUT)
+    commitment = auditor.made.commit("auditor", unit, NO_INPUT, job_id, 0)
     auditor.chain.send(auditor.chain.ledger.commit_audits([unit], [commitment]))
     salt = worker.made.salt("worker", unit)
     worker.chain.send(worker.chain.ledger.open_units([unit], [ROOTS.trace_root], [salt]))
@@ -79,7 +79,9 @@ def test_a_committee_that_cannot_get_the_data_charges_the_submitter(
     before = chain.token.balance_of(worker.node.address)
     for juror in jurors:
         juror.chain.send(
-            juror.chain.committee.commit_vote(unit, juror.made.commit("juror", unit, NO_INPUT))
+            juror.chain.committee.commit_vote(
+                unit, juror.made.commit("juror", unit, NO_INPUT, job_id, 0)
+            )
         )
     for juror in jurors:
         salt = juror.made.salt("juror", unit)
