@@ -4,7 +4,7 @@ Who gets work: a peer whose wallet is bonded and not in quarantine, with the mem
 needs; on probation one unit at a time. Not while the submitter's pause holds, not so near the
 deadline that the unit would not be paid, not before enough wallets are ready to begin a round.
 
-Which unit: first the one it holds already and did not list (its answer was lost), then one whose
+Which unit: first the one that it holds already (its answer was lost), then one whose
 result it has at hand, which costs nothing more, then the lowest open slot that nobody computes. The
 last ones go to those who finish them first: a second unit only while open slots outnumber the idle
 peers that could take them, and while peers that are at least twice as fast are idle, a slot is kept
@@ -92,7 +92,7 @@ def _requested(state: State, event: UnitRequested, now_ms: int, seed: int) -> Re
     for index in held:
         slot = state.slots[index]
         mine = next(a for a in slot.assignments if a.wallet == worker.wallet)
-        if state.open.unit(slot) not in event.holding and mine.peer == event.peer:
+        if mine.peer == event.peer:
             return _assign(state, slot, mine)
     chosen = _closed(state, now_ms) or _choose(state, worker, event, len(held), now_ms)
     if isinstance(chosen, DeclineReason):
@@ -178,7 +178,7 @@ def _at_hand(state: State, worker: Worker, event: UnitRequested) -> Slot | None:
         if slot.status is SlotStatus.OPEN
         and state.open.unit(slot) == places[slot.index]
         and len(slot.assignments) < state.terms.policy.copies_max
-        # A peer may list a unit twice, as held and as at hand.
+        # Another peer of the wallet may compute it.
         and worker.wallet not in {assignment.wallet for assignment in slot.assignments}
     ]
     return min(slots, key=lambda slot: len(slot.assignments), default=None)

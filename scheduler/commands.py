@@ -27,7 +27,7 @@ class DeclineReason(StrEnum):
     DEADLINE = "the job's deadline is so near that a new unit would not be paid"
     TOO_FEW_PEERS = "the round is not begun before more peers are ready"
     KEPT_FOR_FASTER = "the last units are kept a moment for faster peers that are idle"
-    HOLDING_ENOUGH = "this peer holds as many units as it may"
+    HOLDING_ENOUGH = "the peers of this wallet hold as many units as they may"
     NOTHING_OPEN = "every unit of the round is taken"
     JOB_OVER = "the job is over"
 

@@ -54,15 +54,13 @@ class PeerVanished:
 class UnitRequested:
     """A peer asks for work and says what it can hold.
 
-    `holding`: assigned units that it still works on. An assignment that is not among them is
-    answered again, because its first answer was lost; a peer that never lists any simply holds one
-    unit at a time. `ready`: units whose results it has at hand from before, under an earlier
-    coordinator or before it was killed.
+    One that holds a unit is answered with it again, because the first answer was lost. `ready`:
+    units whose results it has at hand from before, under an earlier coordinator or before it was
+    killed.
     """
 
     peer: PeerId
     memory_bytes: int
-    holding: tuple[UnitRef, ...] = ()
     ready: tuple[UnitRef, ...] = ()
 
 

@@ -86,7 +86,7 @@ class Policy:
     """What a coordinator decides by itself. Any value is safe; these set speed and patience."""
 
     held_max: int = 2
-    """Units that a peer may hold at once (it computes one and has the next ready)."""
+    """Units that the peers of one wallet may hold at once, each of them one."""
     copies_max: int = 2
     """Peers that may compute the same unit at once."""
     unit_floor_ms: int = 5_000

@@ -156,20 +156,30 @@ class Machine:
     def request(
         self,
         name: str,
-        holding: Sequence[UnitRef] = (),
         after_ms: int = 0,
         seed: int = 0,
         ready: Sequence[UnitRef] = (),
     ) -> tuple[Command, ...]:
-        event = UnitRequested(peer(name), MEMORY_BYTES, tuple(holding), tuple(ready))
+        event = UnitRequested(peer(name), MEMORY_BYTES, tuple(ready))
         return self.feed(event, after_ms, seed)
+
+    def request_more(
+        self, name: str, after_ms: int = 0, ready: Sequence[UnitRef] = ()
+    ) -> tuple[Command, ...]:
+        """A request by another peer of this wallet: each holds one unit at a time."""
+        other = PeerId(f"{peer(name)}-{len(self.held(name))}")
+        self.feed(PeerAppeared(other, wallet(name), True))
+        return self.feed(UnitRequested(other, MEMORY_BYTES, tuple(ready)), after_ms)
 
     def assign(self, *names: str) -> None:
         """The free slots, lowest first, to these peers, which join if need be."""
         for name in names:
             if peer(name) not in self.state.peers:
                 self.join(name)
-            self.request(name, self.held(name))
+            if self.held(name):
+                self.request_more(name)
+            else:
+                self.request(name)
             assert self.issued(AssignUnit), f"{name} got no unit: {self.commands}"
 
     def held(self, name: str) -> list[UnitRef]:

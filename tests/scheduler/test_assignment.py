@@ -74,14 +74,14 @@ def test_request_repeated_gets_the_same_unit_and_deadline() -> None:
     assert machine.digest() == before
 
 
-def test_request_that_lists_its_unit_gets_a_second_one_and_no_third() -> None:
-    """One is computed, one is ready; no peer hoards."""
+def test_wallet_gets_a_second_unit_for_a_second_peer_and_no_third() -> None:
+    """Nobody hoards."""
     machine = Machine(slots=4)
     machine.proven("a")
     machine.request("a")
-    machine.request("a", machine.held("a"))
+    machine.request_more("a")
     assert machine.only(AssignUnit).deadline_ms == machine.now_ms + 2 * TIMEOUT_MS
-    machine.request("a", machine.held("a"))
+    machine.request_more("a")
     assert declined(machine) is DeclineReason.HOLDING_ENOUGH
 
 
@@ -90,10 +90,10 @@ def test_second_unit_is_kept_for_an_idle_peer() -> None:
     machine = Machine(slots=2)
     machine.proven("a", "b")
     machine.request("a")
-    machine.request("a", machine.held("a"))
+    machine.request_more("a")
     assert declined(machine) is DeclineReason.NOTHING_OPEN
     machine.feed(PeerVanished(peer("b")))
-    machine.request("a", machine.held("a"))
+    machine.request_more("a")
     assert machine.issued(AssignUnit)
 
 
@@ -460,7 +460,7 @@ def test_second_units_time_counts_from_the_first_units_commit() -> None:
     machine = Machine(slots=2)
     machine.proven("a")
     machine.request("a")
-    machine.request("a", machine.held("a"))
+    machine.request_more("a")
     first, second = machine.unit(0), machine.unit(1)
     machine.feed(commit("a", first), 4_000)
     machine.feed(commit("a", second), 3_000)

@@ -74,7 +74,10 @@ class JobRun(RuleBasedStateMachine):
 
     @rule(name=NAME, after_ms=st.sampled_from([0, 500, 70_000]))
     def request(self, name: str, after_ms: int) -> None:
-        self.machine.request(name, self.machine.held(name), after_ms)
+        if self.machine.held(name):
+            self.machine.request_more(name, after_ms)
+        else:
+            self.machine.request(name, after_ms)
 
     @precondition(lambda self: self.running)
     @rule(name=NAME, index=INDEX)

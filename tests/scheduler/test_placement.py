@@ -122,18 +122,18 @@ def test_who_claims_to_have_everything_gets_no_more_than_others() -> None:
     machine.join("a")
     everything = [machine.unit(slot) for slot in range(4)]
     machine.request("a", ready=everything)
-    held = machine.only(AssignUnit).unit
-    machine.request("a", holding=[held], ready=everything)
+    assert machine.issued(AssignUnit)
+    machine.request_more("a", ready=everything)
     assert declined(machine) is DeclineReason.HOLDING_ENOUGH
 
 
 def test_unit_that_a_peer_holds_is_not_given_to_it_again_as_one_at_hand() -> None:
-    """It may list a unit twice, as held and as at hand, and that must not break the round."""
+    """Another peer of its wallet may have it at hand, and that must not break the round."""
     machine = Machine(slots=2)
     machine.proven("a")
     machine.request("a")
     held = machine.only(AssignUnit).unit
-    machine.request("a", holding=[held], ready=[held])
+    machine.request_more("a", ready=[held])
     assert len(machine.state.slots[held.slot].assignments) == 1
 
 
@@ -198,11 +198,11 @@ def test_new_peer_gets_one_unit_at_a_time_until_its_first_stored_result() -> Non
     machine = Machine(slots=4)
     machine.join("a")
     machine.request("a")
-    machine.request("a", machine.held("a"))
+    machine.request_more("a")
     assert declined(machine) is DeclineReason.HOLDING_ENOUGH
     machine.stored("a")
     machine.request("a")
-    machine.request("a", machine.held("a"))
+    machine.request_more("a")
     assert machine.issued(AssignUnit)
 
 
@@ -213,7 +213,7 @@ def test_failure_puts_a_peer_on_probation_again() -> None:
     unit = machine.receipted("a")
     machine.feed(ResultRefused(unit, blob("a", unit), peer("a"), ResultFault.UNAVAILABLE))
     machine.request("a")
-    machine.request("a", machine.held("a"))
+    machine.request_more("a")
     assert declined(machine) is DeclineReason.HOLDING_ENOUGH
 
 

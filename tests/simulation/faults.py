@@ -38,7 +38,6 @@ class Traits:
     vanishes: float = 0.0
     crashes: float = 0.0
     repeats: float = 0.0
-    prefetches: bool = False
     audits_silent: float = 0.0
     audits_wrong: float = 0.0
     colludes: bool = False

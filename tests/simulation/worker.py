@@ -104,16 +104,14 @@ class Worker(Peer):
         waits = self.waiting_since_ms
         if waits is not None and now_ms < waits + REPLY_TIMEOUT_MS:
             return
-        if len(self.holding) >= 1 + self.traits.prefetches:
+        if self.holding:
             return
         if not self.view.is_active(self.wallet):
             return
         self.waiting_since_ms = now_ms
-        # One that lost its memory lists nothing and is given its unit again.
-        holding = tuple(sorted(self.holding))
         round = self.job.open_round if self.job is not None else 0
         ready = sorted(unit for unit in self.results if unit.round == round)
-        self._tell(UnitRequested(self.peer, MEMORY_BYTES, holding, tuple(ready)))
+        self._tell(UnitRequested(self.peer, MEMORY_BYTES, tuple(ready)))
 
     def hear(self, host: "Peer", reply: Reply) -> None:
         if not self.alive or self.away:
