@@ -6,8 +6,10 @@ shaped to 100 Mbit/s down and 20 up, and all that they say to each other and to 
 those of the GPT of examples/gpt.py; a unit's arithmetic is short, and a timed wait makes it, and
 an audit, last 60 s (benchmarks/links/worker.py). Workers begin with 1,000 clean units, so that few
 of theirs are audited; --clean-units 0 makes them new ones, nearly all of whose units are. Told is
-which share of a round its workers compute, and where the rest goes. Everything stays on this
-machine; the namespaces are removed at the end, however it comes.
+which share of a round its workers compute, and where the rest goes. Left out is the first round, in
+which kernels are built and peers are met, and where rounds run ahead of audits (--rounds-ahead) the
+last one, which ends with nothing that could. Everything stays on this machine; the namespaces are
+removed at the end, however it comes.
 """
 
 import argparse
@@ -96,6 +98,7 @@ class Setting:
 
     workers: int = 4
     rounds: int = 5
+    rounds_ahead: int = 0
     unit_s: float = 60.0
     audit_s: float = 60.0
     clean_units: int = 1000
@@ -148,7 +151,7 @@ def run(setting: Setting, folder: Path) -> dict[str, Any]:
         network = Network(setting, links, devnet, swarm, submitter, time.monotonic())
         _start(network)
         job_id = _submit(network, file)
-        seen = Seen({}, {})
+        seen = Seen()
         _follow(network, job_id, seen)
         return _report(network, seen, bundle)
 
@@ -219,6 +222,7 @@ def _start(network: Network) -> None:
 def _submit(network: Network, file: Path) -> bytes:
     out, err = io.StringIO(), io.StringIO()
     words = ["job", "submit", str(file), "--json", "--home", str(network.submitter.path)]
+    words += ["--rounds-ahead", str(network.setting.rounds_ahead)]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = run_command(words)
     if code:
@@ -253,8 +257,8 @@ def _check_paid(job: JobView) -> None:
 def _report(network: Network, seen: Seen, bundle: Bundle) -> dict[str, Any]:
     homes = network.swarm.homes[1:]
     workers = {home.path.name: list(read_computed(_record(home))) for home in homes}
-    # Before the first round kernels are built and peers are met.
-    rounds = [round_times(r, seen, workers) for r in range(1, network.setting.rounds)]
+    last = network.setting.rounds - bool(network.setting.rounds_ahead)
+    rounds = [round_times(r, seen, workers) for r in range(1, last)]
     found = [
         inside(name, lambda home=home: network.swarm.status(home))
         for name, home in zip(network.links.nodes[1:], homes, strict=True)

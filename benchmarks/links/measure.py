@@ -1,12 +1,13 @@
 """How much of a round its workers compute, and what the rest of it is.
 
-A round lasts from when the checkpoint before it is final until its own is, as the chain is seen
-without delay. All times are of the machine's monotonic clock.
+A round lasts from when the checkpoint before it is on the chain until its own is, as the chain is
+seen without delay: final, or anchored where rounds may run ahead of audits. All times are of the
+machine's monotonic clock.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
 
@@ -49,10 +50,12 @@ class RoundTimes:
 
 @dataclass(slots=True)
 class Seen:
-    """When things were first seen on chain."""
+    """When things were first seen on chain. `ends`: the checkpoint after a round, anchored or
+    final, whichever came first.
+    """
 
-    finals: dict[int, float]
-    commits: dict[int, float]
+    ends: dict[int, float] = field(default_factory=dict)
+    commits: dict[int, float] = field(default_factory=dict)
     _read: int = 0
 
     def look(self, job: JobView, now: float) -> None:
@@ -60,8 +63,10 @@ class Seen:
         for event in job.log[self._read :]:
             if isinstance(event, on_chain.RoundCommitted):
                 self.commits[event.round] = now
-            if isinstance(event, on_chain.RoundFinalized):
-                self.finals.setdefault(event.round, now)
+            if isinstance(event, on_chain.AnchorsWithdrawn):
+                self.ends = {n: at for n, at in self.ends.items() if n < event.round}
+            if isinstance(event, on_chain.RoundAnchored | on_chain.RoundFinalized):
+                self.ends.setdefault(event.round, now)
         self._read = len(job.log)
 
 
@@ -101,7 +106,7 @@ def processor_wait(processes: Iterable[int], proc: Path = Path("/proc")) -> floa
 
 def round_times(round: int, seen: Seen, workers: Mapping[str, Sequence[Computed]]) -> RoundTimes:
     """One round that has a round before it."""
-    start, end = seen.finals[round - 1], seen.finals[round]
+    start, end = seen.ends[round - 1], seen.ends[round]
     useful = first_of_each_slot(c for done in workers.values() for c in done)
     computing = tuple(
         sum(max(0.0, min(c.end, end) - max(c.start, start)) for c in done if c in useful)

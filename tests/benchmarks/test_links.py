@@ -3,6 +3,8 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import trio
@@ -15,6 +17,10 @@ from benchmarks.links.measure import (
     round_times,
 )
 from benchmarks.links.relay import Route, relay
+from node.chain import events as on_chain
+from node.ledger import JobView
+
+JOB, PLACE = b"j" * 32, on_chain.Place(1, 0, b"")
 
 
 @pytest.mark.trio
@@ -56,7 +62,7 @@ async def _send(stream: trio.SocketStream, data: bytes) -> None:
 
 def test_round_is_divided_into_computing_and_the_rest() -> None:
     """What a worker computed before the round does not count for it, nor a copy for nothing."""
-    seen = Seen(finals={0: 100.0, 1: 170.0}, commits={1: 166.0})
+    seen = Seen(ends={0: 100.0, 1: 170.0}, commits={1: 166.0})
     workers = {
         "a": [Computed("unit", 0, 0, 20.0, 80.0), Computed("unit", 1, 0, 102.0, 162.0)],
         "b": [Computed("audit", 0, 0, 90.0, 104.0), Computed("unit", 1, 1, 104.0, 164.0)],
@@ -67,6 +73,22 @@ def test_round_is_divided_into_computing_and_the_rest() -> None:
     assert times.computing == (60.0, 64.0, 0.0)
     assert times.utilisation == pytest.approx(124 / 3 / 70)
     assert (times.begun_s, times.commit_s, times.closing_s) == (3.0, 2.0, 6.0)
+
+
+def test_round_ends_with_its_first_checkpoint_that_was_not_withdrawn() -> None:
+    """Anchored or final, whichever was first seen; of a withdrawn anchor nothing is left."""
+    job, seen = SimpleNamespace(log=[]), Seen()
+    anchor, final = ((JOB, n, b"c" * 32, b"b" * 32, 9) for n in (0, 1))
+    for now, event in (
+        (1.0, on_chain.RoundAnchored(PLACE, *anchor)),
+        (2.0, on_chain.RoundAnchored(PLACE, *final)),
+        (3.0, on_chain.AnchorsWithdrawn(PLACE, JOB, 1, 2)),
+        (4.0, on_chain.RoundFinalized(PLACE, *anchor, b"r" * 32, 0)),
+        (5.0, on_chain.RoundFinalized(PLACE, *final, b"r" * 32, 0)),
+    ):
+        job.log.append(event)
+        seen.look(cast(JobView, job), now)
+    assert seen.ends == {0: 1.0, 1: 5.0}
 
 
 def test_only_what_was_finished_is_read(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ from node.wallet import Signer, find_wallet, unlock
 ROOT = Path(__file__).parents[2]
 SMALL = Settings(rounds=3, slots=4, steps=5, trace_every=2)
 WIDE = Settings(rounds=2, slots=12, steps=3, trace_every=2)
+LONG = Settings(rounds=4, slots=3, steps=3, trace_every=2)
 BOND_WEI = 150 * AIN
 PATIENCE_S = 240.0
 """How long a condition may take to come true on a busy machine. Nothing is measured by it."""
@@ -89,6 +90,7 @@ class Job:
 
     file: Path
     digest: bytes
+    rounds: int
 
 
 @pytest.fixture(scope="session")
@@ -103,9 +105,16 @@ def wide_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     return _job(tmp_path_factory.mktemp("wide"), WIDE)
 
 
+@pytest.fixture(scope="session")
+def long_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A job of so many rounds that some can run ahead of an audit."""
+    return _job(tmp_path_factory.mktemp("long"), LONG)
+
+
 def _job(folder: Path, settings: Settings) -> Job:
     file = write(folder, settings)
-    return Job(file, state_root(replay(assemble(file).job, open_backend()).state))
+    digest = state_root(replay(assemble(file).job, open_backend()).state)
+    return Job(file, digest, settings.rounds)
 
 
 @dataclass(frozen=True)
@@ -228,9 +237,10 @@ class Network:
             code = run([*map(str, arguments)])
         return Outcome(code, out.getvalue(), err.getvalue())
 
-    def submit(self, file: Path) -> bytes:
+    def submit(self, file: Path, *options: object) -> bytes:
         """Submit a job; its id."""
-        outcome = self.ainur(self.submitter, "job", "submit", file, "--again", "--json")
+        words = ("job", "submit", file, "--again", "--json", *options)
+        outcome = self.ainur(self.submitter, *words)
         assert outcome.code == 0, outcome.err
         self.say("the job is submitted")
         return bytes.fromhex(outcome.json["job_id"].removeprefix("0x"))
@@ -287,12 +297,15 @@ class Network:
 
     @staticmethod
     def units_of(job: JobView, round: int) -> set[bytes]:
-        """The ids of all units that were committed for a round."""
-        return {
-            unit_id(JobId(job.job_id), round, claim.slot, claim.attempt)
+        """The ids of the last unit that was committed for each slot of a round."""
+        attempts = {
+            claim.slot: claim.attempt
             for event in job.log
             if isinstance(event, on_chain.RoundCommitted) and event.round == round
             for claim in event.claims
+        }
+        return {
+            unit_id(JobId(job.job_id), round, slot, attempt) for slot, attempt in attempts.items()
         }
 
     def holder(self, job_id: bytes) -> Home:
