@@ -73,8 +73,17 @@ def commit(name: str, unit: UnitRef) -> UnitCommitted:
 class Machine:
     """One coordination. `at` is where the next event of the chain stands."""
 
-    def __init__(self, slots: int = 2, rounds: int = 2, policy: Policy | None = None) -> None:
-        terms = JobTerms(b"j" * 32, rounds, slots, TIMEOUT_MS, 500, policy or Policy())
+    def __init__(
+        self,
+        slots: int = 2,
+        rounds: int = 2,
+        policy: Policy | None = None,
+        rounds_ahead: int = 0,
+    ) -> None:
+        policy = policy or Policy()
+        terms = JobTerms(
+            b"j" * 32, rounds, slots, TIMEOUT_MS, 500, policy, rounds_ahead=rounds_ahead
+        )
         self.now_ms = START_MS
         self.begun = CoordinationStarted(terms, 0, CHECKPOINT, BLOB)
         self.journal = [encode(Entry(self.now_ms, 0, self.begun))]

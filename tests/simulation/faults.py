@@ -47,6 +47,7 @@ class Traits:
     watches: float = 0.0
     accuses: float = 0.0
     leaves_out: float = 0.0
+    anchors_falsely: float = 0.0
 
 
 @dataclass(frozen=True)

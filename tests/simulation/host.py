@@ -28,6 +28,7 @@ from scheduler.blob_ref import BlobRef
 from scheduler.codec import Entry, encode
 from scheduler.commands import (
     AcceptCommit,
+    AnchorRound,
     AskHolder,
     Combine,
     Command,
@@ -68,6 +69,8 @@ if TYPE_CHECKING:
 TICK_MS = 1_000
 RETRY_FIRST_MS, RETRY_MAX_MS = 200, 5_000
 STAGGER_S = 2
+ABSENCE_MS = 15_000
+"""How much longer than its lease a coordinator stays away that has something to hide."""
 
 
 class Host(Peer):
@@ -322,6 +325,9 @@ class Host(Peer):
             check_combine(self, command)
         if isinstance(command, CommitRound):
             command = self._falsified(command)
+        misleads = isinstance(command, AnchorRound) and self.chance(self.traits.anchors_falsely)
+        if isinstance(command, AnchorRound) and misleads:
+            command = self._misled(command)
         try:
             event = await self.tasks.attempt(
                 job, cast(Manifest, SimpleNamespace(result_bytes=0)), command
@@ -331,6 +337,16 @@ class Host(Peer):
             return
         if event is not None:
             self.feed(event)
+        elif misleads:
+            # Nobody withdraws its own anchor: a successor has to.
+            self.vanish(self.world.rules.lease_s * 1_000 + ABSENCE_MS)
+
+    def _misled(self, command: AnchorRound) -> AnchorRound:
+        """A coordinator that anchors what its round does not come to."""
+        checkpoint = truth.false_anchor(command.checkpoint)
+        self.world.checkpoints[truth.ref_of(checkpoint).root] = checkpoint
+        self.note("false anchors")
+        return AnchorRound(command.round, checkpoint, truth.ref_of(checkpoint))
 
     def _falsified(self, command: CommitRound) -> CommitRound:
         """A coordinator that says two things: what it receipted it claims for itself."""

@@ -79,6 +79,7 @@ class Ledger:
     checkpoints: list[bytes] = field(default_factory=lambda: [truth.GENESIS])
     units: dict[UnitId, Unit] = field(default_factory=dict)
     anchors: list[bytes] = field(default_factory=list)
+    anchored_in: list[int] = field(default_factory=list)
     attempts: Counter[tuple[int, int]] = field(default_factory=Counter)
     dissolved: Counter[int] = field(default_factory=Counter)
     cuts: int = 0
@@ -177,7 +178,7 @@ class Ledger:
         require(checkpoint == right, Law.CHECKPOINT, f"round {round} is wrongly combined")
         if self.anchors and self.anchors[0] != checkpoint:
             raise Reverted("finalize", "WrongCheckpoint", {})
-        del self.anchors[:1]
+        del self.anchors[:1], self.anchored_in[:1]
         self.checkpoints.append(checkpoint)
         self.env.emit(on_chain.RoundFinalized, truth.JOB, round, checkpoint, blob, size, b"", total)
         accounts, amounts = tuple(rewards), tuple(rewards.values())
@@ -199,9 +200,21 @@ class Ledger:
         if len(roots) < len(units):
             raise Reverted("anchor", "SlotOpen", {})
         right = truth.combined(self.start_of(round), roots)
-        require(checkpoint == right, Law.CHECKPOINT, f"round {round} is wrongly combined")
+        meant = (right, truth.false_anchor(right))
+        require(checkpoint in meant, Law.CHECKPOINT, f"round {round} is wrongly combined")
         self.anchors.append(checkpoint)
+        self.anchored_in.append(self.lease_epoch)
         self.env.emit(on_chain.RoundAnchored, truth.JOB, round, checkpoint, blob, size)
+        self._renew(sender)
+
+    def withdraw_anchors(self, sender: str, _job: JobId, round: int) -> None:
+        if self.lease_of() != sender:
+            raise Reverted("withdraw", "NotLeaseHolder", {"sender": sender})
+        if not self.open_round <= round < self.head_round:
+            raise Reverted("withdraw", "NotAnchored", {"round": round})
+        if self.anchored_in[round - self.open_round] == self.lease_epoch:
+            raise Reverted("withdraw", "OwnAnchor", {"round": round})
+        self._cut(round)
         self._renew(sender)
 
     def _cut(self, round: int) -> None:
@@ -209,7 +222,7 @@ class Ledger:
         head = self.head_round
         if round >= head:
             return
-        del self.anchors[round - self.open_round :]
+        del self.anchors[round - self.open_round :], self.anchored_in[round - self.open_round :]
         for later in range(round + 1, head + 1):
             self.dissolved[later] += 1
             self.batches.pop(later, None)

@@ -71,9 +71,13 @@ class Peer:
     def crash(self) -> None:
         """Lose everything but blobs and journal."""
         self.note("crashes")
+        self.vanish(self.loop.random.randrange(500, self.world.outage_ms))
+
+    def vanish(self, absent_ms: int) -> None:
+        """The same, for so long."""
         self.alive = False
         self.life += 1
-        self.loop.after(self.loop.random.randrange(500, self.world.outage_ms), self._rise)
+        self.loop.after(absent_ms, self._rise)
 
     def _rise(self) -> None:
         self.alive = True

@@ -63,6 +63,19 @@ def test_rounds_ahead_are_cut_behind_faults_and_save_time() -> None:
     assert early.loop.now_ms < alone.loop.now_ms
 
 
+@pytest.mark.parametrize("seed", range(4), ids=lambda seed: f"misled_{seed}")
+def test_a_successor_withdraws_what_was_anchored_falsely(seed: int) -> None:
+    """It combines what stands on chain itself; what was computed from the false one is dissolved,
+    and the bits at the end are those of honest work.
+    """
+    hosts = (Traits(anchors_falsely=1.0), HONEST)
+    world = run(Scenario(seed=seed, rounds=4, workers=(HONEST,) * 5, hosts=hosts, rounds_ahead=2))
+    ledger = world.chain.state.ledger
+    assert world.faults["false anchors"] > 0
+    assert ledger.cuts > 0
+    assert ledger.checkpoints[-1] == truth.fault_free(4, 4)
+
+
 @pytest.mark.parametrize("workers", [1, 3, 5])
 def test_checkpoint_does_not_depend_on_the_number_of_workers(workers: int) -> None:
     """Alone, only the coordinator can audit; the result is the same."""

@@ -36,6 +36,11 @@ def wrong(root: bytes, how: int) -> bytes:
     return bytes([root[0] ^ (1 + how % 255)]) + root[1:]
 
 
+def false_anchor(checkpoint: bytes) -> bytes:
+    """What a coordinator anchors that means to mislead: the one way in which it does."""
+    return wrong(checkpoint, 7)
+
+
 def signature(
     worker: str, unit: UnitId, parent: bytes, epoch: int, result_root: bytes, commitment: bytes
 ) -> bytes:
