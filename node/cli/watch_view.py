@@ -136,6 +136,7 @@ def _where(document: Document) -> str:
     assert isinstance(metrics, dict)
     assert isinstance(slots, dict)
     parts = [f"{document['state']}: round {document['round']}/{document['rounds']}"]
+    parts += [f"{document['anchored']} more anchored"] if document["anchored"] else []
     parts += [" ".join(f"{count} {name}" for name, count in slots.items())]
     parts += [" ".join(f"{name} {value:.4f}" for name, value in metrics.items())]
     if isinstance(eta_s, float) and document["state"] == "funded":

@@ -225,3 +225,55 @@ def test_units_of_an_open_round_outlive_the_jobs_books() -> None:
     chain.happen(e.UnitDrawn, name(0), AUDITOR, JOB, 0, 0, 0, WORKER, 100)
     chain.happen(e.AuditCommitted, name(0), AUDITOR, 120)
     assert chain.ledger.units[name(0)].state is UnitState.AUDIT_COMMITTED
+
+
+def ahead() -> Chain:
+    """A job of two rounds, the first anchored, claims to the second on chain."""
+    chain = committed()
+    chain.happen(e.RoundAnchored, JOB, 0, b"a" * 32, b"d" * 32, 9)
+    claims = tuple(Claim(s, 0, WORKER, b"r" * 32, b"c" * 32, b"s" * 65) for s in (0, 1))
+    chain.happen(e.RoundCommitted, JOB, 1, 0, b"x" * 32, 12, claims)
+    chain.happen(e.DrawCaptured, JOB, 1, 0, b"s" * 32, False)
+    return chain
+
+
+def test_an_anchored_round_is_where_the_next_one_starts() -> None:
+    """Before it is final; its own units wait for their audits."""
+    job = ahead().ledger.jobs[JOB]
+    assert (job.open_round, job.head_round) == (0, 1)
+    assert job.parent(1) == b"a" * 32
+    anchor = job.after(0)
+    assert anchor is not None
+    assert (anchor.blob.root, anchor.blob.size) == ((b"d" * 32).hex(), 9)
+    assert {key.round for key in job.units} == {0, 1}
+    assert job.after(1) is None
+
+
+def test_an_anchored_round_that_is_final_is_anchored_no_more() -> None:
+    """What follows it goes on as it was."""
+    chain = ahead()
+    chain.happen(e.RoundFinalized, JOB, 0, b"a" * 32, b"d" * 32, 9, b"w" * 32, 20)
+    job = chain.ledger.jobs[JOB]
+    assert (job.open_round, job.head_round, job.anchors) == (1, 1, {})
+    assert job.parent(1) == b"a" * 32
+    assert (1, 0) in job.batches
+
+
+def test_withdrawn_anchors_take_all_that_came_after_with_them() -> None:
+    """Units, batches and draws of later rounds are owed no more, those of the round itself are."""
+    chain = ahead()
+    chain.happen(e.AnchorsWithdrawn, JOB, 0, 1)
+    job = chain.ledger.jobs[JOB]
+    assert (job.head_round, job.anchors, job.after(0)) == (0, {}, None)
+    assert {key.round for key in job.units} == {0}
+    assert {unit.key.round for unit in chain.ledger.units.values()} == {0}
+    assert (set(job.batches), job.captured) == ({(0, 0)}, set())
+    # What is said of a dissolved unit later finds none.
+    chain.happen(e.UnitDrawn, name(0, 0, 1), AUDITOR, JOB, 1, 0, 0, WORKER, 100)
+    assert name(0, 0, 1) not in chain.ledger.units
+    # The round is anchored anew, and its successor begins with later attempts.
+    chain.happen(e.RoundAnchored, JOB, 0, b"b" * 32, b"d" * 32, 9)
+    claims = tuple(Claim(s, 1, WORKER, b"r" * 32, b"c" * 32, b"s" * 65) for s in (0, 1))
+    chain.happen(e.RoundCommitted, JOB, 1, 0, b"x" * 32, 12, claims)
+    assert job.parent(1) == b"b" * 32
+    assert {key.attempt for key in job.units if key.round == 1} == {1}

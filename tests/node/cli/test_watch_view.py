@@ -8,7 +8,7 @@ import pytest
 from node.cli.watch_view import View, lines_of
 
 LOOK: dict[str, object] = {
-    "job_id": "ab" * 32, "state": "funded", "round": 2, "rounds": 6,
+    "job_id": "ab" * 32, "state": "funded", "round": 2, "rounds": 6, "anchored": 0,
     "slots": {"open": 1, "drawn": 3}, "round_slots": 4,
     "metrics": {"loss": 0.25}, "not_finite": [], "peers": 3, "failures": 0, "coordinator": None,
     "deposited_wei": 10 * 10**18, "paid_wei": 2 * 10**18, "fees_wei": 10**17, "refunded_wei": 0,
@@ -24,6 +24,12 @@ def test_a_look_has_round_loss_time_money_peers_and_reason() -> None:
         "spent 2.1 AIN of 10 AIN, 3 peers, 8 units, 5 audited",
         "round 3 of 6: slot 0 waits for its audit",
     ]
+
+
+def test_rounds_that_run_ahead_are_counted() -> None:
+    """They are computed on and not final."""
+    first, *_ = lines_of(LOOK | {"anchored": 2})
+    assert first.startswith("funded: round 2/6, 2 more anchored, 1 open 3 drawn")
 
 
 def test_retries_faults_and_a_diverged_loss_are_said() -> None:

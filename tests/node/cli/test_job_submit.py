@@ -1,0 +1,60 @@
+"""`ainur job submit`: what of its options reaches the chain."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import Mock
+
+import pytest
+
+from node.bundle import Bundle
+from node.chain import Chain
+from node.chain import events as e
+from node.chain.events import Place
+from node.cli import job, job_submit
+from node.ids import JobId
+from node.submission import fund
+
+Ainur = Callable[..., Any]
+JOB = JobId(b"j" * 32)
+
+
+@pytest.mark.parametrize(("option", "placed"), [((), 0), (("--rounds-ahead", 3), 3)])
+def test_rounds_ahead_are_handed_on(
+    option: tuple[object, ...],
+    placed: int,
+    ainur: Ainur,
+    tiny_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """None unless they are asked for."""
+    place = Mock(return_value=(JOB, ["0x1"]))
+    monkeypatch.setattr(job_submit, "place_job", place)
+    monkeypatch.setattr(job_submit, "price_job", lambda *_: SimpleNamespace(total_wei_max=0))
+    monkeypatch.setattr(job, "signing_chain", lambda *_: nullcontext())
+    outcome = ainur("job", "submit", tiny_file, *option)
+    assert (outcome.code, outcome.out) == (0, f"0x{JOB.hex()}\n")
+    assert place.call_args.kwargs["rounds_ahead"] == placed
+
+
+@pytest.mark.parametrize("rounds", ["9", "-1", "many"])
+def test_rounds_ahead_have_bounds(rounds: str, ainur: Ainur, tiny_file: Path) -> None:
+    """As the escrow has them: nothing is read or paid."""
+    outcome = ainur("job", "submit", tiny_file, "--rounds-ahead", rounds)
+    assert outcome.code == 2
+    assert "--rounds-ahead" in outcome.err
+
+
+def test_rounds_ahead_are_a_term_of_the_job_that_is_funded(tiny: Bundle) -> None:
+    """It is the submitter's money that is held for them."""
+    chain = Mock(address="0x1")
+    chain.head.return_value = SimpleNamespace(timestamp=100)
+    chain.escrow.quote.return_value = chain.token.allowance.return_value = 5
+    chain.token.balance_of.return_value = 5
+    funded = e.JobFunded(Place(1, 0, b""), JOB, "0x1", Mock(), 5, 5)
+    chain.send.return_value = SimpleNamespace(events=(funded,))
+    assert fund(cast(Chain, chain), tiny.manifest, 5, 3).job_id == JOB
+    (terms,) = chain.escrow.fund.call_args.args
+    assert terms.rounds_ahead == 3
