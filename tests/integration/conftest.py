@@ -259,9 +259,11 @@ class Network:
             held = self.chain.escrow.held_of(JobId(job_id))
             if self.chain.head() == head:
                 break
-        assert record.deposited == record.paid + record.fees + record.refunded + held
+        spent = record.paid + record.fees + record.refunded + record.charged
+        assert record.deposited == spent + held
         seen = (job.deposited_wei, job.paid_wei, job.fees_wei, job.refunded_wei)
         assert seen == (record.deposited, record.paid, record.fees, record.refunded)
+        assert job.charged_wei == record.charged
         return job
 
     def wait(self, what: str, condition: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any:
