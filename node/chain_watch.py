@@ -37,7 +37,7 @@ class ChainWatch:
         self._next_block = first_block
         self._newest = -1
         self._poll_s, self._confirmations = poll_s, confirmations
-        self._change = trio.Event()
+        self._change, self._haste, self._looked = trio.Event(), trio.Event(), trio.Event()
         self._leads_ms: deque[int] = deque(maxlen=CLOCK_BLOCKS)
 
     def chain_time_ms(self) -> int:
@@ -58,10 +58,17 @@ class ChainWatch:
         with trio.move_on_after(timeout_s):
             await self._change.wait()
 
+    def hurry(self) -> None:
+        """Look at the chain now, and not when the next look is due."""
+        self._haste.set()
+
     async def folded(self, block: int) -> None:
-        """Return when the ledger has all that the chain had up to a block."""
+        """Return when the ledger has all that the chain had up to a block; looks at once."""
+        if self.ledger.head < block:
+            self.hurry()
         while self.ledger.head < block:
-            await self.changed(self._poll_s)
+            with trio.move_on_after(self._poll_s):
+                await self._looked.wait()
 
     async def run(self) -> None:
         """Follow for ever; `caught_up` is set once everything up to a present head is folded."""
@@ -82,7 +89,9 @@ class ChainWatch:
             if behind:
                 continue
             self.caught_up.set()
-            await trio.sleep(pause_s)
+            with trio.move_on_after(pause_s):
+                await self._haste.wait()
+            self._haste = trio.Event()
 
     async def _look(self) -> bool:
         """Fold what is new; True if there is more to fetch at once."""
@@ -99,6 +108,8 @@ class ChainWatch:
             self.ledger.apply(event)
         self.ledger.head = last
         self._next_block = last + 1
+        self._looked.set()
+        self._looked = trio.Event()
         if events:
             self._change.set()
             self._change = trio.Event()

@@ -18,13 +18,13 @@ from random import Random
 import trio
 
 from node.blobs import BlobStore
-from node.compute import Compute, ComputeError
+from node.compute import Combination, Compute, ComputeError
 from node.compute_messages import UnitDone
 from node.errors import NodeError, PeerFault, PeerUnreachable
 from node.jobs import Fetch
 from node.ledger import Finalized, JobView, UnitView
 from node.messages import AcceptedResult, AskRound, RoundResults
-from node.round_memory import RoundMemory
+from node.round_memory import Refutation, RoundMemory
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
 from scheduler.terms import UnitRef
@@ -178,29 +178,41 @@ class Checkpoints:
         """
         self.check_not_refuted(job, round)
         before = await self.get(job, manifest, round)
-        key = _mark(job, round)
-        made_by = await self._results(job, manifest, round)
-        self.rechecks += 1
-        await self._combined(job, key, before, [result.blob for result in made_by.results])
-        self._memory.keep(job.job_id, made_by)
+        key, problems = _mark(job, round), list[str]()
+        for peer_id in self._sources(job)[:TELLERS_MAX]:
+            try:
+                made_by, made = await self._remade(job, manifest, round, before, peer_id)
+            except (PeerUnreachable, PeerFault) as error:
+                problems.append(f"{peer_id}: {error}")
+                continue
+            self.rechecks += 1
+            self._compare(job, key, made)
+            self._memory.keep(job.job_id, made_by)
+            return
+        raise PeerUnreachable(
+            f"nobody tells the results of round {round}: {'; '.join(problems) or 'alone'}"
+        )
 
     def can_recheck(self, job: JobView, round: int) -> bool:
         """Whether a recheck of the round is possible and its outcome is not known yet."""
-        known = _mark(job, round) in self._proved or self._refuted(job) is not None
+        known = _mark(job, round) in self._proved or self.refuted(job) is not None
         return not known and job.after(round) is not None and len(job.claimed(round)) == job.slots
 
     def check_not_refuted(self, job: JobView, round: int) -> None:
         """PeerFault if this round, or one before it, was found wrong and stands on the chain."""
-        refuted = self._refuted(job)
-        if refuted is not None and refuted[0] <= round:
-            raise PeerFault(refuted[1])
+        refuted = self.refuted(job)
+        if refuted is not None and refuted.round <= round:
+            raise PeerFault(refuted.reason)
 
-    def _refuted(self, job: JobView) -> tuple[int, str] | None:
-        """The round that was found wrong, unless its anchor was withdrawn since."""
+    def refuted(self, job: JobView) -> Refutation | None:
+        """The checkpoint that was found wrong, if the chain still has it: an anchor may have been
+        withdrawn since, and another taken its place.
+        """
         refuted = self._memory.refuted(job.job_id)
-        if refuted is not None and (anchored := job.after(refuted[0])) is not None:
-            return refuted if anchored.checkpoint.hex() in refuted[1] else None
-        return None
+        anchored = job.after(refuted.round) if refuted is not None else None
+        if refuted is None or anchored is None or anchored.checkpoint != refuted.checkpoint:
+            return None
+        return refuted
 
     async def compute_unit(
         self,
@@ -327,21 +339,20 @@ class Checkpoints:
                 raise PeerFault(f"the result blob of slot {result.slot} is {result.blob.size} long")
         return answer
 
-    async def _results(self, job: JobView, manifest: Manifest, round: int) -> RoundResults:
-        """The results of a finished round, stored here and checked against their claims."""
-        units, problems = job.claimed(round), list[str]()
-        for peer_id in self._sources(job)[:TELLERS_MAX]:
-            try:
-                made_by = await self._told(job, manifest, round, peer_id)
-                for result in made_by.results:
-                    await self._fetch_result(job, result, units[result.slot], peer_id)
-                    await self._check_result(job, result.blob, units[result.slot])
-                return made_by
-            except (PeerUnreachable, PeerFault) as error:
-                problems.append(f"{peer_id}: {error}")
-        raise PeerUnreachable(
-            f"nobody tells the results of round {round}: {'; '.join(problems) or 'alone'}"
-        )
+    async def _remade(
+        self, job: JobView, manifest: Manifest, round: int, before: BlobRef, peer_id: str
+    ) -> tuple[RoundResults, Combination]:
+        """What the claimed results of a round lead to, as far as this peer tells where they are.
+
+        All are fetched before the device is asked for: it may be busy with a unit meanwhile.
+        """
+        units = job.claimed(round)
+        made_by = await self._told(job, manifest, round, peer_id)
+        for result in made_by.results:
+            await self._fetch_result(job, result, units[result.slot], peer_id)
+        blobs = [result.blob for result in made_by.results]
+        roots = [units[slot].result_root for slot in range(job.slots)]
+        return made_by, await self._compute.combine(job.manifest, before, blobs, roots)
 
     async def _fetch_result(
         self, job: JobView, result: AcceptedResult, unit: UnitView, teller: str
@@ -352,35 +363,26 @@ class Checkpoints:
         except PeerUnreachable:
             await self._fetch_held(job.job_id, unit.key, unit.result_root, result.blob, teller)
 
-    async def _check_result(self, job: JobView, blob: BlobRef, unit: UnitView) -> None:
-        root = await self._compute.check_result(job.manifest, blob)
-        if root != unit.result_root:
-            raise PeerFault(f"the result blob of slot {unit.key.slot} is not the claimed one")
-
-    async def _combined(
-        self, job: JobView, key: "_Mark", before: BlobRef, results: Sequence[BlobRef]
-    ) -> BlobRef:
-        """The anchored checkpoint after a round, made of its results; PeerFault if it is not."""
+    def _compare(self, job: JobView, key: "_Mark", made: Combination) -> BlobRef:
+        """The anchored checkpoint after a round, as it was made here; PeerFault if it is not."""
         _, round, anchored = key
-        aggregate = await self._compute.aggregate(job.manifest, before, results)
-        done = await self._compute.outer(job.manifest, before, self.made(job, round, aggregate))
-        self.made(job, round, done.checkpoint)
+        checkpoint = self.made(job, round, made.step.checkpoint)
+        self.made(job, round, made.aggregate)
         if _mark(job, round) != key:
             raise PeerFault(f"the anchor of round {round} was withdrawn meanwhile")
-        if done.root != anchored:
-            if self._memory.refuted(job.job_id) is not None and self._refuted(job) is None:
+        if made.step.root != anchored:
+            if self._memory.refuted(job.job_id) is not None and self.refuted(job) is None:
                 self._memory.forget_refuted(job.job_id)
-            self._memory.refute(
-                job.job_id,
-                round,
+            reason = (
                 f"checkpoint {anchored.hex()} of round {round} does not follow from its results, "
-                f"which give {done.root.hex()}",
+                f"which give {made.step.root.hex()}"
             )
+            self._memory.refute(job.job_id, Refutation(round, anchored, reason))
             self._alarm(job, round)
             self.check_not_refuted(job, round)
         self._proved.add(key)
-        self._held[key] = done.checkpoint
-        return done.checkpoint
+        self._held[key] = checkpoint
+        return checkpoint
 
     async def _rebuilt(
         self, job: JobView, manifest: Manifest, round: int, missing: NodeError
@@ -396,7 +398,9 @@ class Checkpoints:
             await self.compute_unit(job, manifest, before, round, slot, audit=True)
             for slot in range(job.slots)
         ]
-        return await self._combined(job, key, before, [done.result for done in results])
+        blobs, roots = [done.result for done in results], [done.result_root for done in results]
+        made = await self._compute.combine(job.manifest, before, blobs, roots)
+        return self._compare(job, key, made)
 
 
 _Mark = tuple[bytes, int, bytes]

@@ -2,16 +2,19 @@
 
 A driver that crashes, hangs or eats all memory takes the worker with it, never the node: the one
 request it was working on raises, the next one starts a fresh worker. Requests are done one at a
-time in the order of their arrival, and at most `QUEUE_MAX` may wait. A cancelled request kills the
-worker if it had already begun, because a kernel cannot be interrupted otherwise. The worker dies
-with us: it leaves when its stdin ends (see node/worker.py).
+time, at most `QUEUE_MAX` may wait: in the order of their arrival, but units, which take long, after
+what takes moments. A cancelled request kills the worker if it had already begun, because a kernel
+cannot be interrupted otherwise. The worker dies with us: it leaves when its stdin ends (see
+node/worker.py).
 """
 
 import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -76,6 +79,14 @@ class DoesNotFit(NodeError):
     """A job needs more memory than this node gives; the message has the figure and the limit."""
 
 
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """What a round's results were made into."""
+
+    aggregate: BlobRef
+    step: OuterDone
+
+
 class Compute:
     """A compute worker and the queue before it; an async context manager.
 
@@ -99,7 +110,7 @@ class Compute:
         self._command += ["--device", device, "--memory-bytes", str(memory_bytes)]
         self._log, self._fault = log, fault
         self._timeout_s = timeout_s
-        self._turn = trio.Lock()
+        self._turn, self._unit_turn = trio.Lock(), trio.Lock()
         self._waiting = 0
         self._worker: _Worker | None = None
         self._crashes = 0
@@ -150,7 +161,8 @@ class Compute:
             round=round,
             slot=slot,
         )
-        done = await self._ask(request, UnitDone, timeout_s)
+        async with self._in_turn(is_unit=True):
+            done = await self._answer(request, UnitDone, timeout_s)
         self._recent.append((done.flops, done.seconds))
         self.flops += done.flops
         self.seconds += done.seconds
@@ -179,6 +191,27 @@ class Compute:
         """The state root of a well-formed result blob; PeerFault where it is none."""
         request = CheckBlob(kind="check_result", manifest=manifest, blob=blob)
         return (await self._ask(request, BlobChecked, None)).root
+
+    async def combine(
+        self,
+        manifest: BlobRef,
+        checkpoint: BlobRef,
+        results: Sequence[BlobRef],
+        roots: Sequence[bytes],
+    ) -> Combination:
+        """What results with these roots lead to from a checkpoint; no request comes between.
+
+        PeerFault where one is malformed or has another root.
+        """
+        checks = [CheckBlob(kind="check_result", manifest=manifest, blob=blob) for blob in results]
+        together = AggregateRound(manifest=manifest, checkpoint=checkpoint, results=tuple(results))
+        async with self._in_turn():
+            for slot, (check, root) in enumerate(zip(checks, roots, strict=True)):
+                if (await self._answer(check, BlobChecked, None)).root != root:
+                    raise PeerFault(f"the result blob of slot {slot} is not the claimed one")
+            aggregate = (await self._answer(together, AggregateDone, None)).aggregate
+            step = OuterStep(manifest=manifest, checkpoint=checkpoint, aggregate=aggregate)
+            return Combination(aggregate, await self._answer(step, OuterDone, None))
 
     async def check_checkpoint(self, manifest: BlobRef, blob: BlobRef) -> bytes:
         """The state root of a well-formed checkpoint blob; PeerFault where it is none."""
@@ -209,15 +242,27 @@ class Compute:
     async def _ask(
         self, request: Request, expected: type[AnswerType], timeout_s: float | None
     ) -> AnswerType:
+        async with self._in_turn():
+            return await self._answer(request, expected, timeout_s)
+
+    @asynccontextmanager
+    async def _in_turn(self, *, is_unit: bool = False) -> AsyncIterator[None]:
+        """Wait for the worker, and have it until the end. ComputeBusy where too many wait."""
         if self._waiting >= QUEUE_MAX:
             raise ComputeBusy(f"{self._waiting} requests wait for the device already.")
         self._waiting += 1
         try:
-            async with self._turn:
-                worker = await self._ensure_worker()
-                answer = await self._exchange(worker, request, timeout_s or self._timeout_s)
+            # A unit that waits does so before the queue, not in it, while another is computed.
+            async with self._unit_turn if is_unit else nullcontext(), self._turn:
+                yield
         finally:
             self._waiting -= 1
+
+    async def _answer(
+        self, request: Request, expected: type[AnswerType], timeout_s: float | None
+    ) -> AnswerType:
+        worker = await self._ensure_worker()
+        answer = await self._exchange(worker, request, timeout_s or self._timeout_s)
         if isinstance(answer, Failed):
             if answer.blame == "faulty" and self._fault is not None:
                 write_fault(self._fault, self.device, answer.message)

@@ -16,6 +16,7 @@ import trio
 from node.chain_watch import ChainWatch
 from node.claim_signature import ClaimDomain, Statement
 from node.commitments import Commitments, Roots
+from node.compute_messages import UnitDone
 from node.custody import Custody
 from node.duties import Duties
 from node.errors import NodeError, PeerFault, PeerUnreachable
@@ -188,14 +189,15 @@ class Contributor:
             self._examined[job.job_id] = job.open_round
             self._receipts.examine(job)
             self._own.forget_before(job.job_id, job.open_round)
-        answer = await self._pull(job)
+        waits = self._alone and job.job_id in self._declined
+        answer = await self._pull(job, waits)
         if answer is None:
             return
         self._declined.discard(job.job_id)
         if isinstance(answer, UnitDeclined):
             self._declined.add(job.job_id)
             self.counts.activity = f"waiting: {answer.reason}"
-            if await self._prepare(job, answer.combined):
+            if await self._prepare(job, answer.combined) or (self._alone and not waits):
                 return
             pause_s = min(max(answer.retry_after_ms / 1000, RETRY_MIN_S), RETRY_MAX_S)
             self._put_off(job, pause_s)
@@ -215,12 +217,11 @@ class Contributor:
             raise
         await self._commit(job, result)
 
-    async def _pull(self, job: JobView) -> Message | None:
+    async def _pull(self, job: JobView, waits: bool) -> Message | None:
         """The coordinator's answer; None where a duty came up meanwhile, or we drain.
 
-        Only after a refusal that says why do we wait for a unit, and only for one job at a time.
+        Only after a refusal that says why a node `waits`, and only for one job at a time.
         """
-        waits = self._alone and job.job_id in self._declined
         pull = PullUnit(
             job_id=job.job_id.hex(),
             memory_bytes=self._memory_bytes,
@@ -271,19 +272,31 @@ class Contributor:
         return tuple(_key(unit) for unit in units if unit not in job.units)[:READY_MAX]
 
     async def _catch_up(self, job: JobView, round: int) -> None:
-        """Wait for our own view of the chain, which may be a moment behind the coordinator's."""
+        """Wait for our own view of the chain, which may be a moment behind the coordinator's: of a
+        round that was anchored, or of anchors that were withdrawn.
+        """
+        if job.head_round != round:
+            self._watch.hurry()
         with trio.move_on_after(CATCH_UP_S):
-            while job.head_round < round:
+            while job.head_round != round:
                 await self._watch.changed(CATCH_UP_S)
 
     async def _compute_unit(self, job: JobView, unit: UnitRef) -> _Result:
         manifest = self._jobs.held[job.job_id]
         parent = job.parent(unit.round)
         own = self._own.find(job.job_id, unit)
-        if own is None or own.parent != parent:
-            done = await self._duties.recompute.run(job, manifest, unit, audit=False)
-            own = OwnResult(unit, parent, done.result_root, done.trace_root, done.result)
-            self._own.keep(job.job_id, own)
+        recompute = self._duties.recompute
+        if own is not None and own.parent == parent:
+            await recompute.recheck(job, manifest, unit)
+        else:
+
+            def keep(done: UnitDone) -> None:
+                nonlocal own
+                own = OwnResult(unit, parent, done.result_root, done.trace_root, done.result)
+                self._own.keep(job.job_id, own)
+
+            await recompute.run_own(job, manifest, unit, keep)
+        assert own is not None
         name = unit_id(JobId(job.job_id), unit.round, unit.slot, unit.attempt)
         roots = Roots(own.result_root, own.trace_root)
         commitment = self._commitments.commit("worker", name, roots, job.job_id, unit.round)

@@ -25,11 +25,9 @@ from node.ids import JobId, unit_id
 from node.journal import Journal
 from node.ledger import JobView
 from node.messages import (
-    AcceptedResult,
     AskJob,
     AskRound,
     CommitUnit,
-    HeldResult,
     JobProgress,
     Message,
     OrderPause,
@@ -38,15 +36,12 @@ from node.messages import (
     Receipt,
     Refused,
     RoundCustody,
-    RoundResults,
-    SignedHolding,
-    UnavailableResult,
     UnitAssigned,
     UnitDeclined,
-    UnitKey,
 )
 from node.pause_order import Orders, StaleOrder
 from node.receipts import receipt_text
+from node.round_account import custody_of, key_of, results_of, unit_of
 from node.round_memory import RoundMemory
 from node.wallet import Signer, recover
 from scheduler import coordinator
@@ -56,6 +51,7 @@ from scheduler.commands import (
     AcceptCommit,
     AssignUnit,
     Command,
+    CommitRound,
     DeclineReason,
     DeclineRequest,
     FetchResult,
@@ -83,7 +79,15 @@ from scheduler.progress import progress, why_waiting
 from scheduler.round import Round
 from scheduler.rows import Combined
 from scheduler.state import State
-from scheduler.terms import ROUNDS_AHEAD_MAX, JobTerms, PeerId, Policy, UnitRef, Wallet
+from scheduler.terms import (
+    ROUNDS_AHEAD_MAX,
+    JobTerms,
+    PeerId,
+    Policy,
+    SlotResult,
+    UnitRef,
+    Wallet,
+)
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +152,7 @@ class Coordination:
         self._opened = trio.Event()
         self._waits: dict[str, trio.CancelScope] = {}
         self._gather_until_ms = 0
+        self._early: tuple[int, int] | None = None
         self._orders = Orders(journal)
         self._state = self._open()
         # Given before this node came to coordinate: one that the state knows is ignored.
@@ -239,34 +244,12 @@ class Coordination:
 
     def custody(self) -> RoundCustody:
         """Who holds the results of the open round, and which were not to be had."""
-        return self._custody_of(self._state.open)
-
-    def _custody_of(self, held: Round) -> RoundCustody:
-        state = self._state
-        results = tuple(
-            HeldResult(
-                unit=_key(held.unit(slot)),
-                result_root=slot.filling.result_root.hex(),
-                blob=slot.filling.blob,
-                holdings=tuple(
-                    SignedHolding(wallet=h.wallet, signature=h.signature.hex())
-                    for h in slot.filling.holdings
-                ),
-            )
-            for slot in held.slots
-            if slot.filling is not None and slot.filling.blob is not None
-        )
-        missing = tuple(
-            UnavailableResult(unit=_key(each.unit), wallet=each.wallet, cause=str(each.cause))
-            for each in state.unavailable
-            if each.unit.round == held.number
-        )
-        return RoundCustody(round=held.number, results=results, unavailable=missing)
+        return custody_of(self._state, self._state.open)
 
     def _answer_pull(self, peer_id: str, message: PullUnit) -> Message:
         if not self._greet(peer_id):
             return Refused(reason=STRANGER)
-        ready = tuple(_unit(key) for key in message.ready)
+        ready = tuple(unit_of(key) for key in message.ready)
         if not ready and self._watch.chain_time_ms() < self._gather_until_ms:
             return UnitDeclined(reason=GATHERING, retry_after_ms=GATHER_MS // 5)
         request = UnitRequested(PeerId(peer_id), message.memory_bytes, ready=ready)
@@ -276,7 +259,7 @@ class Coordination:
                     now_ms = self._watch.chain_time_ms()
                     self._given_ms.setdefault((reply.unit, peer_id), now_ms)
                     return UnitAssigned(
-                        unit=_key(reply.unit),
+                        unit=key_of(reply.unit),
                         checkpoint=self._state.open.blob,
                         checkpoint_root=self._state.open.checkpoint.hex(),
                         timeout_ms=max(1, reply.deadline_ms - now_ms),
@@ -286,7 +269,7 @@ class Coordination:
                     return UnitDeclined(
                         reason=str(reply.reason),
                         retry_after_ms=reply.retry_after_ms,
-                        combined=state.round if state.open.combined is not None else None,
+                        combined=state.round if self._is_combined() else None,
                     )
         return Refused(reason="the coordinator has no answer to this request")
 
@@ -298,7 +281,7 @@ class Coordination:
             raise PeerFault(
                 f"a result of {message.blob.size} bytes; {self.manifest.result_bytes} are due"
             )
-        unit = _unit(message.unit)
+        unit = unit_of(message.unit)
         parent = bytes.fromhex(message.parent)
         result_root = bytes.fromhex(message.result_root)
         commitment = bytes.fromhex(message.commitment)
@@ -360,7 +343,7 @@ class Coordination:
     def _receipt(self, message: CommitUnit) -> Receipt:
         text = receipt_text(
             self.job.job_id,
-            _unit(message.unit),
+            unit_of(message.unit),
             bytes.fromhex(message.result_root),
             bytes.fromhex(message.commitment),
         )
@@ -452,19 +435,54 @@ class Coordination:
             self._keep(Entry(now_ms, seed, event), combined)
         replies = tuple(c for c in done.commands if not isinstance(c, StandingCommand))
         self._carry_out(c for c in done.commands if isinstance(c, StandingCommand))
+        if any(isinstance(command, CommitRound) for command in done.commands):
+            self._combine_early()
         if self._state.outcome is not None:
             self._over.set()
         if self._open_units() != before:
-            self._opened.set()
-            self._opened = trio.Event()
+            self._tell_waiting()
         return replies
+
+    def _tell_waiting(self) -> None:
+        self._opened.set()
+        self._opened = trio.Event()
+
+    def _combine_early(self) -> None:
+        """Combine the open round while its claims travel, once every result of it is here."""
+        held = self._state.open
+        results = _results_here(held)
+        if len(results) == len(held.slots) and held.combined is None and self._nursery is not None:
+            self._nursery.start_soon(self._foresee, held, results)
+
+    async def _foresee(self, held: Round, results: Sequence[SlotResult]) -> None:
+        """Have workers prepare for what a round comes to. It counts when the chain has the claims:
+        if one of them fails, other results are combined, and what was prepared is of no use.
+        """
+        of = self.job, held.number, held.blob, [result.blob for result in results]
+        try:
+            aggregate = await self._tasks.aggregate(*of)
+            same = held is self._state.open and results == _results_here(held)
+            if same and held.combined is None:
+                metrics = self._state.metrics
+                made_by = results_of(held, aggregate, self._took_ms, metrics)
+                self._rounds.keep(self.job.job_id, made_by)
+                self._early = held.number, held.generation
+                self._tell_waiting()
+            made = await self._tasks.make(*of)
+            await self._tasks.evaluate(self.job, made.step.checkpoint)
+        except NodeError as error:
+            log.info("round %d is not combined early: %s", held.number, error)
 
     def _open_units(self) -> tuple[object, ...]:
         """What changes when there may be something to tell those who wait for a unit."""
         state = self._state
         is_free = state.open.index.free.first() is not None
-        is_combined = state.open.combined is not None
-        return state.round, is_free, is_combined, state.on_hold, state.outcome
+        return state.round, is_free, self._is_combined(), state.on_hold, state.outcome
+
+    def _is_combined(self) -> bool:
+        """Whether it is known what the open round comes to: for sure, or unless a claim fails."""
+        held = self._state.open
+        return held.combined is not None or self._early == (held.number, held.generation)
 
     def _keep(self, entry: Entry, before: dict[int, Combined]) -> None:
         """Make an event durable that the state has taken in; `before`: its checkpoints until then.
@@ -547,25 +565,15 @@ class Coordination:
         """Before the journal has the event: after a crash in between it is combined again."""
         combined, oldest = held.combined, self._state.oldest.number
         assert combined is not None
-        results = tuple(
-            AcceptedResult(
-                slot=r.slot,
-                result_root=r.result_root.hex(),
-                blob=r.blob,
-                took_ms=self._took_ms.get(held.unit(slot), 0),
-            )
-            for slot, r in ((slot, slot.result) for slot in held.slots)
-        )
-        made_by = RoundResults(
-            round=held.number,
-            aggregate=combined.aggregate,
-            results=results,
-            metrics=dict(self._state.metrics),
-        )
+        made_by = results_of(held, combined.aggregate, self._took_ms, self._state.metrics)
         self._rounds.keep(self.job.job_id, made_by)
-        self._custody.keep(self.job.job_id, self._custody_of(held))
+        self._custody.keep(self.job.job_id, custody_of(self._state, held))
         self._given_ms = {k: ms for k, ms in self._given_ms.items() if k[0].round >= oldest}
         self._took_ms = {k: ms for k, ms in self._took_ms.items() if k.round >= oldest}
+
+
+def _results_here(held: Round) -> list[SlotResult]:
+    return [slot.result for slot in held.slots if slot.here]
 
 
 def _combined(state: State) -> dict[int, Combined]:
@@ -578,11 +586,3 @@ def _excuse(command: StandingCommand, error: NodeError) -> Event | None:
     if isinstance(command, FetchResult) and isinstance(error, StoreFull):
         return ResultRefused(command.unit, command.blob, command.peer, ResultFault.OURS)
     return None
-
-
-def _unit(key: UnitKey) -> UnitRef:
-    return UnitRef(key.round, key.slot, key.attempt)
-
-
-def _key(unit: UnitRef) -> UnitKey:
-    return UnitKey(round=unit.round, slot=unit.slot, attempt=unit.attempt)

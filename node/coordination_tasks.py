@@ -11,7 +11,8 @@ from node.chain import AsyncChain, Reverted
 from node.chain.handle import Transaction
 from node.chain.types import Claim, Parameter
 from node.chain_watch import ChainWatch
-from node.compute import Compute, ComputeError
+from node.combining import Combining
+from node.compute import Combination, Compute, ComputeError
 from node.custody import Custody
 from node.errors import NodeError, PeerFault, PeerUnreachable
 from node.holders import Holders
@@ -51,7 +52,7 @@ from scheduler.events import (
     ResultStored,
 )
 from scheduler.manifest import Manifest
-from scheduler.terms import Holding, UnitRef, Wallet
+from scheduler.terms import Holding, Metrics, UnitRef, Wallet
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Tasks:
     ) -> None:
         self._watch, self._chain = watch, chain
         self._compute, self._recompute, self._fetch = compute, recompute, fetch
+        self._combining = Combining(compute)
         self._custody, self._holders, self._connected = custody, holders, connected
         self._peer_id = peer_id
 
@@ -251,24 +253,40 @@ class Tasks:
 
     async def _combine(self, job: JobView, command: Combine) -> Event:
         blobs = [result.blob for result in command.results]
-        made = self._recompute.checkpoints.made
         try:
-            aggregate = await self._compute.aggregate(job.manifest, command.blob, blobs)
-            made(job, command.round, aggregate)
-            done = await self._compute.outer(job.manifest, command.blob, aggregate)
-            made(job, command.round, done.checkpoint)
-            metrics = await self._compute.evaluate(job.manifest, done.checkpoint)
+            made = await self.make(job, command.round, command.blob, blobs)
+            metrics = await self.evaluate(job, made.step.checkpoint)
         except ComputeError as error:
             return CombineFailed(command.round, command.generation, str(error)[:200])
-        self._recompute.checkpoints.trust(job, command.round, done.root)
+        self._recompute.checkpoints.trust(job, command.round, made.step.root)
         return CombineFinished(
             command.round,
             command.generation,
-            done.root,
-            done.checkpoint,
-            aggregate,
-            tuple(sorted(metrics.items())),
+            made.step.root,
+            made.step.checkpoint,
+            made.aggregate,
+            metrics,
         )
+
+    async def aggregate(
+        self, job: JobView, round: int, before: BlobRef, results: Sequence[BlobRef]
+    ) -> BlobRef:
+        """What a round's results, which are here, come to. ComputeError where the worker fails."""
+        aggregate = await self._combining.aggregate(job, before, results)
+        return self._recompute.checkpoints.made(job, round, aggregate)
+
+    async def make(
+        self, job: JobView, round: int, before: BlobRef, results: Sequence[BlobRef]
+    ) -> Combination:
+        """What a round's results lead to; errors as in `aggregate`."""
+        await self.aggregate(job, round, before, results)
+        made = await self._combining.make(job, before, results)
+        self._recompute.checkpoints.made(job, round, made.step.checkpoint)
+        return made
+
+    async def evaluate(self, job: JobView, checkpoint: BlobRef) -> Metrics:
+        """A checkpoint's metrics; errors as in `aggregate`."""
+        return await self._combining.evaluate(job, checkpoint)
 
     async def _anchor(self, job: JobView, command: AnchorRound) -> Event | None:
         call = self._chain.sync.ledger.anchor_round(

@@ -30,6 +30,7 @@ from node.messages import (
     PullUnit,
     Refused,
     RoundResults,
+    expect,
 )
 from node.pause_order import Orders, StaleOrder
 from node.peers import PeerBook
@@ -70,33 +71,45 @@ class Coordinators:
             return await own.answer_in_time(self._transport.peer_id, message)
         peer_id = self.peer_of(job)
         async with self._locks.setdefault(peer_id, trio.Lock()):
-            channel = self._channels.get(peer_id)
-            if channel is not None and channel.has_ended:
-                # A coordinator closes a stream that asked nothing for long.
-                await channel.aclose()
-                channel = None
-            if channel is None:
-                addresses = self._book.addresses_of(peer_id)
-                channel = await self._transport.open(peer_id, WORK_PROTOCOL, addresses)
-                self._channels[peer_id] = channel
-            answered = False
-            try:
-                answer = await rpc.ask_any(channel, message, ANSWER_S)
-                answered = True
-            finally:
-                # An answer that may still come must not be taken for that of the next request.
-                if not answered:
-                    del self._channels[peer_id]
-                    with trio.CancelScope(shield=True), trio.move_on_after(1):
-                        await channel.aclose()
+            answer = await self._over_stream(peer_id, message)
         if isinstance(answer, Refused) and answer.reason == STRANGER:
             self._introduce(peer_id)
         if isinstance(answer, Refused) and answer.reason in NOT_YET:
             raise PeerUnreachable(f"the coordinator is just starting: {answer.reason}")
         return answer
 
+    async def _over_stream(self, peer_id: str, message: Message) -> Message:
+        """The answer over the persistent stream to a coordinator; its lock is the caller's."""
+        channel = self._channels.get(peer_id)
+        if channel is not None and channel.has_ended:
+            # A coordinator closes a stream that asked nothing for long.
+            await channel.aclose()
+            channel = None
+        if channel is None:
+            addresses = self._book.addresses_of(peer_id)
+            channel = await self._transport.open(peer_id, WORK_PROTOCOL, addresses)
+            self._channels[peer_id] = channel
+        answered = False
+        try:
+            answer = await rpc.ask_any(channel, message, ANSWER_S)
+            answered = True
+        finally:
+            # An answer that may still come must not be taken for that of the next request.
+            if not answered:
+                del self._channels[peer_id]
+                with trio.CancelScope(shield=True), trio.move_on_after(1):
+                    await channel.aclose()
+        return answer
+
     async def ask_round(self, peer_id: str, message: AskRound) -> RoundResults:
-        """What made a round, as this peer says; PeerUnreachable or PeerFault if it does not."""
+        """What made a round, as this peer says; PeerUnreachable or PeerFault if it does not.
+
+        Over the persistent stream to it, where there is one that nobody waits on.
+        """
+        lock = self._locks.get(peer_id)
+        if peer_id in self._channels and lock is not None and not lock.locked():
+            async with lock:
+                return expect(await self._over_stream(peer_id, message), RoundResults)
         addresses = self._book.addresses_of(peer_id)
         async with await self._transport.open(peer_id, JOB_PROTOCOL, addresses) as channel:
             return await rpc.ask(channel, message, RoundResults, ANSWER_S)

@@ -476,9 +476,9 @@ class Daemon:
     def _job_status(self, job: JobView) -> JobStatus:
         held = self._jobs.held.get(job.job_id)
         coordination = self._leases.active.get(job.job_id)
-        refuted = self._rounds.refuted(job.job_id)
+        refuted = self._checkpoints.refuted(job)
         if refuted is not None:
-            waiting = f"stopped for good: {refuted[1]}"
+            waiting = f"stopped: {refuted.reason}"
         elif coordination is not None:
             waiting = coordination.waiting()
         elif held is None and not job.is_over:

@@ -81,7 +81,7 @@ class LastRounds:
         return due
 
     def _is_kept(self, job: JobView) -> bool:
-        misled = self._memory.refuted(job.job_id) is not None
+        misled = self._checkpoints.refuted(job) is not None
         return misled or self._journal.get(_KEPT + job.job_id.hex()) is not None
 
     def _is_keeper(self, job: JobView) -> bool:

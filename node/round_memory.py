@@ -1,15 +1,26 @@
 """What a node keeps of finished rounds: what made each checkpoint, and which was found wrong.
 
 Both outlive a restart. Whoever asks is told what made a round, so that knowing it does not hang on
-the coordinator. A checkpoint that was found wrong stays wrong: the chain does not change.
+the coordinator. A checkpoint that was found wrong stays wrong; it matters for as long as the chain
+has it.
 """
 
 import json
+from dataclasses import dataclass
 
 from node import messages
 from node.journal import Journal
 from node.messages import AskRound, Message, Refused, RoundResults
 from scheduler.blob_ref import BlobRef
+
+
+@dataclass(frozen=True, slots=True)
+class Refutation:
+    """The checkpoint after a round does not follow from its results."""
+
+    round: int
+    checkpoint: bytes
+    reason: str
 
 
 class RoundMemory:
@@ -65,23 +76,24 @@ class RoundMemory:
         known = self.recall(bytes.fromhex(message.job_id), message.round)
         return known or Refused(reason=f"the results of round {message.round} are not known here")
 
-    def refute(self, job_id: bytes, round: int, reason: str) -> None:
+    def refute(self, job_id: bytes, wrong: Refutation) -> None:
         """Keep that the checkpoint after a round is wrong; of several the first round counts."""
         before = self.refuted(job_id)
-        if before is None or round < before[0]:
-            self._journal.set(_refuted_key(job_id), json.dumps([round, reason]).encode())
+        if before is None or wrong.round < before.round:
+            document = [wrong.round, wrong.checkpoint.hex(), wrong.reason]
+            self._journal.set(_refuted_key(job_id), json.dumps(document).encode())
 
     def forget_refuted(self, job_id: bytes) -> None:
         """A checkpoint that was found wrong was withdrawn since."""
         self._journal.delete(_refuted_key(job_id))
 
-    def refuted(self, job_id: bytes) -> tuple[int, str] | None:
+    def refuted(self, job_id: bytes) -> Refutation | None:
         """The first round whose checkpoint was found wrong, and why; None if none was."""
         data = self._journal.get(_refuted_key(job_id))
         if data is None:
             return None
-        round, reason = json.loads(data)
-        return int(round), str(reason)
+        round, checkpoint, reason = json.loads(data)
+        return Refutation(int(round), bytes.fromhex(checkpoint), str(reason))
 
 
 def _round_key(job_id: bytes, round: int) -> str:

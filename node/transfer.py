@@ -179,9 +179,21 @@ class _Fetch:
         self._only_chunk: bytes | None = None
         self._changed = trio.Event()
         self._pulling = trio.CancelScope()
+        self._asked: dict[str, Channel] = {}
+        """Streams that hashes came over: chunks come over them too."""
 
     async def run(self, sources: Sequence[str]) -> None:
-        usable, started = list(dict.fromkeys(sources)), trio.current_time()
+        try:
+            await self._run(list(dict.fromkeys(sources)))
+        except BaseException:
+            for channel in self._asked.values():
+                channel.abort("given up")
+            raise
+        for channel in self._asked.values():
+            await channel.aclose()
+
+    async def _run(self, usable: list[str]) -> None:
+        started = trio.current_time()
         hashes = await _in_thread(self._store.partial_hashes, self._ref)
         if hashes is None:
             hashes = await self._ask_hashes(usable)
@@ -218,8 +230,7 @@ class _Fetch:
         async def ask(source: str, ended: trio.Event) -> None:
             async with slots:
                 try:
-                    async with await self._open(source) as channel:
-                        found.append(await self._hashes_from(channel))
+                    found.append(await self._hashes_of(source))
                     nursery.cancel_scope.cancel()
                 except (PeerUnreachable, PeerFault) as error:
                     sources.remove(source)
@@ -235,6 +246,16 @@ class _Fetch:
         if not found:
             raise self._give_up()
         return found[0]
+
+    async def _hashes_of(self, source: str) -> list[bytes]:
+        channel = await self._open(source)
+        try:
+            hashes = await self._hashes_from(channel)
+        except BaseException:
+            channel.abort("given up")
+            raise
+        self._asked[source] = channel
+        return hashes
 
     async def _hashes_from(self, channel: Channel) -> list[bytes]:
         ref = self._ref
@@ -275,7 +296,7 @@ class _Fetch:
 
     async def _pull(self, partial: PartialBlob, source: str) -> None:
         try:
-            async with await self._open(source) as channel:
+            async with self._asked.pop(source, None) or await self._open(source) as channel:
                 await self._pull_over(partial, channel)
         except (PeerUnreachable, PeerFault) as error:
             self._blame(source, error)

@@ -166,8 +166,12 @@ class Worker:
         checkpoint = self._read_checkpoint(request.checkpoint, loaded, request.manifest)
         expected = loaded.job.contract.aggregate
         following = outer(loaded, checkpoint, self._read("aggregate", request.aggregate, expected))
+        made = self._store.put(tensors.encode(following))
+        # The next unit starts from it; the device may want the memory of its outputs again.
+        kept = {name: array.copy() for name, array in following.items()}
+        self._checkpoint = (request.manifest, made, kept)
         return OuterDone(
-            checkpoint=self._store.put(tensors.encode(following)),
+            checkpoint=made,
             root=state_root(following),
             seconds=time.perf_counter() - started,
         )
@@ -198,7 +202,7 @@ class Worker:
             )
 
     def _read_checkpoint(self, ref: BlobRef, loaded: LoadedJob, manifest: BlobRef) -> State:
-        """A round state; the last one is kept, because the units of a round share it."""
+        """A round state; the last one read or made is kept: the units of a round share it."""
         if self._checkpoint is None or self._checkpoint[:2] != (manifest, ref):
             state = self._read("checkpoint", ref, loaded.job.contract.round_state)
             self._checkpoint = (manifest, ref, state)

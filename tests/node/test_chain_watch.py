@@ -86,3 +86,22 @@ async def test_waiting_for_a_block_ends_when_it_is_folded(
     await watch._look()
     with trio.fail_after(10):
         await watch.folded(4)
+
+
+@pytest.mark.trio
+async def test_who_waits_for_a_block_does_not_wait_for_the_next_look(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A transaction of ours is folded as soon as it is mined, however rarely the chain is read."""
+    chain = Chain()
+    watch = ChainWatch(cast(AsyncChain, chain), 0, 600.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch.run)
+        await watch.caught_up.wait()
+        chain.latest = Block(1, 1001)
+        await watch.folded(1)
+        # What is not mined yet costs one look, and then as many as without it.
+        with trio.move_on_after(599):
+            await watch.folded(2)
+        assert trio.current_time() == pytest.approx(599)
+        nursery.cancel_scope.cancel()

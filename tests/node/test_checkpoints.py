@@ -15,14 +15,14 @@ from node.chain import events as e
 from node.chain.events import Place
 from node.chain.types import Claim, JobTerms, PassReason
 from node.checkpoints import LOST_S, RECHECK_ALWAYS_BYTES, Checkpoints, recheck_share
-from node.compute import Compute
+from node.compute import Combination, Compute
 from node.compute_messages import OuterDone, UnitDone
 from node.errors import PeerFault, PeerUnreachable
 from node.ids import JobId, unit_id
 from node.journal import Journal
-from node.ledger import JobView, Ledger
+from node.ledger import Finalized, JobView, Ledger
 from node.messages import AcceptedResult, AskRound, RoundResults
-from node.round_memory import RoundMemory
+from node.round_memory import Refutation, RoundMemory
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest, ProgramRefs
 from scheduler.terms import UnitRef
@@ -45,7 +45,8 @@ def blob_of(root: bytes, size: int = SIZE) -> BlobRef:
     return BlobRef(root=root.hex(), size=size)
 
 
-START = blob_of(root_of("start"))
+START_ROOT = root_of("start")
+START = blob_of(START_ROOT)
 RESULTS = [root_of("result", slot) for slot in range(SLOTS)]
 HONEST = blob_of(root_of("aggregate", [root.hex() for root in RESULTS]))
 FALSE = blob_of(root_of("false aggregate"))
@@ -104,9 +105,6 @@ class Device:
     async def check_checkpoint(self, _manifest: BlobRef, blob: BlobRef) -> bytes:
         return self._root(blob)
 
-    async def check_result(self, _manifest: BlobRef, blob: BlobRef) -> bytes:
-        return self._root(blob)
-
     async def run_unit(self, *arguments: object, audit: bool, timeout_s: float) -> UnitDone:
         self.units += 1
         root = RESULTS[cast(int, arguments[3])]
@@ -114,8 +112,17 @@ class Device:
             result=blob_of(root), result_root=root, trace_root=root, metrics={}, seconds=1, flops=1
         )
 
-    async def aggregate(self, _m: object, _b: object, results: Sequence[BlobRef]) -> BlobRef:
-        return blob_of(root_of("aggregate", [self._root(blob).hex() for blob in results]))
+    async def combine(
+        self,
+        manifest: object,
+        before: BlobRef,
+        results: Sequence[BlobRef],
+        roots: Sequence[bytes],
+    ) -> Combination:
+        if [self._root(blob) for blob in results] != list(roots):
+            raise PeerFault("a result blob is not the claimed one")
+        aggregate = blob_of(root_of("aggregate", [root.hex() for root in roots]))
+        return Combination(aggregate, await self.outer(manifest, before, aggregate))
 
     async def outer(self, _manifest: object, before: BlobRef, aggregate: BlobRef) -> OuterDone:
         self.steps += 1
@@ -139,6 +146,7 @@ class Notes(dict[str, bytes]):
     """A journal's values in memory."""
 
     set = dict.__setitem__
+    delete = dict.__delitem__
 
     def noted(self, round: int) -> Set[str]:
         """The roots of the blobs that were noted for a round."""
@@ -425,7 +433,44 @@ async def test_a_checkpoint_that_a_whole_round_refutes_is_refuted_once(
     assert (node.device.units, node.alarms) == (SLOTS, [0])
     refuted = node.memory.refuted(JOB)
     assert refuted is not None
-    assert refuted[0] == 0
+    assert refuted.round == 0
+
+
+def anchor(job: JobView, checkpoint: bytes) -> JobView:
+    """The same job, whose first round is anchored with this checkpoint and not final."""
+    job.finalized.clear()
+    job.anchors[0] = Finalized(checkpoint, blob_of(checkpoint))
+    return job
+
+
+async def test_a_refutation_lapses_with_the_anchor_that_it_is_about() -> None:
+    """The right one in its place is followed, though the reason named it; the false one never."""
+    node, running = Node({"coordinator": told(FALSE)}), anchor(job(after(FALSE)), after(FALSE))
+    with pytest.raises(PeerFault, match="does not follow") as caught:
+        await node.checkpoints.check(running, manifest(), 0)
+    assert after(HONEST).hex() in str(caught.value)
+    assert node.checkpoints.refuted(running) is not None
+    assert not node.checkpoints.can_recheck(running, 0)
+    running.anchors.clear()
+    assert node.checkpoints.refuted(running) is None
+    node.checkpoints.check_not_refuted(running, 0)
+    anchor(running, after(HONEST))
+    assert node.checkpoints.can_recheck(running, 0)
+    await node.checkpoints.check(running, manifest(), 0)
+    assert await node.checkpoints.get(running, manifest(), 1) == blob_of(after(HONEST))
+    with pytest.raises(PeerFault, match="does not follow"):
+        node.checkpoints.check_not_refuted(anchor(running, after(FALSE)), 0)
+
+
+async def test_a_lapsed_refutation_makes_room_for_another() -> None:
+    """Of one anchor after the other, each false, each is refuted."""
+    other = blob_of(root_of("another false aggregate"))
+    node, running = Node({"coordinator": told(FALSE)}), anchor(job(after(FALSE)), after(FALSE))
+    for false in (FALSE, other):
+        anchor(running, after(false))
+        with pytest.raises(PeerFault, match=after(false).hex()):
+            await node.checkpoints.recheck(running, manifest(), 0)
+    assert node.alarms == [0, 0]
 
 
 async def test_what_was_found_wrong_outlives_a_restart(tmp_path: Path) -> None:
@@ -433,7 +478,7 @@ async def test_what_was_found_wrong_outlives_a_restart(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal") as journal:
         memory = RoundMemory(journal)
         for round, reason in ((4, "later"), (2, "first"), (3, "between")):
-            memory.refute(JOB, round, reason)
+            memory.refute(JOB, Refutation(round, START_ROOT, reason))
     with Journal(tmp_path / "journal") as journal:
-        assert RoundMemory(journal).refuted(JOB) == (2, "first")
+        assert RoundMemory(journal).refuted(JOB) == Refutation(2, START_ROOT, "first")
         assert RoundMemory(journal).refuted(b"k" * 32) is None

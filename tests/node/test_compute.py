@@ -322,3 +322,62 @@ async def test_without_a_place_for_the_mark_the_unit_alone_is_lost(
             await ask(compute, FAULTY)
         assert compute.fault == ""
         assert await ask(compute, OK) == OK
+
+
+ORDERLY_WORKER = """
+import os, sys
+from node.compute_messages import *
+
+def say(answer):
+    sys.stdout.buffer.write(frame(answer)); sys.stdout.flush()
+
+say(Ready(device="orderly"))
+gate, kinds = True, open("KINDS", "a")
+while header := sys.stdin.buffer.read(4):
+    request = REQUEST.validate_json(sys.stdin.buffer.read(frame_length(header)))
+    if gate: gate = open("GATE").read() == ""
+    print(request.kind, file=kinds, flush=True)
+    match request:
+        case ComputeUnit(): say(UnitDone(result=request.checkpoint, result_root=b"r" * 32,
+            trace_root=b"t" * 32, metrics={}, seconds=0.5, flops=1))
+        case CheckBlob(): say(BlobChecked(root=b"r" * 32))
+        case AggregateRound(): say(AggregateDone(aggregate=request.checkpoint, seconds=0.1))
+        case OuterStep(): say(OuterDone(checkpoint=request.checkpoint, root=b"o" * 32, seconds=0.1))
+os._exit(0)
+"""
+
+
+@pytest.mark.trio
+async def test_what_takes_moments_goes_before_units_and_a_combination_in_one_piece(
+    odd: Callable[..., Compute], tmp_path: Path
+) -> None:
+    """The unit under way is not interrupted; then no audit of a minute delays what is short."""
+    gate, kinds = tmp_path / "gate", tmp_path / "kinds"
+    os.mkfifo(gate)
+    code = ORDERLY_WORKER.replace("GATE", str(gate)).replace("KINDS", str(kinds))
+    async with odd(code) as compute, trio.open_nursery() as nursery:
+        for request in (
+            lambda: compute.run_unit(REF, REF, 0, 0),
+            lambda: compute.run_unit(REF, REF, 0, 1, audit=True),
+            lambda: compute.combine(REF, REF, [REF, REF], [b"r" * 32] * 2),
+            lambda: compute.check_result(REF, REF),
+        ):
+            nursery.start_soon(request)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        assert compute.waiting == 4
+        await trio.to_thread.run_sync(gate.write_text, "go")
+    combination = ["check_result"] * 2 + ["aggregate", "outer"]
+    assert kinds.read_text().split() == ["unit", *combination, "check_result", "audit"]
+
+
+@pytest.mark.trio
+async def test_result_with_another_root_is_combined_with_nothing(
+    odd: Callable[..., Compute], tmp_path: Path
+) -> None:
+    """Whoever told of it is at fault, and nothing is made of it."""
+    kinds = tmp_path / "kinds"
+    code = ORDERLY_WORKER.replace("gate, kinds = True", "gate, kinds = False")
+    async with odd(code.replace("KINDS", str(kinds))) as compute:
+        with pytest.raises(PeerFault, match="slot 1 is not the claimed one"):
+            await compute.combine(REF, REF, [REF, REF], [b"r" * 32, b"x" * 32])
+    assert "aggregate" not in kinds.read_text()

@@ -117,8 +117,11 @@ async def test_only_after_a_refusal_a_node_waits_for_a_unit(
     one = job(b"a", 1)
     coordinator = Coordinator()
     of = asking(coordinator)
-    for _ in range(3):
+    for rests_s in (0, 1, 1):
+        before = trio.current_time()
         await of._work_on(one)
+        # It waits with the coordinator instead of by itself.
+        assert trio.current_time() - before == rests_s
     assert coordinator.waits == [0, PULL_WAIT_MS_MAX, PULL_WAIT_MS_MAX]
     assert of.counts.activity == "waiting: nothing"
     of._alone = False

@@ -569,3 +569,33 @@ async def test_who_waits_hears_once_that_the_round_is_combined(
     again = patient(20_000).model_copy(update={"combined": 0})
     assert isinstance(await of.answer_in_time("worker", again), UnitDeclined)
     assert trio.current_time() == pytest.approx(20)
+
+
+@pytest.mark.trio
+async def test_a_round_is_combined_early_while_its_claims_travel(journal: Journal) -> None:
+    """Workers hear of it and are told what made it; it counts for nothing before the chain says."""
+    of, aggregate, asked = coordination(journal), BlobRef(root="ef" * 32, size=7), list[object]()
+
+    async def make(*round: object) -> BlobRef:
+        asked.append(round[1:])
+        return aggregate
+
+    async def never(*_: object) -> None:
+        await trio.sleep_forever()
+
+    of._tasks = Mock(attempt=never, aggregate=make, make=never)
+    ask = AskRound(job_id=JOB.hex(), round=0)
+    async with trio.open_nursery() as of._nursery:
+        for slot in (0, 1):
+            assert isinstance(of.answer("worker", ask), Refused)
+            of.answer("worker", commit(cast(UnitAssigned, pull(of))))
+            of._feed(facts.ResultStored(UnitRef(0, slot, 0), BLOB))
+        news = await of.answer_in_time("worker", patient(20_000))
+        of._nursery.cancel_scope.cancel()
+    assert asked == [(0, BLOB, [BLOB, BLOB])]
+    assert isinstance(news, UnitDeclined)
+    assert (news.combined, of.state.open.combined) == (0, None)
+    told = of.answer("worker", ask)
+    assert isinstance(told, RoundResults)
+    assert told.aggregate == aggregate
+    assert [result.took_ms > 0 for result in told.results] == [True, True]

@@ -23,7 +23,7 @@ from node.journal import Journal
 from node.last_rounds import GIVE_UP_S, KEEPERS_MAX, RETRY_FIRST_S, LastRounds
 from node.ledger import JobView
 from node.messages import RoundResults
-from node.round_memory import RoundMemory
+from node.round_memory import Refutation, RoundMemory
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
 
@@ -41,6 +41,10 @@ class Peers:
 
     def __init__(self, memory: RoundMemory) -> None:
         self.memory, self.fetched, self.problem = memory, 0, cast(NodeError | None, None)
+        self.wrong: Refutation | None = None
+
+    def refuted(self, _job: JobView) -> Refutation | None:
+        return self.wrong
 
     async def get(
         self, _job: JobView, _manifest: Manifest, round: int, *, rebuild: bool
@@ -167,9 +171,14 @@ async def test_what_nobody_has_is_asked_for_again_and_given_up(
 async def test_a_checkpoint_that_was_found_wrong_is_not_kept(
     journal: Journal, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """Nobody is told that this is what the job was for."""
+    """Nobody is told that this is what the job was for. One that was withdrawn is no obstacle."""
     node = Node(journal, STRANGER, offered=True)
-    node.memory.refute(JOB, 1, "it does not follow")
+    wrong = Refutation(1, b"c" * 32, "it does not follow")
+    node.memory.refute(JOB, wrong)
+    node.peers.wrong = wrong
     node.complete()
     await node.run_for(60)
     assert node.peers.fetched == 0
+    node.peers.wrong = None
+    await node.run_for(60)
+    assert node.peers.fetched == 1

@@ -1,6 +1,6 @@
 """node/own_results.py: what a node computed for pay it computes once, whatever happens to it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,7 +9,9 @@ import pytest
 
 from node.blobs import BlobStore
 from node.commitments import Commitments
+from node.compute_messages import UnitDone
 from node.contributor import Contributor
+from node.errors import NodeError, PeerUnreachable
 from node.journal import Journal
 from node.ledger import JobView
 from node.own_results import OwnResult, OwnResults
@@ -61,22 +63,35 @@ def test_results_of_final_rounds_are_forgotten(journal: Journal, store: BlobStor
 
 
 class Computing:
-    """What computes a unit, and counts it."""
+    """What computes a unit and rechecks what it starts from, and counts both."""
 
     def __init__(self, store: BlobStore) -> None:
-        self.store, self.count = store, 0
+        self.store, self.count, self.rechecks = store, 0, 0
+        self.doubt: NodeError | None = None
 
-    async def run(self, _job: JobView, _manifest: Manifest, unit: UnitRef, *, audit: bool) -> Any:
+    async def run_own(
+        self, job: JobView, manifest: Manifest, unit: UnitRef, keep: Callable[[UnitDone], None]
+    ) -> None:
         self.count += 1
-        made = result(self.store, unit)
-        return SimpleNamespace(result_root=ROOT, trace_root=TRACE, result=made.blob)
+        done = SimpleNamespace(
+            result_root=ROOT, trace_root=TRACE, result=result(self.store, unit).blob
+        )
+        keep(cast(UnitDone, done))
+        await self.recheck(job, manifest, unit)
+
+    async def recheck(self, _job: JobView, _manifest: Manifest, _unit: UnitRef) -> None:
+        self.rechecks += 1
+        if self.doubt is not None:
+            raise self.doubt
 
 
 @pytest.mark.trio
 async def test_a_unit_is_computed_once_from_one_checkpoint(
     journal: Journal, store: BlobStore
 ) -> None:
-    """The commitment is the same; from another checkpoint it is another unit."""
+    """The commitment is the same; from another checkpoint it is another unit. One whose start could
+    not be rechecked is not lost: the recheck alone is made up for.
+    """
     computing = Computing(store)
     contributor = Contributor.__new__(Contributor)
     contributor._own = OwnResults(journal, store)
@@ -87,10 +102,14 @@ async def test_a_unit_is_computed_once_from_one_checkpoint(
     parents = {3: PARENT}
     facts = {"parent": parents.get, "open_round": 3, "head_round": 3, "units": {}}
     job = cast(JobView, SimpleNamespace(job_id=JOB, **facts))
+    computing.doubt = PeerUnreachable("nobody tells the results of the round before")
+    with pytest.raises(PeerUnreachable):
+        await contributor._compute_unit(job, UNIT)
+    computing.doubt = None
     first = await contributor._compute_unit(job, UNIT)
     assert [key.slot for key in contributor._at_hand(job)] == [1]
     assert await contributor._compute_unit(job, UNIT) == first
-    assert computing.count == 1
+    assert (computing.count, computing.rechecks) == (1, 3)
     parents[3] = b"q" * 32
     assert (await contributor._compute_unit(job, UNIT)).parent == b"q" * 32
     assert computing.count == 2
