@@ -1,6 +1,7 @@
 """node/coordinators.py between real hosts: what a coordinator holds back for whom."""
 
 import secrets
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import cast
 
@@ -14,14 +15,24 @@ from node.coordinators import Coordinators
 from node.errors import PeerUnreachable
 from node.ids import JobId
 from node.ledger import JobView
-from node.messages import JOB_PROTOCOL, WORK_PROTOCOL, Message, PullUnit, UnitDeclined
+from node.messages import (
+    JOB_PROTOCOL,
+    WORK_PROTOCOL,
+    AskRound,
+    Message,
+    PullUnit,
+    RoundResults,
+    UnitDeclined,
+)
 from node.pause_order import Orders
 from node.peers import PeerBook
 from node.round_memory import RoundMemory
-from node.transport import Transport
+from node.transport import Channel, Transport
+from scheduler.blob_ref import BlobRef
 
 JOB = JobId(b"j" * 32)
 PULL = PullUnit(job_id=JOB.hex(), memory_bytes=1, wait_ms=20_000)
+WAITS = PULL.model_copy(update={"memory_bytes": 2})
 DECLINED = UnitDeclined(reason="nothing", retry_after_ms=1)
 
 
@@ -89,3 +100,42 @@ async def test_stream_that_the_coordinator_closed_is_opened_anew(
         with trio.fail_after(10):
             await asking._channels[a.peer_id].ended()
         assert await asking.ask(job, PULL) == DECLINED
+
+
+@pytest.mark.trio
+async def test_a_question_about_a_round_takes_the_stream_for_work_if_nobody_waits_on_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Opening a stream takes longer than the answer; but no answer may wait for a unit."""
+    results = RoundResults(round=0, aggregate=BlobRef.of(b"aggregate"), results=())
+    waiting = trio.Event()
+
+    async def answer_in_time(_peer: str, message: Message) -> Message:
+        if isinstance(message, AskRound):
+            return results
+        if message == WAITS:
+            waiting.set()
+            await trio.sleep_forever()
+        return DECLINED
+
+    job, ask = cast(JobView, SimpleNamespace(job_id=JOB)), AskRound(job_id=JOB.hex(), round=0)
+    opened: list[str] = []
+    async with Transport(secrets.token_bytes(32)) as a, Transport(secrets.token_bytes(32)) as b:
+        coordinators(a, SimpleNamespace(answer_in_time=answer_in_time)).serve(lambda *_: None)
+        asking, open_stream = coordinators(b, peer_of=a.peer_id), b.open
+        await (await b.open(a.peer_id, WORK_PROTOCOL, a.addresses)).aclose()
+
+        async def count(peer_id: str, protocol: str, addresses: Sequence[str]) -> Channel:
+            opened.append(protocol)
+            return await open_stream(peer_id, protocol, addresses)
+
+        monkeypatch.setattr(b, "open", count)
+        assert await asking.ask(job, PULL) == DECLINED
+        assert await asking.ask_round(a.peer_id, ask) == results
+        assert opened == [WORK_PROTOCOL]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(asking.ask, job, WAITS)
+            await waiting.wait()
+            assert await asking.ask_round(a.peer_id, ask) == results
+            assert opened == [WORK_PROTOCOL, JOB_PROTOCOL]
+            nursery.cancel_scope.cancel()

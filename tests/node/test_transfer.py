@@ -10,6 +10,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -122,6 +123,28 @@ async def test_blob_arrives(new_node: NewNode, size: int) -> None:
         assert here.store.read(ref) == source.store.read(ref)
         assert seen == sorted(seen)
         assert seen[-1] == (size, size)
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("size", [1, 3 * BLOB_CHUNK_BYTES])
+async def test_hashes_and_chunks_come_over_one_stream(
+    new_node: NewNode, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening another costs as long as the way there and back, twice. None is left open."""
+    opened: list[Channel] = []
+    async with new_node() as source, new_node() as here:
+        open_stream = here.transport.open
+
+        async def count(*arguments: Any) -> Channel:
+            opened.append(await open_stream(*arguments))
+            return opened[-1]
+
+        monkeypatch.setattr(here.transport, "open", count)
+        await here.fetch(source.store.put(os.urandom(size)), source)
+        assert len(opened) == 1
+        with trio.fail_after(10):
+            await opened[0].ended()
+        assert not source.faults
 
 
 @pytest.mark.trio

@@ -239,6 +239,25 @@ def test_checkpoint_of_another_job_is_not_taken_from_memory(desk: Desk, tiny: Bu
     assert isinstance(desk.unit(0), UnitDone)
 
 
+def test_checkpoint_that_was_made_here_is_not_read_for_its_units(desk: Desk) -> None:
+    """Its bits are those of the blob."""
+    slots = range(desk.worker._load(desk.manifest).job.manifest.slots)
+    results = [desk.unit(slot) for slot in slots]
+    aggregate = desk.aggregate(*(done.result for done in results if isinstance(done, UnitDone)))
+    assert isinstance(aggregate, AggregateDone)
+    made = desk.outer(aggregate.aggregate)
+    assert isinstance(made, OuterDone)
+    read = Worker(desk.store, open_backend("reference"), MEMORY)
+    kept, desk.worker = desk.worker, read
+    expected = desk.unit(0, made.checkpoint, round=1)
+    assert isinstance(expected, UnitDone)
+    desk.worker = kept
+    desk.store.remove(made.checkpoint)
+    again = desk.unit(0, made.checkpoint, round=1)
+    assert isinstance(again, UnitDone)
+    assert (again.result_root, again.trace_root) == (expected.result_root, expected.trace_root)
+
+
 class FaultyWorker(Worker):
     """Fails in a chosen way."""
 
