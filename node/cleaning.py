@@ -28,7 +28,7 @@ from node.custody import Custody
 from node.errors import NodeError
 from node.jobs import JobKeeper
 from node.journal import Journal
-from node.ledger import JobView, UnitState
+from node.ledger import UNSETTLED, JobView
 from node.round_memory import RoundMemory
 from scheduler.blob_ref import BlobRef
 from scheduler.terms import ROUNDS_AHEAD_MAX
@@ -43,7 +43,6 @@ REMOVED_MAX = 4096
 REMOVED_AT_ONCE = 64
 """Blobs that go between two looks at what is in use."""
 
-UNSETTLED = (UnitState.DRAWN, UnitState.AUDIT_COMMITTED, UnitState.DISPUTED)
 _OVER, _CLEANED = "over/", "cleaned/"
 
 Busy = Callable[[], Iterable[BlobRef]]
@@ -141,7 +140,7 @@ class Cleaner:
             self._commitments.forget(job.job_id)
             for key in (_OVER + name, _CLEANED + name, f"order/{name}"):
                 self._journal.delete(key)
-            for prefix in ("holding", "custody", "own", "receipt"):
+            for prefix in ("holding", "finding", "custody", "own", "receipt"):
                 for key in self._journal.keys(f"{prefix}/{name}/"):
                     self._journal.delete(key)
             for stream in self._journal.streams():

@@ -7,13 +7,17 @@ when the coordinator of a job asks it to (`HoldResult`) and it has fetched the b
 the bytes, not for what they should have been. What was signed is in the journal first; its blob
 stays in the store until node/cleaning.py makes room.
 
+What an auditor or juror signs says what it found, so it is a **finding**: nobody is told of it
+before the unit is settled, or a juror that computes nothing could vote as the others will.
+
 Nobody can fill this node by asking: only the holder of a job's lease may, for the open round of a
 job that is held here, one blob of a result's exact size at a time for each of `ASKS_AT_ONCE`, and
 `HELD_PER_SLOT` for each slot of a round. A blob that does not come whole and in time is removed
 (node/trials.py), so what fills the store has been sent in full.
 """
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import trio
 
@@ -22,7 +26,7 @@ from node.chain_watch import ChainWatch
 from node.errors import NodeError, PeerFault
 from node.jobs import Fetch
 from node.journal import Journal
-from node.ledger import JobView
+from node.ledger import UNSETTLED, JobView
 from node.messages import (
     HELD_MAX,
     AskCustody,
@@ -56,7 +60,7 @@ CATCH_UP_S = 5.0
 HELD_PER_SLOT = 4
 """Results of one slot that are held for a coordinator: other attempts and replaced claims."""
 
-_PREFIX = "holding/"
+_HOLDING, _FINDING = "holding", "finding"
 
 
 def holding_text(job_id: bytes, unit: UnitRef, result_root: bytes, blob: BlobRef) -> str:
@@ -92,6 +96,18 @@ class Custody:
 
     def sign(self, job_id: bytes, unit: UnitRef, result_root: bytes, blob: BlobRef) -> bytes:
         """This node's word that it holds a result, durable before it is given: the blob stays."""
+        signature = self._sign(_HOLDING, job_id, unit, result_root, blob)
+        self._journal.delete(_key(_FINDING, job_id, unit, result_root))
+        return signature
+
+    def found(self, job_id: bytes, unit: UnitRef, result_root: bytes, blob: BlobRef) -> None:
+        """The same of a result that an audit or a jury's recomputation gave: told later."""
+        if self._journal.get(_key(_HOLDING, job_id, unit, result_root)) is None:
+            self._sign(_FINDING, job_id, unit, result_root, blob)
+
+    def _sign(
+        self, kind: str, job_id: bytes, unit: UnitRef, result_root: bytes, blob: BlobRef
+    ) -> bytes:
         signature = self._signer.sign_text(holding_text(job_id, unit, result_root, blob))
         result = HeldResult(
             unit=_unit_key(unit),
@@ -103,30 +119,43 @@ class Custody:
         # One day it is in the way: node/cleaning.py.
         RoundMemory(self._journal).note(job_id, unit.round, blob)
         self.trials.keep(blob)
-        self._journal.set(_key(job_id, unit, result_root), messages.encode(result))
+        self._journal.set(_key(kind, job_id, unit, result_root), messages.encode(result))
         return signature
 
     def held(self, job_id: bytes, unit: UnitRef, result_root: bytes) -> BlobRef | None:
         """The blob of a result that this node signed to hold, if it has it."""
-        data = self._journal.get(_key(job_id, unit, result_root))
-        blob = HeldResult.model_validate_json(data).blob if data is not None else None
-        return blob if blob is not None and self.trials.has(blob) else None
+        keys = (_key(kind, job_id, unit, result_root) for kind in (_HOLDING, _FINDING))
+        blobs = (result.blob for result in self._results(keys))
+        return next((blob for blob in blobs if self.trials.has(blob)), None)
 
     def keep(self, job_id: bytes, round: RoundCustody) -> None:
         """Keep who holds what of a round that this node coordinated, for whoever asks."""
         self._journal.set(_round_key(job_id, round.round), messages.encode(round))
 
     def of_round(self, job_id: bytes, round: int) -> RoundCustody:
-        """Who holds the results of a round, as far as this node knows."""
+        """Who holds the results of a round, as far as this node knows and may tell."""
         data = self._journal.get(_round_key(job_id, round))
         if data is not None:
             known = messages.decode(data)
             assert isinstance(known, RoundCustody)
             return known
-        keys = self._journal.keys(_prefix(job_id, round))[:HELD_MAX]
-        own = (self._journal.get(key) for key in keys)
-        mine = (HeldResult.model_validate_json(each) for each in own if each is not None)
-        return RoundCustody(round=round, results=tuple(mine))
+        held = self._results(self._journal.keys(_prefix(_HOLDING, job_id, round)))
+        found = self._results(self._journal.keys(_prefix(_FINDING, job_id, round)))
+        told = (each for each in found if not self._is_secret(job_id, _unit(each.unit)))
+        results = tuple(itertools.islice(itertools.chain(held, told), HELD_MAX))
+        return RoundCustody(round=round, results=results)
+
+    def _results(self, keys: Iterable[str]) -> Iterator[HeldResult]:
+        for key in keys:
+            data = self._journal.get(key)
+            if data is not None:
+                yield HeldResult.model_validate_json(data)
+
+    def _is_secret(self, job_id: bytes, unit: UnitRef) -> bool:
+        """Whether somebody may still have to say what the unit's result is."""
+        job = self._watch.ledger.jobs.get(job_id)
+        view = job.units.get(unit) if job is not None else None
+        return view is not None and view.state in UNSETTLED
 
     async def answer(self, peer_id: str, message: Message) -> Message:
         """Serve the custody protocol."""
@@ -174,7 +203,8 @@ class Custody:
             return f"unit {unit} is not of the open round {job.head_round} of {job.slots} slots"
         if message.blob.size != due:
             return f"a result has {due} bytes, not {message.blob.size}"
-        if len(self._journal.keys(_prefix(job.job_id, unit.round))) >= HELD_PER_SLOT * job.slots:
+        held = self._journal.keys(_prefix(_HOLDING, job.job_id, unit.round))
+        if len(held) >= HELD_PER_SLOT * job.slots:
             return f"this node holds {HELD_PER_SLOT} results for each slot of the round already"
         if self._asks >= ASKS_AT_ONCE:
             return f"this node fetches {self._asks} results for others already"
@@ -182,14 +212,17 @@ class Custody:
 
     def forget_round(self, job_id: bytes, round: int) -> None:
         """Forget who holds what of a round whose results were removed."""
-        for key in (_round_key(job_id, round), *self._journal.keys(_prefix(job_id, round))):
-            self._journal.delete(key)
+        self._journal.delete(_round_key(job_id, round))
+        for kind in (_HOLDING, _FINDING):
+            for key in self._journal.keys(_prefix(kind, job_id, round)):
+                self._journal.delete(key)
 
     def _forget(self, job_id: bytes, round: int) -> None:
         """Older rounds are final: nobody asks this node for more than the last one of them."""
-        for key in self._journal.keys(f"{_PREFIX}{job_id.hex()}/"):
-            if int(key.split("/")[2]) < round - ROUNDS_AHEAD_MAX - 1:
-                self._journal.delete(key)
+        for kind in (_HOLDING, _FINDING):
+            for key in self._journal.keys(f"{kind}/{job_id.hex()}/"):
+                if int(key.split("/")[2]) < round - ROUNDS_AHEAD_MAX - 1:
+                    self._journal.delete(key)
 
 
 def merged(job_id: bytes, known: RoundCustody | None, told: RoundCustody) -> RoundCustody:
@@ -219,12 +252,12 @@ def _signed(job_id: bytes, result: HeldResult) -> list[SignedHolding]:
     return [h for h in result.holdings if recover(text, bytes.fromhex(h.signature)) == h.wallet]
 
 
-def _prefix(job_id: bytes, round: int) -> str:
-    return f"{_PREFIX}{job_id.hex()}/{round}/"
+def _prefix(kind: str, job_id: bytes, round: int) -> str:
+    return f"{kind}/{job_id.hex()}/{round}/"
 
 
-def _key(job_id: bytes, unit: UnitRef, result_root: bytes) -> str:
-    return f"{_prefix(job_id, unit.round)}{unit.slot}/{unit.attempt}/{result_root.hex()}"
+def _key(kind: str, job_id: bytes, unit: UnitRef, result_root: bytes) -> str:
+    return f"{_prefix(kind, job_id, unit.round)}{unit.slot}/{unit.attempt}/{result_root.hex()}"
 
 
 def _round_key(job_id: bytes, round: int) -> str:

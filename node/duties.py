@@ -195,7 +195,7 @@ class Duties:
                 roots = Roots(done.result_root, done.trace_root)
                 if done.result_root == unit.result_root:
                     # One more who has the result, for a coordinator that needs it.
-                    self._custody.sign(unit.job_id, unit.key, done.result_root, done.result)
+                    self._custody.found(unit.job_id, unit.key, done.result_root, done.result)
         if roots is None:
             raise NodeError(f"unit {unit.key} was not recomputed before its deadline")
         return self._commitments.commit(role, unit_id, roots, unit.job_id, unit.key.round)

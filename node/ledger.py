@@ -41,6 +41,10 @@ class UnitState(StrEnum):
     VOIDED = "voided"
 
 
+UNSETTLED = (UnitState.DRAWN, UnitState.AUDIT_COMMITTED, UnitState.DISPUTED)
+"""Somebody may still have to say what the unit's result is."""
+
+
 @dataclass(slots=True)
 class UnitView:
     """One unit that was committed on chain. Deadlines in Unix seconds, 0 where there is none."""

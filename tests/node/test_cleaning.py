@@ -162,7 +162,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
 def test_a_job_over_for_long_enough_leaves_nothing(node: Node) -> None:
     """To the day; what a running job shares with it stays, and so does all of that job."""
     before = node.store.used_bytes()
-    for name in ("holding", "custody", "own", "receipt"):
+    for name in ("holding", "finding", "custody", "own", "receipt"):
         node.journal.set(f"{name}/{OLD.hex()}/0/0/0", b"")
     roots = len(node.journal.keys("roots/"))
     node.clean()

@@ -16,13 +16,14 @@ from node import rpc
 from node.blobs import BlobStore
 from node.chain import events as e
 from node.chain.events import Place
-from node.chain.types import JobTerms
+from node.chain.types import Claim, JobTerms
 from node.chain_watch import ChainWatch
 from node.custody import HELD_PER_SLOT, Custody, holding_text
 from node.errors import PeerUnreachable
 from node.holders import Holders
-from node.ids import JobId
+from node.ids import JobId, unit_id
 from node.journal import Journal
+from node.ledger import UnitState
 from node.messages import CUSTODY_PROTOCOL, AskCustody, HoldResult, Refused, RoundCustody, UnitKey
 from node.peers import PeerBook
 from node.round_memory import RoundMemory
@@ -280,3 +281,47 @@ async def test_holdings_of_final_rounds_are_forgotten(tmp_path: Path) -> None:
             node.custody.sign(JOB, UnitRef(round, 0, 0), ROOT, BLOB)
         known = [len(node.custody.of_round(JOB, round).results) for round in rounds]
         assert known == [0, *(1 for _ in rounds[1:])]
+
+
+async def test_what_an_auditor_or_juror_found_is_told_once_the_unit_is_settled(
+    tmp_path: Path,
+) -> None:
+    """Until then a juror that computes nothing would learn from it what the others will vote."""
+    async with nodes(tmp_path, 2) as (lazy, juror):
+        ledger, index = juror.custody._watch.ledger, iter(range(2, 9))
+
+        def happen(kind: type[e.Event], *values: object) -> None:
+            ledger.apply(kind(Place(1, next(index), b""), *values))
+
+        async def is_told() -> bool:
+            told = await lazy.ask(juror, AskCustody(job_id=JOB.hex(), round=0))
+            assert isinstance(told, RoundCustody)
+            return told.results != ()
+
+        claim = Claim(1, 0, "0x" + "2" * 40, ROOT, b"c" * 32, b"s" * 65)
+        unit = unit_id(JOB, 0, 1, 0)
+        happen(e.RoundCommitted, JOB, 0, 0, b"x" * 32, 9, (claim,))
+        happen(e.UnitDrawn, unit, juror.signer.address, JOB, 0, 1, 0, claim.worker, 10**6)
+        juror.custody.found(JOB, UNIT, ROOT, juror.store.put(RESULT))
+        assert juror.custody.held(JOB, UNIT, ROOT) == BLOB
+        assert not await is_told()
+        happen(e.AuditCommitted, unit, juror.signer.address, 10**6)
+        assert not await is_told()
+        happen(e.UnitDisputed, unit, JOB, lazy.signer.address)
+        assert not await is_told()
+        happen(e.UnitVerified, unit, JOB, 10**6)
+        assert await is_told()
+
+
+async def test_what_a_juror_was_asked_to_hold_is_told_at_once(tmp_path: Path) -> None:
+    """It says nothing of what it found, in whichever order both come."""
+    async with nodes(tmp_path, 1) as (node,):
+        view = cast(Any, SimpleNamespace(state=UnitState.DISPUTED))
+        node.custody._watch.ledger.jobs[JOB].units[UNIT] = view
+        node.custody.found(JOB, UNIT, ROOT, BLOB)
+        assert node.custody.of_round(JOB, 0).results == ()
+        node.custody.sign(JOB, UNIT, ROOT, BLOB)
+        node.custody.found(JOB, UNIT, ROOT, BLOB)
+        assert len(node.custody.of_round(JOB, 0).results) == 1
+        node.custody.forget_round(JOB, 0)
+        assert [key for kind in ("holding", "finding") for key in node.journal.keys(kind)] == []

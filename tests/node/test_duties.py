@@ -104,7 +104,7 @@ class World:
     def __init__(self, journal: Journal) -> None:
         self.watch = ChainWatch(cast(AsyncChain, None), 0, 1.0)
         self.contract, self.device = Contract(), Device()
-        self.signed = list[tuple[object, ...]]()
+        self.found = list[tuple[object, ...]]()
         self.commitments = Commitments(journal, US, b"s" * 32)
         held = {job: cast(Manifest, None) for job in (HOSTILE, HONEST)}
         self.jobs = SimpleNamespace(held=held, out_of_reach=set[bytes]())
@@ -115,7 +115,7 @@ class World:
             cast(JobKeeper, self.jobs),
             cast(Recompute, self.device),
             self.commitments,
-            cast(Custody, SimpleNamespace(sign=lambda *signed: self.signed.append(signed))),
+            cast(Custody, SimpleNamespace(found=lambda *found: self.found.append(found))),
         )
         self._index = 0
         self.watch.ledger.head_time_s = NOW_S
@@ -174,8 +174,8 @@ async def test_an_auditor_holds_the_result_that_it_computed_too(
     """A coordinator that lost it finds it there; of another result it says nothing."""
     world.draw(HONEST, (b"r" if agrees else b"w") * 32)
     await world.serve(AGAIN_S / 2)
-    signed = [(HONEST, UnitRef(0, 0, 0), b"r" * 32, RESULT)]
-    assert world.signed == (signed if agrees else [])
+    found = [(HONEST, UnitRef(0, 0, 0), b"r" * 32, RESULT)]
+    assert world.found == (found if agrees else [])
 
 
 async def test_an_audit_ends_at_its_deadline(
