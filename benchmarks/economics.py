@@ -46,6 +46,7 @@ class Rules:
     fee: float = PUBLIC.parameters[Parameter.PROTOCOL_FEE_BPS] / BPS
     audit_pay: float = PUBLIC.parameters[Parameter.AUDIT_PAY_BPS] / BPS
     seats: int = PUBLIC.parameters[Parameter.COMMITTEE_SIZE]
+    treasury: float = PUBLIC.parameters[Parameter.TREASURY_SHARE_BPS] / BPS
     cost: float = 0.8
     bond: float = 100.0
     colluding: float = 0.0
@@ -239,14 +240,15 @@ def proposers() -> list[Row]:
 def wash(rules: Rules, emitted: float, is_computed: bool) -> float:
     """The profit a unit of who posts jobs to itself, before gas.
 
-    `emitted`: the emission for a unit as a share of the protocol fee burned for it. Pay to itself
-    cancels; audits by others are paid, and find what was not computed.
+    `emitted`: the emission for a unit as a share of the protocol fee burned for it, at most 1 by
+    the contracts (`EmissionBps`), of which the treasury has its share. Pay to itself cancels;
+    audits by others are paid, and find what was not computed.
     """
     audits = rules.floor_bps / BPS
     burned = rules.fee * (1.0 + audits * rules.audit_pay)
     others = rules.caught * rules.audit_pay
     own = rules.cost if is_computed else rules.caught * rules.loss
-    return (emitted - 1.0) * burned - others - own
+    return (emitted * (1 - rules.treasury) - 1.0) * burned - others - own
 
 
 def washes() -> list[Row]:

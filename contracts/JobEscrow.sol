@@ -5,6 +5,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {ComputeToken} from "./ComputeToken.sol";
+import {IEmissionController} from "./interfaces/IEmissionController.sol";
 import {IJobEscrow} from "./interfaces/IJobEscrow.sol";
 import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
 import {IWorkLedger} from "./interfaces/IWorkLedger.sol";
@@ -16,7 +17,8 @@ import {
     MAX_JOB_S,
     MAX_ROUNDS,
     MAX_ROUNDS_AHEAD,
-    MAX_SLOTS
+    MAX_SLOTS,
+    MAX_UNIT_FLOPS
 } from "./types/Job.sol";
 import {BPS, Parameter} from "./types/Parameter.sol";
 
@@ -55,6 +57,8 @@ contract JobEscrow is IJobEscrow {
     IWorkLedger public ledger;
     /// @notice Who receives what a round pays.
     address public distributor;
+    /// @notice Who counts what a round did and burned.
+    IEmissionController public emission;
 
     mapping(JobId jobId => Record) private _records;
     JobId[] private _jobIds;
@@ -66,15 +70,18 @@ contract JobEscrow is IJobEscrow {
     }
 
     /// @inheritdoc IJobEscrow
-    function bind(address ledger_, address distributor_) external {
+    function bind(address ledger_, address distributor_, address emission_) external {
         if (msg.sender != _deployer) revert NotDeployer(msg.sender);
+        bool nobody =
+            ledger_ == address(0) || distributor_ == address(0) || emission_ == address(0);
         // INVARIANT: the seats are given at most once.
-        if (address(ledger) != address(0) || ledger_ == address(0) || distributor_ == address(0)) {
-            revert BadBinding(ledger_, distributor_);
+        if (address(ledger) != address(0) || nobody) {
+            revert BadBinding(ledger_, distributor_, emission_);
         }
         ledger = IWorkLedger(ledger_);
         distributor = distributor_;
-        emit SeatsBound(ledger_, distributor_);
+        emission = IEmissionController(emission_);
+        emit SeatsBound(ledger_, distributor_, emission_);
     }
 
     /// @inheritdoc IJobEscrow
@@ -147,6 +154,8 @@ contract JobEscrow is IJobEscrow {
         if (round + 1 == record.terms.rounds) emit JobCompleted(jobId);
         token.burn(fee);
         token.safeTransfer(distributor, amount);
+        // INVARIANT: what is counted for emission was burned.
+        emission.register(jobId, round, uint256(record.terms.slots) * record.terms.unitFlops, fee);
     }
 
     /// @inheritdoc IJobEscrow
@@ -306,6 +315,7 @@ contract JobEscrow is IJobEscrow {
         if (terms.roundsAhead > MAX_ROUNDS_AHEAD) {
             revert BadRoundsAhead(terms.roundsAhead, MAX_ROUNDS_AHEAD);
         }
+        if (terms.unitFlops > MAX_UNIT_FLOPS) revert BadFlops(terms.unitFlops, MAX_UNIT_FLOPS);
         if (terms.unitWei == 0) revert BadPrice(terms.unitWei);
         uint256 latest = block.timestamp + MAX_JOB_S;
         if (terms.deadline <= block.timestamp || terms.deadline > latest) {

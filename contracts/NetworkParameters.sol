@@ -70,7 +70,11 @@ contract NetworkParameters is INetworkParameters, Ownable {
         if (parameter == Parameter.ChallengeDepositWei) return (1 ether / 1000, 10_000_000 ether);
         if (parameter == Parameter.CommitteeSize) return (3, 15);
         if (parameter == Parameter.LeaseS) return (1, 7 days);
-        return (100, BPS / 5); // DataDepositBps
+        if (parameter == Parameter.DataDepositBps) return (100, BPS / 5);
+        // Never more than was burned, and never all of it: work for oneself always costs something.
+        if (parameter == Parameter.EmissionBps) return (0, BPS);
+        if (parameter == Parameter.TreasuryShareBps) return (BPS / 20, BPS / 2);
+        return (1, 1_000 ether); // EmissionGflopFeeWei
     }
 
     function _store(Parameter parameter, uint256 value) private {

@@ -17,7 +17,7 @@ from node.chain.client import RECEIPT_TIMEOUT_S, not_mined
 from node.chain.handle import Handle, Transaction
 from node.chain.rpc import Rpc
 from node.chain.sender import Sender
-from node.chain.types import ZERO_ADDRESS, ZERO_HASH, Parameter, to_abi
+from node.chain.types import ZERO_ADDRESS, ZERO_HASH, EmissionPlan, Parameter, to_abi
 from node.errors import NodeError
 from node.network_file import NetworkFile, parse_network
 from node.wallet import Signer
@@ -31,6 +31,7 @@ class Preset:
     """What a network starts with."""
 
     supply_wei: int
+    emission: EmissionPlan
     parameters: Mapping[Parameter, int]
     voting_delay_s: int
     voting_period_s: int
@@ -46,6 +47,8 @@ class Preset:
 
 DEVNET = Preset(
     supply_wei=10_000_000 * AIN,
+    # At most 200,000 AIN in all.
+    emission=EmissionPlan(epoch_s=20, first_budget_wei=100 * AIN, halving_epochs=1_000),
     parameters={
         Parameter.MIN_BOND_WEI: 100 * AIN,
         Parameter.AUDIT_FLOOR_BPS: 1_000,
@@ -64,6 +67,9 @@ DEVNET = Preset(
         Parameter.COMMITTEE_SIZE: 3,
         Parameter.LEASE_S: 20,
         Parameter.DATA_DEPOSIT_BPS: 500,
+        Parameter.EMISSION_BPS: 10_000,
+        Parameter.TREASURY_SHARE_BPS: 1_000,
+        Parameter.EMISSION_GFLOP_FEE_WEI: 10**12,
     },
     voting_delay_s=5,
     voting_period_s=60,
@@ -78,6 +84,8 @@ DEVNET = Preset(
 
 PUBLIC = Preset(
     supply_wei=1_000_000_000 * AIN,
+    # Days that halve every four years: at most 233.76 million AIN in all.
+    emission=EmissionPlan(epoch_s=_DAY_S, first_budget_wei=80_000 * AIN, halving_epochs=1_461),
     parameters={
         Parameter.MIN_BOND_WEI: 1_000 * AIN,
         Parameter.AUDIT_FLOOR_BPS: 500,
@@ -94,6 +102,9 @@ PUBLIC = Preset(
         Parameter.COMMITTEE_SIZE: 5,
         Parameter.LEASE_S: 600,
         Parameter.DATA_DEPOSIT_BPS: 500,
+        Parameter.EMISSION_BPS: 10_000,
+        Parameter.TREASURY_SHARE_BPS: 1_000,
+        Parameter.EMISSION_GFLOP_FEE_WEI: 10**12,
     },
     voting_delay_s=_DAY_S,
     voting_period_s=7 * _DAY_S,
@@ -172,7 +183,7 @@ class _Site:
 
 def _build(site: _Site, deployer: str, treasury: str, preset: Preset) -> dict[str, str]:
     values = tuple(preset.parameters[parameter] for parameter in Parameter)
-    token = site.create("ComputeToken", treasury, preset.supply_wei)
+    token = site.create("ComputeToken", treasury, preset.supply_wei, preset.emission)
     timelock = site.create("TimelockController", preset.timelock_s, (), (ZERO_ADDRESS,), deployer)
     governor = site.create(
         "AinurGovernor",
@@ -194,14 +205,22 @@ def _build(site: _Site, deployer: str, treasury: str, preset: Preset) -> dict[st
     )
     committee = site.create("AuditCommittee", parameters.address, vault.address, ledger.address)
     rewards = site.create("RewardDistributor", token.address, ledger.address)
+    emission = site.create(
+        "EmissionController",
+        token.address,
+        parameters.address,
+        ledger.address,
+        escrow.address,
+        timelock.address,
+    )
+    site.call(token, "bind", emission.address)
     site.call(vault, "bind", ledger.address)
-    site.call(escrow, "bind", ledger.address, rewards.address)
+    site.call(escrow, "bind", ledger.address, rewards.address, emission.address)
     site.call(ledger, "bind", committee.address)
     site.call(timelock, "grantRole", keccak(text="PROPOSER_ROLE"), governor.address)
     site.call(timelock, "grantRole", keccak(text="CANCELLER_ROLE"), governor.address)
     # Last, because nobody can undo it: from here on the timelock alone administers itself.
     site.call(timelock, "renounceRole", ZERO_HASH, deployer)
-    _require_wired(deployer, timelock, parameters, vault, escrow, ledger, committee, rewards)
     handles = {
         "token": token,
         "parameters": parameters,
@@ -210,36 +229,37 @@ def _build(site: _Site, deployer: str, treasury: str, preset: Preset) -> dict[st
         "ledger": ledger,
         "committee": committee,
         "rewards": rewards,
+        "emission": emission,
         "governor": governor,
         "timelock": timelock,
     }
+    _require_wired(deployer, handles)
     return {field: handle.address for field, handle in handles.items()}
 
 
-def _require_wired(
-    deployer: str,
-    timelock: Handle,
-    parameters: Handle,
-    vault: Handle,
-    escrow: Handle,
-    ledger: Handle,
-    committee: Handle,
-    rewards: Handle,
-) -> None:
+_SEATS = (
+    ("vault", "ledger", "ledger"),
+    ("escrow", "ledger", "ledger"),
+    ("escrow", "distributor", "rewards"),
+    ("escrow", "emission", "emission"),
+    ("ledger", "referee", "committee"),
+    ("token", "minter", "emission"),
+    ("parameters", "owner", "timelock"),
+    ("emission", "treasury", "timelock"),
+)
+"""Contract, seat, who holds it; by the fields of the network file."""
+
+
+def _require_wired(deployer: str, contracts: Mapping[str, Handle]) -> None:
     """NodeError unless every seat is where it belongs: a wrong one cannot be corrected later."""
-    seats = (
-        (vault, "ledger", ledger.address),
-        (escrow, "ledger", ledger.address),
-        (escrow, "distributor", rewards.address),
-        (ledger, "referee", committee.address),
-        (parameters, "owner", timelock.address),
-    )
-    for contract, seat, expected in seats:
+    for field, seat, who in _SEATS:
+        contract, expected = contracts[field], contracts[who].address
         holder = contract.value(seat)
         if holder != expected:
             raise NodeError(
                 f"The {seat} of {contract.name} is {holder} instead of {expected}.", "Deploy anew."
             )
+    timelock = contracts["timelock"]
     for role in (ZERO_HASH, keccak(text="PROPOSER_ROLE"), keccak(text="CANCELLER_ROLE")):
         if timelock.value("hasRole", role, deployer):
             raise NodeError(f"The deployer {deployer} kept a role in the timelock.", "Deploy anew.")

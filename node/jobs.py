@@ -264,6 +264,12 @@ class JobKeeper:
         facts = (manifest.digest(), manifest.rounds, manifest.slots)
         if facts != (job.manifest_digest, job.rounds, job.slots):
             raise ManifestError("the manifest is not the one that was funded")
+        if job.unit_flops != manifest.unit_flops:
+            # The manifest's own figure is checked against the Programs when they are here.
+            raise ManifestError(
+                f"the escrow counts {job.unit_flops} FLOPs a unit, "
+                f"the manifest says {manifest.unit_flops}"
+            )
         if job.unit_wei < manifest.unit_wei:
             raise ManifestError(
                 f"the escrow pays {job.unit_wei} wei a unit, the manifest says {manifest.unit_wei}"

@@ -15,6 +15,7 @@ from node.chain import events as on_chain
 from node.chain.events import Event
 from node.ids import unit_id
 from scheduler.blob_ref import BLOB_BYTES_MAX, BlobRef
+from scheduler.manifest import GFLOP
 from scheduler.terms import Position, UnitRef
 
 
@@ -104,6 +105,7 @@ class JobView:
     lease_expires_s: int = 0
     lease_epoch: int = 0
     rounds_ahead: int = 0
+    unit_flops: int = 0
     finalized: dict[int, Finalized] = field(default_factory=dict)
     anchors: dict[int, Finalized] = field(default_factory=dict)
     units: dict[UnitRef, UnitView] = field(default_factory=dict)
@@ -140,6 +142,11 @@ class JobView:
             return bytes(32)
         before = self.after(round - 1)
         return before.checkpoint if before is not None else None
+
+    @property
+    def gflop_wei(self) -> int | None:
+        """What a verified GFLOP earns its worker, rounded down; None if a unit has no FLOPs."""
+        return self.unit_wei * GFLOP // self.unit_flops if self.unit_flops else None
 
     @property
     def is_over(self) -> bool:
@@ -438,6 +445,7 @@ def _funded(event: on_chain.JobFunded) -> JobView:
         slots=terms.slots,
         unit_wei=terms.unit_wei,
         rounds_ahead=terms.rounds_ahead,
+        unit_flops=terms.unit_flops,
         audit_wei=event.audit_wei,
         deadline_s=terms.deadline,
         deposited_wei=event.deposited,

@@ -65,6 +65,7 @@ class Contracts(_Strict):
     ledger: Address
     committee: Address
     rewards: Address
+    emission: Address
     governor: Address
     timelock: Address
 

@@ -47,6 +47,8 @@ class Quote:
     rows_unread: int
     unit_gflops_per_s_min: float
     unit_wei: int
+    gflop_wei: int | None
+    """What a verified GFLOP earns its worker, rounded down; None if a unit has no FLOPs."""
     audit_wei: int
     work_wei: int
     audits_wei_max: int
@@ -127,6 +129,7 @@ def quote(
         rows_unread=manifest.rows % manifest.batch_rows,
         unit_gflops_per_s_min=unit_flops / GFLOP / manifest.unit_timeout_s,
         unit_wei=unit_wei,
+        gflop_wei=unit_wei * GFLOP // unit_flops if unit_flops else None,
         audit_wei=audit_wei,
         work_wei=units * unit_wei,
         audits_wei_max=units * audit_wei,

@@ -1,4 +1,4 @@
-"""What an account has earned: the leaves of finalised rounds, claimed or not.
+"""What an account has earned by work: the leaves of finalised rounds, claimed or not.
 
 Read from the events RoundRewards and Claimed, so that nothing is trusted but the chain. Claims go
 out in bounded batches; anyone may send them, the money always goes to the leaf's account.
@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from node.chain import Chain, Receipt, Reverted
-from node.chain.events import Claimed, RoundRewards
+from node.chain.contracts import Emission, Rewards
+from node.chain.events import Claimed, EmissionClaimed, RoundRewards
 from node.chain.types import RewardClaim
 from node.ids import JobId
 from node.reward_tree import reward_leaves, reward_proof
@@ -35,35 +36,43 @@ def rewards_of(chain: Chain, account: str) -> list[Reward]:
         Reward(claim, (claim.job_id, claim.round, claim.index) in paid)
         for event in events
         if isinstance(event, RoundRewards)
-        for claim in _claims(event, account)
+        for claim in claims_in(event, account)
     ]
 
 
-def claim_all(chain: Chain, claims: Sequence[RewardClaim]) -> Iterator[tuple[Receipt, int]]:
+def claim_all(
+    chain: Chain, claims: Sequence[RewardClaim], source: Rewards | Emission | None = None
+) -> Iterator[tuple[Receipt, int]]:
     """Send `claims` in batches; yields each receipt with the wei that it paid.
 
-    Leaves that somebody else claims in the meantime are left out.
+    `source` pays: the distributor of rewards if None, else the emission controller. Leaves that
+    somebody else claims in the meantime are left out.
     """
     for start in range(0, len(claims), BATCH_MAX):
-        yield from _claim_batch(chain, claims[start : start + BATCH_MAX])
+        batch = claims[start : start + BATCH_MAX]
+        yield from _claim_batch(chain, batch, source or chain.rewards)
 
 
-def _claim_batch(chain: Chain, batch: Sequence[RewardClaim]) -> Iterator[tuple[Receipt, int]]:
+def _claim_batch(
+    chain: Chain, batch: Sequence[RewardClaim], source: Rewards | Emission
+) -> Iterator[tuple[Receipt, int]]:
     for attempt in range(_ATTEMPTS):
         try:
-            receipt = chain.send(chain.rewards.claim(batch))
+            receipt = chain.send(source.claim(batch))
         except Reverted as error:
             if error.name != "AlreadyClaimed" or attempt == _ATTEMPTS - 1:
                 raise
-            batch = [c for c in batch if not chain.rewards.is_claimed(c.job_id, c.round, c.index)]
+            batch = [c for c in batch if not source.is_claimed(c.job_id, c.round, c.index)]
             if not batch:
                 return
             continue
-        yield receipt, sum(e.amount for e in receipt.events if isinstance(e, Claimed))
+        paid = (e for e in receipt.events if isinstance(e, Claimed | EmissionClaimed))
+        yield receipt, sum(event.amount for event in paid)
         return
 
 
-def _claims(event: RoundRewards, account: str) -> Iterator[RewardClaim]:
+def claims_in(event: RoundRewards, account: str) -> Iterator[RewardClaim]:
+    """The leaf of `account` in a round, proved; nothing if it has none."""
     if account not in event.accounts:
         return
     job_id = JobId(event.job_id)

@@ -43,6 +43,7 @@ def terms_of(manifest: Manifest, now_s: int, rounds_ahead: int = 0) -> JobTerms:
         unit_wei=max(1, manifest.unit_wei),
         deadline=now_s + manifest.deadline_s,
         rounds_ahead=rounds_ahead,
+        unit_flops=manifest.unit_flops,
     )
 
 

@@ -20,6 +20,7 @@ OWN = (
     "AuditCommittee",
     "BondVault",
     "ComputeToken",
+    "EmissionController",
     "JobEscrow",
     "NetworkParameters",
     "RewardDistributor",

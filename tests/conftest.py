@@ -102,7 +102,14 @@ def make_node(devnet: Devnet) -> Iterator[Callable[..., Node]]:
 def fund_job(devnet: Devnet) -> Callable[..., JobId]:
     """Fund a job whose manifest nobody needs; returns its id."""
 
-    def fund(submitter: Node, *, rounds: int = 1, slots: int = 2, unit_wei: int = AIN) -> JobId:
+    def fund(
+        submitter: Node,
+        *,
+        rounds: int = 1,
+        slots: int = 2,
+        unit_wei: int = AIN,
+        unit_flops: int = 0,
+    ) -> JobId:
         chain = submitter.chain
         terms = JobTerms(
             manifest_digest=secrets.token_bytes(32),
@@ -112,6 +119,7 @@ def fund_job(devnet: Devnet) -> Callable[..., JobId]:
             slots=slots,
             unit_wei=unit_wei,
             deadline=chain.head().timestamp + 100_000,
+            unit_flops=unit_flops,
         )
         chain.send(chain.token.approve(chain.escrow.address, chain.escrow.quote(terms)))
         receipt = chain.send(chain.escrow.fund(terms))

@@ -45,8 +45,8 @@ interface IJobEscrow {
     /// @notice The job is closed: the rest was refunded, nothing more is paid.
     event JobSettled(JobId indexed jobId);
 
-    /// @notice The paying seat was given away, once and for ever.
-    event SeatsBound(address indexed ledger, address indexed distributor);
+    /// @notice The seats were given away, once and for ever.
+    event SeatsBound(address indexed ledger, address indexed distributor, address indexed emission);
 
     /// @notice The manifest's digest, blob root or size is zero.
     error BadManifest(bytes32 digest, bytes32 root, uint64 size);
@@ -59,6 +59,9 @@ interface IJobEscrow {
 
     /// @notice Rounds may run at most `max` ahead.
     error BadRoundsAhead(uint8 roundsAhead, uint256 max);
+
+    /// @notice A unit has at most `max` FLOPs.
+    error BadFlops(uint64 unitFlops, uint256 max);
 
     /// @notice A unit's price is at least 1 wei.
     error BadPrice(uint128 unitWei);
@@ -94,7 +97,7 @@ interface IJobEscrow {
     error NotDeployer(address caller);
 
     /// @notice The seats were given already, or to nobody.
-    error BadBinding(address ledger, address distributor);
+    error BadBinding(address ledger, address distributor, address emission);
 
     /// @notice Deposits quote(terms) (the escrow must be approved) and opens the job. The data
     /// deposit in it goes back at the end unless a verdict charges it.
@@ -108,8 +111,8 @@ interface IJobEscrow {
     /// can be earned any more. Anyone.
     function settle(JobId jobId) external;
 
-    /// @notice Moves a finalised round's rewards to the distributor and burns the fee. Only the
-    /// ledger.
+    /// @notice Moves a finalised round's rewards to the distributor, burns the fee and has the round
+    /// counted for emission. Only the ledger.
     function payRound(JobId jobId, uint32 round, uint256 amount) external;
 
     /// @notice Spends the data deposit after the verdict that the job's data is unavailable, and ends
@@ -124,9 +127,9 @@ interface IJobEscrow {
         address[] calldata jurors
     ) external;
 
-    /// @notice Gives the paying seat to the ledger and names the distributor. Only the deployer,
-    /// once.
-    function bind(address ledger, address distributor) external;
+    /// @notice Gives the paying seat to the ledger and names the distributor and the emission
+    /// controller. Only the deployer, once.
+    function bind(address ledger, address distributor, address emission) external;
 
     /// @notice What fund(terms) will take: the price of all rounds, its fee, and the data deposit.
     function quote(JobTerms calldata terms) external view returns (uint256 depositWei);

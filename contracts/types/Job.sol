@@ -13,6 +13,9 @@ uint256 constant MAX_ROUNDS_AHEAD = 8;
 /// @dev Seconds from funding to the latest deadline.
 uint256 constant MAX_JOB_S = 366 days;
 
+/// @dev Floating-point operations of a unit. The manifest's bound too.
+uint256 constant MAX_UNIT_FLOPS = 2 ** 62;
+
 /// @notice What a submitter offers. The manifest is a blob that peers hold; the chain knows its
 /// digest and address.
 struct JobTerms {
@@ -24,6 +27,7 @@ struct JobTerms {
     uint128 unitWei; // price of one work unit, at least 1
     uint64 deadline; // no round starts from then on (Unix seconds)
     uint8 roundsAhead; // 0 to MAX_ROUNDS_AHEAD: how far rounds may run ahead of the oldest open one
+    uint64 unitFlops; // 0 to MAX_UNIT_FLOPS: exactly the manifest's, or no node works on the job
 }
 
 /// @notice Where a job stands; derived from the facts in `Job` and the clock, never stored.

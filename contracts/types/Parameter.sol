@@ -18,11 +18,14 @@ enum Parameter {
     ChallengeDepositWei, // lost by a challenger who is wrong
     CommitteeSize, // seats of a committee; more than half must agree
     LeaseS, // a coordinator's lease without a call
-    DataDepositBps // part of a job's price that its submitter deposits for its data staying available
+    DataDepositBps, // part of a job's price that its submitter deposits for its data staying available
+    EmissionBps, // the most that is minted for a round, as a part of the fee burned for it
+    TreasuryShareBps, // part of what is minted for a round that the treasury gets
+    EmissionGflopFeeWei // fee burned for a GFLOP from which it counts whole in its epoch
 }
 
 /// @dev How many parameters there are.
-uint256 constant PARAMETER_COUNT = 15;
+uint256 constant PARAMETER_COUNT = 18;
 
 /// @dev Ten-thousandths in a whole.
 uint256 constant BPS = 10_000;

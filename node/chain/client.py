@@ -36,6 +36,7 @@ CONTRACT_NAMES = {
     "ledger": "WorkLedger",
     "committee": "AuditCommittee",
     "rewards": "RewardDistributor",
+    "emission": "EmissionController",
     "governor": "AinurGovernor",
     "timelock": "TimelockController",
 }
@@ -71,6 +72,7 @@ class Chain:
         self.ledger = contracts.Ledger(handles["ledger"])
         self.committee = contracts.Committee(handles["committee"])
         self.rewards = contracts.Rewards(handles["rewards"])
+        self.emission = contracts.Emission(handles["emission"])
         self.governor = contracts.Governor(handles["governor"])
         self._sources = _sources(handles)
 

@@ -12,6 +12,9 @@ from node.chain.types import (
     Bounds,
     Claim,
     Dispute,
+    EmissionPlan,
+    EmissionSchedule,
+    EmissionShare,
     FinalizedRound,
     Job,
     JobTerms,
@@ -22,6 +25,7 @@ from node.chain.types import (
     ProposalState,
     ProposalVotes,
     RewardClaim,
+    RoundEmission,
     Support,
     Unit,
     from_abi,
@@ -62,6 +66,23 @@ class Token(Contract):
 
     def delegates(self, account: str) -> str:
         return str(self._handle.value("delegates", account))
+
+    def schedule(self) -> EmissionSchedule:
+        """What may be minted for work, and when: fixed at deployment."""
+        plan = EmissionPlan(
+            epoch_s=int(self._handle.value("epochS")),
+            first_budget_wei=int(self._handle.value("firstBudgetWei")),
+            halving_epochs=int(self._handle.value("halvingEpochs")),
+        )
+        return EmissionSchedule(int(self._handle.value("emissionStart")), plan)
+
+    def scheduled_wei(self) -> int:
+        """What may have been minted until now."""
+        return int(self._handle.value("scheduledWei"))
+
+    def emitted_wei(self) -> int:
+        """What was minted for work so far."""
+        return int(self._handle.value("emittedWei"))
 
     def approve(self, spender: str, amount: int) -> Transaction:
         return self._handle.write("approve", spender, amount)
@@ -289,6 +310,27 @@ class Committee(Contract):
 
 class Rewards(Contract):
     """RewardDistributor: pull claims of finalised rounds."""
+
+    def is_claimed(self, job_id: JobId, round: int, index: int) -> bool:
+        return bool(self._handle.value("isClaimed", job_id, round, index))
+
+    def claim(self, claims: Sequence[RewardClaim]) -> Transaction:
+        return self._handle.write("claim", tuple(claims))
+
+
+class Emission(Contract):
+    """EmissionController: new tokens for finalised rounds, once their epoch is over."""
+
+    def round_emission(self, job_id: JobId, round: int) -> RoundEmission:
+        return from_abi(RoundEmission, self._handle.value("rounds", job_id, round))
+
+    def epoch_flops(self, epoch: int) -> int:
+        """The FLOPs that rounds brought into an epoch."""
+        return int(self._handle.value("epochFlops", epoch))
+
+    def share_of(self, job_id: JobId, round: int) -> EmissionShare:
+        """What a round gives; Reverted("EpochNotOver") until its epoch is over."""
+        return from_abi(EmissionShare, self._handle.read("emissionOf", job_id, round))
 
     def is_claimed(self, job_id: JobId, round: int, index: int) -> bool:
         return bool(self._handle.value("isClaimed", job_id, round, index))

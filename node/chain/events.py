@@ -363,6 +363,35 @@ class Claimed(Event):
     amount: int
 
 
+# --- EmissionController
+
+
+@dataclass(frozen=True, slots=True)
+class RoundCounted(Event):
+    job_id: JobId
+    round: int
+    epoch: int
+    flops: int
+    cap_wei: int
+    treasury_bps: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmissionClaimed(Event):
+    job_id: JobId
+    round: int
+    index: int
+    account: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class TreasuryPaid(Event):
+    job_id: JobId
+    round: int
+    amount: int
+
+
 # --- NetworkParameters
 
 
@@ -466,6 +495,7 @@ EVENTS: Mapping[str, tuple[type[Event], ...]] = {
         DisputeResolved,
     ),
     "rewards": (Claimed,),
+    "emission": (RoundCounted, EmissionClaimed, TreasuryPaid),
     "parameters": (ParameterChanged,),
     "governor": (ProposalCreated, VoteCast, ProposalQueued, ProposalExecuted, ProposalCanceled),
 }

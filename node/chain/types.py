@@ -34,6 +34,9 @@ class Parameter(IntEnum):
     COMMITTEE_SIZE = 12
     LEASE_S = 13
     DATA_DEPOSIT_BPS = 14
+    EMISSION_BPS = 15
+    TREASURY_SHARE_BPS = 16
+    EMISSION_GFLOP_FEE_WEI = 17
 
     @property
     def label(self) -> str:
@@ -120,6 +123,7 @@ class JobTerms:
     unit_wei: int
     deadline: int
     rounds_ahead: int = 0
+    unit_flops: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +238,17 @@ class RewardClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundEmission:
+    """What a finalised round brings into its epoch; all zero if it is not final."""
+
+    epoch: int
+    treasury_bps: int
+    is_treasury_paid: bool
+    flops: int
+    cap_wei: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """Who coordinates a job; the zero address if nobody does."""
 
@@ -255,6 +270,39 @@ class Pending:
 
     amount: int
     available_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmissionPlan:
+    """What the token may mint besides its first supply, fixed at deployment."""
+
+    epoch_s: int
+    first_budget_wei: int
+    halving_epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmissionSchedule:
+    """The token's epochs and what may be minted for each (docs/spec/economy.md)."""
+
+    start_s: int
+    plan: EmissionPlan
+
+    def ends_at(self, epoch: int) -> int:
+        """When an epoch ends, Unix seconds; what it gives can be claimed from then on."""
+        return self.start_s + (epoch + 1) * self.plan.epoch_s
+
+    def budget_wei(self, epoch: int) -> int:
+        """What may be minted for an epoch: the first budget, halved again and again."""
+        return self.plan.first_budget_wei >> epoch // self.plan.halving_epochs
+
+
+@dataclass(frozen=True, slots=True)
+class EmissionShare:
+    """What a round whose epoch is over gives in all, and the treasury's share of it."""
+
+    emission_wei: int
+    treasury_wei: int
 
 
 @dataclass(frozen=True, slots=True)

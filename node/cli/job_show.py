@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from node.chain import Chain
 from node.chain_jobs import LedgerReader, find_job, state_of
 from node.cli.job_watch import ask_holders, ask_once, ask_past
-from node.cli.output import Cell, ain, emit_fields, emit_json, emit_table, note, utc
+from node.cli.output import Cell, ain, emit_fields, emit_json, emit_table, note, per_gflop, utc
 from node.cli.session import open_chain, open_network
 from node.errors import BadInput, NodeError
 from node.home import Home
@@ -39,11 +39,13 @@ def show_jobs(home: Home, *, as_json: bool) -> None:
         return
     rows = [
         (f"0x{job.job_id.hex()[:16]}", state, f"{job.open_round}/{job.rounds}", job.slots,
-         ain(job.deposited_wei), job.submitter)
+         ain(job.deposited_wei), per_gflop(job.gflop_wei), job.submitter)
         for job, state in jobs
     ]  # fmt: skip
     emit_table(
-        ("job", "state", "rounds", "slots", "deposit", "submitter"), rows, empty="no jobs yet"
+        ("job", "state", "rounds", "slots", "deposit", "price", "submitter"),
+        rows,
+        empty="no jobs yet",
     )
 
 
@@ -234,6 +236,8 @@ def _job_document(view: JobView, state: str) -> dict[str, object]:
         "charged_wei": view.charged_wei,
         "unit_wei": view.unit_wei,
         "audit_wei": view.audit_wei,
+        "unit_flops": view.unit_flops,
+        "gflop_wei": view.gflop_wei,
         "deadline": view.deadline_s,
         "checkpoints": [view.finalized[n].checkpoint for n in sorted(view.finalized)],
     }
@@ -252,6 +256,7 @@ def _job_fields(view: JobView, state: str, waiting: str) -> dict[str, Cell]:
         "rounds": _rounds(view),
         "submitter": view.submitter,
         "coordinator": view.holder or None,
+        "price": f"{ain(view.unit_wei)} a unit, {per_gflop(view.gflop_wei)}",
         "deposited": ain(view.deposited_wei),
         "paid": ain(view.paid_wei),
         "fees": ain(view.fees_wei),

@@ -17,7 +17,7 @@ from node.bundle import Bundle
 from node.chain import Chain
 from node.chain.types import Parameter
 from node.chain_jobs import LedgerReader
-from node.cli.output import ain, note
+from node.cli.output import ain, note, per_gflop
 from node.cli.session import open_chain, open_network
 from node.client import Client, open_client
 from node.errors import NodeError, PeerUnreachable
@@ -132,6 +132,7 @@ def quote_fields(bundle: Bundle, quoted: Quoted) -> dict[str, str | int]:
             f"{price.unit_gflops_per_s_min:.3g} GFLOP/s ends a unit in {manifest.unit_timeout_s} s"
         ),
         "price": f"{ain(price.unit_wei)} a unit, {ain(price.audit_wei)} an audit",
+        "a verified GFLOP": per_gflop(price.gflop_wei),
         "deposit": f"{ain(price.total_wei_max)}; what is not earned comes back",
         "for its data": f"{ain(price.data_wei)} of it, lost if the data is not to be had",
         "budget": ain(bundle.spec.budget.budget_wei),

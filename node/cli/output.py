@@ -67,6 +67,11 @@ def ain(wei: int) -> str:
     return f"{sign}{whole:,}{'.' + fraction if fraction else ''} AIN"
 
 
+def per_gflop(wei: int | None) -> str:
+    """The price of a verified GFLOP as people read it."""
+    return "nothing is counted" if wei is None else f"{ain(wei)} per GFLOP"
+
+
 def utc(timestamp: int) -> str:
     """A Unix time as people read it."""
     moment = datetime.fromtimestamp(timestamp, UTC)

@@ -1,6 +1,7 @@
 """The strategies' simulation against the formulas that docs/economics.md derives."""
 
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -18,6 +19,10 @@ from benchmarks.economics import (
     proposer,
     wash,
 )
+from node.chain.events import Place, RoundCounted
+from node.emission import leaf_wei, share_of
+from node.ids import JobId
+from scheduler.audit import BPS
 
 
 def test_honest_worker_earns_its_margin_whatever_the_rules() -> None:
@@ -79,9 +84,49 @@ def test_proposer_that_skips_blocks_is_drawn_less_often() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 1 / 3, 1.0])
-def test_job_to_oneself_never_gains_while_emission_is_at_most_the_burned_fee(share: float) -> None:
-    """Even who owns every node gets back no more than it burned; a little more would pay."""
-    rules = Rules(colluding=share)
-    assert wash(rules, 1.0, is_computed=True) < 0
-    assert wash(rules, 1.0, is_computed=False) <= 0
-    assert wash(Rules(colluding=1.0), 1.01, is_computed=False) > 0
+@pytest.mark.parametrize("is_computed", [False, True])
+def test_job_to_oneself_loses_while_emission_is_at_most_the_burned_fee(
+    share: float, is_computed: bool
+) -> None:
+    """Even for who owns every node, at the greatest emission and the least share of the treasury
+    that a vote can set; were more than the fee emitted, or nothing kept, it would pay or be free.
+    """
+    rules = Rules(colluding=share, treasury=0.05)
+    for emitted in (0.0, 0.5, 1.0):
+        assert wash(rules, emitted, is_computed) < 0
+    everybody = Rules(colluding=1.0, treasury=0.0)
+    assert wash(everybody, 1.0, is_computed=False) == 0
+    assert wash(everybody, 1.01, is_computed=False) > 0
+
+
+def test_same_job_again_loses_every_time_in_whole_wei() -> None:
+    """The contract's own formulas, played in integers: one party alone in every epoch, whatever
+    price, FLOPs, rates and budgets. It never has more than before, and less if a fee was burned.
+    """
+    random = Random(5)
+    for _ in range(2_000):
+        wealth, fee_bps = 10**30, random.randint(0, 2_000)
+        for _ in range(random.randint(1, 5)):
+            paid_wei = random.randint(1, 10 ** random.randint(1, 24))
+            fee_wei = paid_wei * fee_bps // BPS
+            counted = RoundCounted(
+                place=Place(1, 0, b""),
+                job_id=JobId(bytes(32)),
+                round=0,
+                epoch=0,
+                flops=random.randint(0, 64 << 62),
+                cap_wei=fee_wei * random.randint(0, BPS) // BPS,
+                treasury_bps=random.randint(500, 5_000),
+            )
+            share = share_of(counted, 10 ** random.randint(0, 24), max(1, counted.flops))
+            earned = sum(leaf_wei(share, part, paid_wei) for part in _parts(paid_wei, random))
+            assert earned + share.treasury_wei <= share.emission_wei <= fee_wei
+            assert earned < fee_wei or fee_wei == 0
+            wealth += earned - fee_wei
+        assert wealth <= 10**30
+
+
+def _parts(total: int, random: Random) -> list[int]:
+    """The leaves of a round: amounts that add up to `total`."""
+    cuts = sorted(random.randint(0, total) for _ in range(random.randint(0, 7)))
+    return [b - a for a, b in pairwise([0, *cuts, total])]

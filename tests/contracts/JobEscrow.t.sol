@@ -67,6 +67,9 @@ contract JobEscrowTest is Stage {
         terms = net.terms(1, 65);
         refuse(terms, abi.encodeWithSelector(IJobEscrow.BadSlots.selector, 65, 64));
         terms = net.terms(1, 1);
+        terms.unitFlops = 2 ** 62 + 1;
+        refuse(terms, abi.encodeWithSelector(IJobEscrow.BadFlops.selector, 2 ** 62 + 1, 2 ** 62));
+        terms = net.terms(1, 1);
         terms.unitWei = 0;
         refuse(terms, abi.encodeWithSelector(IJobEscrow.BadPrice.selector, 0));
         uint256 time = VM.getBlockTimestamp();
@@ -204,12 +207,17 @@ contract JobEscrowTest is Stage {
     /// @notice The seats are given once, by the deployer, to somebody.
     function test_bind_strangerOrTwice_isRefused() public {
         VM.expectRevert(abi.encodeWithSelector(IJobEscrow.NotDeployer.selector, address(this)));
-        escrow.bind(address(1), address(2));
+        escrow.bind(address(1), address(2), address(3));
         VM.prank(address(net));
         VM.expectRevert(
-            abi.encodeWithSelector(IJobEscrow.BadBinding.selector, address(1), address(2))
+            abi.encodeWithSelector(
+                IJobEscrow.BadBinding.selector,
+                address(1),
+                address(2),
+                address(3)
+            )
         );
-        escrow.bind(address(1), address(2));
+        escrow.bind(address(1), address(2), address(3));
     }
 
     function refuse(JobTerms memory terms, bytes memory reason) private {

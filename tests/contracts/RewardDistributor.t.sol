@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IRewardDistributor} from "../../contracts/interfaces/IRewardDistributor.sol";
+import {ILeafClaims} from "../../contracts/interfaces/ILeafClaims.sol";
 import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
 import {RewardClaim} from "../../contracts/types/Reward.sol";
 import {Stage} from "./helpers/Stage.sol";
@@ -41,9 +41,7 @@ contract RewardDistributorTest is Stage {
             check(distributor.isClaimed(jobId, 0, i), "marked");
         }
         same(token.balanceOf(address(distributor)), 0, "empty");
-        VM.expectRevert(
-            abi.encodeWithSelector(IRewardDistributor.AlreadyClaimed.selector, jobId, 0, 0)
-        );
+        VM.expectRevert(abi.encodeWithSelector(ILeafClaims.AlreadyClaimed.selector, jobId, 0, 0));
         distributor.claim(claims);
     }
 
@@ -57,28 +55,26 @@ contract RewardDistributorTest is Stage {
         RewardClaim memory claim = proved(real);
         VM.assume(amount != claim.amount && account != claim.account);
         claim.amount = amount;
-        refuse(claim, abi.encodeWithSelector(IRewardDistributor.BadProof.selector, jobId, 0, real));
+        refuse(claim, abi.encodeWithSelector(ILeafClaims.BadProof.selector, jobId, 0, real));
         claim = proved(real);
         claim.account = account;
-        refuse(claim, abi.encodeWithSelector(IRewardDistributor.BadProof.selector, jobId, 0, real));
+        refuse(claim, abi.encodeWithSelector(ILeafClaims.BadProof.selector, jobId, 0, real));
         claim = proved(real);
         claim.index = real + 1_000;
         refuse(
             claim,
-            abi.encodeWithSelector(IRewardDistributor.BadProof.selector, jobId, 0, real + 1_000)
+            abi.encodeWithSelector(ILeafClaims.BadProof.selector, jobId, 0, real + 1_000)
         );
         claim = proved(real);
         claim.round = 1;
-        refuse(claim, abi.encodeWithSelector(IRewardDistributor.NotFinalized.selector, jobId, 1));
+        refuse(claim, abi.encodeWithSelector(ILeafClaims.NotFinalized.selector, jobId, 1));
     }
 
     /// @notice Empty and unbounded calls are refused.
     function test_claim_countOutOfBounds_isRefused() public {
-        VM.expectRevert(abi.encodeWithSelector(IRewardDistributor.BadClaimCount.selector, 0, 256));
+        VM.expectRevert(abi.encodeWithSelector(ILeafClaims.BadClaimCount.selector, 0, 256));
         distributor.claim(new RewardClaim[](0));
-        VM.expectRevert(
-            abi.encodeWithSelector(IRewardDistributor.BadClaimCount.selector, 257, 256)
-        );
+        VM.expectRevert(abi.encodeWithSelector(ILeafClaims.BadClaimCount.selector, 257, 256));
         distributor.claim(new RewardClaim[](257));
     }
 

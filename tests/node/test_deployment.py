@@ -42,6 +42,7 @@ def test_public_preset_deploys_and_leaves_no_admin(devnet: Devnet, preset: Prese
     with Chain(network, deployer, poll_s=0.02) as chain:
         assert chain.token.balance_of(treasury) == preset.supply_wei == chain.token.total_supply()
         assert chain.parameters.all() == dict(preset.parameters)
+        assert chain.token.schedule().plan == preset.emission
         assert chain.governor.voting_period_s() == preset.voting_period_s
         assert chain.governor.threshold() == preset.threshold_wei
         contracts = network.contracts
@@ -56,6 +57,12 @@ def test_public_preset_deploys_and_leaves_no_admin(devnet: Devnet, preset: Prese
         assert owner == contracts.timelock
         ledger = Handle(chain._rpc, "WorkLedger", contracts.ledger)
         assert ledger.value("referee") == contracts.committee
+        token = Handle(chain._rpc, "ComputeToken", contracts.token)
+        assert token.value("minter") == contracts.emission
+        emission = Handle(chain._rpc, "EmissionController", contracts.emission)
+        assert emission.value("treasury") == contracts.timelock
+        escrow = Handle(chain._rpc, "JobEscrow", contracts.escrow)
+        assert escrow.value("emission") == contracts.emission
         vault = Handle(chain._rpc, "BondVault", contracts.vault)
         assert vault.value("ledger") == contracts.ledger
         assert chain.block(network.deployment_block) is not None

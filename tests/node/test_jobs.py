@@ -49,7 +49,9 @@ class Worker:
 class World:
     """A keeper whose peer has the blobs of `bundle`; the escrow pays `unit_wei` a unit."""
 
-    def __init__(self, folder: Path, journal: Journal, bundle: Bundle, unit_wei: int) -> None:
+    def __init__(
+        self, folder: Path, journal: Journal, bundle: Bundle, unit_wei: int, more_flops: int
+    ) -> None:
         theirs, self.store = BlobStore(folder / "theirs"), BlobStore(folder / "ours")
         manifest, self.manifest = bundle.put(theirs), bundle.manifest
         self.watch = watch = ChainWatch(cast(AsyncChain, None), 0, 1.0)
@@ -61,6 +63,7 @@ class World:
             slots=self.manifest.slots,
             unit_wei=unit_wei,
             deadline=10**6,
+            unit_flops=self.manifest.unit_flops + more_flops,
         )
         watch.ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, US, terms, 5, 66))
         self.job: JobView = watch.ledger.jobs[JOB]
@@ -97,8 +100,8 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture
 def world(tmp_path: Path, tiny: Bundle, journal: Journal) -> Make:
-    def make(short_wei: int = 0, bundle: Bundle = tiny) -> World:
-        return World(tmp_path, journal, bundle, bundle.manifest.unit_wei - short_wei)
+    def make(short_wei: int = 0, bundle: Bundle = tiny, more_flops: int = 0) -> World:
+        return World(tmp_path, journal, bundle, bundle.manifest.unit_wei - short_wei, more_flops)
 
     return make
 
@@ -233,6 +236,15 @@ async def test_a_job_that_eats_the_worker_is_not_tried_again_soon(
     await trio.sleep(LOST_FIRST_S + 1)
     made.worker.error = None
     await made.keeper.hold(made.job, ["peer"])
+
+
+async def test_a_job_that_states_other_flops_than_it_has_is_refused(world: Make) -> None:
+    """Emission counts what the escrow was told: nobody works where that is not the exact cost."""
+    made = world(more_flops=1)
+    flops = made.manifest.unit_flops
+    with pytest.raises(PeerFault, match=f"counts {flops + 1} FLOPs a unit, .* says {flops}"):
+        await made.keeper.hold(made.job, ["peer"])
+    assert not made.keeper.held
 
 
 async def test_a_job_that_pays_less_than_it_says_is_refused(world: Make) -> None:

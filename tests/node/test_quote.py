@@ -40,6 +40,7 @@ def test_money_follows_price_and_rates(tiny: Bundle) -> None:
     manifest = tiny.manifest.model_copy(update={"unit_flops": 1, "price_wei_per_gflop": 10**12 + 1})
     price = quote(manifest, tiny.job.costs, audit_pay_bps=5000, protocol_fee_bps=100)
     assert price.unit_wei == 1001
+    assert price.gflop_wei == 1001 * 10**9 // price.unit_flops
     assert price.audit_wei == 500
     assert (price.work_wei, price.audits_wei_max) == (6006, 3000)
     assert price.fee_wei == 90

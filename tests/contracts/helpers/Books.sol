@@ -6,13 +6,13 @@ import {JobId, UnitId} from "../../../contracts/types/Identifiers.sol";
 import {Job} from "../../../contracts/types/Job.sol";
 import {RewardClaim} from "../../../contracts/types/Reward.sol";
 import {Batch, Unit, UnitStatus} from "../../../contracts/types/Work.sol";
-import {Stage} from "./Stage.sol";
+import {EmissionBooks} from "./EmissionBooks.sol";
 import {Log, VM} from "./Vm.sol";
 
 /// @notice What the players of a random sequence remember, and what must hold after every move.
 /// @dev The ghosts count money on their own, so that the checks do not believe the contracts' books.
-abstract contract Books is Stage {
-    uint256 public constant MOVES = 27;
+abstract contract Books is EmissionBooks {
+    uint256 public constant MOVES = 28;
 
     JobId[] public jobIds;
     UnitId[] public unitIds;
@@ -66,11 +66,12 @@ abstract contract Books is Stage {
         }
     }
 
-    /// @notice Tokens are with people or in the books, and the supply only shrinks.
+    /// @notice Tokens are with people or in the books, and the supply grows by emission only.
     function checkSupply() external view {
         uint256 sum =
             token.balanceOf(address(net)) +
                 token.balanceOf(submitter) +
+                token.balanceOf(net.TREASURY()) +
                 token.balanceOf(address(vault)) +
                 token.balanceOf(address(escrow)) +
                 token.balanceOf(address(ledger)) +
@@ -79,7 +80,7 @@ abstract contract Books is Stage {
             sum += token.balanceOf(node(i));
         }
         same(sum, token.totalSupply(), "no token is anywhere else");
-        check(sum <= net.SUPPLY(), "never more");
+        check(sum <= net.SUPPLY() + schedule.emittedWei(), "never more");
     }
 
     /// @notice Every waiting unit has what it waits for; deposits are held for disputed units only.
@@ -194,10 +195,11 @@ abstract contract Books is Stage {
         return token.balanceOf(claims[0].account) == wealth + claims[0].amount;
     }
 
-    /// @dev Reads the events of the last move: the rewards to claim.
+    /// @dev Reads the events of the last move: the rewards to claim, what was burned and minted.
     function _collect() internal {
         Log[] memory logs = VM.getRecordedLogs();
         for (uint256 i = 0; i < logs.length; ++i) {
+            _record(logs[i]);
             if (
                 logs[i].emitter != address(ledger) ||
                 logs[i].topics[0] != IWorkLedger.RoundRewards.selector
@@ -210,6 +212,7 @@ abstract contract Books is Stage {
             uint32 round = uint32(uint256(logs[i].topics[2]));
             for (uint256 j = 0; j < accounts.length; ++j) {
                 _rewards.push(net.rewardClaim(jobId, round, accounts, amounts, j));
+                _emissions.push(_rewards[_rewards.length - 1]);
                 earnedWei += amounts[j];
             }
         }

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {Dispute, DisputePhase} from "../../../contracts/types/Dispute.sol";
 import {JobId, UnitId} from "../../../contracts/types/Identifiers.sol";
 import {JobTerms} from "../../../contracts/types/Job.sol";
-import {Parameter} from "../../../contracts/types/Parameter.sol";
+import {PARAMETER_COUNT, Parameter} from "../../../contracts/types/Parameter.sol";
 import {Claim, UnitStatus} from "../../../contracts/types/Work.sol";
 import {Books} from "./Books.sol";
 import {VM} from "./Vm.sol";
@@ -38,6 +38,7 @@ abstract contract Moves is Books {
         if (kind == 23) return _refresh(dice);
         if (kind == 24) return _anchor(dice);
         if (kind == 25) return _withdrawAnchors(dice);
+        if (kind == 26) return _claimEmission(dice);
         return _returnDeposit(dice);
     }
 
@@ -47,6 +48,9 @@ abstract contract Moves is Books {
             uint32(1 + ((dice >> 8) % 2) + ((dice >> 9) % 2))
         );
         terms.roundsAhead = uint8((dice >> 16) % 4);
+        // One in four states more FLOPs than anybody can compute, another few.
+        if ((dice >> 20) % 4 == 0) terms.unitFlops = 2 ** 62;
+        if ((dice >> 20) % 4 == 1) terms.unitFlops = uint64((dice >> 24) % 1_000);
         VM.prank(submitter);
         jobIds.push(escrow.fund(terms));
         return true;
@@ -372,8 +376,8 @@ abstract contract Moves is Books {
     }
 
     function _parameter(uint256 dice) private returns (bool) {
-        Parameter parameter = Parameter(dice % 15);
-        uint256 value = net.defaults()[dice % 15];
+        Parameter parameter = Parameter(dice % PARAMETER_COUNT);
+        uint256 value = net.defaults()[dice % PARAMETER_COUNT];
         value = (value * (50 + ((dice >> 8) % 100))) / 100;
         try parameters.set(parameter, value) {
             return true;

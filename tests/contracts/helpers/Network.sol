@@ -5,11 +5,14 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
 import {IAuditCommittee} from "../../../contracts/interfaces/IAuditCommittee.sol";
 import {IBondVault} from "../../../contracts/interfaces/IBondVault.sol";
+import {IEmissionController} from "../../../contracts/interfaces/IEmissionController.sol";
+import {IEmissionSchedule} from "../../../contracts/interfaces/IEmissionSchedule.sol";
 import {IJobEscrow} from "../../../contracts/interfaces/IJobEscrow.sol";
 import {INetworkParameters} from "../../../contracts/interfaces/INetworkParameters.sol";
 import {IRewardDistributor} from "../../../contracts/interfaces/IRewardDistributor.sol";
 import {IWorkLedger} from "../../../contracts/interfaces/IWorkLedger.sol";
 import {Hashes} from "../../../contracts/libraries/Hashes.sol";
+import {EmissionPlan} from "../../../contracts/types/Emission.sol";
 import {JobId, UnitId} from "../../../contracts/types/Identifiers.sol";
 import {JobTerms} from "../../../contracts/types/Job.sol";
 import {Parameter} from "../../../contracts/types/Parameter.sol";
@@ -26,6 +29,10 @@ contract Network {
     uint256 public constant BOND = 1_000 ether;
     uint256 public constant MISSING = 99;
     uint64 public constant START = 1_800_000_000;
+    uint256 public constant EPOCH_S = 200;
+    uint256 public constant FIRST_BUDGET = 50 ether + 3;
+    uint256 public constant HALVING_EPOCHS = 4;
+    address public constant TREASURY = address(0xDA0);
     uint256 private constant KEY_BASE = 0xA1;
 
     IERC20 public token;
@@ -35,6 +42,7 @@ contract Network {
     IWorkLedger public ledger;
     IAuditCommittee public committee;
     IRewardDistributor public distributor;
+    IEmissionController public emission;
     address[] public nodes;
 
     /// @param owner Sets parameters.
@@ -42,7 +50,7 @@ contract Network {
     constructor(address owner, uint256 count) {
         VM.warp(START);
         VM.roll(1_000);
-        token = IERC20(deploy("ComputeToken", abi.encode(address(this), SUPPLY)));
+        token = IERC20(deploy("ComputeToken", abi.encode(address(this), SUPPLY, plan())));
         parameters = INetworkParameters(deploy("NetworkParameters", abi.encode(owner, defaults())));
         vault = IBondVault(deploy("BondVault", abi.encode(token, parameters)));
         escrow = IJobEscrow(deploy("JobEscrow", abi.encode(token, parameters)));
@@ -51,8 +59,12 @@ contract Network {
             deploy("AuditCommittee", abi.encode(parameters, vault, ledger))
         );
         distributor = IRewardDistributor(deploy("RewardDistributor", abi.encode(token, ledger)));
+        emission = IEmissionController(
+            deploy("EmissionController", abi.encode(token, parameters, ledger, escrow, TREASURY))
+        );
+        IEmissionSchedule(address(token)).bind(address(emission));
         vault.bind(address(ledger));
-        escrow.bind(address(ledger), address(distributor));
+        escrow.bind(address(ledger), address(distributor), address(emission));
         ledger.bind(address(committee));
         for (uint256 i = 0; i < count; ++i) {
             nodes.push(VM.addr(KEY_BASE + i));
@@ -61,9 +73,14 @@ contract Network {
         nextBlock();
     }
 
+    /// @notice Epochs of 200 s; budgets that are odd, so that rounding shows.
+    function plan() public pure returns (EmissionPlan memory) {
+        return EmissionPlan(EPOCH_S, FIRST_BUDGET, HALVING_EPOCHS);
+    }
+
     /// @notice Values in the order of the enum; windows of 100, 50 and 30 s.
     function defaults() public pure returns (uint256[] memory values) {
-        values = new uint256[](15);
+        values = new uint256[](18);
         values[uint256(Parameter.MinBondWei)] = 100 ether;
         values[uint256(Parameter.AuditFloorBps)] = 500;
         values[uint256(Parameter.ProbationUnits)] = 10;
@@ -79,6 +96,9 @@ contract Network {
         values[uint256(Parameter.CommitteeSize)] = 3;
         values[uint256(Parameter.LeaseS)] = 400;
         values[uint256(Parameter.DataDepositBps)] = 1_000;
+        values[uint256(Parameter.EmissionBps)] = 10_000;
+        values[uint256(Parameter.TreasuryShareBps)] = 1_234;
+        values[uint256(Parameter.EmissionGflopFeeWei)] = 1e12;
     }
 
     /// @notice Deploys the artifact of a contract, the very bytes that are shipped.
@@ -131,7 +151,8 @@ contract Network {
                 slots: slots,
                 unitWei: 3 ether + 7,
                 deadline: uint64(VM.getBlockTimestamp() + 10_000),
-                roundsAhead: 0
+                roundsAhead: 0,
+                unitFlops: 7_000_000_001
             });
     }
 

@@ -51,7 +51,7 @@ contract Players is Moves {
                         ? 6
                         : 12
                     : 11;
-        if (unit.status == UnitStatus.Dissolved) return unit.depositWei == 0 ? 24 : 26;
+        if (unit.status == UnitStatus.Dissolved) return unit.depositWei == 0 ? 24 : 27;
         if ((dice >> 16) % 8 == 1) return 24;
         return (dice >> 16) % 8 == 0 ? 10 : 9;
     }
@@ -79,6 +79,10 @@ contract Players is Moves {
             check(_claimLast(), "every leaf is payable");
         }
         _leave();
+        while (_emissions.length != 0) {
+            check(_claimEmission(0), "every leaf has its emission");
+            _collect();
+        }
     }
 
     function _leave() private {

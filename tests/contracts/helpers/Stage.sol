@@ -5,6 +5,8 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
 import {IAuditCommittee} from "../../../contracts/interfaces/IAuditCommittee.sol";
 import {IBondVault} from "../../../contracts/interfaces/IBondVault.sol";
+import {IEmissionController} from "../../../contracts/interfaces/IEmissionController.sol";
+import {IEmissionSchedule} from "../../../contracts/interfaces/IEmissionSchedule.sol";
 import {IJobEscrow} from "../../../contracts/interfaces/IJobEscrow.sol";
 import {INetworkParameters} from "../../../contracts/interfaces/INetworkParameters.sol";
 import {IRewardDistributor} from "../../../contracts/interfaces/IRewardDistributor.sol";
@@ -31,6 +33,8 @@ abstract contract Stage is Assert {
     IWorkLedger internal ledger;
     IAuditCommittee internal committee;
     IRewardDistributor internal distributor;
+    IEmissionController internal emission;
+    IEmissionSchedule internal schedule;
     address internal submitter = address(0xB0B);
     address internal coordinator;
 
@@ -44,6 +48,8 @@ abstract contract Stage is Assert {
         ledger = net.ledger();
         committee = net.committee();
         distributor = net.distributor();
+        emission = net.emission();
+        schedule = IEmissionSchedule(address(token));
         coordinator = nodeCount == 0 ? address(0) : net.nodes(0);
         net.equip(submitter, 1_000_000 ether);
     }

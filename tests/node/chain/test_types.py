@@ -21,6 +21,7 @@ STRUCTS = {
     "FinalizedRound": types.FinalizedRound,
     "Dispute": types.Dispute,
     "RewardClaim": types.RewardClaim,
+    "RoundEmission": types.RoundEmission,
 }
 # ProposalCreated, ProposalQueued and the like name their id `proposalId`; our own events too.
 UNFOLLOWED = {
@@ -29,6 +30,7 @@ UNFOLLOWED = {
     "ledger": {"RefereeBound", "EIP712DomainChanged"},
     "committee": set(),
     "rewards": set(),
+    "emission": set(),
     "parameters": {"OwnershipTransferred"},
     "governor": {
         "EIP712DomainChanged",

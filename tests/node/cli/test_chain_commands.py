@@ -303,11 +303,13 @@ def test_rewards_show_and_claim(
     make_node: Callable[..., Any],
     fund_job: Callable[..., Any],
     finish_round: Callable[..., None],
+    devnet: Devnet,
 ) -> None:
-    """What a worker earned is shown, claimed once, and shown as claimed."""
+    """What a worker earned by work and by emission is shown, claimed once, shown as claimed."""
     submitter, coordinator, worker = make_node(bond_wei=0), make_node(), make_node()
-    job_id = fund_job(submitter, slots=2, unit_wei=4 * AIN)
+    job_id = fund_job(submitter, slots=2, unit_wei=4 * AIN, unit_flops=10**9)
     finish_round(job_id, coordinator, worker, round=0, slots=2)
+    devnet.travel(coordinator.chain.token.schedule().plan.epoch_s)
     store_wallet(home.wallets, "worker", worker.signer, PASSWORD, devnet=True)
     ainur("config", "set", "wallet", "worker", "--home", home.path)
 
@@ -316,14 +318,18 @@ def test_rewards_show_and_claim(
     assert all(leaf["job_id"] == f"0x{job_id.hex()}" for leaf in before["rewards"])
     claimed = ainur("rewards", "claim", "--json", "--home", home.path).json
     assert claimed["claimed_wei"] == 8 * AIN
-    assert len(claimed["transactions"]) == 1
+    # A hundredth was burned; a tenth of it is the treasury's.
+    minted = before["emission_claimable_wei"]
+    assert minted == claimed["emission_claimed_wei"] == 8 * AIN // 100 * 9 // 10
+    assert len(claimed["transactions"]) == 2
     again = ainur("rewards", "claim", "--home", home.path)
     assert (again.code, "nothing to claim" in again.err) == (0, True)
     after = ainur("rewards", "show", "--home", home.path)
-    assert after.out.splitlines()[0] == "job\tround\tamount\tclaimed"
-    assert after.out.splitlines()[-1].endswith("\tyes")
+    assert after.out.splitlines()[0] == ("job\tround\tby work\tclaimed\tby emission\tclaimable")
+    assert after.out.splitlines()[-1].endswith("\tyes\t0.072 AIN\tclaimed")
     assert after.out.splitlines()[-1].startswith(f"0x{job_id.hex()[:16]}\t1\t")
     assert "claimed 8 AIN, claimable 0 AIN" in after.err
+    assert "of emission claimed 0.072 AIN, claimable 0 AIN" in after.err
 
 
 def test_rewards_of_a_newcomer(ainur: Ainur, home: Home) -> None:
