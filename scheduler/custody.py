@@ -138,6 +138,12 @@ def hurried_ms(slot: Slot, until_ms: int, now_ms: int) -> int:
     return slot.return_ms
 
 
+def resumed_ms(slot: Slot, pause_ms: int, now_ms: int) -> int:
+    """The same after a pause of this node's, which does not count; a challenge has no more time."""
+    moved = replace(slot, return_ms=slot.return_ms + pause_ms)
+    return hurried_ms(moved, slot.due_ms, now_ms) if slot.status in DONE else moved.return_ms
+
+
 def is_needed(state: State, slot: Slot) -> bool:
     """Whether the round waits for the slot's result: before its audit is over only where rounds run
     ahead, and the unit may yet turn out to be at fault."""

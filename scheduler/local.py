@@ -196,7 +196,8 @@ def _restarted(state: State, now_ms: int) -> None:
     grace_ms = now_ms + state.terms.policy.reconnect_grace_ms
     for held in state.under_way():
         for slot in [slot for slot in held.slots if slot.return_ms]:
-            state.put_slot(replace(slot, return_ms=slot.return_ms + pause_ms), held)
+            return_ms = custody.resumed_ms(slot, pause_ms, now_ms)
+            state.put_slot(replace(slot, return_ms=return_ms), held)
     for slot in tuple(state.slots):
         assignments = tuple(
             replace(a, deadline_ms=a.deadline_ms + pause_ms, grace_ms=grace_ms)

@@ -120,6 +120,17 @@ def test_time_that_the_coordinator_was_away_does_not_count() -> None:
     assert may_compute(machine)
 
 
+def test_coordinator_that_was_away_leaves_time_for_a_challenge() -> None:
+    """The chain's clock went on: half of what is left of the window remains."""
+    machine = successor()
+    passes(machine, 3 * WAIT_MS)
+    machine.feed(NodeRestarted(), 5 * WAIT_MS // 2)
+    machine.feed(Tick(), WAIT_MS // 4 - 1)
+    assert not may_compute(machine)
+    machine.feed(Tick(), 1)
+    assert may_compute(machine)
+
+
 def test_worker_that_offers_its_result_and_fails_leaves_the_wait_as_it_was() -> None:
     """Others who hold it may still come."""
     machine = successor()
