@@ -4,11 +4,16 @@ A pure translation: one event of a job's log gives one fact or none. Units are n
 chain and by round, slot and attempt in the scheduler; the claims of the same log connect the two.
 """
 
+from collections.abc import Iterable
+
 from node.chain import events as on_chain
 from node.chain.events import Event
 from node.ids import JobId, UnitId, unit_id
+from node.ledger import JobView
 from scheduler import events as facts
 from scheduler.blob_ref import BLOB_BYTES_MAX, BlobRef
+from scheduler.codec import decode
+from scheduler.errors import JournalError
 from scheduler.terms import Claim, Position, UnitRef, Wallet
 
 
@@ -49,6 +54,26 @@ class FactReader:
             for c in event.claims
         )
         return facts.RoundCommittedOnChain(at, event.round, event.batch, claims)
+
+
+def has_undone(job: JobView, head: int, records: Iterable[bytes]) -> bool:
+    """Whether a coordination's journal counts with what the chain, up to `head`, no longer has."""
+    reader = FactReader(JobId(job.job_id))
+    read = (reader.read(event) for event in job.log)
+    known = {fact.at: fact for fact in read if fact is not None}
+    for record in records:
+        try:
+            event = decode(record).event
+        except JournalError:
+            continue  # Torn or damaged: the replay finds out.
+        if isinstance(event, facts.CoordinationStarted):
+            before = job.finalized.get(event.round - 1)
+            if event.round and (before is None or before.checkpoint != event.checkpoint):
+                return True
+        at = getattr(event, "at", None)
+        if at is not None and at.block <= head and known.get(at) != event:
+            return True
+    return False
 
 
 def _unit_fact(at: Position, unit: UnitRef, event: Event) -> facts.UnitEvent | None:

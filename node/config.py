@@ -66,6 +66,9 @@ class Config(BaseModel):
     chain_poll_s: float = Field(
         2.0, ge=0.02, le=600, description="seconds between looks at the chain"
     )
+    gas_price_max_gwei: int = Field(
+        500, ge=1, le=1_000_000, description="the most that is offered for a unit of gas"
+    )
     preferred_jobs: _Names = Field(
         (), description="ids of jobs to work on before all others, the first one first"
     )
@@ -86,6 +89,11 @@ class Config(BaseModel):
     roles: tuple[Role, ...] = Field(
         ("work", "audit", "coordinate"), max_length=3, description="what this node does for jobs"
     )
+
+    @property
+    def gas_price_max_wei(self) -> int:
+        """The same in wei."""
+        return self.gas_price_max_gwei * 10**9
 
 
 def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:

@@ -15,7 +15,7 @@ from dataclasses import replace
 import trio
 
 from node.blobs import StoreFull
-from node.chain_facts import FactReader
+from node.chain_facts import FactReader, has_undone
 from node.chain_watch import ChainWatch
 from node.claim_signature import ClaimDomain, Statement
 from node.coordination_tasks import Tasks
@@ -174,6 +174,10 @@ class Coordination:
             await self._over.wait()
             nursery.cancel_scope.cancel()
         self._nursery = None
+
+    def stop(self) -> None:
+        """End the coordination as a restart would: its journal stays."""
+        self._over.set()
 
     # --- What peers ask
 
@@ -365,7 +369,11 @@ class Coordination:
     def _open(self) -> State:
         """The state that the journal leads to, or a new coordination from the open round on."""
         records = [record.body for record in self._journal.read(self._stream)]
-        if records:
+        undone = has_undone(self.job, self._watch.ledger.head, records)
+        if undone:
+            log.warning("%s counts with events that the chain has undone: begun anew", self._stream)
+            self._journal.drop(self._stream)
+        elif records:
             replayed = coordinator.replay(records)
             if replayed.torn:
                 self._drop_last(records)
@@ -377,7 +385,7 @@ class Coordination:
         started = self._started()
         now_ms = self._watch.chain_time_ms()
         self._journal.append(self._stream, encode(Entry(now_ms, 0, started)))
-        if self.job.lease_epoch > 1:
+        if self.job.lease_epoch > 1 or undone:
             self._gather_until_ms = now_ms + GATHER_MS
         return coordinator.start(started, now_ms)[0]
 

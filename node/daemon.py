@@ -27,6 +27,7 @@ import signal
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 
 import trio
 
@@ -50,6 +51,7 @@ from node.coordinators import Coordinators
 from node.custody import Custody
 from node.discovery import Discovery, Pace
 from node.duties import Duties
+from node.event_cache import EventCache, network_key
 from node.files import make_private_folder
 from node.holders import Holders
 from node.home import Home
@@ -76,7 +78,7 @@ from node.peers import Hello, NetworkName, PeerBook, make_hello, next_sequence
 from node.receipts import Receipts
 from node.recompute import Recompute
 from node.round_memory import RoundMemory
-from node.status import JobStatus, NodeStatus, TrafficStatus
+from node.status import EndpointStatus, JobStatus, NodeStatus, TrafficStatus
 from node.transfer import fetch, serve_blobs
 from node.transport import Transport
 from node.trials import Trials
@@ -132,12 +134,23 @@ class Daemon:
             make_private_folder(folder)
         self._journal = stack.enter_context(Journal(home.journal))
         self._store = BlobStore(home.store, config.storage_bytes_max)
-        chain = stack.enter_context(Chain(network, self._signer, poll_s=config.chain_poll_s / 2))
+        chain = stack.enter_context(
+            Chain(
+                network,
+                self._signer,
+                poll_s=config.chain_poll_s / 2,
+                gas_price_max_wei=config.gas_price_max_wei,
+            )
+        )
         self._chain = AsyncChain(chain)
         # An endpoint that is wrong is told at once; one that goes away later is waited for.
         await self._chain.head()
         self._watch = ChainWatch(
-            self._chain, network.deployment_block, config.chain_poll_s, network.confirmations
+            self._chain,
+            network.deployment_block,
+            config.chain_poll_s,
+            network.confirmations,
+            stack.enter_context(EventCache(home.events, network_key(network))),
         )
         self._memory_bytes = config.memory_bytes_max or DEFAULT_MEMORY_BYTES
         self._compute = await stack.enter_async_context(
@@ -452,6 +465,10 @@ class Daemon:
             bond_wei=tally.bond_wei,
             active=tally.active,
             chain_block=ledger.head,
+            chain_undone=self._watch.undone,
+            endpoints=tuple(
+                EndpointStatus(**asdict(endpoint)) for endpoint in self._chain.sync.endpoints()
+            ),
             units_computed=counts.units,
             audits_computed=self._duties.counts.audits,
             units_lost=counts.lost,

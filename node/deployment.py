@@ -9,10 +9,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from node.chain.abi import artifact, interface
+from node.chain.answers import quantity
 from node.chain.client import RECEIPT_TIMEOUT_S, not_mined
 from node.chain.handle import Handle, Transaction
 from node.chain.rpc import Rpc
@@ -135,7 +135,7 @@ def deploy(
     rpc = Rpc(endpoints, chain_id)
     try:
         site = _Site(rpc, Sender(rpc, deployer, chain_id), poll_s)
-        start = int(rpc.request("eth_blockNumber"), 16)
+        start = int(rpc.request("eth_blockNumber", read=quantity))
         contracts = _build(site, deployer.address, treasury, preset)
     finally:
         rpc.close()
@@ -177,8 +177,7 @@ class _Site:
             if time.monotonic() > give_up:
                 raise not_mined(transaction, digest, RECEIPT_TIMEOUT_S)
             time.sleep(self._poll_s)
-        created = mined.get("contractAddress")
-        return str(to_checksum_address(created)) if created else ""
+        return mined.created
 
 
 def _build(site: _Site, deployer: str, treasury: str, preset: Preset) -> dict[str, str]:

@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 from typing import IO
 
-from node.chain.client import Block, Chain
+from node.chain.answers import Block
+from node.chain.client import Chain
 from node.chain.rpc import Rpc
 from node.config import default_text, set_value
 from node.deployment import AIN, DEVNET, Preset, deploy

@@ -60,6 +60,10 @@ class Home:
         return self.path / "journal.db"
 
     @property
+    def events(self) -> Path:
+        return self.path / "events.db"
+
+    @property
     def api(self) -> Path:
         return self.path / "api.json"
 

@@ -51,6 +51,7 @@ class Leases:
         self._renew_at_s: dict[bytes, tuple[int, int]] = {}
         self._asked: set[bytes] = set()
         self._draining = False
+        self._undone = 0
 
     def drain(self) -> None:
         """Take no further lease. Those held stay: their journals continue after a restart."""
@@ -60,6 +61,7 @@ class Leases:
         """Take leases and coordinate, for ever."""
         async with trio.open_nursery() as nursery:
             while True:
+                self._begin_again_if_undone()
                 for job in self._jobs.workable():
                     if job.job_id not in self.active and self._is_ours(job):
                         await self._resume(nursery, job)
@@ -70,6 +72,13 @@ class Leases:
                         nursery.start_soon(self._take, job)
                 await self._settle_jobs()
                 await self._watch.changed(LOOK_S)
+
+    def _begin_again_if_undone(self) -> None:
+        """Whoever coordinates by events that never happened ends, and is resumed from what did."""
+        if self._watch.undone != self._undone:
+            self._undone = self._watch.undone
+            for coordination in self.active.values():
+                coordination.stop()
 
     async def _resume(self, nursery: trio.Nursery, job: JobView) -> None:
         if trio.current_time() < self._begin_at.get(job.job_id, 0.0):

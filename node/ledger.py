@@ -1,7 +1,7 @@
 """What the chain says about jobs, units and nodes: a fold over the contracts' events.
 
-Every daemon keeps one `Ledger`, rebuilt from the deployment block at each start, so nothing here
-needs to be stored. It is a pure function of the events; the loop that feeds it lives in
+Every daemon keeps one `Ledger`, folded from the log's cache at each start, so nothing here needs to
+be stored. It is a pure function of the events; the loop that feeds it lives in
 `node/chain_watch.py`. Units of finished rounds are forgotten. A view is a convenience for deciding
 what to do next: the contracts check everything again.
 """
@@ -211,6 +211,10 @@ class Ledger:
     """The fold. `apply` takes each event once, in the order of the chain."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew: the events that were folded have not all happened."""
         self.jobs: dict[bytes, JobView] = {}
         self.units: dict[bytes, UnitView] = {}
         self.accounts: dict[str, Tally] = {}

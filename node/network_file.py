@@ -14,6 +14,7 @@ from eth_utils.address import to_checksum_address
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from engine.ops import ARITHMETIC_VERSION
+from node import bounded_json
 from node.config import explain
 from node.errors import BadInput
 from node.files import read_text, write_atomic
@@ -119,7 +120,7 @@ def load_network(path: Path) -> NetworkFile:
     if len(text) > FILE_BYTES_MAX:
         raise BadInput(f"The network file {path} is larger than {FILE_BYTES_MAX} bytes.")
     try:
-        document = json.loads(text)
+        document = bounded_json.loads(text)
     except ValueError as error:
         raise BadInput(f"The network file {path} is not JSON: {error}.") from None
     return parse_network(document, f"network file {path}")

@@ -6,7 +6,6 @@ believes only a header that is canonical, whole in the first chunk and in agreem
 size. `StoredRows` reads from a store that may hold just some of the chunks, each verified.
 """
 
-import json
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from engine import state as tensors
 from engine.commitment import BLOB_CHUNK_BYTES
 from engine.dtypes import DType
 from engine.program import TensorType
+from node import bounded_json
 from node.errors import PeerFault
 from scheduler.blob_ref import BlobRef
 from scheduler.errors import ManifestError
@@ -104,7 +104,7 @@ def read_layout(ref: BlobRef, first_chunk: bytes) -> Layout:
         raise ManifestError(f"a header of {length} bytes does not fit into the first chunk")
     text = first_chunk[LENGTH_BYTES : LENGTH_BYTES + length]
     try:
-        entries = json.loads(text)
+        entries = bounded_json.loads(text)
         types = {name: _type_of(entry) for name, entry in entries.items()}
         starts = {
             name: LENGTH_BYTES + length + int(entry["data_offsets"][0])

@@ -36,12 +36,24 @@ class TrafficStatus(StatusModel):
     received_bytes: int
 
 
+class EndpointStatus(StatusModel):
+    """One chain endpoint: whether it is asked first, failures in a row, and the last one's reason,
+    empty if it answers.
+    """
+
+    name: str
+    in_use: bool
+    failures: int
+    problem: str
+
+
 class NodeStatus(StatusModel):
     """One node. Money in wei, times in seconds, speeds in GFLOP/s.
 
     `rounds_rechecked`: finished rounds whose checkpoint it made again from the results.
     `storage_bytes` of at most `storage_bytes_max` are used by blobs, as of the last look, a minute
-    ago at most; `cleaned_bytes` were removed since the start.
+    ago at most; `cleaned_bytes` were removed since the start. `chain_undone`: how often the chain
+    has replaced blocks that were counted with.
     """
 
     version: str
@@ -55,6 +67,8 @@ class NodeStatus(StatusModel):
     bond_wei: int
     active: bool
     chain_block: int
+    chain_undone: int = 0
+    endpoints: Annotated[tuple[EndpointStatus, ...], Field(default=())]
     units_computed: int
     audits_computed: int
     units_lost: int

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from eth_abi.exceptions import DecodingError
-from eth_utils.address import to_checksum_address
 
-from node.chain import contracts
+from node.chain import answers, contracts
 from node.chain.abi import interface
+from node.chain.answers import Block, Log
+from node.chain.endpoints import EndpointHealth
 from node.chain.events import EVENTS, Event, Place, build_event
 from node.chain.handle import Handle, Transaction, refusal
-from node.chain.rpc import Rpc, RpcError
-from node.chain.sender import Receipt, Sender
+from node.chain.rpc import AnswerTooLarge, Call, Rpc, RpcError
+from node.chain.sender import GAS_PRICE_MAX_WEI, Receipt, Sender
 from node.errors import BadInput, ChainUnreachable, NodeError
 from node.network_file import NetworkFile
 from node.wallet import Signer
@@ -44,23 +45,30 @@ CONTRACT_NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """A block's number and time (Unix seconds)."""
+class Page:
+    """The log of our contracts in the blocks up to `last`, as one endpoint has it."""
 
-    number: int
-    timestamp: int
+    last: Block
+    logs: tuple[Log, ...]
 
 
 class Chain:
     """Typed, blocking access to the contracts of `network`, sending as `signer` if there is one."""
 
     def __init__(
-        self, network: NetworkFile, signer: Signer | None = None, *, poll_s: float = 1.0
+        self,
+        network: NetworkFile,
+        signer: Signer | None = None,
+        *,
+        poll_s: float = 1.0,
+        gas_price_max_wei: int = GAS_PRICE_MAX_WEI,
     ) -> None:
         self.network = network
         self.poll_s = poll_s
         self._rpc = Rpc(network.rpc_endpoints, network.chain_id)
-        self._sender = Sender(self._rpc, signer, network.chain_id) if signer else None
+        self._sender = (
+            Sender(self._rpc, signer, network.chain_id, gas_price_max_wei) if signer else None
+        )
         handles = {
             field: Handle(self._rpc, CONTRACT_NAMES[field], address)
             for field, address in network.contracts.model_dump().items()
@@ -83,7 +91,8 @@ class Chain:
 
     def balance(self, account: str) -> int:
         """The account's native currency, in wei: what pays for gas."""
-        return int(self._rpc.request("eth_getBalance", account, "latest"), 16)
+        balance = self._rpc.request("eth_getBalance", account, "latest", read=answers.quantity)
+        return int(balance)
 
     def payment(self, to: str, amount_wei: int) -> Transaction:
         """The transaction that sends native currency, not yet sent."""
@@ -91,13 +100,21 @@ class Chain:
 
     def head(self) -> Block:
         """The latest block."""
-        block = self._rpc.request("eth_getBlockByNumber", "latest", False)
-        return Block(int(block["number"], 16), int(block["timestamp"], 16))
+        found: Block = self._rpc.request(
+            "eth_getBlockByNumber", "latest", False, read=answers.block
+        )
+        return found
 
     def block(self, number: int) -> Block | None:
         """The block with this number, or None if there is none yet."""
-        block = self._rpc.request("eth_getBlockByNumber", hex(number), False)
-        return Block(number, int(block["timestamp"], 16)) if block else None
+        found: Block | None = self._rpc.request(
+            "eth_getBlockByNumber", hex(number), False, read=answers.block_if_any
+        )
+        return found
+
+    def endpoints(self) -> tuple[EndpointHealth, ...]:
+        """How each endpoint does, for people."""
+        return self._rpc.health()
 
     def events(
         self, from_block: int, to_block: int, kinds: Collection[type[Event]] = ()
@@ -107,19 +124,39 @@ class Chain:
         `kinds` asks for some classes of events only. Long ranges are asked for in pieces.
         """
         found: list[Event] = []
-        start, span = from_block, LOG_BLOCKS_MAX
+        start = from_block
         while start <= to_block:
-            stop = min(start + span - 1, to_block)
+            page = self.page(start, to_block, kinds=kinds)
+            found += self.decode(page.logs)
+            start = page.last.number + 1
+        return found
+
+    def page(
+        self,
+        from_block: int,
+        to_block: int,
+        *,
+        parent: Block | None = None,
+        kinds: Collection[type[Event]] = (),
+    ) -> Page:
+        """The log from `from_block` on, up to `to_block` or less if an endpoint cannot give it all.
+
+        All of it comes from one endpoint that has the last of these blocks and, if `parent` is
+        given, has that very block before them; ChainReplaced if none has it any more.
+        """
+        span = min(LOG_BLOCKS_MAX, to_block - from_block + 1)
+        while True:
             try:
-                found += self._events_between(start, stop, kinds)
-            except RpcError:
-                if stop == start:
+                return self._page(from_block, from_block + span - 1, parent, kinds)
+            except (RpcError, AnswerTooLarge):
+                if span == 1:
                     raise
                 # "Too many results" has no common code: ask for less and see.
-                span = max(1, (stop - start + 1) // 4)
-                continue
-            start = stop + 1
-        return found
+                span = max(1, span // 4)
+
+    def decode(self, logs: Sequence[Log]) -> list[Event]:
+        """The events of our contracts among these entries, in the order given."""
+        return [event for log in logs if (event := self._decode_log(log)) is not None]
 
     def send(self, transaction: Transaction, *, timeout_s: float = RECEIPT_TIMEOUT_S) -> Receipt:
         """Submit and wait until it is mined. Raises Reverted if the contract refuses."""
@@ -143,10 +180,11 @@ class Chain:
         if mined is None:
             return None
         return Receipt(
-            digest,
-            int(mined["blockNumber"], 16),
-            int(mined["gasUsed"], 16),
-            tuple(self._decode_logs(mined["logs"])),
+            mined.transaction,
+            mined.block,
+            mined.gas_used,
+            tuple(self.decode(mined.logs)),
+            mined.gas_price_wei,
         )
 
     def simulate(self, transaction: Transaction, sender: str) -> None:
@@ -181,7 +219,9 @@ class Chain:
             raise BadInput("This needs a wallet, and the chain was opened without one.")
         return self._sender
 
-    def _events_between(self, start: int, stop: int, kinds: Collection[type[Event]]) -> list[Event]:
+    def _page(
+        self, start: int, stop: int, parent: Block | None, kinds: Collection[type[Event]]
+    ) -> Page:
         sources = {
             address: {t: kind for t, kind in topics.items() if not kinds or kind in kinds}
             for address, topics in self._sources.items()
@@ -192,30 +232,32 @@ class Chain:
             "address": [address for address, topics in sources.items() if topics],
             "topics": [sorted({"0x" + t.hex() for topics in sources.values() for t in topics})],
         }
-        return self._decode_logs(self._rpc.request("eth_getLogs", query))
+        # The blocks are asked for before the log: if the chain is replaced in between, their
+        # hashes are the old ones, and the next page finds out.
+        calls = [_block_call(stop)]
+        if parent is not None:
+            calls.append(_block_call(parent.number, parent.hash))
+        calls.append(Call("eth_getLogs", (query,), answers.logs_between(start, stop)))
+        last, *_, logs = self._rpc.together(*calls)
+        return Page(last, logs)
 
-    def _decode_logs(self, logs: Sequence[Any]) -> list[Event]:
-        events = [event for log in logs if (event := self._decode_log(log)) is not None]
-        return sorted(events, key=lambda event: event.place)
-
-    def _decode_log(self, log: Any) -> Event | None:
-        topics = [bytes.fromhex(topic[2:]) for topic in log["topics"]]
-        known = self._sources.get(str(to_checksum_address(log["address"])))
-        kind = known.get(topics[0]) if known and topics else None
-        if kind is None or log.get("removed"):
+    def _decode_log(self, log: Log) -> Event | None:
+        known = self._sources.get(log.address)
+        kind = known.get(log.topics[0]) if known and log.topics else None
+        if kind is None:
             return None
         contract = _CONTRACT_OF[kind]
         try:
-            decoded = interface(contract).decode_event(topics, bytes.fromhex(log["data"][2:]))
+            decoded = interface(contract).decode_event(log.topics, log.data)
         except (DecodingError, ValueError):
             raise NodeError(f"The event {kind.__name__} of {contract} is malformed.") from None
         assert decoded is not None
-        place = Place(
-            int(log["blockNumber"], 16),
-            int(log["logIndex"], 16),
-            bytes.fromhex(log["transactionHash"][2:]),
-        )
-        return build_event(kind, place, decoded[1])
+        return build_event(kind, Place(log.block, log.index, log.transaction), decoded[1])
+
+
+def _block_call(number: int, hash: bytes = b"") -> Call:
+    parameters = (hex(number), False)
+    return Call("eth_getBlockByNumber", parameters, answers.block_numbered(number, hash))
 
 
 def not_mined(transaction: Transaction, digest: bytes, timeout_s: float) -> ChainUnreachable:

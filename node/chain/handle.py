@@ -6,6 +6,7 @@ from typing import Any
 from eth_abi.exceptions import DecodingError, EncodingError
 
 from node.chain.abi import decode_error, interface
+from node.chain.answers import data as read_bytes
 from node.chain.rpc import Reverted, Rpc, RpcError
 from node.chain.types import to_abi
 from node.errors import BadInput, NodeError
@@ -35,11 +36,10 @@ class Handle:
         data = self._encode(function, arguments)
         call = {"to": self.address, "data": "0x" + data.hex()}
         try:
-            answer = self._rpc.request("eth_call", call, "latest")
+            result = self._rpc.request("eth_call", call, "latest", read=read_bytes)
         except RpcError as error:
             raise refusal(f"{self.name}.{function}", error) from None
         try:
-            result = bytes.fromhex(answer.removeprefix("0x"))
             return self._interface.decode_result(function, len(arguments), result)
         except (DecodingError, ValueError):
             raise NodeError(

@@ -6,7 +6,8 @@ from typing import TypeVar, TypeVarTuple
 
 import trio
 
-from node.chain.client import RECEIPT_TIMEOUT_S, Block, Chain, not_mined
+from node.chain.answers import Block
+from node.chain.client import RECEIPT_TIMEOUT_S, Chain, Page, not_mined
 from node.chain.events import Event
 from node.chain.handle import Transaction
 from node.chain.sender import Receipt
@@ -47,6 +48,12 @@ class AsyncChain:
     ) -> list[Event]:
         """Our contracts' events in the blocks from..to, both included, in chain order."""
         return await self.read(self.sync.events, from_block, to_block, kinds)
+
+    async def page(self, from_block: int, to_block: int, parent: Block | None) -> Page:
+        """The log from `from_block` on, all from one endpoint that has the block `parent`."""
+        return await self.read(
+            functools.partial(self.sync.page, from_block, to_block, parent=parent)
+        )
 
     async def send(
         self, transaction: Transaction, *, timeout_s: float = RECEIPT_TIMEOUT_S

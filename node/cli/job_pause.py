@@ -1,12 +1,12 @@
 """`ainur job pause` and `resume`: tell the job's peers, with the submitter's signature."""
 
 import contextlib
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import trio
 
+from node import bounded_json
 from node.cli.job_watch import _client
 from node.clock import unix_ms
 from node.errors import BadInput, NodeError, PeerFault, PeerUnreachable
@@ -63,7 +63,7 @@ async def tell_peers(
                     continue
                 kept += 1
                 if answer is not None:
-                    waiting = str(json.loads(answer.document)["waiting"])
+                    waiting = str(bounded_json.loads(answer.document)["waiting"])
         if last < serial:
             break
         serial = last + 1

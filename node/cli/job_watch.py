@@ -6,7 +6,6 @@ look, so a change of it is nothing special.
 """
 
 import contextlib
-import json
 import math
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from node import bounded_json
 from node.cli.output import ain, note
 from node.cli.watch_view import View
 from node.errors import JobFailed, NodeError, PeerUnreachable
@@ -148,7 +148,7 @@ async def _client(network: NetworkFile) -> AsyncIterator["Client"]:
 async def _progress(client: "Client", view: "JobView") -> dict[str, object]:
     for peer in client.book.by_wallet(view.holder):
         answer = await client.ask_progress(peer.hello.peer_id, view.job_id)
-        return dict(json.loads(answer.document))
+        return dict(bounded_json.loads(answer.document))
     raise NodeError(f"the coordinator {view.holder} is not among the known peers yet")
 
 

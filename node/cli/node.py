@@ -152,6 +152,15 @@ def _traffic(found: NodeStatus) -> str:
     return f"{wire.sent_bytes:,} bytes sent, {wire.received_bytes:,} received"
 
 
+def _chain(found: NodeStatus) -> str:
+    """The endpoint in use, and what is wrong with those that do not answer."""
+    said = [each.name for each in found.endpoints if each.in_use and not each.problem]
+    said += [f"{each.name}: {each.problem}" for each in found.endpoints if each.problem]
+    if found.chain_undone:
+        said.append(f"blocks replaced {found.chain_undone} times")
+    return "; ".join(said) or "not asked yet"
+
+
 def _fields(found: NodeStatus) -> dict[str, str | int | float | bool | None]:
     return {
         "activity": found.activity,
@@ -169,6 +178,7 @@ def _fields(found: NodeStatus) -> dict[str, str | int | float | bool | None]:
             f"{found.storage_bytes:,} of {found.storage_bytes_max:,} bytes, "
             f"{found.cleaned_bytes:,} cleaned since the start"
         ),
+        "chain": _chain(found),
         "block": found.chain_block,
         "up": f"{found.uptime_s:.0f} s",
         "process": found.pid,

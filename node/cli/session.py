@@ -73,7 +73,12 @@ def open_chain(home: Home, signer: Signer | None = None) -> "Chain":
     from node.chain import Chain
 
     config = open_config(home)
-    return Chain(open_network(home), signer, poll_s=min(config.chain_poll_s, _RECEIPT_POLL_S_MAX))
+    return Chain(
+        open_network(home),
+        signer,
+        poll_s=min(config.chain_poll_s, _RECEIPT_POLL_S_MAX),
+        gas_price_max_wei=config.gas_price_max_wei,
+    )
 
 
 @contextlib.contextmanager

@@ -102,7 +102,7 @@ def test_third_party_imports_are_declared() -> None:
     declared = {
         "numpy", "pyopencl", "pydantic", "libp2p", "web3", "trio", "click", "rich", "safetensors",
         "starlette", "hypercorn", "multiaddr", "nacl", "eth_keys", "eth_account", "eth_abi",
-        "eth_utils", "eth_typing", "requests",
+        "eth_utils", "eth_typing", "requests", "urllib3",
         "matplotlib",  # of the extra `plot`, imported when a picture is asked for
     }  # fmt: skip
     allowed = declared | set(sys.stdlib_module_names) | set(PACKAGES)

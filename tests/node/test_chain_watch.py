@@ -1,6 +1,6 @@
 """node/chain_watch.py: the chain's time between blocks, and how deep a block must be to count."""
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import trio
@@ -8,27 +8,33 @@ import trio.testing
 
 from node import chain_watch as module
 from node.chain import AsyncChain
-from node.chain.client import Block
+from node.chain.answers import Block
+from node.chain.client import Page
 from node.chain.events import ActiveChanged, Event, Place
 from node.chain_watch import ChainWatch
 
 
 class Chain:
-    """A chain whose head is what a test says."""
+    """A chain whose head is what a test says; its log entries are events already."""
 
     def __init__(self) -> None:
         self.latest = Block(0, 0)
         self.active: dict[int, str] = {}
+        self.sync = self
 
     async def head(self) -> Block:
         return self.latest
 
-    async def events(self, start: int, stop: int) -> list[Event]:
-        return [
+    async def page(self, start: int, stop: int, _parent: Block | None) -> Page:
+        events = [
             ActiveChanged(Place(block, 0, b""), account, True)
             for block, account in sorted(self.active.items())
             if start <= block <= stop
         ]
+        return Page(Block(stop, 0), cast(Any, events))
+
+    def decode(self, events: list[Event]) -> list[Event]:
+        return events
 
 
 @pytest.mark.trio

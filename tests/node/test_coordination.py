@@ -50,7 +50,7 @@ from node.wallet import Signer, recover
 from scheduler import coordinator, terms
 from scheduler import events as facts
 from scheduler.blob_ref import BlobRef
-from scheduler.codec import decode
+from scheduler.codec import Entry, decode, encode
 from scheduler.commands import DeclineReason, FetchResult
 from scheduler.events import UnitCommitted
 from scheduler.manifest import Manifest, ProgramRefs
@@ -599,3 +599,21 @@ async def test_a_round_is_combined_early_while_its_claims_travel(journal: Journa
     assert isinstance(told, RoundResults)
     assert told.aggregate == aggregate
     assert [result.took_ms > 0 for result in told.results] == [True, True]
+
+
+@pytest.mark.parametrize(("head", "records"), [(3, 2), (10, 1)])
+def test_a_journal_with_events_that_the_chain_undid_is_begun_anew(
+    journal: Journal, head: int, records: int
+) -> None:
+    """Only what the ledger has read up to: an endpoint that lags has undone nothing."""
+    watching = watch()
+    coordination(journal, watching)
+    stream = f"coordination/{JOB.hex()}/1"
+    drawn = facts.UnitDrawn(terms.Position(5, 0), UnitRef(0, 0, 0), terms.Wallet("0x"), 10**6)
+    journal.append(stream, encode(Entry(100_000, 0, drawn)))
+    watching.ledger.head = head
+    again = coordination(journal, watching)
+    kept = [decode(record.body).event for record in journal.read(stream)]
+    assert (drawn in kept) == (records == 2)
+    assert again.state.outcome is None
+    assert (again._gather_until_ms > 0) == (records == 1)

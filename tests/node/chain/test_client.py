@@ -10,6 +10,7 @@ import requests
 
 from node.chain import Chain, Reverted
 from node.chain import client as module
+from node.chain import sender as sending
 from node.chain.events import (
     ActiveChanged,
     Bonded,
@@ -101,16 +102,17 @@ def test_endpoint_with_result_limit_is_asked_for_less(
     chain = node.chain
     head = chain.head().number
     whole = chain.events(0, head)
-    real = chain._rpc.request
+    real = chain._rpc.together
 
-    def limited(method: str, *parameters: Any) -> Any:
-        if method == "eth_getLogs":
-            blocks = int(parameters[0]["toBlock"], 16) - int(parameters[0]["fromBlock"], 16) + 1
-            if blocks > 5:
-                raise module.RpcError(-32000, "query returned more than 10000 results", None)
-        return real(method, *parameters)
+    def limited(*calls: module.Call) -> Any:
+        for call in calls:
+            if call.method == "eth_getLogs":
+                query: Any = call.parameters[0]
+                if int(query["toBlock"], 16) - int(query["fromBlock"], 16) + 1 > 5:
+                    raise module.RpcError(-32000, "query returned more than 10000 results", None)
+        return real(*calls)
 
-    monkeypatch.setattr(chain._rpc, "request", limited)
+    monkeypatch.setattr(chain._rpc, "together", limited)
     assert chain.events(0, head) == whole
 
 
@@ -196,13 +198,15 @@ def test_lost_answer_does_not_send_twice(
     assert node.chain.token.balance_of(to) == 5
 
 
-def test_mined_failure_gives_the_reason(devnet: Devnet, make_node: MakeNode) -> None:
+def test_mined_failure_gives_the_reason(
+    devnet: Devnet, make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A transaction that only fails once it is in a block is explained all the same."""
     node = make_node(bond_wei=0)
     chain = node.chain
     transaction = chain.vault.withdraw()
     sender = chain._sender
-    sender._estimate = lambda _transaction: 200_000
+    monkeypatch.setattr(sending, "estimate_gas", lambda *_: 200_000)
     devnet._rpc.request("evm_setAutomine", False)
     try:
         digest = sender.submit(transaction)
