@@ -55,6 +55,8 @@ def test_every_request_may_fail_once_and_the_payment_is_made_once(
 ) -> None:
     """A transfer whose every kind of request meets the fault arrives, once."""
     monkeypatch.setattr("node.chain.rpc.RETRY_AFTER_S_MAX", 0.02)
+    if name == "delay":
+        monkeypatch.setattr("node.chain.rpc.READ_TIMEOUT_S", 0.5)
     methods = METHODS
     if name in ("nonsense", "another type"):
         # The answer to this one is not looked at: the hash is our own.
@@ -81,9 +83,16 @@ def test_every_request_may_fail_once_and_the_payment_is_made_once(
     ],
 )
 def test_an_endpoint_that_fails_for_good_is_passed_over_and_rests(
-    hostile: Any, devnet: Devnet, account: Signer, name: str, reason: str
+    hostile: Any,
+    devnet: Devnet,
+    account: Signer,
+    name: str,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The other one serves; the reason is shown; the bad one is not asked again and again."""
+    if name == "delay":
+        monkeypatch.setattr("node.chain.rpc.READ_TIMEOUT_S", 0.5)
     hostile.does(FAULTS[name])
     to = Signer.random().address
     with Chain(hostile.network(devnet.endpoint), account, poll_s=0.02) as chain:
