@@ -144,7 +144,9 @@ class Tasks:
         except PeerUnreachable as error:
             absent = isinstance(error, NotServed) and command.peer in error.absent
             refused = ResultFault.UNAVAILABLE if absent else ResultFault.SILENT
-            log.warning("the result of unit %s did not come: %s", command.unit, error)
+            # Who is silent may be away, and is asked again and again.
+            level = logging.WARNING if absent else logging.INFO
+            log.log(level, "the result of unit %s did not come: %s", command.unit, error)
         return ResultRefused(command.unit, command.blob, command.peer, refused)
 
     async def _recover_result(
