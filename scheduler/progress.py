@@ -191,7 +191,8 @@ def _recovery_reasons(state: State, held: Round, now_ms: int) -> Iterator[str]:
         rest = f", {-(-rest_ms // 1000)} s at most" if rest_ms > 0 else ""
         names = _named([slot.index for slot in returning])
         yield f"{where}{names} for a peer that holds its result to come back{rest}"
-    lost = [s.index for s in missing if not s.return_ms and s.index not in offered]
+    given_up = (s for s in missing if not s.return_ms and s.status is not SlotStatus.DISPUTED)
+    lost = [slot.index for slot in given_up if slot.index not in offered]
     if lost:
         yield f"{where}{_named(lost)} to be computed anew: nobody who holds its result came back"
 

@@ -165,7 +165,9 @@ def _of_slot(held: Round, slot: Slot) -> Iterator[OfSlot]:
         if filling.blob is not None and filling.peer is not None:
             yield FetchResult(unit, filling.blob, filling.peer, filling.result_root)
         else:
-            yield RecoverResult(unit, filling.wallet, filling.result_root, not slot.return_ms)
+            # What is disputed may be a lie, which would be computed again and again.
+            anew = not slot.return_ms and slot.status is not SlotStatus.DISPUTED
+            yield RecoverResult(unit, filling.wallet, filling.result_root, anew)
     if filling is not None and filling.blob is not None:
         for ask in slot.asks:
             yield AskHolder(unit, filling.blob, filling.result_root, ask.wallet)

@@ -13,7 +13,9 @@ from scheduler.events import (
     ResultStored,
     RoundCommittedOnChain,
     Tick,
+    UnitDisputed,
     UnitPassed,
+    UnitVerified,
 )
 from scheduler.progress import why_waiting
 from scheduler.terms import Claim, Policy, UnitRef
@@ -98,6 +100,19 @@ def test_unit_is_computed_anew_while_it_can_be_challenged() -> None:
     machine.feed(Tick(), WAIT_MS // 2 - 1)
     assert not may_compute(machine)
     machine.feed(Tick(), 1)
+    assert may_compute(machine)
+
+
+def test_disputed_unit_is_not_computed_anew_before_its_verdict() -> None:
+    """This node challenged it, because it is a lie: to compute it once was enough."""
+    machine = successor()
+    passes(machine)
+    machine.feed(Tick(), WAIT_MS)
+    assert may_compute(machine)
+    machine.feed(UnitDisputed(machine.at(), UNIT))
+    assert not may_compute(machine)
+    assert "anew" not in reason(machine)
+    machine.feed(UnitVerified(machine.at(), UNIT, 0))
     assert may_compute(machine)
 
 
