@@ -3,7 +3,8 @@
 A node that holds a round state fetches the round's **aggregate**, which is small, takes the outer
 step by itself and compares the root of what it gets with the checkpoint that the chain has. Where
 that does not lead there it fetches the checkpoint; where nobody has it any more, the round is
-computed anew: bits do not depend on who computes (docs/spec/protocol.md, section 4, step 9).
+combined anew, from the results that somebody holds and units that are computed for the others: bits
+do not depend on who computes (docs/spec/protocol.md, section 4, step 9).
 
 That says what the anchored checkpoint is, not that it is right. Before its own work a node
 therefore **rechecks** some rounds: it fetches the results, compares them with the claims on chain
@@ -11,6 +12,7 @@ and aggregates them itself. Whether it does so is a private coin, so that a coor
 who will. Where it finds the checkpoint wrong it goes on with this job no more, and `alarm` is told.
 """
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
@@ -39,10 +41,15 @@ AskRoundResults = Callable[[str, AskRound], Awaitable[RoundResults]]
 """Ask one peer what made a round; PeerUnreachable or PeerFault if it does not tell."""
 
 LOST_S = 15.0
-"""How long what made a checkpoint is looked for before the round is computed anew."""
+"""How long what made a checkpoint is looked for before the round is combined anew."""
 
 FetchHeld = Callable[[bytes, UnitRef, bytes, BlobRef, str], Awaitable[None]]
 """Bring a result here from those who signed that they hold it, as a peer tells them."""
+
+IsResult = Callable[[BlobRef], Awaitable[bool]]
+FindResult = Callable[[bytes, UnitRef, bytes, int, IsResult], Awaitable[BlobRef]]
+"""Bring a result with this root and size here from whoever says that it holds it, this node first;
+PeerUnreachable where nobody does."""
 
 TELLERS_MAX = 8
 """Peers that are asked what made a round, one after the other."""
@@ -66,6 +73,7 @@ class Checkpoints:
         sources: Sources,
         ask_round: AskRoundResults,
         fetch_held: FetchHeld,
+        find_result: FindResult,
         memory: RoundMemory,
         chance: Random,
         alarm: Callable[[JobView, int], None],
@@ -73,7 +81,7 @@ class Checkpoints:
         self._compute, self._store, self._memory = compute, store, memory
         self._fetch, self._fetch_windows = fetch, fetch_windows
         self._sources, self._ask_round, self._fetch_held = sources, ask_round, fetch_held
-        self._chance, self._alarm = chance, alarm
+        self._find_result, self._chance, self._alarm = find_result, chance, alarm
         self._held: dict[_Mark, BlobRef] = {}
         self._doubtful: set[_Mark] = set()
         self._spared: set[_Mark] = set()
@@ -392,15 +400,34 @@ class Checkpoints:
         now, key = trio.current_time(), _mark(job, round)
         if now - self._missed_at.setdefault(key, now) < LOST_S:
             raise missing
-        log.warning("round %d of job %s is computed anew: %s", round, job.job_id.hex(), missing)
+        log.warning("round %d of job %s is combined anew: %s", round, job.job_id.hex(), missing)
         before = await self.get(job, manifest, round)
-        results = [
-            await self.compute_unit(job, manifest, before, round, slot, audit=True)
-            for slot in range(job.slots)
-        ]
-        blobs, roots = [done.result for done in results], [done.result_root for done in results]
+        blobs, roots = list[BlobRef](), list[bytes]()
+        for slot in range(job.slots):
+            blob, root = await self._found_or_computed(job, manifest, before, round, slot)
+            blobs.append(blob)
+            roots.append(root)
         made = await self._compute.combine(job.manifest, before, blobs, roots)
         return self._compare(job, key, made)
+
+    async def _found_or_computed(
+        self, job: JobView, manifest: Manifest, before: BlobRef, round: int, slot: int
+    ) -> tuple[BlobRef, bytes]:
+        """The result that was claimed for a slot, from who holds it, else from computing it."""
+        unit = job.claimed(round).get(slot)
+        if unit is not None:
+            root, size = unit.result_root, manifest.result_bytes
+
+            async def is_right(blob: BlobRef) -> bool:
+                with contextlib.suppress(PeerFault):
+                    return await self._compute.check_result(job.manifest, blob) == root
+                return False
+
+            with contextlib.suppress(PeerUnreachable):
+                return await self._find_result(job.job_id, unit.key, root, size, is_right), root
+        log.warning("slot %d of round %d is computed anew: nobody has its result", slot, round)
+        done = await self.compute_unit(job, manifest, before, round, slot, audit=True)
+        return done.result, done.result_root
 
 
 _Mark = tuple[bytes, int, bytes]

@@ -164,10 +164,8 @@ class Tasks:
             return await self._has_root(job, blob, root)
 
         try:
-            blob = self._custody.held(job.job_id, unit, root)
-            if blob is None or not await is_right(blob):
-                size, tellers = manifest.result_bytes, self._connected()
-                blob = await self._holders.find(job.job_id, unit, root, size, tellers, is_right)
+            size, tellers = manifest.result_bytes, self._connected()
+            blob = await self._holders.find(job.job_id, unit, root, size, is_right, tellers)
             return ResultStored(unit, blob, self._sign(job, unit, root, blob))
         except PeerUnreachable as error:
             if not command.anew:

@@ -228,6 +228,7 @@ class Daemon:
             trials,
             lambda wallet: self._watch.ledger.is_active(wallet),
             random.SystemRandom(),
+            self._custody.held,
         )
         self._leases = Leases(wallet, self._watch, self._chain, self._jobs, self._begin)
         self._coordinators = Coordinators(
@@ -247,6 +248,7 @@ class Daemon:
             self._coordinators.sources,
             self._coordinators.ask_round,
             self._holders.fetch_held,
+            self._holders.find,
             self._rounds,
             random.SystemRandom(),
             lambda job, round: self._alarms.spread(job, round),

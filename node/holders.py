@@ -66,10 +66,12 @@ class Holders:
         trials: Trials,
         is_bonded: Callable[[str], bool],
         chance: random.Random,
+        own: Callable[[bytes, UnitRef, bytes], BlobRef | None],
     ) -> None:
         self._transport, self._book = transport, book
         self._fetch, self._punish = fetch, punish
         self._trials, self._is_bonded, self._chance = trials, is_bonded, chance
+        self._own = own
 
     async def ask_to_hold(self, job_id: bytes, command: AskHolder) -> ResultHeld | HoldingRefused:
         """Have a wallet hold a result that is here; what came of it, for the coordinator."""
@@ -106,13 +108,18 @@ class Holders:
         unit: UnitRef,
         result_root: bytes,
         result_bytes: int,
-        tellers: Sequence[str],
         check: Callable[[BlobRef], Awaitable[bool]],
+        tellers: Sequence[str] | None = None,
     ) -> BlobRef:
         """Bring a unit's result into the store from whoever signed that it holds it; which blob.
 
-        `check`: whether a blob is that result. PeerUnreachable if nobody who is told of has it.
+        This node may have signed itself. `check`: whether a blob is that result. `tellers`: by
+        default all that are connected. PeerUnreachable if nobody who is told of has it.
         """
+        own = self._own(job_id, unit, result_root)
+        if own is not None and await check(own):
+            return own
+        tellers = self._transport.connected() if tellers is None else tellers
         wrong: set[BlobRef] = set()
         until = trio.current_time() + FIND_S + result_bytes / TRANSFER_BYTES_PER_S
         for teller in self._chance.sample(tellers, min(TELLERS_MAX, len(tellers))):

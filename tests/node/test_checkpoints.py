@@ -14,7 +14,7 @@ from node.blobs import BlobStore
 from node.chain import events as e
 from node.chain.events import Place
 from node.chain.types import Claim, JobTerms, PassReason
-from node.checkpoints import LOST_S, RECHECK_ALWAYS_BYTES, Checkpoints, recheck_share
+from node.checkpoints import LOST_S, RECHECK_ALWAYS_BYTES, Checkpoints, IsResult, recheck_share
 from node.compute import Combination, Compute
 from node.compute_messages import OuterDone, UnitDone
 from node.errors import PeerFault, PeerUnreachable
@@ -105,6 +105,9 @@ class Device:
     async def check_checkpoint(self, _manifest: BlobRef, blob: BlobRef) -> bytes:
         return self._root(blob)
 
+    async def check_result(self, _manifest: BlobRef, blob: BlobRef) -> bytes:
+        return self._root(blob)
+
     async def run_unit(self, *arguments: object, audit: bool, timeout_s: float) -> UnitDone:
         self.units += 1
         root = RESULTS[cast(int, arguments[3])]
@@ -178,6 +181,7 @@ class Node:
         self.memory = RoundMemory(cast(Journal, self.notes))
         self.alarms: list[int] = []
         self.asked: list[str] = []
+        self.findable: set[int] = set()
 
         async def fetch(ref: BlobRef, _sources: object) -> None:
             if ref in lost:
@@ -202,6 +206,15 @@ class Node:
                 raise answer
             return answer
 
+        async def find_result(
+            _job: bytes, unit: UnitRef, root: bytes, size: int, check: IsResult
+        ) -> BlobRef:
+            self.asked.append(f"slot {unit.slot}")
+            blob = blob_of(root, size)
+            if unit.slot not in self.findable or not await check(blob):
+                raise PeerUnreachable("nobody has it")
+            return blob
+
         self.checkpoints = Checkpoints(
             cast(Compute, self.device),
             cast(BlobStore, self.store),
@@ -210,6 +223,7 @@ class Node:
             lambda _job: list(tellers),
             ask,
             fetch_held,
+            find_result,
             self.memory,
             self.coin,
             lambda _job, round: self.alarms.append(round),
@@ -416,6 +430,20 @@ async def test_a_wrong_blob_of_a_right_checkpoint_is_computed_anew(
     assert await node.checkpoints.get(right, manifest(), 1) == blob_of(after(HONEST))
     assert node.device.units == SLOTS
     assert node.device.windows == [(0, slot) for slot in range(SLOTS)]
+
+
+async def test_only_what_nobody_holds_of_a_lost_round_is_computed_anew(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Its coordinator is gone, its workers and auditors are not."""
+    lost = blob_of(after(HONEST))
+    node = Node({"coordinator": PeerUnreachable("gone")}, lost=[lost])
+    node.findable = {0, 3}
+    with pytest.raises(PeerUnreachable):
+        await node.checkpoints.get(job(after(HONEST)), manifest(), 1)
+    await trio.sleep(LOST_S)
+    assert await node.checkpoints.get(job(after(HONEST)), manifest(), 1) == lost
+    assert node.device.windows == [(0, 1), (0, 2)]
 
 
 async def test_a_checkpoint_that_a_whole_round_refutes_is_refuted_once(

@@ -33,14 +33,12 @@ MANIFEST = cast(Manifest, SimpleNamespace(result_bytes=BLOB.size))
 class Node:
     """What a node has around its tasks. `others`: whether a peer that answers holds the result."""
 
-    own: BlobRef | None = None
     others: bool = False
     fault: Exception | None = None
     done: list[str] = field(default_factory=list)
 
     def tasks(self) -> Tasks:
         custody = SimpleNamespace(
-            held=lambda *_: self.own,
             sign=lambda *_: WORDS.signature,
             wallet=WORDS.wallet,
             trials=SimpleNamespace(of=lambda *_: contextlib.nullcontext()),
@@ -79,20 +77,6 @@ class Node:
 async def recover(node: Node, anew: bool) -> object:
     command = RecoverResult(UNIT, Wallet("worker"), ROOT, anew)
     return await node.tasks().attempt(JOB, MANIFEST, command)
-
-
-async def test_result_that_this_node_holds_is_asked_of_nobody() -> None:
-    """It was the worker, or the auditor, or coordinated before."""
-    node = Node(own=BLOB)
-    assert await recover(node, anew=True) == ResultStored(UNIT, BLOB, WORDS)
-    assert node.done == []
-
-
-async def test_own_blob_that_is_another_is_not_taken() -> None:
-    """Whatever was signed, the root decides."""
-    node = Node(own=BlobRef.of(b"other"), others=True)
-    assert await recover(node, anew=False) == ResultStored(UNIT, BLOB, WORDS)
-    assert node.done == ["asked others"]
 
 
 async def test_unit_is_computed_anew_only_when_the_command_says_so() -> None:

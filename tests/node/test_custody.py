@@ -89,6 +89,7 @@ class Node:
             self.custody.trials,
             lambda wallet: wallet not in self.without_bond,
             random.Random(1),
+            self.custody.held,
         )
 
     def meet(self, *others: "Node") -> None:
@@ -110,7 +111,7 @@ class Node:
             return self.store.read(blob) == result
 
         ids = [teller.transport.peer_id for teller in tellers]
-        return await self.holders.find(JOB, UNIT, ROOT, len(RESULT), ids, is_result)
+        return await self.holders.find(JOB, UNIT, ROOT, len(RESULT), is_result, ids)
 
     async def ask(self, other: "Node", message: Any) -> Any:
         addresses = list(other.transport.addresses)
@@ -271,6 +272,18 @@ async def test_a_peer_that_cannot_have_the_blob_does_not_sign(tmp_path: Path) ->
         answer = await coordinator.holders.ask_to_hold(JOB, command)
         assert answer == HoldingRefused(UNIT, BLOB, Wallet(keeper.signer.address))
         assert keeper.custody.of_round(JOB, 0) == RoundCustody(round=0, results=())
+
+
+async def test_result_that_this_node_signed_for_is_asked_of_nobody(tmp_path: Path) -> None:
+    """It was the worker, or the auditor, or coordinated before; what is not here counts nothing."""
+    async with nodes(tmp_path, 1) as (node,):
+        node.custody.sign(JOB, UNIT, ROOT, BLOB)
+        with pytest.raises(PeerUnreachable):
+            await node.find()
+        node.store.put(RESULT)
+        assert await node.find() == BLOB
+        with pytest.raises(PeerUnreachable):
+            await node.find(result=b"another")
 
 
 async def test_holdings_of_final_rounds_are_forgotten(tmp_path: Path) -> None:

@@ -85,14 +85,13 @@ class JobRun(RuleBasedStateMachine):
         self.machine.feed(commit(name, self.machine.unit(index)), 1_000)
 
     @precondition(lambda self: self.running)
-    @rule(index=INDEX, good=st.booleans())
-    def fetch(self, index: int, good: bool) -> None:
+    @rule(index=INDEX, good=st.booleans(), fault=st.sampled_from(ResultFault))
+    def fetch(self, index: int, good: bool, fault: ResultFault) -> None:
         unit, filling = self.machine.unit(index), self.machine.slot(index).filling
         if filling is None or filling.peer is None:
             return
         name = filling.wallet.removeprefix("0x")
         found = blob(name, unit)
-        fault = ResultFault.UNAVAILABLE
         refused = ResultRefused(unit, found, filling.peer, fault)
         self.machine.feed(ResultStored(unit, found) if good else refused)
 

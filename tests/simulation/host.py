@@ -386,9 +386,6 @@ class Host(Peer):
         self.signed[unit, root] = blob
         return truth.holding(self.wallet, unit, root, blob)
 
-    def held(self, _job: bytes, unit: UnitRef, root: bytes) -> BlobRef | None:
-        return self.signed.get((unit, root))
-
     trials = SimpleNamespace(of=lambda *_: contextlib.nullcontext())
 
     # --- What the tasks see as the watch ---
@@ -456,9 +453,12 @@ class _Holders:
         unit: UnitRef,
         root: bytes,
         _bytes: int,
-        tellers: Sequence[str],
         check: Callable[[BlobRef], Awaitable[bool]],
+        tellers: Sequence[str],
     ) -> BlobRef:
+        own = self._host.signed.get((unit, root))
+        if own is not None and await check(own):
+            return own
         for worker in (self._host.world.by_peer[teller] for teller in tellers):
             blob = worker.held.get((unit, root)) if await self._asked(worker) else None
             if blob is not None and blob.root in worker.blobs:
