@@ -254,7 +254,8 @@ class Coordination:
         if not self._greet(peer_id):
             return Refused(reason=STRANGER)
         ready = tuple(unit_of(key) for key in message.ready)
-        if not ready and self._watch.chain_time_ms() < self._gather_until_ms:
+        gathering = self._watch.chain_time_ms() < self._gather_until_ms
+        if gathering and not any(self._state.open.is_free(unit) for unit in ready):
             return UnitDeclined(reason=GATHERING, retry_after_ms=GATHER_MS // 5)
         request = UnitRequested(PeerId(peer_id), message.memory_bytes, ready=ready)
         for reply in self._feed(request):

@@ -171,13 +171,11 @@ def _choose(
 
 def _at_hand(state: State, worker: Worker, event: UnitRequested) -> Slot | None:
     """An open slot whose result the peer says to have: one that nobody computes, else any."""
-    places = {unit.slot: unit for unit in event.ready if 0 <= unit.slot < len(state.slots)}
+    places = {unit.slot for unit in event.ready if state.open.is_free(unit)}
     slots = [
         slot
         for slot in (state.slots[index] for index in sorted(places))
-        if slot.status is SlotStatus.OPEN
-        and state.open.unit(slot) == places[slot.index]
-        and len(slot.assignments) < state.terms.policy.copies_max
+        if len(slot.assignments) < state.terms.policy.copies_max
         # Another peer of the wallet may compute it.
         and worker.wallet not in {assignment.wallet for assignment in slot.assignments}
     ]

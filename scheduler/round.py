@@ -56,6 +56,13 @@ class Round:
         """The unit that the slot waits for or holds."""
         return UnitRef(self.number, slot.index, slot.attempt)
 
+    def is_free(self, unit: UnitRef) -> bool:
+        """Whether the round waits for this very unit: its slot is open at this attempt."""
+        if unit.round != self.number or not 0 <= unit.slot < len(self.slots):
+            return False
+        slot = self.slots[unit.slot]
+        return slot.status is SlotStatus.OPEN and self.unit(slot) == unit
+
     def all_done(self) -> bool:
         """Whether every unit is settled on the chain."""
         return self.index.done == len(self.slots) > 0

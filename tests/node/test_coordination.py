@@ -195,6 +195,8 @@ def test_a_successor_first_takes_what_others_have_at_hand(journal: Journal) -> N
     assert isinstance(assigned, UnitAssigned)
     assert assigned.unit == unit
     assert isinstance(of.answer("worker", commit(assigned, lease_epoch=2)), Receipt)
+    # It is not on the chain yet, so its worker still says that it has it: no reason for another.
+    assert of.answer("worker", at_hand) == declined
     assert isinstance(pull(coordination(journal, watching)), UnitAssigned)
     watching.ledger.head_time_s += GATHER_MS // 1000
     assert isinstance(pull(of), UnitAssigned)
