@@ -32,7 +32,7 @@ from scheduler.events import (
     Tick,
 )
 from scheduler.round import Round
-from scheduler.rows import LOCAL, Combined, Slot, SlotStatus, UnavailableCause
+from scheduler.rows import LOCAL, ON_CHAIN, Combined, Slot, SlotStatus, UnavailableCause
 from scheduler.standings import bonded, emptied, failed
 from scheduler.state import State
 from scheduler.terms import UnitRef
@@ -102,10 +102,16 @@ def _stored(state: State, event: ResultStored, now_ms: int) -> None:
     if found is None:
         return
     held, slot = found
-    if slot.filling is None or slot.filling.blob not in (None, event.blob):
+    assert slot.filling is not None
+    offered = slot.filling.blob
+    if offered != event.blob and slot.status not in ON_CHAIN:
         return
     status = move(slot, event)
-    filling = custody.signed(replace(slot.filling, blob=event.blob, stored=True), event.holding)
+    # The chain's claim has the result's root, not its blob: one of that root is the result,
+    # whatever its worker offered meanwhile.
+    peer = slot.filling.peer if offered == event.blob else None
+    filling = replace(slot.filling, blob=event.blob, peer=peer, stored=True)
+    filling = custody.signed(filling, event.holding)
     due_ms = slot.due_ms
     if status is SlotStatus.STORED:
         due_ms = now_ms + state.terms.policy.holders_timeout_ms + state.terms.transfer_ms
@@ -114,7 +120,7 @@ def _stored(state: State, event: ResultStored, now_ms: int) -> None:
     filled = replace(slot, status=status, filling=filling, due_ms=due_ms, return_ms=0)
     state.put_slot(filled, held)
     worker = state.workers.get(filling.wallet)
-    if worker is not None:
+    if worker is not None and offered in (None, event.blob):
         state.put_worker(replace(worker, failures=0, stored=worker.stored + 1))
 
 
@@ -136,6 +142,8 @@ def _refused(state: State, event: ResultRefused, now_ms: int) -> None:
     if move(slot, event) is not SlotStatus.OPEN:
         filling = replace(slot.filling, blob=None, peer=None)
         state.put_slot(replace(slot, filling=filling), held)
+        if malformed:
+            failed(state, filling.wallet, now_ms, grave=True)
     elif event.fault is not ResultFault.SILENT:
         without_result(state, slot, now_ms, cause)
     # Else it may come back with its result; the fetch's time limit decides.

@@ -28,7 +28,7 @@ from scheduler.commands import (
     WithdrawAnchors,
 )
 from scheduler.round import Round
-from scheduler.rows import Slot, SlotStatus
+from scheduler.rows import ON_CHAIN, Slot, SlotStatus
 from scheduler.state import State
 
 OfSlot = FetchResult | RecoverResult | AskHolder | CaptureDraw | ExpireUnit | ResolveDispute
@@ -164,8 +164,9 @@ def _of_slot(held: Round, slot: Slot) -> Iterator[OfSlot]:
     if filling is not None and not filling.stored:
         if filling.blob is not None and filling.peer is not None:
             yield FetchResult(unit, filling.blob, filling.peer, filling.result_root)
-        else:
-            # What is disputed may be a lie, which would be computed again and again.
+        if slot.status in ON_CHAIN:
+            # Beside that: whoever offers a result may send another one, or never end. What is
+            # disputed may be a lie, which would be computed again and again.
             anew = not slot.return_ms and slot.status is not SlotStatus.DISPUTED
             yield RecoverResult(unit, filling.wallet, filling.result_root, anew)
     if filling is not None and filling.blob is not None:

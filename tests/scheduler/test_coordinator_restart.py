@@ -145,7 +145,10 @@ def test_failed_recovery_leaves_the_claim_and_looks_elsewhere() -> None:
     machine.join("a")
     machine.feed(commit("a", unit))
     machine.feed(ResultRefused(unit, blob("a", unit), peer("a"), ResultFault.UNAVAILABLE))
-    assert machine.issued(RecoverResult)
+    assert [type(command) for command in pending(machine.state)[-2:]] == [
+        RecoverResult,
+        CaptureDraw,
+    ]
     assert machine.slot().status is SlotStatus.COMMITTED
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.commands import Combine, RecoverResult
+from scheduler.commands import Combine, FetchResult, RecoverResult
 from scheduler.coordinator import pending, start
 from scheduler.events import (
     NodeRestarted,
@@ -157,6 +157,37 @@ def test_worker_that_offers_its_result_and_fails_leaves_the_wait_as_it_was() -> 
     assert not may_compute(machine)
     machine.feed(Tick(), 1)
     assert may_compute(machine)
+
+
+def test_offer_of_something_else_does_not_keep_the_result_away() -> None:
+    """The chain binds the result's root, not its blob: a worker may offer any, and never end."""
+    machine = successor()
+    passes(machine)
+    machine.join("a")
+    other = blob("other", UNIT)
+    machine.feed(replace(commit("a", UNIT), blob=other))
+    assert machine.only(FetchResult).blob == other
+    assert not may_compute(machine)
+    machine.feed(Tick(), WAIT_MS)
+    assert may_compute(machine)
+    stored = machine.state.workers[wallet("a")].stored
+    machine.feed(ResultStored(UNIT, blob("a", UNIT), recomputed=True))
+    assert machine.issued(Combine)
+    assert (machine.slot().filling.blob, machine.slot().filling.peer) == (blob("a", UNIT), None)
+    assert machine.state.workers[wallet("a")].stored == stored
+    left = {type(command) for command in pending(machine.state)}
+    assert not left & {FetchResult, RecoverResult}
+
+
+@pytest.mark.parametrize("fault", ResultFault)
+def test_worker_that_offers_what_is_no_result_is_in_quarantine(fault: ResultFault) -> None:
+    """As it would be for a result of its own; whoever is slow is not."""
+    machine = successor()
+    machine.join("a")
+    machine.feed(commit("a", UNIT))
+    machine.feed(ResultRefused(UNIT, blob("a", UNIT), peer("a"), fault))
+    until_ms = machine.state.workers[wallet("a")].quarantined_until_ms
+    assert (until_ms > machine.now_ms) == (fault is ResultFault.MALFORMED)
 
 
 @pytest.mark.parametrize("rounds_ahead", [0, 1])
