@@ -174,6 +174,8 @@ class Checkpoints:
         if self._chance.random() >= share:
             self._spared.add(key)
             return
+        # Or a coordinator whose results cannot be had would have it tossed until it spares.
+        self._doubtful.add(key)
         try:
             await self.recheck(job, manifest, round)
         except (PeerUnreachable, PeerFault) as error:

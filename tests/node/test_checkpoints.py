@@ -1,5 +1,6 @@
 """Following a job from checkpoint to checkpoint among peers that lie, and finding a false one."""
 
+import contextlib
 import hashlib
 from collections.abc import Sequence, Set
 from pathlib import Path
@@ -327,6 +328,33 @@ async def test_the_coin_is_tossed_once() -> None:
         node.coin.value = 0.0
         await node.checkpoints.check(right, manifest(LARGE), 0)
         assert node.checkpoints.rechecks == rechecks
+
+
+@pytest.mark.parametrize("ends", ["in vain", "cancelled"])
+async def test_the_coin_is_not_tossed_again_after_a_recheck_that_came_to_nothing(
+    ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A coordinator would name results that nobody has, or wait for a unit that fails."""
+    lost = [blob_of(root, LARGE) for root in RESULTS]
+    node, false = Node({"coordinator": told(FALSE, size=LARGE)}, lost=lost), job(after(FALSE))
+    await node.checkpoints.get(false, manifest(LARGE), 1)
+    node.coin.value = 0.0
+
+    async def never(*_: object) -> None:
+        await trio.sleep_forever()
+
+    with trio.CancelScope() as unit, contextlib.suppress(PeerUnreachable):
+        if ends == "cancelled":
+            monkeypatch.setattr(node.checkpoints, "_ask_round", never)
+            unit.cancel()
+        await node.checkpoints.check(false, manifest(LARGE), 0)
+    assert unit.cancelled_caught == (ends == "cancelled")
+    assert node.checkpoints.can_recheck(false, 0)
+    monkeypatch.undo()
+    node.coin.value = 0.99
+    lost.clear()
+    with pytest.raises(PeerFault, match="does not follow from its results"):
+        await node.checkpoints.check(false, manifest(LARGE), 0)
 
 
 async def test_two_of_a_rounds_workers_recheck_on_average() -> None:
