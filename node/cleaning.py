@@ -115,16 +115,19 @@ class Cleaner:
         now_s = self._watch.chain_time_s()
         if job.accepts_work(now_s) or job.job_id in self._jobs.arriving:
             return False
+        settled = not any(unit.state in UNSETTLED for unit in job.units.values())
         begun = self._jobs.manifest_of(job) is not None or self._jobs.begun(job)
-        if not begun and not self._store.has(job.manifest):
-            self._gone.add(job.job_id)
+        # Of a job whose manifest never came there is what an auditor said of it.
+        here = begun or self._store.has(job.manifest) or self._commitments.any(job.job_id)
+        if not here:
+            if settled:
+                self._gone.add(job.job_id)
             return False
         key = _OVER + job.job_id.hex()
         since = self._journal.get(key)
         if since is None:
             self._journal.set(key, str(now_s).encode())
             return False
-        settled = not any(unit.state in UNSETTLED for unit in job.units.values())
         return settled and now_s - int(since) >= self._keep_s
 
     async def _remove_job(self, job: JobView, shared: set[BlobRef]) -> None:

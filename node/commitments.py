@@ -72,6 +72,10 @@ class Commitments:
         document = json.loads(data)
         return Roots(bytes.fromhex(document["result"]), bytes.fromhex(document["trace"]))
 
+    def any(self, job_id: bytes) -> bool:
+        """Whether roots of a job's units are kept."""
+        return bool(self._journal.keys(f"{_UNITS}{job_id.hex()}/"))
+
     def forget(self, job_id: bytes, round: int | None = None) -> None:
         """Drop the roots of a round that is final for long, or of all rounds of a job."""
         prefix = f"{_UNITS}{job_id.hex()}/" if round is None else _of_round(job_id, round)

@@ -15,7 +15,7 @@ from node.chain.events import Place
 from node.chain.types import Claim, JobTerms
 from node.chain_watch import ChainWatch
 from node.cleaning import Cleaner
-from node.commitments import Commitments, Roots
+from node.commitments import NO_INPUT, Commitments, Roots
 from node.compute import Compute
 from node.custody import Custody
 from node.ids import JobId, unit_id
@@ -208,6 +208,32 @@ def test_what_is_under_way_stays(node: Node) -> None:
     node.clean()
     node.clean(KEEP_S)
     assert node.here(node.blobs(NEW)) == len(node.blobs(NEW))
+
+
+def test_what_an_auditor_said_of_a_job_that_never_came_goes_with_it(node: Node) -> None:
+    """Once nothing is owed for it any more, and not before; also if it was said after the end."""
+    lost, ledger = JobId(b"l" * 32), node.watch.ledger
+    terms = JobTerms(b"m" * 32, 100, b"b" * 32, rounds=1, slots=1, unit_wei=10, deadline=10**9)
+    name, claim = unit_id(lost, 0, 0, 0), Claim(0, 0, SUBMITTER, b"r" * 32, b"c" * 32, b"s" * 65)
+    for block, event in enumerate(
+        (
+            (e.JobFunded, lost, SUBMITTER, terms, 5, 66),
+            (e.RoundCommitted, lost, 0, 0, b"w" * 32, 201, (claim,)),
+            (e.UnitDrawn, name, WORKER, lost, 0, 0, 0, SUBMITTER, 300),
+            (e.JobCancelled, lost),
+            (e.JobSettled, lost),
+        )
+    ):
+        ledger.apply(event[0](Place(200 + block, 0, b""), *event[1:]))
+    node.clean()
+    node.commitments.commit("auditor", name, NO_INPUT, lost, 0)
+    node.clean(KEEP_S)
+    node.clean(KEEP_S)
+    assert node.commitments.roots("auditor", name) == NO_INPUT
+    ledger.apply(e.UnitVoided(Place(300, 0, b""), name, lost))
+    node.clean()
+    assert node.commitments.roots("auditor", name) is None
+    assert not [key for key in node.journal.keys("") if lost.hex() in key or name.hex() in key]
 
 
 def test_killed_in_between_it_goes_on(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
