@@ -262,6 +262,8 @@ class Compute:
         self, request: Request, expected: type[AnswerType], timeout_s: float | None
     ) -> AnswerType:
         worker = await self._ensure_worker()
+        # Who gave up while it waited has asked nothing: the worker need not die for it.
+        await trio.lowlevel.checkpoint_if_cancelled()
         answer = await self._exchange(worker, request, timeout_s or self._timeout_s)
         if isinstance(answer, Failed):
             if answer.blame == "faulty" and self._fault is not None:

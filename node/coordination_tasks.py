@@ -153,30 +153,52 @@ class Tasks:
         self, job: JobView, manifest: Manifest, command: RecoverResult
     ) -> Event | None:
         """From whoever signed that it holds it, this node included; else, if the command says so,
-        it is computed here: a unit has one result.
+        it is also computed here: a unit has one result.
 
         Where the chain has another one, that is a lie which the lot spared and nobody holds: it is
         challenged, or the round could never be combined.
         """
+        if command.anew:
+            return await self._found_or_computed(job, manifest, command)
+        try:
+            return await self._found(job, manifest, command)
+        except PeerUnreachable as error:
+            log.info("the result of unit %s is not here yet: %s", command.unit, error)
+            return None
+
+    async def _found(
+        self, job: JobView, manifest: Manifest, command: RecoverResult
+    ) -> ResultStored:
+        """The result as somebody holds it; PeerUnreachable if nobody who answers does."""
         unit, root = command.unit, command.result_root
 
         async def is_right(blob: BlobRef) -> bool:
             return await self._has_root(job, blob, root)
 
-        try:
-            size, tellers = manifest.result_bytes, self._connected()
-            blob = await self._holders.find(job.job_id, unit, root, size, is_right, tellers)
-            return ResultStored(unit, blob, self._sign(job, unit, root, blob))
-        except PeerUnreachable as error:
-            if not command.anew:
-                log.info("the result of unit %s is not here yet: %s", unit, error)
-                return None
-            log.warning("the result of unit %s is computed anew: %s", unit, error)
-        done = await self._recompute.run(job, manifest, command.unit, audit=True)
+        size, tellers = manifest.result_bytes, self._connected()
+        blob = await self._holders.find(
+            job.job_id, unit, root, size, is_right, tellers, blame=command.anew
+        )
+        return ResultStored(unit, blob, self._sign(job, unit, root, blob))
+
+    async def _found_or_computed(
+        self, job: JobView, manifest: Manifest, command: RecoverResult
+    ) -> ResultStored:
+        """Computed anew beside one more search, so that nobody can drag that out until the time
+        for a challenge is over. Whichever ends first counts.
+        """
+
+        async def search() -> ResultStored:
+            return await self._found(job, manifest, command)
+
+        unit = command.unit
+        done = await self._recompute.run_unless_found(job, manifest, unit, search)
+        if isinstance(done, ResultStored):
+            return done
         if done.result_root != command.result_root:
-            await self._challenge(job, command.unit)
-            raise NodeError(f"unit {command.unit} of an earlier coordinator has a wrong result")
-        holding = self._sign(job, unit, root, done.result)
+            await self._challenge(job, unit)
+            raise NodeError(f"unit {unit} of an earlier coordinator has a wrong result")
+        holding = self._sign(job, unit, done.result_root, done.result)
         return ResultStored(unit, done.result, holding, recomputed=True)
 
     async def _has_root(self, job: JobView, blob: BlobRef, root: bytes) -> bool:

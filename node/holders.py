@@ -2,15 +2,17 @@
 
 A coordinator asks peers of a wallet to hold what it has. Whoever needs a result that its own
 sources have not got asks peers who holds it, believes signatures of bonded wallets alone, and tries
-all who signed. A holder that answers that it has not got what it signed is counted against. Nobody
-who tells steers a search: tellers are drawn by lot, what they name has a result's size, the whole
-has a time limit, and what turns out to be something else is removed (node/trials.py).
+all who signed. A wallet none of whose peers has got what it signed is counted against, once for
+each result; not while a search waits for holders to come back, for a wallet may have other machines
+that are being started. Nobody who tells steers a search: tellers are drawn by lot, what they name
+has a result's size, the whole has a time limit, and what turns out to be something else is removed
+(node/trials.py).
 """
 
 import logging
 import math
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 import trio
@@ -52,6 +54,8 @@ FIND_S = 60.0
 """How long a result is searched for, beyond the time that it travels; then it is computed anew."""
 BROKEN_WORD_POINTS = 10
 """For a holder that does not serve what it signed: its disk may be to blame, so no lie's 50."""
+BLAMED_MAX = 4096
+"""How many broken words are remembered, the latest, so that none counts twice."""
 
 
 class Holders:
@@ -72,6 +76,7 @@ class Holders:
         self._fetch, self._punish = fetch, punish
         self._trials, self._is_bonded, self._chance = trials, is_bonded, chance
         self._own = own
+        self._blamed: dict[tuple[bytes, UnitRef, str], None] = {}
 
     async def ask_to_hold(self, job_id: bytes, command: AskHolder) -> ResultHeld | HoldingRefused:
         """Have a wallet hold a result that is here; what came of it, for the coordinator."""
@@ -110,11 +115,14 @@ class Holders:
         result_bytes: int,
         check: Callable[[BlobRef], Awaitable[bool]],
         tellers: Sequence[str] | None = None,
+        *,
+        blame: bool = False,
     ) -> BlobRef:
         """Bring a unit's result into the store from whoever signed that it holds it; which blob.
 
         This node may have signed itself. `check`: whether a blob is that result. `tellers`: by
-        default all that are connected. PeerUnreachable if nobody who is told of has it.
+        default all that are connected. `blame`: whether who breaks its word answers for it.
+        PeerUnreachable if nobody who is told of has it.
         """
         own = self._own(job_id, unit, result_root)
         if own is not None and await check(own):
@@ -128,7 +136,7 @@ class Holders:
                 if blob in wrong or blob.size != result_bytes or trio.current_time() >= until:
                     continue
                 with self._trials.of(job_id, unit.round, blob):
-                    found = await self._fetch_from(job_id, unit, result, teller, until)
+                    found = await self._fetch_from(job_id, unit, result, teller, until, blame=blame)
                     if found and await check(blob):
                         self._trials.keep(blob)
                         return blob
@@ -141,7 +149,9 @@ class Holders:
     ) -> None:
         """Bring this very blob here from its holders, as this peer tells them."""
         for result in await self._told(job_id, unit, result_root, teller):
-            if result.blob == blob and await self._fetch_from(job_id, unit, result, teller):
+            if result.blob != blob:
+                continue
+            if await self._fetch_from(job_id, unit, result, teller, blame=True):
                 return
         raise PeerUnreachable(f"nobody who answers holds blob {blob.root}")
 
@@ -164,6 +174,8 @@ class Holders:
         result: HeldResult,
         teller: str,
         until: float = math.inf,
+        *,
+        blame: bool,
     ) -> bool:
         """Whether the holders, each of whom proves that it signed, served the blob."""
         text = holding_text(job_id, unit, bytes.fromhex(result.result_root), result.blob)
@@ -174,19 +186,35 @@ class Holders:
         ]
         if not signed:
             return False
-        holders = [p.hello.peer_id for wallet in signed for p in self._book.by_wallet(wallet)]
+        peers = {w: [p.hello.peer_id for p in self._book.by_wallet(w)] for w in signed}
+        holders = list(dict.fromkeys(peer for known in peers.values() for peer in known))
         try:
             with trio.move_on_at(until) as patience:
                 await self._fetch(result.blob, list(dict.fromkeys([*holders, teller])))
         except NodeError as error:
             log.info("no holder serves the result of unit %s: %s", unit, error)
-            for peer_id in (
-                error.absent.intersection(holders) if isinstance(error, NotServed) else ()
-            ):
-                reason = f"signed that it holds blob {result.blob.root} and does not have it"
-                self._punish(peer_id, BROKEN_WORD_POINTS, reason)
+            if blame and isinstance(error, NotServed):
+                self._blame(job_id, unit, result.blob, peers.values(), error.absent)
             return False
         return not patience.cancelled_caught
+
+    def _blame(
+        self,
+        job_id: bytes,
+        unit: UnitRef,
+        blob: BlobRef,
+        wallets: Iterable[Sequence[str]],
+        absent: Collection[str],
+    ) -> None:
+        """Count against those all of whose wallet's peers answered that they have not got it."""
+        guilty = (peer for peers in wallets if set(peers) <= set(absent) for peer in peers)
+        for peer_id in guilty:
+            if (job_id, unit, peer_id) not in self._blamed:
+                self._blamed[job_id, unit, peer_id] = None
+                reason = f"signed that it holds blob {blob.root} and does not have it"
+                self._punish(peer_id, BROKEN_WORD_POINTS, reason)
+        while len(self._blamed) > BLAMED_MAX:
+            del self._blamed[next(iter(self._blamed))]
 
     async def _ask(self, peer_id: str, request: Message, kind: type[M], timeout_s: float) -> M:
         addresses = self._book.addresses_of(peer_id)

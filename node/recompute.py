@@ -6,7 +6,9 @@ starts from is the one on chain; beside our own work it may be rechecked where i
 while the device computes the unit, and the device does the rest in a moment after it.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import trio
 
@@ -17,6 +19,10 @@ from node.errors import NodeError
 from node.ledger import JobView
 from scheduler.manifest import Manifest
 from scheduler.terms import UnitRef
+
+log = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 
 class Recompute:
@@ -62,6 +68,43 @@ class Recompute:
                 nursery.cancel_scope.cancel()
         for doubt in doubts:
             raise doubt
+
+    async def run_unless_found(
+        self,
+        job: JobView,
+        manifest: Manifest,
+        unit: UnitRef,
+        search: Callable[[], Awaitable[Found]],
+    ) -> UnitDone | Found:
+        """Compute a unit and search for its result meanwhile; what ends first with an outcome.
+
+        Where neither has one: the computation's error.
+        """
+        found: list[Found] = []
+        done: UnitDone | None = None
+        failure: NodeError | None = None
+
+        async def look() -> None:
+            try:
+                found.append(await search())
+                nursery.cancel_scope.cancel()
+            except NodeError as error:
+                log.warning("unit %s is computed anew: %s", unit, error)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look)
+            try:
+                done = await self.run(job, manifest, unit, audit=True)
+                nursery.cancel_scope.cancel()
+            except NodeError as error:
+                # Outside the nursery it must not be a group; and the search goes on.
+                failure = error
+        if done is not None:
+            return done
+        if found:
+            return found[0]
+        assert failure is not None  # or one of the two had ended with an outcome
+        raise failure
 
     async def recheck(self, job: JobView, manifest: Manifest, unit: UnitRef) -> None:
         """Toss the coin on the checkpoint that a unit starts from; errors as in `run_own`."""

@@ -168,6 +168,19 @@ async def test_cancelled_while_waiting_disturbs_nobody(odd: Callable[..., Comput
         assert compute.waiting == 0
 
 
+@pytest.mark.trio
+async def test_cancelled_when_its_turn_comes_disturbs_nobody(odd: Callable[..., Compute]) -> None:
+    """The worker was asked nothing yet."""
+    async with odd() as compute, trio.open_nursery() as nursery:
+        first = compute.pid
+        await compute._turn.acquire()
+        nursery.start_soon(ask, compute, OK)
+        await trio.testing.wait_all_tasks_blocked()
+        compute._turn.release()
+        nursery.cancel_scope.cancel()
+    assert (compute.restarts, first is None) == (0, False)
+
+
 async def _expect_timeout(compute: Compute) -> None:
     with pytest.raises(ComputeTimeout):
         await ask(compute, HANG)

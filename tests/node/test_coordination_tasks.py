@@ -6,6 +6,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import trio
+import trio.testing
 
 from node.compute import Compute
 from node.coordination_tasks import Tasks
@@ -31,10 +33,13 @@ MANIFEST = cast(Manifest, SimpleNamespace(result_bytes=BLOB.size))
 
 @dataclass
 class Node:
-    """What a node has around its tasks. `others`: whether a peer that answers holds the result."""
+    """What a node has around its tasks. `others`: whether a peer that answers holds the result;
+    `drags`: whether a search ends at all."""
 
     others: bool = False
     fault: Exception | None = None
+    drags: bool = False
+    blamed: bool | None = None
     done: list[str] = field(default_factory=list)
 
     def tasks(self) -> Tasks:
@@ -44,11 +49,13 @@ class Node:
             trials=SimpleNamespace(of=lambda *_: contextlib.nullcontext()),
         )
         nothing = cast(Any, None)
+        recompute = Recompute(nothing, nothing)
+        cast(Any, recompute).run = self._run
         return Tasks(
             nothing,
             nothing,
             cast(Compute, SimpleNamespace(check_result=self._check)),
-            cast(Recompute, SimpleNamespace(run=self._run)),
+            recompute,
             self._fetch,
             cast(Custody, custody),
             cast(Holders, SimpleNamespace(find=self._find)),
@@ -63,13 +70,17 @@ class Node:
         if self.fault is not None:
             raise self.fault
 
-    async def _find(self, *_: object) -> BlobRef:
+    async def _find(self, *_: object, blame: bool) -> BlobRef:
         self.done.append("asked others")
+        self.blamed = blame
+        if self.drags:
+            await trio.sleep_forever()
         if not self.others:
             raise PeerUnreachable("nobody who answers holds it")
         return BLOB
 
     async def _run(self, *_: object, audit: bool) -> SimpleNamespace:
+        await trio.testing.wait_all_tasks_blocked()
         self.done.append("computed anew")
         return SimpleNamespace(result_root=ROOT, result=BLOB)
 
@@ -83,9 +94,23 @@ async def test_unit_is_computed_anew_only_when_the_command_says_so() -> None:
     """Holders may come back: who has time asks again."""
     node = Node()
     assert await recover(node, anew=False) is None
-    assert node.done == ["asked others"]
+    assert (node.done, node.blamed) == (["asked others"], False)
     assert await recover(node, anew=True) == ResultStored(UNIT, BLOB, WORDS, recomputed=True)
-    assert node.done[1:] == ["asked others", "computed anew"]
+    assert (node.done[1:], node.blamed) == (["asked others", "computed anew"], True)
+
+
+async def test_search_that_is_dragged_out_holds_up_no_computing() -> None:
+    """Whoever lied and trickles would else use up the time for a challenge."""
+    node = Node(drags=True)
+    with trio.fail_after(5):
+        assert await recover(node, anew=True) == ResultStored(UNIT, BLOB, WORDS, recomputed=True)
+
+
+async def test_result_that_is_found_is_computed_no_further() -> None:
+    """Its holder came back at last."""
+    node = Node(others=True)
+    assert await recover(node, anew=True) == ResultStored(UNIT, BLOB, WORDS)
+    assert node.done == ["asked others"]
 
 
 @pytest.mark.parametrize(

@@ -106,12 +106,13 @@ class Node:
         found = [peer_id for peer_id, n in self.met.items() if n.signer.address == wallet]
         return [SimpleNamespace(hello=SimpleNamespace(peer_id=peer_id)) for peer_id in found]
 
-    async def find(self, *tellers: "Node", result: bytes = RESULT) -> BlobRef:
+    async def find(self, *tellers: "Node", result: bytes = RESULT, blame: bool = True) -> BlobRef:
         async def is_result(blob: BlobRef) -> bool:
             return self.store.read(blob) == result
 
         ids = [teller.transport.peer_id for teller in tellers]
-        return await self.holders.find(JOB, UNIT, ROOT, len(RESULT), is_result, ids)
+        size = len(RESULT)
+        return await self.holders.find(JOB, UNIT, ROOT, size, is_result, ids, blame=blame)
 
     async def ask(self, other: "Node", message: Any) -> Any:
         addresses = list(other.transport.addresses)
@@ -158,12 +159,24 @@ async def test_a_peer_that_is_asked_fetches_signs_and_serves(tmp_path: Path) -> 
 
 
 async def test_a_holder_that_lost_what_it_signed_is_counted_against(tmp_path: Path) -> None:
-    """The seeker goes on without it."""
+    """The seeker goes on without it. Once, however often it looks; not while it only waits."""
     async with nodes(tmp_path, 2) as (seeker, holder):
         holder.custody.sign(JOB, UNIT, ROOT, BLOB)
+        for blame, times in [(False, 0), (True, 1), (True, 1)]:
+            with pytest.raises(PeerUnreachable, match="nobody who answers holds"):
+                await seeker.find(holder, blame=blame)
+            assert seeker.punished == [holder.transport.peer_id] * times
+
+
+async def test_a_wallet_whose_other_machine_is_away_keeps_its_word(tmp_path: Path) -> None:
+    """The one that is being started has what was signed; the other one cannot know."""
+    async with nodes(tmp_path, 3) as (seeker, here, away):
+        gone = SimpleNamespace(signer=here.signer, transport=SimpleNamespace(addresses=[]))
+        seeker.met[away.transport.peer_id] = cast(Node, gone)
+        here.custody.sign(JOB, UNIT, ROOT, BLOB)
         with pytest.raises(PeerUnreachable, match="nobody who answers holds"):
-            await seeker.find(holder)
-        assert seeker.punished == [holder.transport.peer_id]
+            await seeker.find(here)
+        assert seeker.punished == []
 
 
 async def test_a_holding_that_another_signed_is_not_believed(tmp_path: Path) -> None:

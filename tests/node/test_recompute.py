@@ -27,7 +27,7 @@ class Rounds:
 
     def __init__(self) -> None:
         self.log: list[tuple[str, float]] = []
-        self.refuted = False
+        self.refuted = self.audit = False
         self.recheck_fails: NodeError | None = None
         self.unit_fails: NodeError | None = None
 
@@ -51,7 +51,7 @@ class Rounds:
             raise self.recheck_fails
 
     async def compute_unit(self, *_: object, audit: bool) -> UnitDone:
-        assert not audit
+        assert audit is self.audit
         await trio.sleep(UNIT_S if self.unit_fails is None else 1)
         self.note("computed")
         if self.unit_fails is not None:
@@ -107,3 +107,53 @@ async def test_a_unit_that_fails_ends_the_recheck_too(
     with pytest.raises(ComputeCrashed):
         await run(rounds)
     assert rounds.log == [("computed", 1)]
+
+
+async def unless_found(rounds: Rounds, search: Callable[[], Any]) -> object:
+    recompute, nothing = Recompute(cast(Compute, None), cast(Checkpoints, rounds)), cast(Any, None)
+    rounds.audit = True
+    return await recompute.run_unless_found(nothing, nothing, UNIT, search)
+
+
+async def test_search_that_is_dragged_out_holds_up_no_unit(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Whoever lied and trickles would else use up the time for a challenge."""
+    rounds = Rounds()
+    assert await unless_found(rounds, trio.sleep_forever) is DONE
+    assert trio.current_time() == UNIT_S
+
+
+async def test_unit_whose_result_is_found_is_computed_no_further(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Its holder came back at last."""
+
+    async def search() -> str:
+        await trio.sleep(RECHECK_S)
+        return "found"
+
+    rounds = Rounds()
+    assert await unless_found(rounds, search) == "found"
+    assert (rounds.log, trio.current_time()) == ([], RECHECK_S)
+
+
+@pytest.mark.parametrize("found", [True, False])
+async def test_unit_that_cannot_be_computed_may_yet_be_found(
+    autojump_clock: trio.testing.MockClock, found: bool
+) -> None:
+    """The device may fail before the search ends."""
+
+    async def search() -> str:
+        await trio.sleep(RECHECK_S)
+        if not found:
+            raise PeerFault("nobody has it")
+        return "found"
+
+    rounds = Rounds()
+    rounds.unit_fails = ComputeCrashed("killed")
+    if found:
+        assert await unless_found(rounds, search) == "found"
+    else:
+        with pytest.raises(ComputeCrashed):
+            await unless_found(rounds, search)

@@ -455,6 +455,8 @@ class _Holders:
         _bytes: int,
         check: Callable[[BlobRef], Awaitable[bool]],
         tellers: Sequence[str],
+        *,
+        blame: bool,
     ) -> BlobRef:
         own = self._host.signed.get((unit, root))
         if own is not None and await check(own):
@@ -508,6 +510,15 @@ class _Device:
     async def evaluate(self, _m: object, _checkpoint: BlobRef) -> dict[str, float]:
         await self._work()
         return {"loss": 1.0}
+
+    async def run_unless_found(
+        self, job: JobView, manifest: object, unit: UnitRef, search: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        """One after the other: only one coroutine of a task runs here."""
+        try:
+            return await search()
+        except PeerUnreachable:
+            return await self.run(job, manifest, unit, audit=True)
 
     async def run(self, job: JobView, _m: object, unit: UnitRef, *, audit: bool) -> Any:
         await self._work()
