@@ -6,10 +6,11 @@ that does not lead there it fetches the checkpoint; where nobody has it any more
 combined anew, from the results that somebody holds and units that are computed for the others: bits
 do not depend on who computes (docs/spec/protocol.md, section 4, step 9).
 
-That says what the anchored checkpoint is, not that it is right. Before its own work a node
-therefore **rechecks** some rounds: it fetches the results, compares them with the claims on chain
-and aggregates them itself. Whether it does so is a private coin, so that a coordinator cannot know
-who will. Where it finds the checkpoint wrong it goes on with this job no more, and `alarm` is told.
+That says what the anchored checkpoint is, not that it is right. Beside its own work, and before it
+commits that, a node therefore **rechecks** some rounds: it fetches the results, compares them with
+the claims on chain and aggregates them itself. Whether it does so is a private coin, so that a
+coordinator cannot know who will. Where it finds the checkpoint wrong it goes on with this job no
+more, and `alarm` is told.
 """
 
 import contextlib

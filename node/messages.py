@@ -17,7 +17,7 @@ from scheduler.state import UNAVAILABLE_MAX
 from scheduler.terms import HOLDERS_MAX
 
 OFFER_PROTOCOL = "/ainur/offer/0"
-WORK_PROTOCOL = "/ainur/work/4"
+WORK_PROTOCOL = "/ainur/work/5"
 JOB_PROTOCOL = "/ainur/job/1"
 ALARM_PROTOCOL = "/ainur/alarm/0"
 CUSTODY_PROTOCOL = "/ainur/custody/0"
