@@ -130,7 +130,8 @@ class Checkpoints:
         Kept from then on. PeerUnreachable while nobody tells it.
         """
         known = self._memory.recall(job.job_id, round)
-        if known is not None:
+        # It may be of claims that others have taken the place of since.
+        if known is not None and not _other_claims(job, known):
             return known
         for peer_id in self._sources(job)[:TELLERS_MAX]:
             try:
@@ -341,11 +342,9 @@ class Checkpoints:
             raise PeerFault(f"the results of round {round} are not one per slot")
         if answer.aggregate.size != manifest.aggregate_bytes:
             raise PeerFault(f"the aggregate of round {round} is {answer.aggregate.size} long")
-        units = job.claimed(round)
+        for slot in _other_claims(job, answer):
+            raise PeerFault(f"slot {slot} of round {round} names another result")
         for result in answer.results:
-            unit = units.get(result.slot)
-            if unit is not None and bytes.fromhex(result.result_root) != unit.result_root:
-                raise PeerFault(f"slot {result.slot} of round {round} names another result")
             if result.blob.size != manifest.result_bytes:
                 raise PeerFault(f"the result blob of slot {result.slot} is {result.blob.size} long")
         return answer
@@ -440,6 +439,17 @@ _Mark = tuple[bytes, int, bytes]
 def _mark(job: JobView, round: int) -> _Mark:
     anchored = job.after(round)
     return job.job_id, round, anchored.checkpoint if anchored is not None else b""
+
+
+def _other_claims(job: JobView, made_by: RoundResults) -> list[int]:
+    """The slots whose claim on chain has another result than this says."""
+    units = job.claimed(made_by.round)
+    return [
+        result.slot
+        for result in made_by.results
+        if result.slot in units
+        and units[result.slot].result_root != bytes.fromhex(result.result_root)
+    ]
 
 
 def recheck_share(manifest: Manifest, workers: int) -> float:

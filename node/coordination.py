@@ -36,6 +36,7 @@ from node.messages import (
     Receipt,
     Refused,
     RoundCustody,
+    RoundResults,
     UnitAssigned,
     UnitDeclined,
 )
@@ -152,7 +153,7 @@ class Coordination:
         self._opened = trio.Event()
         self._waits: dict[str, trio.CancelScope] = {}
         self._gather_until_ms = 0
-        self._early: tuple[int, int] | None = None
+        self._early: tuple[Sequence[SlotResult], RoundResults] | None = None
         self._orders = Orders(journal)
         self._state = self._open()
         # Given before this node came to coordinate: one that the state knows is ignored.
@@ -221,7 +222,7 @@ class Coordination:
             case CommitUnit():
                 return self._answer_commit(peer_id, message)
             case AskRound():
-                return self._rounds.answer(message)
+                return self._answer_round(message)
             case AskJob():
                 return self.progress()
             case OrderPause():
@@ -334,6 +335,12 @@ class Coordination:
         if given_ms is not None:
             took_ms = max(1, self._watch.chain_time_ms() - given_ms)
             self._took_ms.setdefault(unit, took_ms)
+
+    def _answer_round(self, message: AskRound) -> Message:
+        early = self._foreseen() if self._state.open.combined is None else None
+        if early is not None and early.round == message.round:
+            return early
+        return self._rounds.answer(message)
 
     def _answer_order(self, message: OrderPause) -> Message:
         try:
@@ -474,8 +481,7 @@ class Coordination:
             if same and held.combined is None:
                 metrics = self._state.metrics
                 made_by = results_of(held, aggregate, self._took_ms, metrics)
-                self._rounds.keep(self.job.job_id, made_by)
-                self._early = held.number, held.generation
+                self._early = results, made_by
                 self._tell_waiting()
             made = await self._tasks.make(*of)
             await self._tasks.evaluate(self.job, made.step.checkpoint)
@@ -490,8 +496,16 @@ class Coordination:
 
     def _is_combined(self) -> bool:
         """Whether it is known what the open round comes to: for sure, or unless a claim fails."""
+        return self._state.open.combined is not None or self._foreseen() is not None
+
+    def _foreseen(self) -> RoundResults | None:
+        """What makes the open round's checkpoint, unless a claim fails. The journal has it when the
+        chain has the claims: whoever coordinates later may be given others.
+        """
         held = self._state.open
-        return held.combined is not None or self._early == (held.number, held.generation)
+        if self._early is None or self._early[1].round != held.number:
+            return None
+        return self._early[1] if self._early[0] == _results_here(held) else None
 
     def _keep(self, entry: Entry, before: dict[int, Combined]) -> None:
         """Make an event durable that the state has taken in; `before`: its checkpoints until then.

@@ -538,3 +538,14 @@ async def test_what_was_found_wrong_outlives_a_restart(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal") as journal:
         assert RoundMemory(journal).refuted(JOB) == Refutation(2, START_ROOT, "first")
         assert RoundMemory(journal).refuted(b"k" * 32) is None
+
+
+async def test_what_made_a_round_of_other_claims_is_asked_anew() -> None:
+    """This node coordinated once; the claims that it combined are not those on the chain."""
+    node = Node({"coordinator": told()})
+    claimed, other = job(after(HONEST)), told().results[0].model_copy(update={"slot": 1})
+    node.memory.keep(JOB, told(results=(told().results[0], other)))
+    assert await node.checkpoints.learn(claimed, manifest(), 0) == told()
+    assert node.memory.recall(JOB, 0) == told()
+    assert await node.checkpoints.learn(claimed, manifest(), 0) == told()
+    assert node.asked == ["coordinator"]

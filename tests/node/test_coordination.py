@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 import trio
@@ -601,6 +601,29 @@ async def test_a_round_is_combined_early_while_its_claims_travel(journal: Journa
     assert isinstance(told, RoundResults)
     assert told.aggregate == aggregate
     assert [result.took_ms > 0 for result in told.results] == [True, True]
+    assert RoundMemory(journal).recall(JOB, 0) is None
+
+
+@pytest.mark.trio
+async def test_what_was_foreseen_goes_with_the_claim_that_is_refused(journal: Journal) -> None:
+    """Nobody is told of an aggregate of results that the round will not have."""
+    of = coordination(journal)
+
+    async def never(*_: object) -> None:
+        await trio.sleep_forever()
+
+    of._tasks = Mock(attempt=never, aggregate=AsyncMock(return_value=BLOB), make=never)
+    ask = AskRound(job_id=JOB.hex(), round=0)
+    async with trio.open_nursery() as of._nursery:
+        for slot in (0, 1):
+            of.answer("worker", commit(cast(UnitAssigned, pull(of))))
+            of._feed(facts.ResultStored(UnitRef(0, slot, 0), BLOB))
+        await trio.testing.wait_all_tasks_blocked()
+        assert isinstance(of.answer("worker", ask), RoundResults)
+        of._feed(facts.CommitRefused(0, "not bonded", (1,)))
+        assert not of._is_combined()
+        assert isinstance(of.answer("worker", ask), Refused)
+        of._nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(("head", "records"), [(3, 2), (10, 1)])
