@@ -7,7 +7,7 @@ explain what to do instead; the contracts hold the rules.
 from dataclasses import dataclass
 
 from node.chain import Chain
-from node.chain.abi import interface
+from node.chain.describe import Names, decimal, decode_call, in_words, names_of
 from node.chain.events import ProposalCreated
 from node.chain.handle import Transaction
 from node.chain.rpc import Reverted
@@ -28,17 +28,28 @@ class Proposal:
     deadline: int
     votes: ProposalVotes
     eta: int
+    actions: tuple[str, ...]
+    """What it would do, decoded, one line each."""
 
     @property
     def id_hex(self) -> str:
         """The id in 0x and 64 hexadecimal digits."""
         return f"0x{self.created.proposal_id:064x}"
 
-    @property
-    def actions(self) -> tuple[str, ...]:
-        """What it would do, one line each."""
-        pairs = zip(self.created.targets, self.created.calldatas, strict=True)
-        return tuple(_describe(target, data) for target, data in pairs)
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A proposal as one account sees it. Wei of voting power; None where it is not known yet.
+
+    `toward_quorum`: votes for and abstentions, which count. `next_action`: who may do what now.
+    """
+
+    quorum: int | None
+    toward_quorum: int
+    weight: int | None
+    has_voted: bool
+    seconds_left: int
+    next_action: str
 
 
 def list_proposals(chain: Chain) -> list[Proposal]:
@@ -53,6 +64,54 @@ def find_proposal(chain: Chain, text: str) -> Proposal:
         found = f"{len(matches)} proposals have" if matches else "No proposal has"
         raise BadInput(f"{found} the id {text!r}.", "`ainur gov list` shows them.")
     return _load(chain, matches[0])
+
+
+def outlook(chain: Chain, proposal: Proposal, account: str) -> Outlook:
+    """How a proposal stands and what `account` can do about it; an empty one is nobody."""
+    number, now_s = proposal.created.proposal_id, chain.head().timestamp
+    snapshot = chain.governor.snapshot(number)
+    begun = snapshot < now_s
+    weight = chain.token.past_votes(account, snapshot) if begun and account else None
+    has_voted = bool(account) and chain.governor.has_voted(number, account)
+    ends = {ProposalState.PENDING: snapshot, ProposalState.ACTIVE: proposal.deadline}
+    ends[ProposalState.QUEUED] = proposal.eta
+    left_s = max(0, ends.get(proposal.state, now_s) - now_s)
+    return Outlook(
+        chain.governor.quorum(snapshot) if begun else None,
+        proposal.votes.for_ + proposal.votes.abstain,
+        weight,
+        has_voted,
+        left_s,
+        _next_action(chain, proposal, account, weight, has_voted, left_s),
+    )
+
+
+def _next_action(
+    chain: Chain, proposal: Proposal, account: str, weight: int | None, voted: bool, left_s: int
+) -> str:
+    name = proposal.id_hex[:12]
+    match proposal.state:
+        case ProposalState.PENDING if account and chain.token.votes(account) == 0:
+            return f"`ainur gov delegate` within {left_s} s, or this account has no vote on it"
+        case ProposalState.PENDING:
+            return f"wait {left_s} s, then `ainur gov vote {name} for` or against"
+        case ProposalState.ACTIVE if voted:
+            return f"you have voted; wait {left_s} s for the end of voting"
+        case ProposalState.ACTIVE if account and not weight:
+            return (
+                "none: this account had no voting power when voting began; `ainur gov delegate` "
+                "gives it a vote on later proposals"
+            )
+        case ProposalState.ACTIVE:
+            return f"`ainur gov vote {name} for` or against, within {left_s} s"
+        case ProposalState.SUCCEEDED:
+            return f"anyone: `ainur gov queue {name}`"
+        case ProposalState.QUEUED if left_s:
+            return f"wait {left_s} s, then anyone: `ainur gov execute {name}`"
+        case ProposalState.QUEUED:
+            return f"anyone: `ainur gov execute {name}`"
+        case _:
+            return "none: it is over"
 
 
 def parse_parameter(name: str) -> Parameter:
@@ -189,18 +248,29 @@ def _is_named(proposal_id: int, text: str) -> bool:
 
 def _load(chain: Chain, created: ProposalCreated) -> Proposal:
     governor, proposal_id = chain.governor, created.proposal_id
+    names = names_of(chain.network.contracts.model_dump())
+    pairs = zip(created.targets, created.calldatas, strict=True)
     return Proposal(
         created,
         governor.state(proposal_id),
         governor.deadline(proposal_id),
         governor.votes(proposal_id),
         governor.eta(proposal_id),
+        tuple(_describe(target, data, names) for target, data in pairs),
     )
 
 
-def _describe(target: str, data: bytes) -> str:
-    decoded = interface("NetworkParameters").decode_call(data)
-    if decoded is not None and decoded[0] == "set":
-        parameter, value = decoded[1]
-        return f"set {Parameter(parameter).label} to {value}"
-    return f"call {target} with 0x{data.hex()}"
+def _describe(target: str, data: bytes, names: Names) -> str:
+    """What one call of a proposal does: a change and a grant in plain words, any other decoded."""
+    found = decode_call(names, target, data)
+    if (
+        found is not None
+        and (found.contract, found.function) == ("NetworkParameters", "set")
+        and found.arguments["parameter"] < len(Parameter)
+    ):
+        label = Parameter(found.arguments["parameter"]).label
+        return f"set {label} to {found.arguments['value']}"
+    if found is not None and (found.contract, found.function) == ("ComputeToken", "transfer"):
+        to, amount = found.arguments.values()
+        return f"grant {decimal(amount)} AIN to {to}"
+    return in_words(names, target, data)

@@ -8,8 +8,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from node.chain import Chain
+from node.chain import Chain, Receipt
 from node.chain.events import JobFunded
+from node.chain.handle import Transaction
 from node.chain.types import JobTerms
 from node.errors import BadInput, InsufficientFunds
 from node.ids import JobId
@@ -100,12 +101,20 @@ def require_funds(chain: Chain, terms: JobTerms, budget_wei: int) -> int:
     return cost
 
 
-def fund(chain: Chain, manifest: Manifest, budget_wei: int, rounds_ahead: int = 0) -> Funded:
-    """Deposit what the job can cost at most. InsufficientFunds if the wallet has less."""
+def fund_calls(
+    chain: Chain, manifest: Manifest, budget_wei: int, rounds_ahead: int = 0
+) -> list[Transaction]:
+    """What deposits the most that the job can cost. InsufficientFunds if the wallet has less."""
     terms = terms_of(manifest, chain.head().timestamp, rounds_ahead)
     cost = require_funds(chain, terms, budget_wei)
+    calls = [chain.escrow.fund(terms)]
     if chain.token.allowance(chain.address, chain.escrow.address) < cost:
-        chain.send(chain.token.approve(chain.escrow.address, cost))
-    receipt = chain.send(chain.escrow.fund(terms))
-    funded = next(event for event in receipt.events if isinstance(event, JobFunded))
+        calls.insert(0, chain.token.approve(chain.escrow.address, cost))
+    return calls
+
+
+def funded_by(receipts: Sequence[Receipt]) -> Funded:
+    """The job that these transactions funded."""
+    events = (event for receipt in receipts for event in receipt.events)
+    funded = next(event for event in events if isinstance(event, JobFunded))
     return Funded(funded.job_id, funded.deposited)

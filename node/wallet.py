@@ -117,6 +117,12 @@ def import_wallet(
     folder: Path, name: str, source: str, password: str, *, kdf: Kdf = "scrypt"
 ) -> WalletFile:
     """Store a private key given as hexadecimal text, re-encrypted under `password`."""
+    signer = read_key(source)
+    return store_wallet(folder, name, signer, password, kdf=kdf)
+
+
+def read_key(source: str) -> Signer:
+    """The signer of a private key given as hexadecimal text."""
     try:
         key = bytes.fromhex(source.strip().removeprefix("0x"))
     except ValueError:
@@ -125,7 +131,7 @@ def import_wallet(
         ) from None
     if len(key) != 32:
         raise BadInput(f"The private key has {len(key)} bytes instead of 32.")
-    return store_wallet(folder, name, Signer.from_key(key), password, kdf=kdf)
+    return Signer.from_key(key)
 
 
 def import_keystore(folder: Path, name: str, source: Path, password: str) -> WalletFile:
@@ -179,6 +185,11 @@ def find_wallet(folder: Path, name: str) -> WalletFile:
 def unlock(wallet: WalletFile, password: str) -> Signer:
     """Decrypt `wallet`; WrongPassword if `password` does not open it. Takes up to a second."""
     return _decrypt(_read_keystore(wallet.path), password, wallet.path)
+
+
+def unlock_file(path: Path, password: str) -> Signer:
+    """Decrypt the keystore at `path`, which is no wallet of a home."""
+    return _decrypt(_read_keystore(path), password, path)
 
 
 def wallet_path(folder: Path, name: str) -> Path:

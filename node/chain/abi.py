@@ -57,17 +57,19 @@ class Interface:
         values = decode(_types(outputs), data)
         return tuple(_normal(o, value) for o, value in zip(outputs, values, strict=True))
 
-    def decode_call(self, data: bytes) -> tuple[str, tuple[Any, ...]] | None:
+    def decode_call(self, data: bytes) -> tuple[str, dict[str, Any]] | None:
         """Name and arguments of a call from its calldata; None if it is not one of ours."""
         for entry in self.functions.values():
             if function_abi_to_4byte_selector(_abi(entry)) == data[:SELECTOR_BYTES]:
                 inputs = entry["inputs"]
                 try:
                     values = decode(_types(inputs), data[SELECTOR_BYTES:])
-                except DecodingError:
+                except (DecodingError, OverflowError, ValueError):
                     return None
-                normal = (_normal(i, value) for i, value in zip(inputs, values, strict=True))
-                return entry["name"], tuple(normal)
+                pairs = enumerate(zip(inputs, values, strict=True))
+                return entry["name"], {
+                    i["name"] or str(place): _normal(i, value) for place, (i, value) in pairs
+                }
         return None
 
     def encode_constructor(self, arguments: Sequence[object]) -> bytes:

@@ -7,20 +7,22 @@ From trio use AsyncChain, which runs these calls in threads.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from eth_abi.exceptions import DecodingError
+from eth_utils.crypto import keccak
 
 from node.chain import answers, contracts
 from node.chain.abi import interface
-from node.chain.answers import Block, Log
+from node.chain.answers import Block, Log, Mined
+from node.chain.describe import CONTRACT_NAMES, in_words, names_of
 from node.chain.endpoints import EndpointHealth
 from node.chain.events import EVENTS, Event, Place, build_event
 from node.chain.handle import Handle, Transaction, refusal
-from node.chain.rpc import AnswerTooLarge, Call, Rpc, RpcError
-from node.chain.sender import GAS_PRICE_MAX_WEI, Receipt, Sender
+from node.chain.rpc import AnswerTooLarge, Call, Reverted, Rpc, RpcError
+from node.chain.sender import GAS_PRICE_MAX_WEI, Draft, Receipt, Sender, drafts
 from node.errors import BadInput, ChainUnreachable, NodeError
 from node.network_file import NetworkFile
 from node.wallet import Signer
@@ -28,20 +30,6 @@ from node.wallet import Signer
 RECEIPT_TIMEOUT_S = 120.0
 LOG_BLOCKS_MAX = 2_000
 """Blocks in one request for logs; public endpoints refuse more."""
-
-CONTRACT_NAMES = {
-    "token": "ComputeToken",
-    "parameters": "NetworkParameters",
-    "vault": "BondVault",
-    "escrow": "JobEscrow",
-    "ledger": "WorkLedger",
-    "committee": "AuditCommittee",
-    "rewards": "RewardDistributor",
-    "emission": "EmissionController",
-    "governor": "AinurGovernor",
-    "timelock": "TimelockController",
-}
-"""The Solidity name behind each field of the network file's `contracts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +41,10 @@ class Page:
 
 
 class Chain:
-    """Typed, blocking access to the contracts of `network`, sending as `signer` if there is one."""
+    """Typed, blocking access to the contracts of `network`, sending as `signer` if there is one.
+
+    `account` is whom drafts are made for where the key is elsewhere.
+    """
 
     def __init__(
         self,
@@ -62,8 +53,11 @@ class Chain:
         *,
         poll_s: float = 1.0,
         gas_price_max_wei: int = GAS_PRICE_MAX_WEI,
+        account: str = "",
     ) -> None:
         self.network = network
+        self._account = signer.address if signer else account
+        self._gas_price_max_wei = gas_price_max_wei
         self.poll_s = poll_s
         self._rpc = Rpc(network.rpc_endpoints, network.chain_id)
         self._sender = (
@@ -83,11 +77,12 @@ class Chain:
         self.emission = contracts.Emission(handles["emission"])
         self.governor = contracts.Governor(handles["governor"])
         self._sources = _sources(handles)
+        self._names = names_of(network.contracts.model_dump())
 
     @property
     def address(self) -> str:
-        """The account that sends; BadInput if this chain was opened read-only."""
-        return self._require_sender().address
+        """The account that sends, or would; BadInput if this chain was opened without one."""
+        return self._account or self._require_sender().address
 
     def balance(self, account: str) -> int:
         """The account's native currency, in wei: what pays for gas."""
@@ -158,13 +153,66 @@ class Chain:
         """The events of our contracts among these entries, in the order given."""
         return [event for log in logs if (event := self._decode_log(log)) is not None]
 
-    def send(self, transaction: Transaction, *, timeout_s: float = RECEIPT_TIMEOUT_S) -> Receipt:
-        """Submit and wait until it is mined. Raises Reverted if the contract refuses."""
-        digest = self.submit(transaction)
+    def drafts(self, transactions: Sequence[Transaction]) -> list[Draft]:
+        """What would be signed for these transactions, one after the other, if it were now."""
+        call = ("eth_getTransactionCount", self.address, "pending")
+        nonce = int(self._rpc.request(*call, read=answers.quantity))
+        return drafts(
+            self._rpc,
+            transactions,
+            self.address,
+            self.network.chain_id,
+            nonce,
+            self._gas_price_max_wei,
+        )
+
+    def in_words(self, transaction: Transaction) -> str:
+        """What a transaction does, decoded from its bytes, for people."""
+        return self.words(transaction.to, transaction.data, transaction.value_wei)
+
+    def words(self, to: str, data: bytes, value_wei: int = 0) -> str:
+        """The same of a call that is no transaction yet."""
+        return in_words(self._names, to, data, value_wei)
+
+    def broadcast(self, raw: bytes, what: str) -> Receipt:
+        """Offer what was signed elsewhere, again if it was before, and wait until it is mined."""
+        digest = keccak(raw)
+        try:
+            self._rpc.request("eth_sendRawTransaction", "0x" + raw.hex())
+        except RpcError as error:
+            known = ("eth_getTransactionByHash", "0x" + digest.hex())
+            if not self._rpc.request(*known, read=answers.is_there):
+                raise refusal(what, error) from None
+        give_up = time.monotonic() + RECEIPT_TIMEOUT_S
+        while True:
+            found: Mined | None = self._rpc.request(
+                "eth_getTransactionReceipt", "0x" + digest.hex(), read=answers.mined(digest)
+            )
+            if found is not None:
+                break
+            if time.monotonic() > give_up:
+                raise not_mined(what, digest, RECEIPT_TIMEOUT_S)
+            time.sleep(self.poll_s)
+        if not found.succeeded:
+            raise Reverted(what, "", {})
+        return self._receipt_of(found)
+
+    def send(
+        self,
+        transaction: Transaction,
+        *,
+        timeout_s: float = RECEIPT_TIMEOUT_S,
+        announce: Callable[[Draft], None] | None = None,
+    ) -> Receipt:
+        """Submit and wait until it is mined. Raises Reverted if the contract refuses.
+
+        `announce` is told what will be signed, with gas and cost, before it is.
+        """
+        digest = self._require_sender().submit(transaction, announce)
         give_up = time.monotonic() + timeout_s
         while (receipt := self.receipt(digest, transaction)) is None:
             if time.monotonic() > give_up:
-                raise not_mined(transaction, digest, timeout_s)
+                raise not_mined(transaction.what, digest, timeout_s)
             time.sleep(self.poll_s)
         return receipt
 
@@ -179,6 +227,9 @@ class Chain:
         mined = self._require_sender().mined(digest, transaction)
         if mined is None:
             return None
+        return self._receipt_of(mined)
+
+    def _receipt_of(self, mined: Mined) -> Receipt:
         return Receipt(
             mined.transaction,
             mined.block,
@@ -260,10 +311,10 @@ def _block_call(number: int, hash: bytes = b"") -> Call:
     return Call("eth_getBlockByNumber", parameters, answers.block_numbered(number, hash))
 
 
-def not_mined(transaction: Transaction, digest: bytes, timeout_s: float) -> ChainUnreachable:
+def not_mined(what: str, digest: bytes, timeout_s: float) -> ChainUnreachable:
     """The error for a transaction that no block has taken in time."""
     return ChainUnreachable(
-        f"{transaction.what} (0x{digest.hex()}) was not mined within {timeout_s:.0f} s.",
+        f"{what} (0x{digest.hex()}) was not mined within {timeout_s:.0f} s.",
         "It may still be mined: look it up before you repeat it.",
     )
 

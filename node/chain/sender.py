@@ -16,7 +16,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from eth_utils.crypto import keccak
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 GAS_MAX = 16_777_216
 """The most gas that a transaction may have since the Osaka upgrade (EIP-7825)."""
 GAS_EXTRA = 30_000
+FOLLOWING_GAS = 1_000_000
+"""For a transaction that is signed before the one that it needs is mined."""
 GAS_PRICE_MAX_WEI = 500 * 10**9
 """More than this for a unit of gas is not offered, unless the settings say so."""
 STUCK_S = 30.0
@@ -45,7 +47,7 @@ GAP_MAX = 16
 _PAYMENT_GAS = 21_000
 _DISPLACED_LOOKS = 3
 _NONCE_ATTEMPTS = 6
-_TIP_WEI = 10**9
+TIP_WEI = 10**9
 _TIP_SPREAD_WEI = 10**6
 _NONCE_TAKEN = ("nonce too low", "underpriced", "nonce has already", "replacement")
 _NONCE_AHEAD = ("nonce too high", "nonce is too high", "nonce gap")
@@ -81,7 +83,10 @@ class Fees:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A transaction with everything that is signed: what `--dry-run` shows."""
+    """A transaction with everything that is signed: what `--dry-run` shows.
+
+    `estimate` is 0 where it can only be told once the transactions before it are mined.
+    """
 
     transaction: Transaction
     sender: str
@@ -149,7 +154,7 @@ class Sender:
         self._flights: dict[bytes, _Flight] = {}
         # A tip of its own tells this sender's transactions from those of another program that
         # signs the same call with the same key and nonce: equal hashes are its own.
-        self._tip_wei = _TIP_WEI + secrets.randbelow(_TIP_SPREAD_WEI)
+        self._tip_wei = TIP_WEI + secrets.randbelow(_TIP_SPREAD_WEI)
 
     @property
     def address(self) -> str:
@@ -170,13 +175,17 @@ class Sender:
                 self._gas_price_max_wei,
             )
 
-    def submit(self, transaction: Transaction) -> bytes:
+    def submit(
+        self, transaction: Transaction, announce: Callable[[Draft], None] | None = None
+    ) -> bytes:
         """Sign and submit; returns the hash. What the contract would refuse is refused here.
 
-        Raises Reverted, InsufficientFunds, ChainUnreachable.
+        `announce` is told of it before. Raises Reverted, InsufficientFunds, ChainUnreachable.
         """
         with self._lock:
             made = self.draft(transaction)
+            if announce is not None:
+                announce(made)
             tried = made.nonce - 1
             for _ in range(_NONCE_ATTEMPTS):
                 later = [nonce for nonce in self._nonces() if nonce > tried]
@@ -354,7 +363,7 @@ def draft(
     sender: str,
     chain_id: int,
     nonce: int,
-    tip_wei: int = _TIP_WEI,
+    tip_wei: int = TIP_WEI,
     gas_price_max_wei: int = GAS_PRICE_MAX_WEI,
 ) -> Draft:
     """A transaction with gas and fees as they are now; Reverted if the contract would refuse it."""
@@ -363,6 +372,35 @@ def draft(
     gas = min(estimate + estimate // 2 + GAS_EXTRA, GAS_MAX)
     price = fees(rpc, tip_wei, gas_price_max_wei)
     return Draft(transaction, sender, chain_id, nonce, gas, estimate, price)
+
+
+def drafts(
+    rpc: Rpc,
+    transactions: Sequence[Transaction],
+    sender: str,
+    chain_id: int,
+    nonce: int,
+    gas_price_max_wei: int,
+) -> list[Draft]:
+    """Transactions to be signed together, with nonces from `nonce` on.
+
+    One after the first may need what those before it do: where it would be refused now it gets
+    FOLLOWING_GAS, and no estimate.
+    """
+    made: list[Draft] = []
+    for place, transaction in enumerate(transactions):
+        try:
+            each = draft(
+                rpc, transaction, sender, chain_id, nonce + place, TIP_WEI, gas_price_max_wei
+            )
+        except Reverted:
+            if not made:
+                raise
+            each = replace(
+                made[0], transaction=transaction, nonce=nonce + place, gas=FOLLOWING_GAS, estimate=0
+            )
+        made.append(each)
+    return made
 
 
 def estimate_gas(rpc: Rpc, transaction: Transaction, sender: str) -> int:

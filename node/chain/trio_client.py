@@ -70,4 +70,4 @@ class AsyncChain:
                 if receipt is not None:
                     return receipt
                 await trio.sleep(self.sync.poll_s)
-        raise not_mined(transaction, digest, timeout_s)
+        raise not_mined(transaction.what, digest, timeout_s)

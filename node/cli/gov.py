@@ -5,23 +5,28 @@ from typing import TYPE_CHECKING
 
 import click
 
-from node.cli.options import AMOUNT, home_option, json_option, signer_options
+from node.cli.desk import Desk, How, transacting, transaction_options
+from node.cli.options import AMOUNT, home_option, json_option
 from node.cli.output import ain, emit_fields, emit_json, emit_table, note, utc
+from node.cli.params import readable
 from node.cli.session import (
     open_chain,
     open_signer,
     open_wallet,
     parse_address,
-    signing_chain,
 )
 from node.errors import BadInput
 from node.home import Home
 
 if TYPE_CHECKING:
     from node.chain import Chain
+    from node.chain.handle import Transaction
     from node.chain.sender import Receipt
     from node.chain.types import Support
-    from node.governance import Proposal
+    from node.governance import Outlook, Proposal
+
+QUORUM_BAR = 20
+"""Characters of a quorum's bar."""
 
 
 @click.group()
@@ -31,20 +36,31 @@ def command() -> None:
 
 @command.command("show")
 @click.argument("proposal", required=False)
+@click.option("--account", help="Whose weight and next step; else this home's wallet.")
 @home_option
 @json_option
-def show(proposal: str | None, home: Home, as_json: bool) -> None:
-    """Show the parameters and rules in force, or one PROPOSAL by its id."""
-    from node.governance import find_proposal
+def show(proposal: str | None, account: str | None, home: Home, as_json: bool) -> None:
+    """Show the parameters and rules in force, or one PROPOSAL by its id.
+
+    Of a proposal: what it does, how far it is from its quorum, and what you can do about it now.
+    """
+    from node.governance import find_proposal, outlook
 
     with open_chain(home) as chain:
         if proposal is None:
             _show_rules(chain, as_json)
             return
         found = find_proposal(chain, proposal)
+        voter = _account(home, account)
+        seen = outlook(chain, found, voter)
     document = _document(found)
     if as_json:
-        emit_json(document)
+        emit_json(
+            document
+            | {"account": voter or None, "quorum_wei": seen.quorum, "weight_wei": seen.weight,
+               "toward_quorum_wei": seen.toward_quorum, "has_voted": seen.has_voted,
+               "seconds_left": seen.seconds_left, "next_action": seen.next_action}
+        )  # fmt: skip
         return
     emit_fields(
         {
@@ -57,7 +73,11 @@ def show(proposal: str | None, home: Home, as_json: bool) -> None:
             "for": ain(found.votes.for_),
             "against": ain(found.votes.against),
             "abstain": ain(found.votes.abstain),
+            "quorum": _quorum_bar(seen),
             "executable": utc(found.eta) if found.eta else None,
+            "time left": f"{seen.seconds_left} s" if seen.seconds_left else None,
+            "my weight": _weight_of(voter, seen),
+            "next": seen.next_action,
         }
     )
 
@@ -101,52 +121,57 @@ def propose() -> None:
 @click.argument("value")
 @click.option("--description", required=True, help="Why: voters read it.")
 @home_option
-@signer_options
-@json_option
-def propose_set(
-    name: str,
-    value: str,
-    description: str,
-    home: Home,
-    wallet: str | None,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@transaction_options
+def propose_set(name: str, value: str, description: str, home: Home, how: How) -> None:
     """Propose to set parameter NAME to VALUE; an amount of tokens may end in AIN."""
-    from node.chain.events import ProposalCreated
-    from node.governance import parse_parameter, prepare_change, require_proposer
+    from node.governance import parse_parameter, prepare_change
 
     parameter = parse_parameter(name)
     number = _parse_value(parameter.label, value)
-    with signing_chain(home, wallet, password_file) as chain:
-        call = prepare_change(chain, parameter, number)
-        require_proposer(chain)
-        receipt = chain.send(chain.governor.propose([call], description))
-        (created,) = [e for e in receipt.events if isinstance(e, ProposalCreated)]
-    if as_json:
-        emit_json(
-            {
-                "id": f"0x{created.proposal_id:064x}",
-                "vote_start": created.vote_start,
-                "vote_end": created.vote_end,
-            }
-        )
+    with transacting(home, how) as desk:
+        _propose(desk, prepare_change(desk.chain, parameter, number), description)
+
+
+@propose.command("grant")
+@click.argument("address")
+@click.argument("amount", type=AMOUNT)
+@click.option("--description", required=True, help="Why: voters read it.")
+@home_option
+@transaction_options
+def propose_grant(address: str, amount: int, description: str, home: Home, how: How) -> None:
+    """Propose to pay AMOUNT of the treasury's tokens to ADDRESS; `ainur treasury` shows both."""
+    from node.treasury import prepare_grant
+
+    to = parse_address(address)
+    with transacting(home, how) as desk:
+        _propose(desk, prepare_grant(desk.chain, to, amount), description)
+
+
+def _propose(desk: Desk, call: "Transaction", description: str) -> None:
+    from node.chain.events import ProposalCreated
+    from node.governance import require_proposer
+
+    require_proposer(desk.chain)
+    (receipt,) = desk.send(desk.chain.governor.propose([call], description))
+    (created,) = [e for e in receipt.events if isinstance(e, ProposalCreated)]
+    proposal = f"0x{created.proposal_id:064x}"
+    if desk.how.as_json:
+        desk.emit({"id": proposal, "vote_start": created.vote_start, "vote_end": created.vote_end})
         return
-    click.echo(f"0x{created.proposal_id:064x}")
+    click.echo(proposal)
     note(f"proposed; voting is open from {utc(created.vote_start)} to {utc(created.vote_end)}")
 
 
 @command.command("delegate")
 @click.argument("address", required=False)
 @home_option
-@signer_options
-def delegate(
-    address: str | None, home: Home, wallet: str | None, password_file: Path | None
-) -> None:
+@transaction_options
+def delegate(address: str | None, home: Home, how: How) -> None:
     """Let ADDRESS vote with this wallet's tokens; without one, the wallet itself."""
-    with signing_chain(home, wallet, password_file) as chain:
+    with transacting(home, how) as desk:
+        chain = desk.chain
         to = parse_address(address) if address is not None else chain.address
-        chain.send(chain.token.delegate(to))
+        desk.send(chain.token.delegate(to))
         note(f"{to} now votes with {ain(chain.token.votes(to))} in all")
 
 
@@ -161,15 +186,14 @@ def delegate(
     help="Write a signed ballot to this file instead of sending the vote; `gov relay` sends it.",
 )
 @home_option
-@signer_options
+@transaction_options
 def vote(
     proposal: str,
     choice: str,
     reason: str,
     ballot_file: Path | None,
     home: Home,
-    wallet: str | None,
-    password_file: Path | None,
+    how: How,
 ) -> None:
     """Vote on PROPOSAL."""
     from node.chain.types import Support
@@ -179,13 +203,14 @@ def vote(
     if ballot_file is not None:
         if reason:
             raise BadInput("A ballot has no reason.", "Leave out --reason, or --sign.")
-        _sign(proposal, support, ballot_file, home, wallet, password_file)
+        _sign(proposal, support, ballot_file, home, how)
         return
-    with signing_chain(home, wallet, password_file) as chain:
+    with transacting(home, how) as desk:
+        chain = desk.chain
         found = find_proposal(chain, proposal)
         require_vote(chain, found)
-        receipt = chain.send(chain.governor.vote(found.created.proposal_id, support, reason))
-    note(f"voted {choice} with {ain(_weight(receipt))}")
+        (receipt,) = desk.send(chain.governor.vote(found.created.proposal_id, support, reason))
+        note(f"voted {choice} with {ain(_weight(receipt))}")
 
 
 def _sign(
@@ -193,13 +218,12 @@ def _sign(
     support: "Support",
     ballot_file: Path,
     home: Home,
-    wallet: str | None,
-    password_file: Path | None,
+    how: How,
 ) -> None:
     from node.ballot import sign_ballot
     from node.governance import find_proposal
 
-    signer = open_signer(home, wallet, password_file)
+    signer = open_signer(home, how.wallet, how.password_file)
     with open_chain(home) as chain:
         ballot = sign_ballot(chain, signer, find_proposal(chain, proposal), support)
     ballot.write(ballot_file)
@@ -209,18 +233,19 @@ def _sign(
 @command.command("relay")
 @click.argument("ballot_file", type=click.Path(dir_okay=False, path_type=Path))
 @home_option
-@signer_options
-def relay(ballot_file: Path, home: Home, wallet: str | None, password_file: Path | None) -> None:
+@transaction_options
+def relay(ballot_file: Path, home: Home, how: How) -> None:
     """Hand in a ballot that somebody signed, and pay its gas."""
     from node.ballot import Ballot, require_countable
     from node.chain.types import Support
     from node.governance import find_proposal
 
     ballot = Ballot.read(ballot_file)
-    with signing_chain(home, wallet, password_file) as chain:
+    with transacting(home, how) as desk:
+        chain = desk.chain
         found = find_proposal(chain, ballot.proposal)
         require_countable(chain, ballot, found)
-        receipt = chain.send(
+        (receipt,) = desk.send(
             chain.governor.vote_by_signature(
                 found.created.proposal_id,
                 ballot.support,
@@ -228,53 +253,56 @@ def relay(ballot_file: Path, home: Home, wallet: str | None, password_file: Path
                 bytes.fromhex(ballot.signature[2:]),
             )
         )
-    choice = Support(ballot.support).name.lower()
-    note(f"{ballot.voter} voted {choice} with {ain(_weight(receipt))}")
+        choice = Support(ballot.support).name.lower()
+        note(f"{ballot.voter} voted {choice} with {ain(_weight(receipt))}")
 
 
 @command.command("cancel")
 @click.argument("proposal")
 @home_option
-@signer_options
-def cancel(proposal: str, home: Home, wallet: str | None, password_file: Path | None) -> None:
+@transaction_options
+def cancel(proposal: str, home: Home, how: How) -> None:
     """End PROPOSAL: its proposer before voting begins, the guardian until it is executed."""
     from node.governance import find_proposal, require_cancel
 
-    with signing_chain(home, wallet, password_file) as chain:
+    with transacting(home, how) as desk:
+        chain = desk.chain
         found = find_proposal(chain, proposal)
         require_cancel(chain, found)
-        chain.send(chain.governor.cancel(found.created.proposal_id))
-    note(f"cancelled: {'; '.join(found.actions)}")
+        desk.send(chain.governor.cancel(found.created.proposal_id))
+        note(f"cancelled: {'; '.join(found.actions)}")
 
 
 @command.command("queue")
 @click.argument("proposal")
 @home_option
-@signer_options
-def queue(proposal: str, home: Home, wallet: str | None, password_file: Path | None) -> None:
+@transaction_options
+def queue(proposal: str, home: Home, how: How) -> None:
     """Put an accepted PROPOSAL into the timelock."""
     from node.governance import find_proposal, require_queue
 
-    with signing_chain(home, wallet, password_file) as chain:
+    with transacting(home, how) as desk:
+        chain = desk.chain
         found = find_proposal(chain, proposal)
         require_queue(chain, found)
-        chain.send(chain.governor.queue(found.created.proposal_id))
+        desk.send(chain.governor.queue(found.created.proposal_id))
         note(f"queued; can be executed from {utc(chain.governor.eta(found.created.proposal_id))}")
 
 
 @command.command("execute")
 @click.argument("proposal")
 @home_option
-@signer_options
-def execute(proposal: str, home: Home, wallet: str | None, password_file: Path | None) -> None:
+@transaction_options
+def execute(proposal: str, home: Home, how: How) -> None:
     """Carry out a queued PROPOSAL whose wait is over. Anyone may."""
     from node.governance import find_proposal, require_execute
 
-    with signing_chain(home, wallet, password_file) as chain:
+    with transacting(home, how) as desk:
+        chain = desk.chain
         found = find_proposal(chain, proposal)
         require_execute(chain, found)
-        chain.send(chain.governor.execute(found.created.proposal_id))
-    note(f"executed: {'; '.join(found.actions)}")
+        desk.send(chain.governor.execute(found.created.proposal_id))
+        note(f"executed: {'; '.join(found.actions)}")
 
 
 @command.command("power")
@@ -319,12 +347,12 @@ def _show_rules(chain: "Chain", as_json: bool) -> None:
     emit_table(
         ("parameter", "value", "least", "greatest"),
         [
-            (p.label, *(_readable(p.label, n) for n in (value, bounds[p].min, bounds[p].max)))
+            (p.label, *(readable(p.label, n) for n in (value, bounds[p].min, bounds[p].max)))
             for p, value in values.items()
         ],
     )
     for name, value in rules.items():
-        note(f"{name.removesuffix('_wei')} {_readable(name, value)}")
+        note(f"{name.removesuffix('_wei')} {readable(name, value)}")
     note(f"guardian {guardian}, may veto until {utc(guardian_until)}")
 
 
@@ -334,11 +362,31 @@ def _weight(receipt: "Receipt") -> int:
     return sum(event.weight for event in receipt.events if isinstance(event, VoteCast))
 
 
-def _readable(name: str, value: int) -> str:
-    """A value in the unit that people use; what `propose set` takes comes first."""
-    if name.lower().endswith("wei"):
-        return ain(value)
-    return f"{value} ({value / 100:g}%)" if name.endswith("Bps") else str(value)
+def _account(home: Home, chosen: str | None) -> str:
+    """The account to look through: the one given, or this home's wallet if it has one."""
+    if chosen:
+        return parse_address(chosen)
+    try:
+        return open_wallet(home).address
+    except BadInput:
+        return ""
+
+
+def _quorum_bar(seen: "Outlook") -> str:
+    if seen.quorum is None:
+        return "known when voting begins"
+    part = min(seen.toward_quorum / seen.quorum, 1.0) if seen.quorum else 1.0
+    filled = int(part * QUORUM_BAR)
+    bar = "#" * filled + "-" * (QUORUM_BAR - filled)
+    return f"[{bar}] {part:.0%} of {ain(seen.quorum)}, for and abstain count"
+
+
+def _weight_of(voter: str, seen: "Outlook") -> str | None:
+    if not voter:
+        return None
+    if seen.weight is None:
+        return "known when voting begins"
+    return ain(seen.weight) + (", voted" if seen.has_voted else "")
 
 
 def _document(proposal: "Proposal") -> dict[str, object]:

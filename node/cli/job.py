@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from node.cli.desk import How, transacting, transaction_options
 from node.cli.options import home_option, json_option, signer_options
 from node.cli.output import ain, emit_fields, emit_json, note
-from node.cli.session import open_chain, open_network, open_signer, signing_chain
+from node.cli.session import open_chain, open_network, open_signer
 from node.errors import BadInput
 from node.home import Home
 
@@ -82,17 +83,9 @@ def quote(job_file: Path, home: Home, as_json: bool) -> None:
     help="Rounds that may be computed before the audits of earlier ones are over.",
 )
 @home_option
-@signer_options
-@json_option
+@transaction_options
 def submit(
-    job_file: Path,
-    again: bool,
-    holders: int,
-    rounds_ahead: int,
-    home: Home,
-    wallet: str | None,
-    password_file: Path | None,
-    as_json: bool,
+    job_file: Path, again: bool, holders: int, rounds_ahead: int, home: Home, how: How
 ) -> None:
     """Fund JOB_FILE and hand it to peers. When this returns you may go offline.
 
@@ -104,15 +97,15 @@ def submit(
     bundle = _assemble(job_file)
     price = price_job(bundle, home)
     check_budget(bundle.spec, price)
-    with signing_chain(home, wallet, password_file) as chain:
+    with transacting(home, how) as desk:
         job_id, held = place_job(
-            home, chain, bundle, again=again, holders=holders, rounds_ahead=rounds_ahead
+            home, desk, bundle, again=again, holders=holders, rounds_ahead=rounds_ahead
         )
-    if as_json:
-        emit_json({"job_id": job_id, "held_by": held, "cost_wei_max": price.total_wei_max})
-        return
-    note(f"{len(held)} peers hold the job; you may go offline")
-    click.echo(f"0x{job_id.hex()}")
+        if how.as_json:
+            desk.emit({"job_id": job_id, "held_by": held, "cost_wei_max": price.total_wei_max})
+            return
+        note(f"{len(held)} peers hold the job; you may go offline")
+        click.echo(f"0x{job_id.hex()}")
 
 
 @command.command("list")
@@ -192,8 +185,8 @@ def _order(
 @command.command("cancel")
 @click.argument("job")
 @home_option
-@signer_options
-def cancel(job: str, home: Home, wallet: str | None, password_file: Path | None) -> None:
+@transaction_options
+def cancel(job: str, home: Home, how: How) -> None:
     """Cancel a JOB of yours. What was not earned is refunded; a round under way may finish.
 
     Once more for a job that is over but not settled, because its coordinator is gone: what is left
@@ -203,7 +196,8 @@ def cancel(job: str, home: Home, wallet: str | None, password_file: Path | None)
     from node.chain_jobs import LedgerReader, find_job
     from node.ids import JobId
 
-    with signing_chain(home, wallet, password_file) as chain:
+    with transacting(home, how) as desk:
+        chain = desk.chain
         view = find_job(LedgerReader(chain).update(), job)
         job_id = JobId(view.job_id)
         if view.submitter != chain.address:
@@ -211,7 +205,7 @@ def cancel(job: str, home: Home, wallet: str | None, password_file: Path | None)
         if view.settled:
             raise BadInput(f"The job is over: {view.state}.")
         call = chain.escrow.settle if view.is_over else chain.escrow.cancel
-        receipt = chain.send(call(job_id))
+        (receipt,) = desk.send(call(job_id))
         refunds = [e.amount for e in receipt.events if isinstance(e, JobRefunded)]
         note(f"{'settled' if view.is_over else 'cancelled'}; {ain(sum(refunds))} came back at once")
         held = chain.escrow.held_of(job_id)

@@ -17,6 +17,7 @@ from node.bundle import Bundle
 from node.chain import Chain
 from node.chain.types import Parameter
 from node.chain_jobs import LedgerReader
+from node.cli.desk import Desk
 from node.cli.output import ain, note, per_gflop
 from node.cli.session import open_chain, open_network
 from node.client import Client, open_client
@@ -29,7 +30,8 @@ from node.submission import (
     check_memory,
     check_not_repeated,
     earlier_job,
-    fund,
+    fund_calls,
+    funded_by,
     require_funds,
     terms_of,
 )
@@ -196,7 +198,7 @@ def _span(seconds: float) -> str:
 
 def place_job(
     home: Home,
-    chain: Chain,
+    desk: Desk,
     bundle: Bundle,
     *,
     again: bool,
@@ -207,7 +209,10 @@ def place_job(
 
     Nothing is paid while no peer answers, nor where none has the memory for it.
     """
-    pay = partial(_fund, chain, bundle, rounds_ahead)
+    chain = desk.chain
+    pay = partial(_fund, desk, bundle, rounds_ahead)
+    if not desk.how.sends:
+        pay()
     known = _known_job(chain, bundle, again=again)
     wallets: list[str] = []
     with _temporary_store(bundle) as store:
@@ -287,8 +292,10 @@ def _known_job(chain: Chain, bundle: Bundle, *, again: bool) -> bytes | None:
     return None
 
 
-def _fund(chain: Chain, bundle: Bundle, rounds_ahead: int) -> bytes:
-    funded = fund(chain, bundle.manifest, bundle.spec.budget.budget_wei, rounds_ahead)
+def _fund(desk: Desk, bundle: Bundle, rounds_ahead: int) -> bytes:
+    budget_wei = bundle.spec.budget.budget_wei
+    calls = fund_calls(desk.chain, bundle.manifest, budget_wei, rounds_ahead)
+    funded = funded_by(desk.send(*calls))
     note(f"funded job 0x{funded.job_id.hex()} with {ain(funded.deposited_wei)}")
     return funded.job_id
 

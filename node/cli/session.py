@@ -1,8 +1,6 @@
 """From a home folder to what a command works with: settings, network, signer, chain."""
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +19,10 @@ from node.wallet import (
     import_keystore,
     import_wallet,
     password_from_environment,
+    read_key,
     read_password_file,
     unlock,
+    unlock_file,
 )
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def open_signer(home: Home, wallet: str | None = None, password_file: Path | Non
         raise WrongPassword(f"{error.message} It came from {source}.", error.remedy) from None
 
 
-def open_chain(home: Home, signer: Signer | None = None) -> "Chain":
-    """The chain of `home`, sending as `signer` if there is one."""
+def open_chain(home: Home, signer: Signer | None = None, account: str = "") -> "Chain":
+    """The chain of `home`, sending as `signer` if there is one, or drafting for `account`."""
     # Imported late: it takes a second, and many commands end before they need a chain.
     from node.chain import Chain
 
@@ -78,14 +78,8 @@ def open_chain(home: Home, signer: Signer | None = None) -> "Chain":
         signer,
         poll_s=min(config.chain_poll_s, _RECEIPT_POLL_S_MAX),
         gas_price_max_wei=config.gas_price_max_wei,
+        account=account,
     )
-
-
-@contextlib.contextmanager
-def signing_chain(home: Home, wallet: str | None, password_file: Path | None) -> Iterator["Chain"]:
-    """The chain of `home`, sending as one of its wallets; closed at the end."""
-    with open_chain(home, open_signer(home, wallet, password_file)) as chain:
-        yield chain
 
 
 def import_key_file(
@@ -98,6 +92,16 @@ def import_key_file(
     given = _given_password(password_file)
     password = given if given is not None else _prompt(f"Password of {source}", confirm=False)
     return import_keystore(folder, name, source, password)
+
+
+def signer_from_file(source: Path, password_file: Path | None) -> Signer:
+    """The signer of a keystore or of a file with a hexadecimal key, which is not copied."""
+    text = read_text(source, "key file")
+    if not text.lstrip().startswith("{"):
+        return read_key(text)
+    given = _given_password(password_file)
+    password = given if given is not None else _prompt(f"Password of {source}", confirm=False)
+    return unlock_file(source, password)
 
 
 def parse_address(text: str) -> str:

@@ -1,19 +1,14 @@
 """`ainur stake`: the bond that a node works under."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import click
 
-from node.cli.options import AMOUNT, home_option, json_option, signer_options
+from node.cli.desk import Desk, How, transacting, transaction_options
+from node.cli.options import AMOUNT, home_option, json_option
 from node.cli.output import ain, emit_fields, emit_json, note, utc
-from node.cli.session import open_chain, open_wallet, parse_address, signing_chain
+from node.cli.session import open_chain, open_wallet, parse_address
 from node.errors import BadInput, InsufficientFunds
 from node.home import Home
 from node.identity import load_seed, peer_id_bytes, peer_id_text
-
-if TYPE_CHECKING:
-    from node.chain import Chain
 
 
 @click.group()
@@ -24,24 +19,26 @@ def command() -> None:
 @command.command("add")
 @click.argument("amount", type=AMOUNT)
 @home_option
-@signer_options
-def add(amount: int, home: Home, wallet: str | None, password_file: Path | None) -> None:
+@transaction_options
+def add(amount: int, home: Home, how: How) -> None:
     """Bond AMOUNT tokens for the node of this home. A fault costs part of them."""
     from node.chain.types import Parameter
 
     if amount == 0:
         raise BadInput("A bond of nothing is no bond.", "Give an amount such as 250.")
     peer_id = peer_id_bytes(load_seed(home.peer_key))
-    with signing_chain(home, wallet, password_file) as chain:
+    with transacting(home, how) as desk:
+        chain = desk.chain
         held = chain.token.balance_of(chain.address)
         if held < amount:
             raise InsufficientFunds(
                 f"{chain.address} holds {ain(held)}, less than the {ain(amount)} to be bonded.",
                 "Send tokens to it, or bond less.",
             )
+        calls = [chain.vault.bond(amount, peer_id)]
         if chain.token.allowance(chain.address, chain.vault.address) < amount:
-            chain.send(chain.token.approve(chain.vault.address, amount))
-        chain.send(chain.vault.bond(amount, peer_id))
+            calls.insert(0, chain.token.approve(chain.vault.address, amount))
+        desk.send(*calls)
         bond = chain.vault.bond_of(chain.address)
         note(f"bonded {ain(amount)}; the bond of {chain.address} is now {ain(bond)}")
         if not chain.vault.is_active(chain.address):
@@ -55,15 +52,14 @@ def add(amount: int, home: Home, wallet: str | None, password_file: Path | None)
 @click.option("--withdraw", is_flag=True, help="Pay out what was asked for.")
 @click.option("--cancel", is_flag=True, help="Keep bonded what was asked for.")
 @home_option
-@signer_options
+@transaction_options
 def remove(
     amount: int | None,
     everything: bool,
     withdraw: bool,
     cancel: bool,
     home: Home,
-    wallet: str | None,
-    password_file: Path | None,
+    how: How,
 ) -> None:
     """Ask for AMOUNT of the bond back; after the delay, --withdraw pays it out.
 
@@ -71,14 +67,14 @@ def remove(
     """
     if [amount is not None, everything, withdraw, cancel].count(True) != 1:
         raise BadInput("Give one of: an AMOUNT, --all, --withdraw, --cancel.")
-    with signing_chain(home, wallet, password_file) as chain:
+    with transacting(home, how) as desk:
         if withdraw:
-            _withdraw(chain)
+            _withdraw(desk)
         elif cancel:
-            chain.send(chain.vault.cancel_unbond())
+            desk.send(desk.chain.vault.cancel_unbond())
             note("nothing is being withdrawn any more")
         else:
-            _request(chain, amount)
+            _request(desk, amount)
 
 
 @command.command("show")
@@ -125,7 +121,8 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
     )
 
 
-def _request(chain: "Chain", amount: int | None) -> None:
+def _request(desk: Desk, amount: int | None) -> None:
+    chain = desk.chain
     free = chain.vault.bond_of(chain.address) - chain.vault.pending_of(chain.address).amount
     wanted = free if amount is None else amount
     if not 0 < wanted <= free:
@@ -133,7 +130,7 @@ def _request(chain: "Chain", amount: int | None) -> None:
             f"{ain(wanted)} cannot be removed: {ain(free)} is bonded and not being withdrawn.",
             "`ainur stake show` tells what there is.",
         )
-    chain.send(chain.vault.request_unbond(wanted))
+    desk.send(chain.vault.request_unbond(wanted))
     pending = chain.vault.pending_of(chain.address)
     note(f"{ain(pending.amount)} can be withdrawn from {utc(pending.available_at)} on:")
     note("  ainur stake remove --withdraw")
@@ -141,7 +138,8 @@ def _request(chain: "Chain", amount: int | None) -> None:
         note("this node is no longer active: it gets no work")
 
 
-def _withdraw(chain: "Chain") -> None:
+def _withdraw(desk: Desk) -> None:
+    chain = desk.chain
     pending = chain.vault.pending_of(chain.address)
     if pending.amount == 0:
         raise BadInput("Nothing is being withdrawn.", "Ask for it: `ainur stake remove AMOUNT`.")
@@ -152,5 +150,5 @@ def _withdraw(chain: "Chain") -> None:
             f"in {pending.available_at - now} s.",
             "Try again then.",
         )
-    chain.send(chain.vault.withdraw())
+    desk.send(chain.vault.withdraw())
     note(f"withdrew {ain(pending.amount)} to {chain.address}")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from node.cli.options import AMOUNT, home_option, json_option, signer_options
+from node.cli.desk import How, transacting, transaction_options
+from node.cli.options import AMOUNT, home_option, json_option
 from node.cli.output import ain, emit_fields, emit_json, emit_table, note
 from node.cli.session import (
     import_key_file,
@@ -13,7 +14,6 @@ from node.cli.session import (
     open_config,
     open_wallet,
     parse_address,
-    signing_chain,
 )
 from node.errors import BadInput, InsufficientFunds
 from node.home import Home
@@ -126,34 +126,26 @@ def balance(name: str | None, home: Home, as_json: bool) -> None:
 @click.argument("amount", type=AMOUNT)
 @click.option("--gas", is_flag=True, help="Send the chain's native currency, not AIN.")
 @home_option
-@signer_options
-@json_option
-def send(
-    address: str,
-    amount: int,
-    gas: bool,
-    home: Home,
-    wallet: str | None,
-    password_file: Path | None,
-    as_json: bool,
-) -> None:
+@transaction_options
+def send(address: str, amount: int, gas: bool, home: Home, how: How) -> None:
     """Send AMOUNT tokens to ADDRESS; with --gas native currency, which pays for transactions."""
     to = parse_address(address)
     if amount == 0:
         raise BadInput("There is nothing to send.", "Give an amount such as 250.")
     unit = "of native currency" if gas else "AIN"
-    with signing_chain(home, wallet, password_file) as chain:
+    with transacting(home, how) as desk:
+        chain = desk.chain
         held = chain.balance(chain.address) if gas else chain.token.balance_of(chain.address)
         if held < amount:
             raise InsufficientFunds(
                 f"{chain.address} holds {_plain(held)} {unit}, less than {_plain(amount)}.",
                 "Send less.",
             )
-        receipt = chain.send(chain.payment(to, amount) if gas else chain.token.transfer(to, amount))
-    if as_json:
-        emit_json({"to": to, "amount_wei": amount, "transaction": receipt.transaction})
-        return
-    note(f"sent {_plain(amount)} {unit} to {to}")
+        call = chain.payment(to, amount) if gas else chain.token.transfer(to, amount)
+        (receipt,) = desk.send(call)
+        note(f"sent {_plain(amount)} {unit} to {to}")
+        if how.as_json:
+            desk.emit({"to": to, "amount_wei": amount, "transaction": receipt.transaction})
 
 
 def _plain(wei: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from node import rewards as module
-from node.chain import Reverted
+from node.chain import Chain, Receipt, Reverted
 from node.deployment import AIN
 from node.rewards import claim_all, rewards_of
 from node.wallet import Signer
@@ -26,6 +26,11 @@ def earned(
     return worker
 
 
+def sending(chain: Chain) -> Callable[..., list[Receipt]]:
+    """As the command's desk sends."""
+    return lambda *transactions: [chain.send(each) for each in transactions]
+
+
 def test_rewards_are_found_and_paid_once(earned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """In several batches, to the worker; afterwards nothing is left and nothing can be repeated."""
     chain = earned.chain
@@ -36,7 +41,7 @@ def test_rewards_are_found_and_paid_once(earned: Any, monkeypatch: pytest.Monkey
     assert not any(reward.claimed for reward in rewards)
     monkeypatch.setattr(module, "BATCH_MAX", 2)
     claims = [reward.claim for reward in rewards]
-    paid = list(claim_all(chain, claims))
+    paid = list(claim_all(chain, claims, sending(chain)))
     assert len(paid) == -(-len(claims) // 2)
     assert sum(amount for _, amount in paid) == total
     assert chain.token.balance_of(earned.address) == before + total
@@ -51,10 +56,10 @@ def test_anyone_may_claim_for_anyone(earned: Any, make_node: Callable[..., Any])
     rewards = [reward.claim for reward in rewards_of(relay.chain, earned.address)]
     earned.chain.send(earned.chain.rewards.claim(rewards[:1]))
     before = relay.chain.token.balance_of(earned.address)
-    paid = sum(amount for _, amount in claim_all(relay.chain, rewards))
+    paid = sum(amount for _, amount in claim_all(relay.chain, rewards, sending(relay.chain)))
     assert paid == sum(claim.amount for claim in rewards[1:])
     assert relay.chain.token.balance_of(earned.address) == before + paid
-    assert list(claim_all(relay.chain, rewards)) == []
+    assert list(claim_all(relay.chain, rewards, sending(relay.chain))) == []
 
 
 def test_false_claims_are_refused(earned: Any) -> None:
@@ -70,9 +75,9 @@ def test_false_claims_are_refused(earned: Any) -> None:
         replace(claim, proof=(*claim.proof, b"\0" * 32)),
     ):
         with pytest.raises(Reverted, match="BadProof"):
-            list(claim_all(chain, [forged]))
+            list(claim_all(chain, [forged], sending(chain)))
     with pytest.raises(Reverted, match="NotFinalized"):
-        list(claim_all(chain, [replace(claim, round=9)]))
+        list(claim_all(chain, [replace(claim, round=9)], sending(chain)))
 
 
 def test_stranger_has_no_rewards(earned: Any) -> None:

@@ -10,12 +10,13 @@ from unittest.mock import Mock
 import pytest
 
 from node.bundle import Bundle
-from node.chain import Chain
+from node.chain import Chain, Receipt
 from node.chain import events as e
 from node.chain.events import Place
 from node.cli import job, job_submit
+from node.cli.desk import How
 from node.ids import JobId
-from node.submission import fund
+from node.submission import fund_calls, funded_by
 
 Ainur = Callable[..., Any]
 JOB = JobId(b"j" * 32)
@@ -33,7 +34,8 @@ def test_rounds_ahead_are_handed_on(
     place = Mock(return_value=(JOB, ["0x1"]))
     monkeypatch.setattr(job_submit, "place_job", place)
     monkeypatch.setattr(job_submit, "price_job", lambda *_: SimpleNamespace(total_wei_max=0))
-    monkeypatch.setattr(job, "signing_chain", lambda *_: nullcontext())
+    desk = Mock(how=How())
+    monkeypatch.setattr(job, "transacting", lambda *_: nullcontext(desk))
     outcome = ainur("job", "submit", tiny_file, *option)
     assert (outcome.code, outcome.out) == (0, f"0x{JOB.hex()}\n")
     assert place.call_args.kwargs["rounds_ahead"] == placed
@@ -53,8 +55,9 @@ def test_rounds_ahead_are_a_term_of_the_job_that_is_funded(tiny: Bundle) -> None
     chain.head.return_value = SimpleNamespace(timestamp=100)
     chain.escrow.quote.return_value = chain.token.allowance.return_value = 5
     chain.token.balance_of.return_value = 5
+    (call,) = fund_calls(cast(Chain, chain), tiny.manifest, 5, 3)
+    assert call is chain.escrow.fund.return_value
     funded = e.JobFunded(Place(1, 0, b""), JOB, "0x1", Mock(), 5, 5)
-    chain.send.return_value = SimpleNamespace(events=(funded,))
-    assert fund(cast(Chain, chain), tiny.manifest, 5, 3).job_id == JOB
+    assert funded_by([cast(Receipt, SimpleNamespace(events=(funded,)))]).job_id == JOB
     (terms,) = chain.escrow.fund.call_args.args
     assert terms.rounds_ahead == 3

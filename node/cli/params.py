@@ -1,0 +1,87 @@
+"""`ainur params`: what the DAO may tune, within which bounds, and what it means."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from node.cli.options import home_option, json_option
+from node.cli.output import ain, emit_fields, emit_json, emit_table, note
+from node.cli.session import open_chain
+from node.home import Home
+
+if TYPE_CHECKING:
+    from node.chain import Chain
+
+
+@click.command()
+@click.argument("name", required=False)
+@home_option
+@json_option
+def command(name: str | None, home: Home, as_json: bool) -> None:
+    """Show all parameters, or parameter NAME and what a vote could set it to now."""
+    with open_chain(home) as chain:
+        if name is None:
+            _show_all(chain, as_json)
+        else:
+            _show_one(chain, name, as_json)
+
+
+def readable(label: str, value: int) -> str:
+    """A value in the unit that people use; what `gov propose set` takes comes first."""
+    if label.lower().endswith("wei"):
+        return ain(value)
+    return f"{value} ({value / 100:g}%)" if label.endswith("Bps") else str(value)
+
+
+def _show_all(chain: "Chain", as_json: bool) -> None:
+    from node.parameters import MEANINGS, unit_of
+
+    rows = [(p, v, chain.parameters.bounds(p)) for p, v in chain.parameters.all().items()]
+    if as_json:
+        emit_json(
+            {
+                p.label: {"value": value, "min": bounds.min, "max": bounds.max,
+                          "unit": unit_of(p), "meaning": MEANINGS[p]}
+                for p, value, bounds in rows
+            }
+        )  # fmt: skip
+        return
+    emit_table(
+        ("parameter", "value", "least", "greatest", "unit", "meaning"),
+        [
+            (p.label, *(readable(p.label, n) for n in (value, bounds.min, bounds.max)),
+             unit_of(p), MEANINGS[p])
+            for p, value, bounds in rows
+        ],
+    )  # fmt: skip
+    note("`ainur params NAME` tells what a vote could set now, `ainur gov propose set` proposes it")
+
+
+def _show_one(chain: "Chain", name: str, as_json: bool) -> None:
+    from node.governance import parse_parameter
+    from node.parameters import MEANINGS, unit_of, votable
+
+    parameter = parse_parameter(name)
+    value, bounds = chain.parameters.get(parameter), chain.parameters.bounds(parameter)
+    possible = votable(chain, parameter)
+    if as_json:
+        emit_json(
+            {"name": parameter.label, "value": value, "min": bounds.min, "max": bounds.max,
+             "votable_min": possible.min, "votable_max": possible.max,
+             "unit": unit_of(parameter), "meaning": MEANINGS[parameter]}
+        )  # fmt: skip
+        return
+    label = parameter.label
+    emit_fields(
+        {
+            "parameter": label,
+            "value": readable(label, value),
+            "unit": unit_of(parameter),
+            "meaning": MEANINGS[parameter],
+            "hard bounds": f"{readable(label, bounds.min)} to {readable(label, bounds.max)}",
+            "a vote could set": (
+                f"{readable(label, possible.min)} to {readable(label, possible.max)}, "
+                "while the others stay as they are"
+            ),
+        }
+    )

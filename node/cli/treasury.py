@@ -1,0 +1,42 @@
+"""`ainur treasury`: what the DAO holds, and the grants that were proposed and paid."""
+
+import click
+
+from node.cli.desk import native
+from node.cli.options import home_option, json_option
+from node.cli.output import ain, emit_json, emit_table, note
+from node.cli.session import open_chain
+from node.home import Home
+
+
+@click.command()
+@home_option
+@json_option
+def command(home: Home, as_json: bool) -> None:
+    """Show what the treasury holds, and all grants, past and proposed."""
+    from node.treasury import grants
+
+    with open_chain(home) as chain:
+        account = chain.network.contracts.timelock
+        tokens, gas_money = chain.token.balance_of(account), chain.balance(account)
+        found = grants(chain)
+    if as_json:
+        listed = [
+            {"proposal": g.proposal.id_hex, "state": g.proposal.state.name.lower(), "to": g.to,
+             "amount_wei": g.amount_wei, "description": g.proposal.created.description}
+            for g in found
+        ]  # fmt: skip
+        emit_json(
+            {"account": account, "token_wei": tokens, "native_wei": gas_money, "grants": listed}
+        )
+        return
+    emit_table(
+        ("proposal", "state", "to", "amount", "why"),
+        [
+            (g.proposal.id_hex[:18], g.proposal.state.name.lower(), g.to, ain(g.amount_wei),
+             g.proposal.created.description)
+            for g in found
+        ],
+        empty="no grants yet; propose one: `ainur gov propose grant ADDRESS AMOUNT`",
+    )  # fmt: skip
+    note(f"treasury {account} holds {ain(tokens)} and {native(gas_money)} of native currency")
