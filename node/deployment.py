@@ -5,19 +5,20 @@ proposes to the timelock, anyone may execute what has waited long enough, and th
 escrow and ledger are bound for ever.
 """
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
 
 from eth_utils.crypto import keccak
 
-from node.chain.abi import artifact, interface
-from node.chain.answers import quantity
-from node.chain.client import RECEIPT_TIMEOUT_S, not_mined
-from node.chain.handle import Handle, Transaction
+from node.chain.abi import artifact
+from node.chain.describe import CONTRACT_NAMES
+from node.chain.handle import Handle
 from node.chain.rpc import Rpc
-from node.chain.sender import Sender
-from node.chain.types import ZERO_ADDRESS, ZERO_HASH, EmissionPlan, Parameter, to_abi
+from node.chain.types import ZERO_ADDRESS, ZERO_HASH, EmissionPlan, Parameter
+from node.deployment_record import Place, Site
 from node.errors import NodeError
 from node.network_file import NetworkFile, parse_network
 from node.wallet import Signer
@@ -118,6 +119,20 @@ PUBLIC = Preset(
 """Windows for machines and people that sleep."""
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One seat, role or value of a deployment that has to be as specified."""
+
+    what: str
+    expected: object
+    found: object
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it is."""
+        return self.found == self.expected
+
+
 def deploy(
     endpoints: Sequence[str],
     chain_id: int,
@@ -127,60 +142,51 @@ def deploy(
     *,
     name: str,
     poll_s: float = 1.0,
+    record: Path | None = None,
+    told: Callable[[str], None] = lambda _line: None,
 ) -> NetworkFile:
     """Deploy all contracts as `deployer`, who pays the gas; `treasury` gets the whole supply.
 
-    Returns the network file, with no bootstrap peers yet.
+    With a `record` it can be interrupted anywhere and goes on where it was. `told` hears of each
+    step. Returns the network file, with no bootstrap peers yet, once every seat was checked.
     """
     rpc = Rpc(endpoints, chain_id)
     try:
-        site = _Site(rpc, Sender(rpc, deployer, chain_id), poll_s)
-        start = int(rpc.request("eth_blockNumber", read=quantity))
-        contracts = _build(site, deployer.address, treasury, preset)
+        plan = _plan(chain_id, treasury, preset)
+        site = Site(Place(rpc, deployer, chain_id, poll_s, record), plan, told)
+        handles = _build(site, deployer.address, treasury, preset)
+        contracts = {field: handle.address for field, handle in handles.items()}
+        checks = _checks(handles, deployer.address, treasury, preset)
     finally:
         rpc.close()
+    for check in checks:
+        if not check.is_right:
+            raise NodeError(
+                f"{check.what} is {check.found} instead of {check.expected}.", "Deploy anew."
+            )
+    told(f"checked {len(checks)} seats, roles and values")
     return parse_network(
         {
             "name": name,
             "chain_id": chain_id,
             "rpc_endpoints": tuple(endpoints),
             "contracts": contracts,
-            "deployment_block": start,
+            "deployment_block": site.start_block,
             "confirmations": preset.confirmations,
         },
         "deployment",
     )
 
 
-class _Site:
-    """Sends the transactions of a deployment one after the other."""
-
-    def __init__(self, rpc: Rpc, sender: Sender, poll_s: float) -> None:
-        self._rpc = rpc
-        self._sender = sender
-        self._poll_s = poll_s
-
-    def create(self, name: str, *arguments: object) -> Handle:
-        """Create the contract `name`."""
-        encoded = interface(name).encode_constructor([to_abi(a) for a in arguments])
-        address = self._send(Transaction("", artifact(name).bytecode + encoded, f"new {name}"))
-        return Handle(self._rpc, name, address)
-
-    def call(self, contract: Handle, function: str, *arguments: object) -> None:
-        """Call a contract that was created here."""
-        self._send(contract.write(function, *arguments))
-
-    def _send(self, transaction: Transaction) -> str:
-        digest = self._sender.submit(transaction)
-        give_up = time.monotonic() + RECEIPT_TIMEOUT_S
-        while (mined := self._sender.mined(digest, transaction)) is None:
-            if time.monotonic() > give_up:
-                raise not_mined(transaction, digest, RECEIPT_TIMEOUT_S)
-            time.sleep(self._poll_s)
-        return mined.created
+def _plan(chain_id: int, treasury: str, preset: Preset) -> str:
+    """The digest of all that a deployment depends on: values and the packaged code."""
+    values = {**asdict(preset), "parameters": {p.label: v for p, v in preset.parameters.items()}}
+    codes = {name: sha256(artifact(name).bytecode).hexdigest() for name in CONTRACT_NAMES.values()}
+    text = json.dumps([chain_id, treasury, values, codes], sort_keys=True)
+    return sha256(text.encode()).hexdigest()
 
 
-def _build(site: _Site, deployer: str, treasury: str, preset: Preset) -> dict[str, str]:
+def _build(site: Site, deployer: str, treasury: str, preset: Preset) -> dict[str, Handle]:
     values = tuple(preset.parameters[parameter] for parameter in Parameter)
     token = site.create("ComputeToken", treasury, preset.supply_wei, preset.emission)
     timelock = site.create("TimelockController", preset.timelock_s, (), (ZERO_ADDRESS,), deployer)
@@ -220,7 +226,7 @@ def _build(site: _Site, deployer: str, treasury: str, preset: Preset) -> dict[st
     site.call(timelock, "grantRole", keccak(text="CANCELLER_ROLE"), governor.address)
     # Last, because nobody can undo it: from here on the timelock alone administers itself.
     site.call(timelock, "renounceRole", ZERO_HASH, deployer)
-    handles = {
+    return {
         "token": token,
         "parameters": parameters,
         "vault": vault,
@@ -232,33 +238,59 @@ def _build(site: _Site, deployer: str, treasury: str, preset: Preset) -> dict[st
         "governor": governor,
         "timelock": timelock,
     }
-    _require_wired(deployer, handles)
-    return {field: handle.address for field, handle in handles.items()}
 
 
-_SEATS = (
-    ("vault", "ledger", "ledger"),
-    ("escrow", "ledger", "ledger"),
-    ("escrow", "distributor", "rewards"),
-    ("escrow", "emission", "emission"),
-    ("ledger", "referee", "committee"),
-    ("token", "minter", "emission"),
-    ("parameters", "owner", "timelock"),
-    ("emission", "treasury", "timelock"),
-)
-"""Contract, seat, who holds it; by the fields of the network file."""
+def _checks(
+    handles: Mapping[str, Handle], deployer: str, treasury: str, preset: Preset
+) -> list[Check]:
+    """Every seat, role and value that cannot be corrected later, or gives power to somebody."""
+    at = {field: handle.address for field, handle in handles.items()}
+    seats = (
+        ("vault", "ledger", at["ledger"]),
+        ("escrow", "ledger", at["ledger"]),
+        ("escrow", "distributor", at["rewards"]),
+        ("escrow", "emission", at["emission"]),
+        ("ledger", "referee", at["committee"]),
+        ("token", "minter", at["emission"]),
+        ("emission", "treasury", at["timelock"]),
+        ("parameters", "owner", at["timelock"]),
+        ("governor", "token", at["token"]),
+        ("governor", "timelock", at["timelock"]),
+        ("governor", "guardian", treasury),
+        ("governor", "votingDelay", preset.voting_delay_s),
+        ("governor", "votingPeriod", preset.voting_period_s),
+        ("governor", "proposalThreshold", preset.threshold_wei),
+        ("timelock", "getMinDelay", preset.timelock_s),
+        ("token", "totalSupply", preset.supply_wei),
+        ("token", "epochS", preset.emission.epoch_s),
+        ("token", "firstBudgetWei", preset.emission.first_budget_wei),
+        ("token", "halvingEpochs", preset.emission.halving_epochs),
+    )
+    found = [
+        Check(f"{seat} of {handles[field].name}", expected, handles[field].value(seat))
+        for field, seat, expected in seats
+    ]
+    values = tuple(preset.parameters[parameter] for parameter in Parameter)
+    held = tuple(handles["parameters"].value("all"))
+    found.append(Check("the values of NetworkParameters", values, held))
+    return found + _role_checks(handles["timelock"], at, deployer)
 
 
-def _require_wired(deployer: str, contracts: Mapping[str, Handle]) -> None:
-    """NodeError unless every seat is where it belongs: a wrong one cannot be corrected later."""
-    for field, seat, who in _SEATS:
-        contract, expected = contracts[field], contracts[who].address
-        holder = contract.value(seat)
-        if holder != expected:
-            raise NodeError(
-                f"The {seat} of {contract.name} is {holder} instead of {expected}.", "Deploy anew."
-            )
-    timelock = contracts["timelock"]
-    for role in (ZERO_HASH, keccak(text="PROPOSER_ROLE"), keccak(text="CANCELLER_ROLE")):
-        if timelock.value("hasRole", role, deployer):
-            raise NodeError(f"The deployer {deployer} kept a role in the timelock.", "Deploy anew.")
+def _role_checks(timelock: Handle, at: Mapping[str, str], deployer: str) -> list[Check]:
+    roles = {name: keccak(text=f"{name}_ROLE") for name in ("PROPOSER", "CANCELLER", "EXECUTOR")}
+    roles["ADMIN"] = ZERO_HASH
+    wanted = (
+        ("ADMIN", at["timelock"], True),
+        ("PROPOSER", at["governor"], True),
+        ("CANCELLER", at["governor"], True),
+        ("EXECUTOR", ZERO_ADDRESS, True),
+        *((name, deployer, False) for name in roles),
+    )
+    return [
+        Check(
+            f"role {name} of {who} in the timelock",
+            expected,
+            timelock.value("hasRole", roles[name], who),
+        )
+        for name, who, expected in wanted
+    ]

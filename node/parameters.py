@@ -23,7 +23,7 @@ MEANINGS = {
     Parameter.DATA_DEPOSIT_BPS: "part of a job's price deposited for its data staying available",
     Parameter.EMISSION_BPS: "most that is minted for a round, as a part of the fee burned for it",
     Parameter.TREASURY_SHARE_BPS: "the treasury's part of what is minted",
-    Parameter.EMISSION_GFLOP_FEE_WEI: "fee burned for a GFLOP that makes it count whole in its epoch",
+    Parameter.EMISSION_GFLOP_FEE_WEI: "fee burned for a GFLOP that makes it count whole",
 }
 
 
