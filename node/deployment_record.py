@@ -20,7 +20,7 @@ from node.chain.answers import Mined
 from node.chain.client import RECEIPT_TIMEOUT_S, not_mined
 from node.chain.handle import Handle, Transaction
 from node.chain.rpc import Call, Reverted, Rpc, RpcError
-from node.chain.sender import GAS_PRICE_MAX_WEI, STUCK_S, TIP_WEI, Draft, draft, fees
+from node.chain.sender import GAS_PRICE_MAX_WEI, STUCK_S, TIP_WEI, Draft, draft, explain, fees
 from node.chain.types import to_abi
 from node.errors import BadInput, NodeError
 from node.files import read_text, write_atomic
@@ -217,10 +217,7 @@ class Site:
         except RpcError as error:
             known = ("eth_getTransactionByHash", "0x" + _digest(raw).hex())
             if not self._rpc.request(*known, read=answers.is_there):
-                raise NodeError(
-                    f"{transaction.what} was not taken: {error.reason}.",
-                    "Run the same command again: it goes on from here.",
-                ) from None
+                raise explain(transaction.what, self._place.signer.address, error) from None
 
     def _find(self, step: Step) -> Mined | None:
         for raw in step.offers:

@@ -41,7 +41,7 @@ class How:
     password_file: Path | None = None
     dry_run: bool = False
     unsigned: Path | None = None
-    account: str | None = None
+    sender: str | None = None
     as_json: bool = False
 
     @property
@@ -108,11 +108,11 @@ def transaction_options(function: F) -> F:
 
     @functools.wraps(function)
     def wrapped(*args: Any, **options: Any) -> Any:
-        names = ("wallet", "password_file", "dry_run", "unsigned", "account", "as_json")
+        names = ("wallet", "password_file", "dry_run", "unsigned", "sender", "as_json")
         how = How(**{name: options.pop(name) for name in names})
         if how.dry_run and how.unsigned is not None:
             raise BadInput("Give --dry-run or --unsigned, not both.")
-        if how.account and how.sends:
+        if how.sender and how.sends:
             raise BadInput(
                 "--from is for --dry-run and --unsigned: a key that is elsewhere sends nothing."
             )
@@ -121,7 +121,7 @@ def transaction_options(function: F) -> F:
     for option in (
         json_option,
         click.option(
-            "--from", "account", help="With --dry-run or --unsigned: the account that would send."
+            "--from", "sender", help="With --dry-run or --unsigned: the account that would send."
         ),
         click.option(
             "--unsigned",
@@ -141,9 +141,7 @@ def transacting(home: Home, how: How) -> Iterator[Desk]:
     signer = open_signer(home, how.wallet, how.password_file) if how.sends else None
     account = ""
     if signer is None:
-        account = (
-            parse_address(how.account) if how.account else open_wallet(home, how.wallet).address
-        )
+        account = parse_address(how.sender) if how.sender else open_wallet(home, how.wallet).address
     with open_chain(home, signer, account) as chain, contextlib.suppress(_Planned):
         desk = Desk(chain, how)
         yield desk

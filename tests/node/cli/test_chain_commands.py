@@ -319,7 +319,9 @@ def test_rewards_show_and_claim(
     before = ainur("rewards", "show", "--json", "--home", home.path).json
     assert (before["claimable_wei"], before["claimed_wei"]) == (8 * AIN, 0)
     assert all(leaf["job_id"] == f"0x{job_id.hex()}" for leaf in before["rewards"])
-    claimed = ainur("rewards", "claim", "--json", "--home", home.path).json
+    outcome = ainur("rewards", "claim", "--json", "--home", home.path)
+    assert outcome.code == 0, outcome.err
+    claimed = outcome.json
     assert claimed["claimed_wei"] == 8 * AIN
     # A hundredth was burned; a tenth of it is the treasury's.
     minted = before["emission_claimable_wei"]
