@@ -56,9 +56,11 @@ from scheduler.commands import (
     DeclineReason,
     DeclineRequest,
     FetchResult,
+    RecoverResult,
     RefuseCommit,
     StandingCommand,
 )
+from scheduler.custody import is_needed
 from scheduler.errors import IllegalEvent
 from scheduler.events import (
     BondChanged,
@@ -95,6 +97,8 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 STRANGER = "say hello first: this node does not know your wallet"
 RETRY_FIRST_S, RETRY_MAX_S = 0.2, 5.0
+UNNEEDED_S = 30.0
+"""How often a result is looked for that nothing needs yet."""
 GATHER_MS = 5_000
 """How long a successor gives units only to who has the result at hand: what its predecessor had
 receipted would else be computed again."""
@@ -545,10 +549,25 @@ class Coordination:
                 if event is not None:
                     self._feed(event)
                 if coordinator.stands(self._state, command):
-                    await self._watch.changed(pause_s)
+                    await self._rest(command, pause_s)
                     pause_s = min(pause_s * 1.5, RETRY_MAX_S)
         finally:
             self._running.discard(command)
+
+    async def _rest(self, command: StandingCommand, pause_s: float) -> None:
+        """Until the next try. What nothing needs yet is looked for rarely: each look asks many."""
+        until = trio.current_time() + UNNEEDED_S
+        await self._watch.changed(pause_s)
+        while self._is_unneeded(command) and trio.current_time() < until:
+            await self._watch.changed(pause_s)
+
+    def _is_unneeded(self, command: StandingCommand) -> bool:
+        if not isinstance(command, RecoverResult) or command.anew:
+            return False
+        held = self._state.find(command.unit.round)
+        if held is None or not coordinator.stands(self._state, command):
+            return False
+        return not is_needed(self._state, held.slots[command.unit.slot])
 
     async def _follow(self) -> None:
         """Feed what the chain says and what time and connections do."""

@@ -13,6 +13,7 @@ import logging
 import math
 import random
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import trio
@@ -54,8 +55,21 @@ FIND_S = 60.0
 """How long a result is searched for, beyond the time that it travels; then it is computed anew."""
 BROKEN_WORD_POINTS = 10
 """For a holder that does not serve what it signed: its disk may be to blame, so no lie's 50."""
+SHARED_S, SHARED_MAX = 5.0, 32
+"""How long one answer about a round serves all searches, and how many answers are kept."""
+ASKED_AT_ONCE, FETCHED_AT_ONCE = 8, 16
+"""Questions and transfers under way: a peer takes 48 streams, and others need some of them."""
 BLAMED_MAX = 4096
 """How many broken words are remembered, the latest, so that none counts twice."""
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What a teller says of a round; None before it came, and where whoever asked gave up."""
+
+    came: trio.Event = field(default_factory=trio.Event)
+    results: tuple[HeldResult, ...] | None = None
+    until: float = math.inf
 
 
 class Holders:
@@ -76,6 +90,9 @@ class Holders:
         self._fetch, self._punish = fetch, punish
         self._trials, self._is_bonded, self._chance = trials, is_bonded, chance
         self._own = own
+        self._shared: dict[tuple[bytes, int, str], _Shared] = {}
+        self._asking = trio.Semaphore(ASKED_AT_ONCE)
+        self._fetching = trio.Semaphore(FETCHED_AT_ONCE)
         self._blamed: dict[tuple[bytes, UnitRef, str], None] = {}
 
     async def ask_to_hold(self, job_id: bytes, command: AskHolder) -> ResultHeld | HoldingRefused:
@@ -158,14 +175,38 @@ class Holders:
     async def _told(
         self, job_id: bytes, unit: UnitRef, result_root: bytes, teller: str
     ) -> list[HeldResult]:
-        question = AskCustody(job_id=job_id.hex(), round=unit.round)
-        try:
-            told = await self._ask(teller, question, RoundCustody, ANSWER_S)
-        except (PeerUnreachable, PeerFault) as error:
-            log.info("peer %s does not tell who holds unit %s: %s", teller, unit, error)
-            return []
+        told = await self._told_of_round(job_id, unit.round, teller)
         key = (unit.slot, unit.attempt, result_root.hex())
-        return [r for r in told.results if (r.unit.slot, r.unit.attempt, r.result_root) == key]
+        return [r for r in told if (r.unit.slot, r.unit.attempt, r.result_root) == key]
+
+    async def _told_of_round(
+        self, job_id: bytes, round: int, teller: str
+    ) -> tuple[HeldResult, ...]:
+        """One answer for all searches of the next SHARED_S, also where there is none."""
+        key = job_id, round, teller
+        while (shared := self._shared.get(key)) and trio.current_time() < shared.until:
+            await shared.came.wait()
+            if shared.results is not None:
+                return shared.results
+        shared = self._shared[key] = _Shared()
+        try:
+            shared.results = await self._ask_of_round(job_id, round, teller)
+            return shared.results
+        finally:
+            # Who was cancelled leaves no answer: the next one asks again.
+            shared.until = trio.current_time() + (SHARED_S if shared.results is not None else 0)
+            shared.came.set()
+            for old in [k for k, one in self._shared.items() if one.came.is_set()][:-SHARED_MAX]:
+                del self._shared[old]
+
+    async def _ask_of_round(self, job_id: bytes, round: int, teller: str) -> tuple[HeldResult, ...]:
+        question = AskCustody(job_id=job_id.hex(), round=round)
+        try:
+            async with self._asking:
+                return (await self._ask(teller, question, RoundCustody, ANSWER_S)).results
+        except (PeerUnreachable, PeerFault) as error:
+            log.info("peer %s does not tell who holds round %d: %s", teller, round, error)
+            return ()
 
     async def _fetch_from(
         self,
@@ -190,7 +231,8 @@ class Holders:
         holders = list(dict.fromkeys(peer for known in peers.values() for peer in known))
         try:
             with trio.move_on_at(until) as patience:
-                await self._fetch(result.blob, list(dict.fromkeys([*holders, teller])))
+                async with self._fetching:
+                    await self._fetch(result.blob, list(dict.fromkeys([*holders, teller])))
         except NodeError as error:
             log.info("no holder serves the result of unit %s: %s", unit, error)
             if blame and isinstance(error, NotServed):

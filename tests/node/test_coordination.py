@@ -51,7 +51,7 @@ from scheduler import coordinator, terms
 from scheduler import events as facts
 from scheduler.blob_ref import BlobRef
 from scheduler.codec import Entry, decode, encode
-from scheduler.commands import DeclineReason, FetchResult
+from scheduler.commands import DeclineReason, FetchResult, RecoverResult
 from scheduler.events import UnitCommitted
 from scheduler.manifest import Manifest, ProgramRefs
 from scheduler.terms import UnitRef
@@ -642,3 +642,26 @@ def test_a_journal_with_events_that_the_chain_undid_is_begun_anew(
     assert (drawn in kept) == (records == 2)
     assert again.state.outcome is None
     assert (again._gather_until_ms > 0) == (records == 1)
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("needed", [False, True])
+async def test_result_that_nothing_needs_yet_is_looked_for_rarely(
+    journal: Journal, autojump_clock: trio.testing.MockClock, needed: bool
+) -> None:
+    """Each look asks many peers, and an audit lasts."""
+    of, looks = coordination(journal), list[float]()
+
+    async def attempt(_job: object, _manifest: object, command: object) -> None:
+        if isinstance(command, RecoverResult):
+            looks.append(trio.current_time())
+
+    of._tasks = Mock(attempt=attempt)
+    async with trio.open_nursery() as of._nursery:
+        claim = terms.Claim(0, 0, terms.Wallet(WORKER.address), b"r" * 32, b"c" * 32, b"s")
+        of._feed(facts.RoundCommittedOnChain(terms.Position(2, 0), 0, 0, (claim,)))
+        if needed:
+            of._feed(facts.UnitPassed(terms.Position(2, 1), UnitRef(0, 0, 0), 10**6))
+        await trio.sleep(100)
+        of._nursery.cancel_scope.cancel()
+    assert (len(looks) > 15) if needed else (2 <= len(looks) <= 4)

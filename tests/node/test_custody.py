@@ -168,6 +168,33 @@ async def test_a_holder_that_lost_what_it_signed_is_counted_against(tmp_path: Pa
             assert seeker.punished == [holder.transport.peer_id] * times
 
 
+async def test_searches_share_what_a_teller_says_of_a_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer is the whole round, and its streams are few."""
+    async with nodes(tmp_path, 2) as (seeker, teller):
+        of_round, asked = teller.custody.of_round, list[int]()
+
+        def count(job_id: bytes, round: int) -> RoundCustody:
+            asked.append(round)
+            return of_round(job_id, round)
+
+        async def search() -> None:
+            with pytest.raises(PeerUnreachable):
+                await seeker.find(teller)
+
+        monkeypatch.setattr(teller.custody, "of_round", count)
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(search)
+        assert asked == [0]
+        monkeypatch.setattr("node.holders.SHARED_S", 0.0)
+        seeker.holders._shared.clear()
+        await search()
+        await search()
+        assert asked == [0, 0, 0]
+
+
 async def test_a_wallet_whose_other_machine_is_away_keeps_its_word(tmp_path: Path) -> None:
     """The one that is being started has what was signed; the other one cannot know."""
     async with nodes(tmp_path, 3) as (seeker, here, away):
