@@ -187,6 +187,7 @@ async def test_searches_share_what_a_teller_says_of_a_round(
         async with trio.open_nursery() as nursery:
             for _ in range(10):
                 nursery.start_soon(search)
+        await search()
         assert asked == [0]
         monkeypatch.setattr("node.holders.SHARED_S", 0.0)
         seeker.holders._shared.clear()
