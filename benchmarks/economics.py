@@ -25,9 +25,11 @@ Row: TypeAlias = dict[str, float | int | str]
 UNITS = 1_000
 CAREERS = 400
 FLOORS_BPS = (200, 500, 1_000, 2_000)
-BONDS = (10, 25, 50, 100, 200, 400)
+LOCKS = (5, 10, 20, 40, 80, 160)
 BURSTS = (1, 2, 5, 10, 20, 50, 100)
 COLLUDING = (0.0, 0.1, 0.2, 1 / 3)
+POOLED = 0.5
+"""The share of one bond for everything that a fault takes, where units have no locks."""
 PROPOSING = (0.0, 0.05, 0.2, 1 / 3)
 
 
@@ -35,20 +37,21 @@ PROPOSING = (0.0, 0.05, 0.2, 1 / 3)
 class Rules:
     """What the network demands, and what a unit costs; shares are of 1.
 
-    `bond`: of the worker. `colluding`: the share of auditors and jurors that it controls.
-    `returned`: the share of its slash that comes back to it through them.
+    `lock`: what a fault costs, of the worker's bond. `colluding`: the share of auditors and jurors
+    that it controls. `returned`: the share of its lock that comes back to it through them.
     """
 
     floor_bps: int = PUBLIC.parameters[Parameter.AUDIT_FLOOR_BPS]
     probation: int = PUBLIC.parameters[Parameter.PROBATION_UNITS]
-    slashed: float = PUBLIC.parameters[Parameter.SLASH_BPS] / BPS
     bounty: float = PUBLIC.parameters[Parameter.BOUNTY_BPS] / BPS
     fee: float = PUBLIC.parameters[Parameter.PROTOCOL_FEE_BPS] / BPS
     audit_pay: float = PUBLIC.parameters[Parameter.AUDIT_PAY_BPS] / BPS
     seats: int = PUBLIC.parameters[Parameter.COMMITTEE_SIZE]
     treasury: float = PUBLIC.parameters[Parameter.TREASURY_SHARE_BPS] / BPS
     cost: float = 0.8
-    bond: float = 100.0
+    lock: float = (
+        PUBLIC.parameters[Parameter.LOCK_FACTOR_BPS] / PUBLIC.parameters[Parameter.AUDIT_FLOOR_BPS]
+    )
     colluding: float = 0.0
 
     @property
@@ -59,7 +62,7 @@ class Rules:
     @property
     def loss(self) -> float:
         """What one fault costs for good."""
-        return self.bond * self.slashed * (1 - self.returned)
+        return self.lock * (1 - self.returned)
 
     @property
     def caught(self) -> float:
@@ -120,35 +123,35 @@ def lie_gain(rules: Rules) -> float:
     return (1 - rules.caught) * rules.cost - rules.caught * (rules.loss + 1 - rules.cost)
 
 
-def bond_min(rules: Rules) -> float:
-    """By formula, the bond at which a lie at the floor is worth nothing."""
+def lock_min(rules: Rules) -> float:
+    """By formula, the lock at which a lie at the floor is worth nothing."""
     gain = (1 - rules.caught) * rules.cost - rules.caught * (1 - rules.cost)
-    return max(0.0, gain / (rules.caught * rules.slashed * (1 - rules.returned)))
+    return max(0.0, gain / (rules.caught * (1 - rules.returned)))
 
 
 def workers(careers: int) -> list[Row]:
-    """Profit a unit of each strategy over bonds, alone and with a third of the auditors."""
+    """Profit a unit of each strategy over locks, alone and with a third of the auditors."""
     return [
         {
             "colluding": round(colluding, 3),
-            "bond": bond,
-            "bond_min": round(bond_min(rules), 1),
+            "lock": lock,
+            "lock_min": round(lock_min(rules), 1),
             **{name: round(profit(rules, name, careers), 3) for name in STRATEGIES},
         }
         for colluding in (0.0, 1 / 3)
-        for bond in BONDS
-        for rules in (Rules(bond=bond, colluding=colluding),)
+        for lock in LOCKS
+        for rules in (Rules(lock=lock, colluding=colluding),)
     ]
 
 
-def bonds() -> list[Row]:
-    """The least bond over audit floors and colluding shares."""
+def locks() -> list[Row]:
+    """The least lock over audit floors and colluding shares."""
     return [
         {
             "floor_bps": floor_bps,
             **{
                 f"colluding {share:.0%}": round(
-                    bond_min(Rules(floor_bps=floor_bps, colluding=share)), 1
+                    lock_min(Rules(floor_bps=floor_bps, colluding=share)), 1
                 )
                 for share in COLLUDING
             },
@@ -160,16 +163,15 @@ def bonds() -> list[Row]:
 def burst(rules: Rules, lies: int, is_locked: bool) -> float:
     """The expected gain of so many lies at once, before any is judged, beyond honest work.
 
-    `is_locked`: each unit has a part of the bond of its own, `rules.bond`; else one bond answers
-    for all, and each fault takes its share of what the one before left.
+    `is_locked`: each unit has a lock of its own; else one bond answers for all, as large as the
+    lock of one unit is by the share that a fault takes, of what the one before left.
     """
     chance = rules.caught
     gain = 0.0
     for faults in range(lies + 1):
         weight = comb(lies, faults) * chance**faults * (1 - chance) ** (lies - faults)
-        kept = (1 - rules.slashed) ** faults
-        whole = faults * rules.slashed if is_locked else 1 - kept
-        lost = rules.bond * whole * (1 - rules.returned) + faults * (1 - rules.cost)
+        shares = faults if is_locked else (1 - (1 - POOLED) ** faults) / POOLED
+        lost = rules.loss * shares + faults * (1 - rules.cost)
         gain += weight * ((lies - faults) * rules.cost - lost)
     return gain
 
@@ -177,7 +179,7 @@ def burst(rules: Rules, lies: int, is_locked: bool) -> float:
 def bursts() -> list[Row]:
     """Many lies at once against one bond, and against a lock for each unit."""
     rules = Rules(colluding=1 / 3)
-    rules = replace(rules, bond=1.5 * bond_min(rules))
+    rules = replace(rules, lock=1.5 * lock_min(rules))
     return [
         {
             "lies": lies,
@@ -196,11 +198,13 @@ def majority(share: float, seats: int) -> float:
     )
 
 
-def false_accusation(rules: Rules, victim_bond: float) -> float:
-    """What an auditor gains that disputes an honest unit and hopes for a jury of its own."""
+def false_accusation(rules: Rules) -> float:
+    """What an auditor gains that disputes an honest unit and hopes for a jury of its own.
+
+    Who is found wrong, worker or auditor, loses the unit's lock.
+    """
     won = majority(rules.colluding, rules.seats)
-    bounty = rules.bounty * rules.slashed * victim_bond
-    return won * bounty - (1 - won) * rules.slashed * rules.bond - rules.audit_pay
+    return won * rules.bounty * rules.lock - (1 - won) * rules.lock - rules.audit_pay
 
 
 def committees() -> list[Row]:
@@ -209,7 +213,7 @@ def committees() -> list[Row]:
         {
             "colluding": round(share, 3),
             **{f"{seats} seats": round(majority(share, seats), 4) for seats in (3, 5, 9, 15)},
-            "accuse, 5 seats": round(false_accusation(Rules(colluding=share), 100.0), 1),
+            "accuse, 5 seats": round(false_accusation(Rules(colluding=share)), 1),
         }
         for share in (*COLLUDING, 0.45)
     ]
@@ -267,7 +271,7 @@ def washes() -> list[Row]:
 
 
 def draw(path: Path, rows: list[Row]) -> None:
-    """Profit of the strategies over the bond, alone and colluding."""
+    """Profit of the strategies over the lock, alone and colluding."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4))
@@ -275,11 +279,11 @@ def draw(path: Path, rows: list[Row]) -> None:
     for axes, colluding in zip(sides, sorted({float(r["colluding"]) for r in rows}), strict=True):
         shown = [row for row in rows if row["colluding"] == colluding]
         for name in STRATEGIES:
-            axes.plot([r["bond"] for r in shown], [r[name] for r in shown], "o-", label=name)
-        axes.axvline(float(shown[0]["bond_min"]), color="grey", linestyle=":")
+            axes.plot([r["lock"] for r in shown], [r[name] for r in shown], "o-", label=name)
+        axes.axvline(float(shown[0]["lock_min"]), color="grey", linestyle=":")
         axes.set(
             xscale="log",
-            xlabel="bond, in prices of a unit",
+            xlabel="lock, in prices of a unit",
             title=f"controls {colluding:.0%} of the auditors",
             ylim=(-1.5, 1.05),
         )
@@ -304,7 +308,7 @@ def main() -> None:
     arguments = parser.parse_args()
     tables = {
         "workers": workers(arguments.careers),
-        "least bond": bonds(),
+        "least lock": locks(),
         "many lies at once": bursts(),
         "committees": committees(),
         "proposers": proposers(),

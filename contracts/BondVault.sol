@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {ComputeToken} from "./ComputeToken.sol";
 import {IBondVault} from "./interfaces/IBondVault.sol";
@@ -11,15 +12,18 @@ import {BPS, Parameter} from "./types/Parameter.sol";
 /// @title Bonds of nodes
 /// @notice INVARIANT: the vault's tokens are at least the sum of all bonds. Tokens leave for their
 /// owner, or, by order of the ledger, to those who proved a fault and to the fire. Nobody can pause
-/// an exit, no vote reaches the bonds.
+/// an exit, no vote reaches the bonds, no lock delays one: what is locked can be asked back, and
+/// UnbondDelayS is longer than a unit can be open.
 contract BondVault is IBondVault {
     using SafeERC20 for ComputeToken;
+    using SafeCast for uint256;
 
     struct Account {
-        uint256 bond; // pending included
-        uint256 pending;
-        uint64 availableAt;
-        uint64 activeSince; // the block in which it entered the list
+        uint128 bond; // pending and locked included
+        uint128 pending;
+        uint128 locked; // for open units; may be pending too
+        uint40 availableAt;
+        uint40 activeSince; // the block in which it entered the list
         uint32 place; // on the list, from 1; 0: not on it
     }
 
@@ -63,7 +67,7 @@ contract BondVault is IBondVault {
         if (amount == 0) revert ZeroAmount();
         if (peerId.length != 0) _setPeerId(peerId);
         Account storage account = _accounts[msg.sender];
-        account.bond += amount;
+        account.bond += amount.toUint128();
         emit Bonded(msg.sender, amount, account.bond);
         _place(msg.sender);
         token.safeTransferFrom(msg.sender, address(this), amount);
@@ -80,8 +84,10 @@ contract BondVault is IBondVault {
         Account storage account = _accounts[msg.sender];
         uint256 free = account.bond - account.pending;
         if (amount > free) revert InsufficientBond(msg.sender, amount, free);
-        account.pending += amount;
-        account.availableAt = uint64(block.timestamp + parameters.get(Parameter.UnbondDelayS));
+        // INVARIANT: pending <= bond, locked or not: an exit waits for its delay alone.
+        account.pending += amount.toUint128();
+        // Fixed now: a delay that is changed later is that of later exits.
+        account.availableAt = uint40(block.timestamp + parameters.get(Parameter.UnbondDelayS));
         emit UnbondRequested(msg.sender, amount, account.pending, account.availableAt);
         _place(msg.sender);
     }
@@ -100,7 +106,7 @@ contract BondVault is IBondVault {
     /// @inheritdoc IBondVault
     function withdraw() external {
         Account storage account = _accounts[msg.sender];
-        uint256 amount = account.pending;
+        uint128 amount = account.pending;
         if (amount == 0) revert NothingPending(msg.sender);
         if (block.timestamp < account.availableAt)
             revert NotYetAvailable(msg.sender, account.availableAt);
@@ -117,6 +123,25 @@ contract BondVault is IBondVault {
     }
 
     /// @inheritdoc IBondVault
+    function lock(address account, uint256 amount) external {
+        if (msg.sender != ledger) revert NotLedger(msg.sender);
+        Account storage entry = _accounts[account];
+        uint256 free = _free(entry);
+        // INVARIANT: no token answers for two open units, none that was leaving for a new one.
+        if (amount > free) revert InsufficientFreeBond(account, amount, free);
+        entry.locked += amount.toUint128();
+        emit BondLocked(account, amount, entry.locked);
+    }
+
+    /// @inheritdoc IBondVault
+    function unlock(address account, uint256 amount) external {
+        if (msg.sender != ledger) revert NotLedger(msg.sender);
+        Account storage entry = _accounts[account];
+        entry.locked -= amount.toUint128();
+        emit BondUnlocked(account, amount, entry.locked);
+    }
+
+    /// @inheritdoc IBondVault
     function slash(
         address account,
         uint256 amount,
@@ -125,7 +150,7 @@ contract BondVault is IBondVault {
         if (msg.sender != ledger) revert NotLedger(msg.sender);
         Account storage entry = _accounts[account];
         slashed = amount < entry.bond ? amount : entry.bond;
-        entry.bond -= slashed;
+        entry.bond -= uint128(slashed);
         // INVARIANT: pending <= bond. What was being withdrawn is slashed last.
         if (entry.pending > entry.bond) entry.pending = entry.bond;
         _place(account);
@@ -150,6 +175,16 @@ contract BondVault is IBondVault {
     /// @inheritdoc IBondVault
     function pendingOf(address account) external view returns (uint256 amount, uint64 availableAt) {
         return (_accounts[account].pending, _accounts[account].availableAt);
+    }
+
+    /// @inheritdoc IBondVault
+    function lockedOf(address account) external view returns (uint256) {
+        return _accounts[account].locked;
+    }
+
+    /// @inheritdoc IBondVault
+    function freeOf(address account) external view returns (uint256) {
+        return _free(_accounts[account]);
     }
 
     /// @inheritdoc IBondVault
@@ -220,7 +255,7 @@ contract BondVault is IBondVault {
         if (active) {
             _active.push(account);
             entry.place = uint32(_active.length);
-            entry.activeSince = uint64(block.number);
+            entry.activeSince = uint40(block.number);
         } else {
             // INVARIANT: _active[_accounts[a].place - 1] == a for every a on the list.
             address last = _active[_active.length - 1];
@@ -230,6 +265,12 @@ contract BondVault is IBondVault {
             entry.place = 0;
         }
         emit ActiveChanged(account, active);
+    }
+
+    /// @dev Not below zero: what is locked may be pending too, and gone before its unit's end.
+    function _free(Account storage entry) private view returns (uint256) {
+        uint256 taken = uint256(entry.pending) + entry.locked;
+        return entry.bond > taken ? entry.bond - taken : 0;
     }
 
     function _isActive(address account, uint256 minBond) private view returns (bool) {

@@ -59,7 +59,8 @@ contract NetworkParameters is INetworkParameters, Ownable {
         if (parameter == Parameter.MinBondWei) return (1 ether, 10_000_000 ether);
         if (parameter == Parameter.AuditFloorBps) return (100, BPS);
         if (parameter == Parameter.ProbationUnits) return (1, 10_000);
-        if (parameter == Parameter.SlashBps) return (100, BPS);
+        // At least 1 / AuditFloorBps unit prices: a liar alone never gains, whatever a vote says.
+        if (parameter == Parameter.LockFactorBps) return (BPS, 10 * BPS);
         if (parameter == Parameter.BountyBps) return (0, BPS / 2);
         if (parameter == Parameter.ProtocolFeeBps) return (0, BPS / 5);
         if (parameter == Parameter.AuditPayBps) return (0, BPS);

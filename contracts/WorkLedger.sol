@@ -10,7 +10,7 @@ import {LedgerState} from "./ledger/LedgerState.sol";
 
 /// @title Leases, rounds, audits and their outcome
 /// @notice Put together from ledger/: LedgerState (storage, views) <- LedgerLineage (lease,
-/// anchors) <- LedgerOutcomes (final statuses) <- LedgerRounds (commit, finalise) and LedgerDisputes
+/// anchors) <- LedgerLocks (of bonds) <- LedgerOutcomes (final statuses) <- LedgerRounds (commit, finalise) and LedgerDisputes
 /// (challenge, verdict) <- LedgerAudits (draw, commit, open, reveal). It calls only the network's own contracts, none of
 /// which calls back except the referee through onVerdict.
 contract WorkLedger is LedgerAudits {

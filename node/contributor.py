@@ -39,11 +39,14 @@ from node.own_results import OwnResult, OwnResults
 from node.receipts import Receipts, SignedReceipt
 from node.wallet import Signer
 from scheduler.blob_ref import BlobRef
+from scheduler.commands import DeclineReason
 from scheduler.manifest import GFLOP
 from scheduler.shares import Offer, Shares
 from scheduler.terms import UnitRef
 
 log = logging.getLogger(__name__)
+
+AIN = 10**18
 
 IDLE_S = 1.0
 CATCH_UP_S = 10.0
@@ -196,7 +199,7 @@ class Contributor:
         self._declined.discard(job.job_id)
         if isinstance(answer, UnitDeclined):
             self._declined.add(job.job_id)
-            self.counts.activity = f"waiting: {answer.reason}"
+            self.counts.activity = f"waiting: {self._explained(job, answer.reason)}"
             if await self._prepare(job, answer.combined) or (self._alone and not waits):
                 return
             pause_s = min(max(answer.retry_after_ms / 1000, RETRY_MIN_S), RETRY_MAX_S)
@@ -216,6 +219,19 @@ class Contributor:
             self.counts.lost += 1
             raise
         await self._commit(job, result)
+
+    def _explained(self, job: JobView, reason: str) -> str:
+        """The coordinator's reason; where the bond is too small, in this node's own figures."""
+        if reason != DeclineReason.BOND_COVERS:
+            return reason
+        each_wei = max(1, self._watch.ledger.lock_wei(job))
+        tally = self._watch.ledger.tally(self._signer.address)
+        covered = (tally.bond_wei - tally.pending_wei) // each_wei
+        return (
+            f"the bond covers {covered} open units of this job: each locks {each_wei / AIN:g} AIN, "
+            f"{tally.locked_wei / AIN:g} AIN are locked, {tally.free_wei / AIN:g} AIN free until "
+            "some are final; see `ainur stake add`"
+        )
 
     async def _pull(self, job: JobView, waits: bool) -> Message | None:
         """The coordinator's answer; None where a duty came up meanwhile, or we drain.

@@ -108,6 +108,7 @@ PASSING = (
     DeclineReason.KEPT_FOR_FASTER,
     DeclineReason.TOO_FEW_PEERS,
     DeclineReason.HOLDING_ENOUGH,
+    DeclineReason.BOND_COVERS,
     DeclineReason.PAUSED,
 )
 """Why there may be a unit soon for who gets none now."""
@@ -373,7 +374,8 @@ class Coordination:
         known = self._state.peers.get(PeerId(peer_id))
         if known is None or known.vanished_ms is not None:
             active = self._watch.ledger.is_active(wallet)
-            self._feed(PeerAppeared(PeerId(peer_id), Wallet(wallet), active))
+            covers = self._watch.ledger.covers(wallet, self.job)
+            self._feed(PeerAppeared(PeerId(peer_id), Wallet(wallet), active, covers))
         return wallet
 
     # --- The machine
@@ -594,8 +596,9 @@ class Coordination:
     def _feed_bonds(self) -> None:
         for worker in tuple(self._state.workers.values()):
             active = self._watch.ledger.is_active(worker.wallet)
-            if active != worker.active:
-                self._feed(BondChanged(worker.wallet, active))
+            covers = self._watch.ledger.covers(worker.wallet, self.job)
+            if (active, covers) != (worker.active, worker.covers):
+                self._feed(BondChanged(worker.wallet, active, covers))
 
     def _feed_connections(self) -> None:
         connected = {self._peer_id, *self._connected()}

@@ -237,10 +237,19 @@ class Tasks:
         try:
             await self._send(self._chain.sync.ledger.commit_round(job_id, command.round, claims))
         except Reverted as error:
-            blamed = (error.arguments.get("worker"), error.arguments.get("account"))
-            slots = tuple(claim.slot for claim in claims if claim.worker in blamed)
-            return CommitRefused(command.round, str(error)[:200], slots)
+            return CommitRefused(command.round, str(error)[:200], self._blamed(job, claims, error))
         return None
+
+    def _blamed(self, job: JobView, claims: Sequence[Claim], error: Reverted) -> tuple[int, ...]:
+        """The slots of the worker that the chain names. Where its bond is too small for all of
+        them, the last ones: those that it covers are sent again.
+        """
+        named = (error.arguments.get("worker"), error.arguments.get("account"))
+        slots = tuple(claim.slot for claim in claims if claim.worker in named)
+        if error.name != "InsufficientFreeBond":
+            return slots
+        covered = self._watch.ledger.covers(str(error.arguments.get("worker")), job)
+        return slots[min(covered, len(slots) - 1) :]
 
     async def _capture_draw(self, job: JobView, command: CaptureDraw) -> None:
         draw_block = job.batches.get((command.round, command.batch))

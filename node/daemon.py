@@ -465,6 +465,8 @@ class Daemon:
             addresses=tuple(self._transport.addresses),
             peers=len(self._transport.connected()),
             bond_wei=tally.bond_wei,
+            locked_wei=tally.locked_wei,
+            free_wei=tally.free_wei,
             active=tally.active,
             chain_block=ledger.head,
             chain_undone=self._watch.undone,

@@ -37,8 +37,9 @@ from node.wallet import list_wallets
 
 WEI = 10**18
 NODES = 5
-BOND_WEI = 150 * WEI
-"""One slash takes a node below the minimum bond of the devnet: who cheats is out."""
+BOND_WEI = 110 * WEI
+"""It covers the locks of a round's eight units, and one that is lost takes a node below the least
+bond of the devnet: who cheats is out."""
 
 ACCURACY_MIN = 0.95
 PARAMETER, VALUE = "auditFloorBps", "500"

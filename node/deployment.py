@@ -54,7 +54,8 @@ DEVNET = Preset(
         Parameter.MIN_BOND_WEI: 100 * AIN,
         Parameter.AUDIT_FLOOR_BPS: 1_000,
         Parameter.PROBATION_UNITS: 10,
-        Parameter.SLASH_BPS: 5_000,
+        # 20 prices of a unit at this floor: bonds of 150 AIN cover some units of the examples.
+        Parameter.LOCK_FACTOR_BPS: 20_000,
         Parameter.BOUNTY_BPS: 4_000,
         Parameter.PROTOCOL_FEE_BPS: 100,
         Parameter.AUDIT_PAY_BPS: 5_000,
@@ -91,7 +92,8 @@ PUBLIC = Preset(
         Parameter.MIN_BOND_WEI: 1_000 * AIN,
         Parameter.AUDIT_FLOOR_BPS: 500,
         Parameter.PROBATION_UNITS: 10,
-        Parameter.SLASH_BPS: 5_000,
+        # 77 prices of a unit at this floor: twice what deters a third of the auditors.
+        Parameter.LOCK_FACTOR_BPS: 38_500,
         Parameter.BOUNTY_BPS: 4_000,
         Parameter.PROTOCOL_FEE_BPS: 200,
         Parameter.AUDIT_PAY_BPS: 10_000,

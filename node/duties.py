@@ -229,6 +229,7 @@ class Duties:
         await self._open()
         await self._reveal()
         await self._reveal_votes()
+        await self._release()
 
     async def _open(self) -> None:
         """Open our own units once an audit is committed or a dispute is on."""
@@ -280,6 +281,16 @@ class Duties:
             root = self._known("juror", unit).unit_root
             call = self._chain.sync.committee.reveal_vote(unit_id, root, salt)
             await self._send("reveal vote", call, [unit])
+
+    async def _release(self) -> None:
+        """Have back what was locked for our units that can be faulted no more."""
+        now_s = self._watch.chain_time_s()
+        releases = owed.releases(self._watch.ledger, self._wallet, now_s)
+        units = self._sent.fresh("release", releases)[:UNITS_PER_CALL]
+        if units:
+            self._sent.mark("release", units, AGAIN_S)
+            call = self._chain.sync.ledger.release_locks(_ids(units))
+            await self._send("release", call, units)
 
     # --- Helpers
 

@@ -13,7 +13,9 @@ from enum import StrEnum
 
 from node.chain import events as on_chain
 from node.chain.events import Event
+from node.chain.types import Parameter
 from node.ids import unit_id
+from scheduler.audit import lock_wei
 from scheduler.blob_ref import BLOB_BYTES_MAX, BlobRef
 from scheduler.manifest import GFLOP
 from scheduler.terms import Position, UnitRef
@@ -71,6 +73,8 @@ class UnitView:
     disputed_by: str = ""
     input_unavailable: bool = False
     """The verdict was that the job's data is not to be had."""
+    is_released: bool = False
+    """What was locked for it came back before its round was final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +201,8 @@ class Tally:
     """What the chain says of one account, summed up."""
 
     bond_wei: int = 0
+    pending_wei: int = 0
+    locked_wei: int = 0
     active: bool = False
     peer_id: bytes = b""
     units: int = 0
@@ -205,6 +211,11 @@ class Tally:
     slashed_wei: int = 0
     earned_wei: int = 0
     claimed_wei: int = 0
+
+    @property
+    def free_wei(self) -> int:
+        """What of the bond may be locked for further units."""
+        return max(0, self.bond_wei - self.pending_wei - self.locked_wei)
 
 
 class Ledger:
@@ -218,6 +229,9 @@ class Ledger:
         self.jobs: dict[bytes, JobView] = {}
         self.units: dict[bytes, UnitView] = {}
         self.accounts: dict[str, Tally] = {}
+        self.parameters: dict[Parameter, int] = {}
+        self.dissolved: dict[bytes, UnitView] = {}
+        """Units that were dissolved and whose locks nobody has given back yet."""
         self.head = 0
         self.head_time_s = 0
         self.slashed_wei = 0
@@ -231,6 +245,18 @@ class Ledger:
         """Whether the account's bond suffices for work."""
         return account in self.accounts and self.accounts[account].active
 
+    def lock_wei(self, job: JobView) -> int:
+        """What a unit of the job locks of its worker's bond now."""
+        floor_bps = self.parameters.get(Parameter.AUDIT_FLOOR_BPS, 1)
+        return lock_wei(job.unit_wei, self.parameters.get(Parameter.LOCK_FACTOR_BPS, 0), floor_bps)
+
+    def covers(self, account: str, job: JobView) -> int:
+        """How many more units of the job the account's free bond answers for; at most a round's."""
+        each = self.lock_wei(job)
+        tally = self.accounts.get(account)
+        free_wei = tally.free_wei if tally is not None else 0
+        return min(job.slots, free_wei // each) if each else job.slots
+
     def apply(self, event: Event) -> None:
         """Fold one event. Events that change nothing here are ignored."""
         match event:
@@ -238,6 +264,10 @@ class Ledger:
                 on_chain.Bonded()
                 | on_chain.Withdrawn()
                 | on_chain.Slashed()
+                | on_chain.UnbondRequested()
+                | on_chain.UnbondCancelled()
+                | on_chain.BondLocked()
+                | on_chain.BondUnlocked()
                 | on_chain.ActiveChanged()
                 | on_chain.PeerIdChanged()
             ):
@@ -253,6 +283,8 @@ class Ledger:
                 | on_chain.DataCharged()
             ):
                 self._apply_escrow(event)
+            case on_chain.ParameterChanged():
+                self.parameters[event.parameter] = event.new_value
             case on_chain.Claimed():
                 self.tally(event.account).claimed_wei += event.amount
             case (
@@ -278,11 +310,21 @@ class Ledger:
 
     def _apply_vault(self, event: Event) -> None:
         match event:
-            case on_chain.Bonded() | on_chain.Withdrawn():
+            case on_chain.Bonded():
                 self.tally(event.account).bond_wei = event.bond
+            case on_chain.Withdrawn():
+                tally = self.tally(event.account)
+                tally.bond_wei, tally.pending_wei = event.bond, 0
+            case on_chain.UnbondRequested():
+                self.tally(event.account).pending_wei = event.pending
+            case on_chain.UnbondCancelled():
+                self.tally(event.account).pending_wei = 0
+            case on_chain.BondLocked() | on_chain.BondUnlocked():
+                self.tally(event.account).locked_wei = event.locked
             case on_chain.Slashed():
                 tally = self.tally(event.account)
                 tally.bond_wei -= event.amount
+                tally.pending_wei = min(tally.pending_wei, tally.bond_wei)
                 tally.slashed_wei += event.amount
                 self.slashed_wei += event.amount
             case on_chain.ActiveChanged():
@@ -364,7 +406,12 @@ class Ledger:
         job.anchors = {n: each for n, each in job.anchors.items() if n < event.round}
         job.batches = {k: block for k, block in job.batches.items() if k[0] <= event.round}
         job.captured = {key for key in job.captured if key[0] <= event.round}
-        self._forget(job, [key for key in job.units if key.round > event.round])
+        gone = [key for key in job.units if key.round > event.round]
+        ended = (UnitState.FAULTED, UnitState.VOIDED)
+        for unit in (job.units[key] for key in gone):
+            if unit.state not in ended and not unit.is_released:
+                self.dissolved[unit.unit_id] = unit
+        self._forget(job, gone)
 
     def _finalize_round(self, event: on_chain.RoundFinalized) -> None:
         job = self.jobs[event.job_id]
@@ -379,6 +426,8 @@ class Ledger:
         self._forget_units(job, before=event.round)
 
     def _apply_unit(self, event: Event) -> None:
+        if isinstance(event, on_chain.LockReleased):
+            self.dissolved.pop(event.unit_id, None)
         unit = self.units.get(getattr(event, "unit_id", b""))
         if unit is None:
             return
@@ -407,6 +456,8 @@ class Ledger:
             case on_chain.InputUnavailable():
                 unit.input_unavailable = True
                 self.verdicts["input unavailable"] += 1
+            case on_chain.LockReleased():
+                unit.is_released = True
             case on_chain.UnitVoided():
                 unit.state = UnitState.VOIDED
                 self.verdicts["voided"] += 1

@@ -5,6 +5,9 @@ Each function lists units in the order in which the chain had them. `now_s` is t
 
 from node.ledger import Ledger, UnitState, UnitView
 
+RELEASE_AFTER_S = 60
+"""How long a round's end, which frees the locks of its units at no cost, is waited for."""
+
 
 def audits(ledger: Ledger, account: str, now_s: int) -> list[UnitView]:
     """Units that it was drawn to recompute and may still commit to."""
@@ -25,6 +28,28 @@ def openings(ledger: Ledger, account: str) -> list[UnitView]:
         for unit in ledger.units.values()
         if unit.worker == account and unit.state in asked and not unit.unit_root
     ]
+
+
+def releases(ledger: Ledger, account: str, now_s: int) -> list[UnitView]:
+    """Its own units that can be faulted no more and that still lock a part of its bond.
+
+    At once if they were dissolved, for nobody else sees to it, or if the bond covers nothing else.
+    """
+    dissolved = [unit for unit in ledger.dissolved.values() if unit.worker == account]
+    return dissolved + [
+        unit
+        for unit in ledger.units.values()
+        if unit.worker == account
+        and unit.state in (UnitState.PASSED, UnitState.VERIFIED)
+        and not unit.is_released
+        and now_s > unit.deadline_s + _patience_s(ledger, unit)
+        and unit.key.round >= ledger.jobs[unit.job_id].open_round
+    ]
+
+
+def _patience_s(ledger: Ledger, unit: UnitView) -> int:
+    """With deadline 0, which a verdict leaves, the patience is over too: the wait was long."""
+    return RELEASE_AFTER_S if ledger.covers(unit.worker, ledger.jobs[unit.job_id]) else 0
 
 
 def reveals(ledger: Ledger, account: str) -> list[UnitView]:

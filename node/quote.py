@@ -15,6 +15,7 @@ from statistics import median
 from engine.program import TensorType
 from node.bundle import Costs
 from node.errors import BadInput
+from scheduler.audit import lock_wei
 from scheduler.manifest import GFLOP, Manifest
 from scheduler.spec import JobSpec
 
@@ -50,6 +51,7 @@ class Quote:
     gflop_wei: int | None
     """What a verified GFLOP earns its worker, rounded down; None if a unit has no FLOPs."""
     audit_wei: int
+    lock_wei: int
     work_wei: int
     audits_wei_max: int
     fee_wei: int
@@ -62,11 +64,15 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a peer that works says of itself. `mflops`: 10^6 operations a second, 0: unknown."""
+    """What a peer that works says of itself. `mflops`: 10^6 operations a second, 0: unknown.
+
+    `free_wei`: what of its bond may be locked, as the chain has it.
+    """
 
     wallet: str
     memory_bytes: int
     mflops: int
+    free_wei: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +82,14 @@ class Forecast:
     `peers` work and are bonded, `able` have the memory, `measured` of these know their speed, which
     is `gflops_per_s` together; the others count with the median. `seconds_min` is without audits,
     `seconds_max` with an audit of every unit. `window_s` of both is the chain's, for every round.
+    `units_covered`: how many units those that are able can have open at once, by their free bonds.
     """
 
     peers: int
     able: int
     measured: int
     memory_bytes_max: int
+    units_covered: int
     gflops_per_s: float
     window_s: int
     seconds_min: float | None
@@ -95,9 +103,12 @@ def quote(
     audit_pay_bps: int = 0,
     protocol_fee_bps: int = 0,
     data_deposit_bps: int = 0,
+    lock_factor_bps: int = 0,
+    audit_floor_bps: int = BASIS_POINTS,
 ) -> Quote:
     """Price a job: audits pay `audit_pay_bps` of a unit, the protocol takes its fee of everything,
     and `data_deposit_bps` of the price answer for the data; they come back unless it was missing.
+    A unit locks `lock_wei` of its worker's bond until it is final.
 
     `total_flops` counts what is paid for once; `total_flops_max` adds an audit of every unit.
     `blob_bytes` is what a peer fetches before it can work, `memory_bytes` what it must give,
@@ -131,6 +142,7 @@ def quote(
         unit_wei=unit_wei,
         gflop_wei=unit_wei * GFLOP // unit_flops if unit_flops else None,
         audit_wei=audit_wei,
+        lock_wei=lock_wei(unit_wei, lock_factor_bps, audit_floor_bps),
         work_wei=units * unit_wei,
         audits_wei_max=units * audit_wei,
         fee_wei=fee_wei,
@@ -153,7 +165,9 @@ def integers_read(manifest: Manifest, train: Mapping[str, TensorType]) -> dict[s
     }
 
 
-def forecast(manifest: Manifest, offers: Sequence[Offer], window_s: int) -> Forecast:
+def forecast(
+    manifest: Manifest, offers: Sequence[Offer], window_s: int, lock_wei: int = 0
+) -> Forecast:
     """How long the job takes if these peers take its units as they become free."""
     able = [offer for offer in offers if offer.memory_bytes >= manifest.memory_bytes]
     known = [offer.mflops for offer in able if offer.mflops]
@@ -165,6 +179,7 @@ def forecast(manifest: Manifest, offers: Sequence[Offer], window_s: int) -> Fore
         able=len(able),
         measured=len(known),
         memory_bytes_max=max((offer.memory_bytes for offer in offers), default=0),
+        units_covered=sum(offer.free_wei // lock_wei if lock_wei else 0 for offer in able),
         gflops_per_s=sum(known) / 1e3,
         window_s=window_s,
         seconds_min=None if round_s is None else manifest.rounds * round_s + waits_s,

@@ -65,6 +65,8 @@ class NodeStatus(StatusModel):
     addresses: Annotated[tuple[str, ...], Field(default=())]
     peers: int
     bond_wei: int
+    locked_wei: int = 0
+    free_wei: int = 0
     active: bool
     chain_block: int
     chain_undone: int = 0

@@ -1,7 +1,8 @@
 """What peers ask and promise: work is pulled, the first receipted result fills the slot.
 
 Who gets work: a peer whose wallet is bonded and not in quarantine, with the memory that the job
-needs; on probation one unit at a time. Not while the submitter's pause holds, not so near the
+needs; on probation one unit at a time, and never more than its free bond covers, a part of which
+the chain locks for each claim. Not while the submitter's pause holds, not so near the
 deadline that the unit would not be paid, not before enough wallets are ready to begin a round.
 
 Which unit: first the one that it holds already (its answer was lost), then one whose
@@ -35,7 +36,7 @@ from scheduler.round import Round
 from scheduler.rows import Assignment, Filling, Peer, Slot, SlotStatus, Worker
 from scheduler.settle import closing, too_late_to_begin
 from scheduler.standings import admitted, timed, vanished
-from scheduler.state import State
+from scheduler.state import State, covers_another
 from scheduler.terms import ASSIGNMENTS_MAX, Holding, Wallet
 from scheduler.transitions import move
 
@@ -54,7 +55,7 @@ def apply(state: State, event: PeerEvent, now_ms: int, seed: int) -> tuple[Reply
     """What a peer did, and the answer to it. Never raises: a peer's claim is never our error."""
     match event:
         case PeerAppeared():
-            admitted(state, event.peer, event.wallet, event.active, now_ms)
+            admitted(state, event.peer, event.wallet, event.active, now_ms, event.covers)
         case PeerVanished():
             peer = state.peers.get(event.peer)
             if peer is not None and peer.vanished_ms is None:
@@ -94,7 +95,8 @@ def _requested(state: State, event: UnitRequested, now_ms: int, seed: int) -> Re
         mine = next(a for a in slot.assignments if a.wallet == worker.wallet)
         if mine.peer == event.peer:
             return _assign(state, slot, mine)
-    chosen = _closed(state, now_ms) or _choose(state, worker, event, len(held), now_ms)
+    short = None if covers_another(state, worker) else DeclineReason.BOND_COVERS
+    chosen = short or _closed(state, now_ms) or _choose(state, worker, event, len(held), now_ms)
     if isinstance(chosen, DeclineReason):
         return _decline(state, event, worker, chosen, now_ms, seed)
     terms = state.terms

@@ -43,6 +43,11 @@ def _check(clean_units: int, probation_units: int, floor_bps: int) -> None:
         )
 
 
+def lock_wei(unit_wei: int, factor_bps: int, floor_bps: int) -> int:
+    """What a unit locks of its worker's bond and a fault of it costs: the ledger's formula."""
+    return unit_wei * factor_bps // floor_bps
+
+
 def detection_probability(rates: Iterable[Fraction]) -> Fraction:
     """The probability that at least one of several lies is drawn, one rate per lie."""
     missed = Fraction(1)

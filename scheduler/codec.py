@@ -22,7 +22,7 @@ from scheduler.errors import JournalError
 from scheduler.events import Event
 from scheduler.state import State
 
-JOURNAL_VERSION = 5
+JOURNAL_VERSION = 6
 RECORD_BYTES_MAX = 4 << 20
 STATE_BYTES_MAX = 64 << 20
 INTEGER_MAX = (1 << 64) - 1

@@ -28,6 +28,7 @@ class DeclineReason(StrEnum):
     TOO_FEW_PEERS = "the round is not begun before more peers are ready"
     KEPT_FOR_FASTER = "the last units are kept a moment for faster peers that are idle"
     HOLDING_ENOUGH = "the peers of this wallet hold as many units as they may"
+    BOND_COVERS = "the wallet's free bond covers no more open units"
     NOTHING_OPEN = "every unit of the round is taken"
     JOB_OVER = "the job is over"
 

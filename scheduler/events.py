@@ -15,7 +15,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scheduler.blob_ref import BlobRef
-from scheduler.terms import Claim, Holding, JobTerms, Metrics, PeerId, Position, UnitRef, Wallet
+from scheduler.terms import (
+    COVERS_MAX,
+    Claim,
+    Holding,
+    JobTerms,
+    Metrics,
+    PeerId,
+    Position,
+    UnitRef,
+    Wallet,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +46,15 @@ class CoordinationStarted:
 
 @dataclass(frozen=True, slots=True)
 class PeerAppeared:
-    """A peer connected and proved its wallet; `active`: the wallet's bond suffices for work."""
+    """A peer connected and proved its wallet; `active`: the wallet's bond suffices for work.
+
+    `covers`: see `BondChanged`.
+    """
 
     peer: PeerId
     wallet: Wallet
     active: bool
+    covers: int = COVERS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +220,14 @@ class AnchorRefused:
 
 @dataclass(frozen=True, slots=True)
 class BondChanged:
-    """A wallet's bond rose above or fell below what work requires."""
+    """A wallet's bond rose above or fell below what work requires, or covers more or fewer units.
+
+    `covers`: for how many units more, of this job and not on the chain yet, its free bond answers.
+    """
 
     wallet: Wallet
     active: bool
+    covers: int = COVERS_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def apply(state: State, event: NodeEvent, now_ms: int) -> None:
                 _pause(state, now_ms)
         case BondChanged():
             if event.wallet in state.workers:
-                bonded(state, event.wallet, event.active, now_ms)
+                bonded(state, event.wallet, event.active, now_ms, event.covers)
         case PauseOrdered():
             if event.serial > state.order_serial:
                 state.note(on_hold=event.paused, order_serial=event.serial)

@@ -235,4 +235,7 @@ def _crowd(state: State, now_ms: int) -> str:
             f"; {len(small)} offer too little memory: the job needs {state.terms.memory_bytes} "
             f"bytes, the largest of them has {most}"
         )
+    short = len(state.crowd.short)
+    if short:
+        crowd += f"; the bonds of {short} cover no further unit until some are final"
     return crowd

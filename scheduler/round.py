@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from scheduler.blob_ref import BlobRef
 from scheduler.ordered import Ordered
-from scheduler.rows import DONE, ON_CHAIN, WAITING, Combined, Slot, SlotStatus
+from scheduler.rows import DONE, LOCAL, ON_CHAIN, WAITING, Combined, Slot, SlotStatus
 from scheduler.terms import UnitRef, Wallet
 
 
@@ -92,6 +92,8 @@ class SlotIndex:
       here; `committed`: by batch
     - `attempts`: their sum
     - `held`, `claimed`: by wallet, the slots that it computes, that wait with its claim
+    - `staked`: by wallet, how many slots need its bond and are not on the chain: both of these, and
+      those that are being sent there
     """
 
     __slots__ = (
@@ -107,6 +109,7 @@ class SlotIndex:
         "held",
         "here",
         "ready",
+        "staked",
         "stored",
         "touched",
     )
@@ -123,6 +126,7 @@ class SlotIndex:
         self.done = self.ready = self.here = self.attempts = 0
         self.held: dict[Wallet, set[int]] = {}
         self.claimed: dict[Wallet, set[int]] = {}
+        self.staked: Counter[Wallet] = Counter()
         for slot in slots:
             self._tally(slot, 1)
             self._rank(slot)
@@ -150,7 +154,10 @@ class SlotIndex:
         if slot.status is SlotStatus.COMMITTED and slot.batch is not None:
             self.committed[slot.batch] += by
         for assignment in slot.assignments:
+            self.staked[assignment.wallet] += by
             _list(self.held, assignment.wallet, slot.index, by > 0)
+        if slot.status in LOCAL and slot.filling is not None:
+            self.staked[slot.filling.wallet] += by
         if slot.status in WAITING and slot.filling is not None:
             _list(self.claimed, slot.filling.wallet, slot.index, by > 0)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scheduler.blob_ref import BlobRef
-from scheduler.terms import Claim, Holding, PeerId, SlotResult, UnitRef, Wallet
+from scheduler.terms import COVERS_MAX, Claim, Holding, PeerId, SlotResult, UnitRef, Wallet
 
 
 class SlotStatus(StrEnum):
@@ -165,7 +165,8 @@ class Worker:
     `failures`: overdue, missing or malformed units since the last stored result. `unit_ms`: how
     long a unit takes it, smoothed; 0 before its first commit. `quarantined_until_ms` is 0 outside
     quarantine. `kept`: results of others that it was asked to hold. `ask_after_ms`: until then it
-    is not asked for that, because it refused or was late; else 0.
+    is not asked for that, because it refused or was late; else 0. `covers`: for how many units that
+    are not on the chain its free bond answers.
     """
 
     wallet: Wallet
@@ -179,6 +180,7 @@ class Worker:
     faults: int = 0
     kept: int = 0
     ask_after_ms: int = 0
+    covers: int = COVERS_MAX
 
     @property
     def on_probation(self) -> bool:

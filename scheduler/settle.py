@@ -71,9 +71,21 @@ def _submit(state: State, now_ms: int) -> None:
     if too_late_to_begin(state, now_ms):
         return
     complete = not any(index.count[status] for status in _BEFORE)
-    if complete or index.filled.due(now_ms) is not None or closing(state, now_ms):
+    is_late = index.filled.due(now_ms) is not None or closing(state, now_ms)
+    if complete or is_late or _is_short(state):
         for at in sorted(index.filled):
             state.put_slot(replace(state.slots[at], status=SlotStatus.SUBMITTED))
+
+
+def _is_short(state: State) -> bool:
+    """Whether nothing more can come before the chain has what there is.
+
+    Nobody computes, and the bonds of those who could cover no unit until some of theirs are final.
+    """
+    index, crowd = state.open.index, state.crowd
+    under_way = index.count[SlotStatus.RECEIPTED] or index.count[SlotStatus.STORED]
+    is_short = crowd.short.first() is not None and crowd.idle.first() is None
+    return is_short and not under_way and index.computed.first() is None
 
 
 def too_late_to_begin(state: State, now_ms: int) -> bool:

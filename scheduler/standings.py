@@ -10,7 +10,7 @@ from dataclasses import replace
 from scheduler.deadlines import backoff_ms, smoothed_ms
 from scheduler.rows import Peer, Slot, Worker
 from scheduler.state import State
-from scheduler.terms import PEERS_MAX, PeerId, Wallet
+from scheduler.terms import COVERS_MAX, PEERS_MAX, PeerId, Wallet
 
 FAILURES_FREE = 1
 
@@ -26,7 +26,14 @@ def may_work(state: State, wallet: Wallet, now_ms: int) -> bool:
     return worker is not None and worker.active and now_ms >= worker.quarantined_until_ms
 
 
-def admitted(state: State, peer: PeerId, wallet: Wallet, active: bool, now_ms: int) -> None:
+def admitted(
+    state: State,
+    peer: PeerId,
+    wallet: Wallet,
+    active: bool,
+    now_ms: int,
+    covers: int = COVERS_MAX,
+) -> None:
     """The peer is connected. With a full table of connected peers it stays unknown."""
     old = state.peers.get(peer)
     if old is None and len(state.peers) >= PEERS_MAX:
@@ -34,7 +41,7 @@ def admitted(state: State, peer: PeerId, wallet: Wallet, active: bool, now_ms: i
         if len(state.peers) >= PEERS_MAX:
             return
     row = old if old is not None and old.wallet == wallet else Peer(peer, wallet)
-    bonded(state, wallet, active, now_ms)
+    bonded(state, wallet, active, now_ms, covers)
     state.put_peer(replace(row, vanished_ms=None))
     _expect(state, row, None)
 
@@ -58,9 +65,15 @@ def _expect(state: State, peer: Peer, grace_ms: int | None) -> None:
         state.put_slot(replace(slot, assignments=assignments))
 
 
-def bonded(state: State, wallet: Wallet, active: bool, now_ms: int) -> None:
-    """The wallet's bond suffices, or not."""
-    state.put_worker(replace(worker_or_new(state, wallet), active=active))
+def bonded(
+    state: State, wallet: Wallet, active: bool, now_ms: int, covers: int = COVERS_MAX
+) -> None:
+    """The wallet's bond suffices, or not, and covers so many units that are not on the chain.
+
+    What it holds or has claimed beyond that stays: the chain may free more before it is sent.
+    """
+    covers = max(0, min(covers, COVERS_MAX))
+    state.put_worker(replace(worker_or_new(state, wallet), active=active, covers=covers))
     if not active:
         _drop_unbonded(state, wallet, now_ms)
 

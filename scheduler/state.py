@@ -93,8 +93,8 @@ class State:
         if old is None:
             return
         self.during.changed = True
-        named = (slot.assignments, slot.lapsed, slot.filling)
-        if (old.assignments, old.lapsed, old.filling) != named:
+        named = (slot.status, slot.assignments, slot.lapsed, slot.filling)
+        if (old.status, old.assignments, old.lapsed, old.filling) != named:
             before, after = wallets_of(old), wallets_of(slot)
             for wallet in before ^ after:
                 self.crowd.mentions[wallet] += 1 if wallet in after else -1
@@ -183,7 +183,9 @@ class During:
 class CrowdIndex:
     """What follows from peers, wallets and what they hold, kept up to date row by row.
 
-    - `idle`: wallets that are here, fit, have asked with enough memory and hold nothing, by speed
+    - `idle`: wallets that are here, fit, have asked with enough memory and hold nothing, whose bond
+      covers a unit, by speed
+    - `short`: those whose bond does not
     - `able`: these and those that hold something, by how many results they were asked to keep; not
       those that are not asked for a while
     - `resting`: the latter, by when that ends
@@ -201,12 +203,14 @@ class CrowdIndex:
         "mentions",
         "quarantined",
         "resting",
+        "short",
         "vanished",
     )
 
     def __init__(self, state: State) -> None:
         self.idle: Ordered[Wallet] = Ordered()
         self.able: Ordered[Wallet] = Ordered()
+        self.short: Ordered[Wallet] = Ordered()
         self.vanished: Ordered[PeerId] = Ordered()
         self.quarantined: Ordered[Wallet] = Ordered()
         self.resting: Ordered[Wallet] = Ordered()
@@ -241,17 +245,24 @@ class CrowdIndex:
             if not table[wallet]:
                 del table[wallet]
         if row is None:
-            for order in (self.idle, self.able, self.quarantined, self.resting, self.absent):
-                order.put(wallet, None)
+            for name in ("idle", "able", "short", "quarantined", "resting", "absent"):
+                getattr(self, name).put(wallet, None)
             return
         able = row.fit and wallet in self.here
         waits = able and wallet not in state.open.index.held
-        self.idle.put(wallet, row.unit_ms if waits else None)
+        is_covered = covers_another(state, row)
+        self.idle.put(wallet, row.unit_ms if waits and is_covered else None)
+        self.short.put(wallet, 0 if waits and not is_covered else None)
         self.able.put(wallet, row.kept if able and not row.ask_after_ms else None)
         self.quarantined.put(wallet, row.quarantined_until_ms or None)
         self.resting.put(wallet, row.ask_after_ms or None)
         forgettable = wallet not in self.mentions
         self.absent.put(wallet, row.faults << 32 | row.failures if forgettable else None)
+
+
+def covers_another(state: State, worker: Worker) -> bool:
+    """Whether the wallet's free bond answers for one more unit of the open round."""
+    return state.open.index.staked[worker.wallet] < worker.covers
 
 
 def could_work(state: State, peer: Peer) -> bool:

@@ -20,6 +20,8 @@ WORKERS_MAX = 32_768
 ASSIGNMENTS_MAX = 8
 ROUNDS_AHEAD_MAX = 8
 SAMPLES_MAX = 64
+COVERS_MAX = 1 << 20
+"""As good as without limit: no round has so many slots."""
 HOLDERS_MAX = 8
 """Wallets that may hold one result for a job; 64 slots of them still fit into a message."""
 ASKS_AT_ONCE = 4

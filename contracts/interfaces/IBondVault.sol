@@ -3,7 +3,8 @@ pragma solidity 0.8.37;
 
 /// @title Bonds of nodes
 /// @notice A node is active while its bond, less what it is withdrawing, is at least MinBondWei.
-/// Exits cannot be paused; what is being withdrawn stays slashable until it is gone.
+/// Exits cannot be paused; what is being withdrawn stays slashable until it is gone. Each open unit of
+/// a worker has a part of its bond locked, which can be asked back but answers for no other unit.
 interface IBondVault {
     /// @notice Tokens were added to an account's bond.
     event Bonded(address indexed account, uint256 amount, uint256 bond);
@@ -26,6 +27,12 @@ interface IBondVault {
     /// @notice A fault cost an account its tokens. amount = burned + bounty.
     event Slashed(address indexed account, uint256 amount, uint256 burned, uint256 bounty);
 
+    /// @notice A part of an account's bond answers for one more open unit; `locked` is for all.
+    event BondLocked(address indexed account, uint256 amount, uint256 locked);
+
+    /// @notice Units of an account ended, and with them their locks; `locked` is left.
+    event BondUnlocked(address indexed account, uint256 amount, uint256 locked);
+
     /// @notice An account is reached under this libp2p identity.
     event PeerIdChanged(address indexed account, bytes peerId);
 
@@ -44,13 +51,17 @@ interface IBondVault {
     /// @notice More was asked for than is bonded and not yet being withdrawn.
     error InsufficientBond(address account, uint256 asked, uint256 available);
 
+    /// @notice A unit needs more than the part of the bond that is neither locked for other open
+    /// units nor being withdrawn.
+    error InsufficientFreeBond(address worker, uint256 needed, uint256 free);
+
     /// @notice Nothing is being withdrawn.
     error NothingPending(address account);
 
     /// @notice The delay is not over.
     error NotYetAvailable(address account, uint64 availableAt);
 
-    /// @notice Only the ledger slashes.
+    /// @notice Only the ledger locks, unlocks and slashes.
     error NotLedger(address caller);
 
     /// @notice Only the deployer binds the seat.
@@ -66,7 +77,8 @@ interface IBondVault {
     /// @notice Changes the caller's libp2p identity.
     function setPeerId(bytes calldata peerId) external;
 
-    /// @notice Starts to withdraw `amount` more; the delay starts anew for all that is pending.
+    /// @notice Starts to withdraw `amount` more, locked or not; the delay, as it is now, starts anew
+    /// for all that is pending.
     function requestUnbond(uint256 amount) external;
 
     /// @notice Puts what is pending back to work.
@@ -77,6 +89,12 @@ interface IBondVault {
 
     /// @notice Brings an account's place on the list into line with the current MinBondWei. Anyone.
     function refresh(address account) external;
+
+    /// @notice Sets a part of an account's free bond apart for an open unit. Only the ledger.
+    function lock(address account, uint256 amount) external;
+
+    /// @notice Frees what was locked. Only the ledger.
+    function unlock(address account, uint256 amount) external;
 
     /// @notice Takes up to `amount` of an account's bond. BountyBps of it is shared equally by
     /// `bountyTo`, the rest is burned. Only the ledger.
@@ -95,6 +113,12 @@ interface IBondVault {
 
     /// @notice What is being withdrawn, and from when.
     function pendingOf(address account) external view returns (uint256 amount, uint64 availableAt);
+
+    /// @notice What answers for open units; it may be pending too.
+    function lockedOf(address account) external view returns (uint256);
+
+    /// @notice What may be locked for another unit: bond - pending - locked, or nothing.
+    function freeOf(address account) external view returns (uint256);
 
     /// @notice Whether the account may work, audit, judge and coordinate now.
     function isActive(address account) external view returns (bool);

@@ -92,6 +92,9 @@ interface IWorkLedger is IRefereeCallback {
     /// its worker was silent, and the submitter's data deposit pays.
     event InputUnavailable(UnitId indexed unitId, JobId indexed jobId);
 
+    /// @notice The lock of a unit that can no longer be faulted was given back before its round's end.
+    event LockReleased(UnitId indexed unitId, address indexed worker, uint256 lockWei);
+
     /// @notice A challenger paid its deposit.
     event ChallengeOpened(UnitId indexed unitId, address indexed challenger, uint256 depositWei);
 
@@ -252,7 +255,8 @@ interface IWorkLedger is IRefereeCallback {
     /// work.
     function takeLease(JobId jobId) external;
 
-    /// @notice Puts results of open slots of the head round on chain. Only the lease holder.
+    /// @notice Puts results of open slots of the head round on chain. Only the lease holder. Each claim
+    /// locks lockWeiOf(unitWei) of its worker's free bond until its unit is final, faulted or void.
     function commitRound(JobId jobId, uint32 round, Claim[] calldata claims) external;
 
     /// @notice Fixes who is audited by whom, once the draw block is over. Anyone.
@@ -284,6 +288,11 @@ interface IWorkLedger is IRefereeCallback {
     /// @notice Disputes a passed or verified unit, for a deposit (the ledger must be approved). Any
     /// active node.
     function challenge(UnitId unitId) external;
+
+    /// @notice Gives back the locks of units that can no longer be faulted: dissolved ones, and those
+    /// beyond challenge whose round is not final yet or never will be. Anyone. Units without a lock
+    /// are passed over.
+    function releaseLocks(UnitId[] calldata unitIds) external;
 
     /// @notice Returns the deposit of a challenge whose unit was dissolved. Anyone.
     function returnDeposit(UnitId unitId) external;
@@ -348,6 +357,12 @@ interface IWorkLedger is IRefereeCallback {
 
     /// @notice All about a unit.
     function unit(UnitId unitId) external view returns (Unit memory);
+
+    /// @notice What a unit of this price locks now: unitWei * LockFactorBps / AuditFloorBps.
+    function lockWeiOf(uint256 unitWei) external view returns (uint256);
+
+    /// @notice What is locked for a unit; 0 before its commitment and after its end.
+    function lockOf(UnitId unitId) external view returns (uint256);
 
     /// @notice Units of a worker that were verified or spared by the lot since its last fault.
     function cleanUnits(address worker) external view returns (uint256);

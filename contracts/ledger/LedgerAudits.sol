@@ -43,7 +43,7 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         _requireCount(unitIds.length, MAX_UNITS_PER_CALL);
         _requireSameLength(unitIds.length, commitments.length);
         if (!vault.isActive(msg.sender)) revert NotActive(msg.sender);
-        uint64 deadline = _after(Parameter.OpenWindowS);
+        uint40 deadline = _after(Parameter.OpenWindowS);
         for (uint256 i = 0; i < unitIds.length; ++i) {
             Unit storage entry = _waiting(unitIds[i], UnitStatus.Drawn);
             if (entry.auditor != msg.sender)
@@ -65,7 +65,7 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         _requireCount(unitIds.length, MAX_UNITS_PER_CALL);
         _requireSameLength(unitIds.length, traceRoots.length);
         _requireSameLength(unitIds.length, salts.length);
-        uint64 deadline = _after(Parameter.OpenWindowS);
+        uint40 deadline = _after(Parameter.OpenWindowS);
         for (uint256 i = 0; i < unitIds.length; ++i) {
             _open(unitIds[i], traceRoots[i], salts[i], deadline);
         }
@@ -148,7 +148,7 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         );
     }
 
-    function _open(UnitId unitId, bytes32 traceRoot, bytes32 salt, uint64 deadline) private {
+    function _open(UnitId unitId, bytes32 traceRoot, bytes32 salt, uint40 deadline) private {
         Unit storage entry = _units[unitId];
         bool disputed = _statusOf(entry) == UnitStatus.Disputed;
         if (!disputed) _waiting(unitId, UnitStatus.AuditCommitted);

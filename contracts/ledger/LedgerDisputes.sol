@@ -75,7 +75,7 @@ abstract contract LedgerDisputes is LedgerOutcomes {
     /// `silent` above.
     function _dispute(UnitId unitId, Unit storage entry, address accuser) internal {
         entry.status = UnitStatus.Disputed;
-        entry.deadline = uint64(
+        entry.deadline = uint40(
             _after(Parameter.AuditWindowS) + parameters.get(Parameter.OpenWindowS)
         );
         emit UnitDisputed(unitId, entry.jobId, accuser);
@@ -104,10 +104,12 @@ abstract contract LedgerDisputes is LedgerOutcomes {
         _returnDeposit(unitId, entry);
     }
 
+    /// @dev Who vouched for a wrong root as an auditor loses as much as its worker had at stake, of
+    /// all its bond: nothing is locked for an audit.
     function _faultAuditor(UnitId unitId, Unit storage entry, address[] memory bountyTo) private {
         address auditor = entry.auditor;
         _cleanUnits[auditor] = 0;
-        uint256 slashed = _slash(auditor, bountyTo);
+        uint256 slashed = vault.slash(auditor, _lockWei(entry), bountyTo);
         emit AuditorFaulted(unitId, auditor, slashed);
     }
 

@@ -2,12 +2,12 @@
 pragma solidity 0.8.37;
 
 import {UnitId} from "../types/Identifiers.sol";
-import {BPS, Parameter} from "../types/Parameter.sol";
+import {Parameter} from "../types/Parameter.sol";
 import {PassReason, Unit, UnitStatus} from "../types/Work.sol";
-import {LedgerLineage} from "./LedgerLineage.sol";
+import {LedgerLocks} from "./LedgerLocks.sol";
 
 /// @title The outcomes of a unit: the only places that write a final status
-abstract contract LedgerOutcomes is LedgerLineage {
+abstract contract LedgerOutcomes is LedgerLocks {
     /// @dev A unit counts without an audit. Where nobody could audit, it earns the worker no trust.
     function _pass(UnitId unitId, Unit storage entry, PassReason reason) internal {
         entry.status = UnitStatus.Passed;
@@ -32,12 +32,13 @@ abstract contract LedgerOutcomes is LedgerLineage {
         emit UnitVerified(unitId, entry.jobId, 0);
     }
 
-    /// @dev The worker was wrong or silent: it is slashed, unpaid, and its slot is open again.
+    /// @dev The worker was wrong or silent: it loses what was locked for the unit, is unpaid, and its
+    /// slot is open again.
     function _fault(UnitId unitId, Unit storage entry, address[] memory bountyTo) internal {
         entry.status = UnitStatus.Faulted;
         _reopenSlot(entry);
         _cleanUnits[entry.worker] = 0;
-        uint256 slashed = _slash(entry.worker, bountyTo);
+        uint256 slashed = vault.slash(entry.worker, _unlock(entry), bountyTo);
         emit UnitFaulted(unitId, entry.jobId, entry.worker, slashed);
         _withdrawAnchors(entry.jobId, entry.round);
     }
@@ -46,13 +47,9 @@ abstract contract LedgerOutcomes is LedgerLineage {
     function _void(UnitId unitId, Unit storage entry) internal {
         entry.status = UnitStatus.Voided;
         _reopenSlot(entry);
+        _unlock(entry);
         emit UnitVoided(unitId, entry.jobId);
         _withdrawAnchors(entry.jobId, entry.round);
-    }
-
-    function _slash(address account, address[] memory bountyTo) internal returns (uint256) {
-        uint256 amount = (vault.bondOf(account) * parameters.get(Parameter.SlashBps)) / BPS;
-        return vault.slash(account, amount, bountyTo);
     }
 
     /// @dev INVARIANT: of all units of a slot only that of the greatest attempt is not Faulted,

@@ -14,6 +14,7 @@ abstract contract LedgerRounds is LedgerOutcomes {
     struct Rewards {
         address[] accounts;
         uint256[] amounts;
+        uint256[] locks; // of the account's units, to be freed
         uint256 count;
         uint256 totalWei;
     }
@@ -25,14 +26,18 @@ abstract contract LedgerRounds is LedgerOutcomes {
         Batch[] storage batches = _batchesOf(jobId, round);
         uint256 index = batches.length;
         if (!escrow.acceptsWork(jobId, index != 0)) revert JobNotOpen(jobId);
-        (uint32 slots, , ) = escrow.workTerms(jobId);
+        (uint32 slots, uint128 unitWei, ) = escrow.workTerms(jobId);
         _requireCount(claims.length, slots);
-        if (index > type(uint16).max) revert TooManyBatches(jobId, round);
+        if (index > type(uint16).max || _dissolutions[jobId][round] > type(uint16).max) {
+            revert TooManyBatches(jobId, round);
+        }
+        uint256 lockWei = lockWeiOf(unitWei);
         (bytes32 claimsRoot, uint64 bitmap) = _storeClaims(
             jobId,
             round,
             uint16(index),
             slots,
+            lockWei,
             claims
         );
         // INVARIANT: the seed is a block hash that nobody knows at the commitment.
@@ -45,7 +50,9 @@ abstract contract LedgerRounds is LedgerOutcomes {
                 committedAt: uint64(block.timestamp),
                 captured: false,
                 slotsBitmap: bitmap,
-                drawBlock: drawBlock
+                drawBlock: drawBlock,
+                // Fits: a price is at most the supply, a lock at most 1,000 prices.
+                lockWei: uint128(lockWei)
             })
         );
         emit RoundCommitted(jobId, round, uint32(index), claimsRoot, drawBlock, claims);
@@ -87,6 +94,7 @@ abstract contract LedgerRounds is LedgerOutcomes {
         );
         emit RoundRewards(jobId, round, rewards.accounts, rewards.amounts);
         _renewLease(jobId);
+        _freeLocks(rewards);
         // INVARIANT: what the distributor may be asked for, it has received: totalWei is the sum of
         // the leaves.
         escrow.payRound(jobId, round, rewards.totalWei);
@@ -97,6 +105,7 @@ abstract contract LedgerRounds is LedgerOutcomes {
         uint32 round,
         uint16 index,
         uint32 slots,
+        uint256 lockWei,
         Claim[] calldata claims
     ) private returns (bytes32 claimsRoot, uint64 bitmap) {
         bytes32[] memory leaves = new bytes32[](claims.length);
@@ -104,6 +113,8 @@ abstract contract LedgerRounds is LedgerOutcomes {
             Claim calldata claim = claims[i];
             if (claim.slot >= slots) revert BadSlot(claim.slot, slots);
             UnitId unitId = _storeClaim(jobId, round, index, claim);
+            // INVARIANT: a claim stands behind a part of its worker's bond that is its own.
+            vault.lock(claim.worker, lockWei);
             leaves[i] = Hashes.claimLeaf(unitId, claim.worker, claim.resultRoot, claim.commitment);
             bitmap |= uint64(1) << claim.slot;
         }
@@ -143,6 +154,8 @@ abstract contract LedgerRounds is LedgerOutcomes {
         entry.attempt = attempt;
         entry.status = UnitStatus.Committed;
         entry.batch = index;
+        // Fits: commitRound has looked.
+        entry.dissolutions = uint16(_dissolutions[jobId][round]);
         entry.resultRoot = claim.resultRoot;
         entry.commitment = claim.commitment;
     }
@@ -156,16 +169,25 @@ abstract contract LedgerRounds is LedgerOutcomes {
         (uint32 slots, uint128 unitWei, uint128 auditWei) = escrow.workTerms(jobId);
         rewards.accounts = new address[](2 * uint256(slots));
         rewards.amounts = new uint256[](2 * uint256(slots));
+        rewards.locks = new uint256[](2 * uint256(slots));
         for (uint32 slot = 0; slot < slots; ++slot) {
             UnitId unitId = slotUnit(jobId, round, slot);
             Unit storage entry = _units[unitId];
             _requireFinal(unitId, entry);
-            _credit(rewards, entry.worker, unitWei);
+            uint256 place = _credit(rewards, entry.worker, unitWei);
+            if (!entry.isReleased) rewards.locks[place] += _lockWei(entry);
             if (entry.auditRoot != 0 && entry.auditRoot == entry.unitRoot && auditWei != 0) {
                 _credit(rewards, entry.auditor, auditWei);
             }
         }
         (rewards.accounts, rewards.amounts) = _trim(rewards);
+    }
+
+    /// @dev The round is final, so its units' locks are over.
+    function _freeLocks(Rewards memory rewards) private {
+        for (uint256 i = 0; i < rewards.accounts.length; ++i) {
+            if (rewards.locks[i] != 0) vault.unlock(rewards.accounts[i], rewards.locks[i]);
+        }
     }
 
     /// @dev INVARIANT: no unit is paid that was not passed or verified and beyond challenge.
@@ -191,8 +213,12 @@ abstract contract LedgerRounds is LedgerOutcomes {
         if (round != open) revert WrongRound(jobId, round, open);
     }
 
-    function _credit(Rewards memory rewards, address account, uint256 amount) private pure {
-        uint256 i = 0;
+    /// @return i The account's place among the rewards.
+    function _credit(
+        Rewards memory rewards,
+        address account,
+        uint256 amount
+    ) private pure returns (uint256 i) {
         while (i < rewards.count && rewards.accounts[i] != account) ++i;
         if (i == rewards.count) {
             rewards.accounts[i] = account;

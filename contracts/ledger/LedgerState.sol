@@ -47,7 +47,7 @@ abstract contract LedgerState is IWorkLedger, EIP712 {
     /// count is forgotten without touching it.
     mapping(JobId jobId => mapping(uint32 round => uint32 count)) internal _dissolutions;
     mapping(JobId jobId => mapping(uint32 round => mapping(uint32 dissolutions => Batch[])))
-        private _batches;
+        internal _batches;
     /// @dev Faults and voids of a slot; its attempt is this and the dissolutions of its round. A
     /// slot is open while the unit of its present attempt has status None.
     mapping(JobId jobId => mapping(uint32 round => mapping(uint32 slot => uint32 count)))
@@ -208,8 +208,8 @@ abstract contract LedgerState is IWorkLedger, EIP712 {
     }
 
     /// @dev Now plus a window.
-    function _after(Parameter window) internal view returns (uint64) {
-        return uint64(block.timestamp + parameters.get(window));
+    function _after(Parameter window) internal view returns (uint40) {
+        return uint40(block.timestamp + parameters.get(window));
     }
 
     function _requireCount(uint256 count, uint256 max) internal pure {

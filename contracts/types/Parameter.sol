@@ -7,7 +7,7 @@ enum Parameter {
     MinBondWei, // a node is active while its bond less what it is withdrawing is at least this
     AuditFloorBps, // the least probability of an audit after probation
     ProbationUnits, // a worker's first units since its last fault: all audited
-    SlashBps, // part of the bond that one fault costs
+    LockFactorBps, // a unit's lock: its price times this, divided by AuditFloorBps
     BountyBps, // part of a slash that goes to those who proved the fault; the rest is burned
     ProtocolFeeBps, // on top of what a round pays; burned
     AuditPayBps, // pay of a matching audit as a part of the unit's price

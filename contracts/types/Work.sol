@@ -47,8 +47,10 @@ struct Unit {
     address auditor; // of the latest draw; 0 if none
     UnitStatus status;
     uint8 redraws; // overdue auditors replaced so far
-    uint64 deadline; // of the present wait: see docs/spec/contracts.md; 0 if none
+    uint40 deadline; // of the present wait: see docs/spec/contracts.md; 0 if none
     uint16 batch; // of the round
+    uint16 dissolutions; // of the round, when it was committed
+    bool isReleased; // its lock was given back by releaseLocks
     bytes32 resultRoot;
     bytes32 commitment;
     bytes32 unitRoot; // 0 until the worker opens
@@ -67,6 +69,7 @@ struct Batch {
     bool captured;
     uint64 slotsBitmap; // bit s: slot s has a unit in this batch
     uint64 drawBlock; // its hash is the seed
+    uint128 lockWei; // of each worker's bond, for each of its units
 }
 
 /// @notice What finalizeRound fixed for ever.

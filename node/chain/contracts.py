@@ -124,6 +124,13 @@ class Vault(Contract):
     def pending_of(self, account: str) -> Pending:
         return from_abi(Pending, self._handle.read("pendingOf", account))
 
+    def locked_of(self, account: str) -> int:
+        return int(self._handle.value("lockedOf", account))
+
+    def free_of(self, account: str) -> int:
+        """What may be locked for a further unit."""
+        return int(self._handle.value("freeOf", account))
+
     def is_active(self, account: str) -> bool:
         return bool(self._handle.value("isActive", account))
 
@@ -219,6 +226,14 @@ class Ledger(Contract):
     def unit(self, unit_id: UnitId) -> Unit:
         return from_abi(Unit, self._handle.value("unit", unit_id))
 
+    def lock_wei_of(self, unit_wei: int) -> int:
+        """What a unit of this price locks of its worker's bond now."""
+        return int(self._handle.value("lockWeiOf", unit_wei))
+
+    def lock_of(self, unit_id: UnitId) -> int:
+        """What is locked for a unit; 0 before its commitment and after its end."""
+        return int(self._handle.value("lockOf", unit_id))
+
     def clean_units(self, worker: str) -> int:
         return int(self._handle.value("cleanUnits", worker))
 
@@ -278,6 +293,10 @@ class Ledger(Contract):
     def withdraw_anchors(self, job_id: JobId, round: int) -> Transaction:
         """Only what an earlier holder of the lease anchored."""
         return self._handle.write("withdrawAnchors", job_id, round)
+
+    def release_locks(self, unit_ids: Sequence[UnitId]) -> Transaction:
+        """Of units that can no longer be faulted; to their workers, whoever sends it."""
+        return self._handle.write("releaseLocks", tuple(unit_ids))
 
     def return_deposit(self, unit_id: UnitId) -> Transaction:
         """Of a challenge whose unit was dissolved; to the challenger, whoever sends it."""

@@ -68,6 +68,20 @@ class Slashed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BondLocked(Event):
+    account: str
+    amount: int
+    locked: int
+
+
+@dataclass(frozen=True, slots=True)
+class BondUnlocked(Event):
+    account: str
+    amount: int
+    locked: int
+
+
+@dataclass(frozen=True, slots=True)
 class PeerIdChanged(Event):
     account: str
     peer_id: bytes
@@ -273,6 +287,13 @@ class ChallengeClosed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LockReleased(Event):
+    unit_id: UnitId
+    worker: str
+    lock_wei: int
+
+
+@dataclass(frozen=True, slots=True)
 class RoundAnchored(Event):
     job_id: JobId
     round: int
@@ -450,6 +471,8 @@ EVENTS: Mapping[str, tuple[type[Event], ...]] = {
         UnbondCancelled,
         Withdrawn,
         Slashed,
+        BondLocked,
+        BondUnlocked,
         PeerIdChanged,
         ActiveChanged,
     ),
@@ -481,6 +504,7 @@ EVENTS: Mapping[str, tuple[type[Event], ...]] = {
         InputUnavailable,
         ChallengeOpened,
         ChallengeClosed,
+        LockReleased,
         RoundAnchored,
         AnchorsWithdrawn,
         RoundFinalized,

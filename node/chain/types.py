@@ -22,7 +22,7 @@ class Parameter(IntEnum):
     MIN_BOND_WEI = 0
     AUDIT_FLOOR_BPS = 1
     PROBATION_UNITS = 2
-    SLASH_BPS = 3
+    LOCK_FACTOR_BPS = 3
     BOUNTY_BPS = 4
     PROTOCOL_FEE_BPS = 5
     AUDIT_PAY_BPS = 6
@@ -173,6 +173,8 @@ class Unit:
     redraws: int
     deadline: int
     batch: int
+    dissolutions: int
+    is_released: bool
     result_root: bytes
     commitment: bytes
     unit_root: bytes
@@ -193,6 +195,7 @@ class Batch:
     captured: bool
     slots_bitmap: int
     draw_block: int
+    lock_wei: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def quote_job(bundle: Bundle, home: Home | None) -> Quoted:
             offers = trio.run(_ask_offers, open_network(home), chain)
         except NodeError as error:
             return Quoted(price, None, error.message)
-    return Quoted(price, forecast(bundle.manifest, offers, window_s), "")
+    return Quoted(price, forecast(bundle.manifest, offers, window_s, price.lock_wei), "")
 
 
 def _priced(bundle: Bundle, chain: Chain) -> Quote:
@@ -82,6 +82,8 @@ def _priced(bundle: Bundle, chain: Chain) -> Quote:
         audit_pay_bps=rates[Parameter.AUDIT_PAY_BPS],
         protocol_fee_bps=rates[Parameter.PROTOCOL_FEE_BPS],
         data_deposit_bps=rates[Parameter.DATA_DEPOSIT_BPS],
+        lock_factor_bps=rates[Parameter.LOCK_FACTOR_BPS],
+        audit_floor_bps=rates[Parameter.AUDIT_FLOOR_BPS],
     )
 
 
@@ -97,7 +99,7 @@ def _offers(client: Client, chain: Chain) -> list[Offer]:
     peers = (client.book.get(peer_id) for peer_id in client.transport.connected())
     hellos = {p.hello.wallet: p.hello for p in peers if p is not None and WORKS in p.hello.roles}
     return [
-        Offer(wallet, hello.memory_bytes, hello.mflops)
+        Offer(wallet, hello.memory_bytes, hello.mflops, chain.vault.free_of(wallet))
         for wallet, hello in sorted(hellos.items())
         if chain.vault.is_active(wallet)
     ]
@@ -135,6 +137,7 @@ def quote_fields(bundle: Bundle, quoted: Quoted) -> dict[str, str | int]:
         ),
         "price": f"{ain(price.unit_wei)} a unit, {ain(price.audit_wei)} an audit",
         "a verified GFLOP": per_gflop(price.gflop_wei),
+        "lock": _lock(manifest.slots, quoted),
         "deposit": f"{ain(price.total_wei_max)}; what is not earned comes back",
         "for its data": f"{ain(price.data_wei)} of it, lost if the data is not to be had",
         "budget": ain(bundle.spec.budget.budget_wei),
@@ -145,6 +148,18 @@ def quote_fields(bundle: Bundle, quoted: Quoted) -> dict[str, str | int]:
         "online": _online(manifest.memory_bytes, quoted),
         "time": _time(quoted),
     }
+
+
+def _lock(slots: int, quoted: Quoted) -> str:
+    """What answers for a unit, and whether the bonds of those online suffice for a round."""
+    each = (
+        f"{ain(quoted.price.lock_wei)} of its worker's bond for each unit until its round is final"
+    )
+    if quoted.forecast is None:
+        return each
+    covered = quoted.forecast.units_covered
+    short = "" if covered >= slots else f", fewer than a round's {slots}: rounds take longer"
+    return f"{each}; the bonds online cover {covered} at once{short}"
 
 
 def _reads(bundle: Bundle, price: Quote) -> dict[str, str]:

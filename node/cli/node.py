@@ -166,7 +166,10 @@ def _fields(found: NodeStatus) -> dict[str, str | int | float | bool | None]:
         "activity": found.activity,
         "peer id": found.peer_id,
         "wallet": found.wallet,
-        "bond": f"{ain(found.bond_wei)} ({'active' if found.active else 'not active'})",
+        "bond": (
+            f"{ain(found.bond_wei)} ({'active' if found.active else 'not active'}), "
+            f"{ain(found.locked_wei)} locked for open units, {ain(found.free_wei)} free"
+        ),
         "device": found.device,
         "speed": f"{found.gflops_per_s:.2f} GFLOP/s over the last units",
         "units": f"{found.units_computed} computed, {found.units_lost} lost",

@@ -21,7 +21,9 @@ def command() -> None:
 @home_option
 @transaction_options
 def add(amount: int, home: Home, how: How) -> None:
-    """Bond AMOUNT tokens for the node of this home. A fault costs part of them."""
+    """Bond AMOUNT tokens for the node of this home. Every open unit locks a part of them, which a
+    fault costs.
+    """
     from node.chain.types import Parameter
 
     if amount == 0:
@@ -82,13 +84,14 @@ def remove(
 @home_option
 @json_option
 def show(account: str | None, home: Home, as_json: bool) -> None:
-    """Show a bond: how much, whether the node is active, what is being withdrawn."""
+    """Show a bond: how much, whether the node is active, what is locked, what is leaving."""
     from node.chain.types import Parameter
 
     address = parse_address(account) if account else open_wallet(home).address
     with open_chain(home) as chain:
         bond = chain.vault.bond_of(address)
         pending = chain.vault.pending_of(address)
+        locked, free = chain.vault.locked_of(address), chain.vault.free_of(address)
         active = chain.vault.is_active(address)
         peer_id = chain.vault.peer_id_of(address)
         least = chain.parameters.get(Parameter.MIN_BOND_WEI)
@@ -100,6 +103,8 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
                 "bond_wei": bond,
                 "active": active,
                 "min_bond_wei": least,
+                "locked_wei": locked,
+                "free_wei": free,
                 "pending_wei": pending.amount,
                 "available_at": pending.available_at or None,
                 "peer_id": peer_id_text(peer_id) or None,
@@ -113,6 +118,8 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
             "bond": ain(bond),
             "active": active,
             "least bond": ain(least),
+            "locked for open units": ain(locked),
+            "free for more": ain(free),
             "withdrawing": ain(pending.amount),
             "available": utc(pending.available_at) if pending.amount else None,
             "peer id": peer_id_text(peer_id) or None,

@@ -9,17 +9,19 @@ import pytest
 from benchmarks.economics import (
     STRATEGIES,
     Rules,
-    bond_min,
     burst,
     career,
     false_accusation,
     lie_gain,
+    lock_min,
     majority,
     profit,
     proposer,
     wash,
 )
 from node.chain.events import Place, RoundCounted
+from node.chain.types import Parameter
+from node.deployment import PUBLIC
 from node.emission import leaf_wei, share_of
 from node.ids import JobId
 from scheduler.audit import BPS
@@ -27,35 +29,35 @@ from scheduler.audit import BPS
 
 def test_honest_worker_earns_its_margin_whatever_the_rules() -> None:
     """Audits cost it nothing."""
-    rules = Rules(floor_bps=2_000, bond=400.0, colluding=1 / 3)
+    rules = Rules(floor_bps=2_000, lock=200.0, colluding=1 / 3)
     assert career(rules, STRATEGIES["honest"], 100, Random(1)) == pytest.approx(20.0)
 
 
 @pytest.mark.parametrize("colluding", [0.0, 1 / 3])
-def test_lie_is_worth_nothing_at_the_least_bond(colluding: float) -> None:
+def test_lie_is_worth_nothing_at_the_least_lock(colluding: float) -> None:
     """Above it a lie loses, below it wins."""
     rules = Rules(colluding=colluding)
-    least = bond_min(rules)
-    assert lie_gain(replace(rules, bond=least)) == pytest.approx(0.0, abs=1e-9)
+    least = lock_min(rules)
+    assert lie_gain(replace(rules, lock=least)) == pytest.approx(0.0, abs=1e-9)
     assert (
-        lie_gain(replace(rules, bond=1.01 * least))
+        lie_gain(replace(rules, lock=1.01 * least))
         < 0
-        < lie_gain(replace(rules, bond=0.99 * least))
+        < lie_gain(replace(rules, lock=0.99 * least))
     )
 
 
-def test_simulated_liar_gains_below_the_least_bond_and_loses_above() -> None:
+def test_simulated_liar_gains_below_the_least_lock_and_loses_above() -> None:
     """Formula and simulation agree about which side pays."""
-    least, name = bond_min(Rules()), "lies once trusted"
+    least, name = lock_min(Rules()), "lies once trusted"
     honest = profit(Rules(), "honest", 1)
-    assert profit(Rules(bond=least / 2), name, 60) > honest
-    assert profit(Rules(bond=2 * least), name, 60) < honest
+    assert profit(Rules(lock=least / 2), name, 60) > honest
+    assert profit(Rules(lock=2 * least), name, 60) < honest
 
 
 def test_many_lies_at_once_pay_against_one_bond_but_not_against_a_lock_each() -> None:
     """Why each unit needs a part of the bond of its own."""
     rules = Rules(colluding=1 / 3)
-    rules = replace(rules, bond=1.5 * bond_min(rules))
+    rules = replace(rules, lock=1.5 * lock_min(rules))
     assert burst(rules, 1, is_locked=False) == pytest.approx(burst(rules, 1, is_locked=True))
     assert burst(rules, 100, is_locked=False) > 0 > burst(rules, 100, is_locked=True)
 
@@ -68,8 +70,8 @@ def test_majority_is_the_binomial_tail() -> None:
 
 def test_false_accusation_loses_unless_the_jury_is_owned() -> None:
     """At a third of the nodes it loses; with nearly all of them it wins."""
-    assert false_accusation(Rules(colluding=1 / 3), 100.0) < 0
-    assert false_accusation(Rules(colluding=0.9), 100.0) > 0
+    assert false_accusation(Rules(colluding=1 / 3)) < 0
+    assert false_accusation(Rules(colluding=0.9)) > 0
 
 
 def test_proposer_that_skips_blocks_is_drawn_less_often() -> None:
@@ -130,3 +132,19 @@ def _parts(total: int, random: Random) -> list[int]:
     """The leaves of a round: amounts that add up to `total`."""
     cuts = sorted(random.randint(0, total) for _ in range(random.randint(0, 7)))
     return [b - a for a, b in pairwise([0, *cuts, total])]
+
+
+@pytest.mark.parametrize("colluding", [0.0, 0.2, 1 / 3])
+def test_public_lock_is_at_least_twice_what_deters(colluding: float) -> None:
+    """At its floor and, as locks follow it, at every floor from there on."""
+    for floor_bps in (500, 1_000, 2_000):
+        rules = Rules(floor_bps=floor_bps, colluding=colluding)
+        lock = PUBLIC.parameters[Parameter.LOCK_FACTOR_BPS] / floor_bps
+        assert lock >= 2 * lock_min(rules)
+
+
+def test_least_factor_deters_a_liar_alone_whatever_it_saves() -> None:
+    """The hard bound of the parameter: a lock of 1 / floor prices, where computing costs all."""
+    for floor_bps in (100, 500, 5_000, 10_000):
+        rules = Rules(floor_bps=floor_bps, cost=1.0)
+        assert BPS / floor_bps >= lock_min(rules)

@@ -93,7 +93,7 @@ contract InputUnavailableTest is Stage {
         address auditor = ledger.unit(unitId).auditor;
         decide(unitId, TRUTH, TRUTH, MISSING);
         same(status(unitId), UnitStatus.Verified, "stands");
-        same(vault.bondOf(auditor), net.BOND() / 2, "lying auditor slashed");
+        same(vault.bondOf(auditor), net.BOND() - unitLock(), "lying auditor slashed");
         same(escrow.jobs(jobId).charged, 0, "submitter whole");
         check(escrow.acceptsWork(jobId, false), "the job goes on");
     }
@@ -114,7 +114,7 @@ contract InputUnavailableTest is Stage {
         audit(unitId, LIE, MISSING);
         decide(unitId, TRUTH, TRUTH, MISSING);
         same(status(unitId), UnitStatus.Faulted, "faulted");
-        same(vault.bondOf(node(1)), net.BOND() / 2, "slashed");
+        same(vault.bondOf(node(1)), net.BOND() - unitLock(), "slashed");
         same(escrow.jobs(jobId).charged, 0, "nothing charged");
     }
 
@@ -232,7 +232,7 @@ contract InputUnavailableTest is Stage {
         uint256 wealth = token.balanceOf(node(1));
         committee.resolve(unitId);
         same(status(unitId), UnitStatus.Faulted, "faulted");
-        same(vault.bondOf(node(1)), bond / 2, "slashed");
+        same(vault.bondOf(node(1)), bond - unitLock(), "slashed");
         same(token.balanceOf(node(1)), wealth, "no price");
     }
 

@@ -79,20 +79,22 @@ contract EndingsTest is Assert {
     /// @notice The sequences are not idle: a fixed one funds, works, audits, disputes, finalises
     /// and pays.
     function test_sequence_fixedSeed_reachesEverything() public {
-        // The last kind, a deposit returned behind a cut, is too rare: WorkLedgerLineage.t.sol has it.
-        uint256[27] memory done;
+        // A deposit returned behind a cut, 27, is too rare: WorkLedgerLineage.t.sol has it.
+        uint256[29] memory done;
         bool all = false;
         for (uint256 seed = 1; seed <= 32 && !all; ++seed) {
             Players players = new Players(8);
             play(players, seed);
             all = true;
-            for (uint256 kind = 0; kind < 27; ++kind) {
+            for (uint256 kind = 0; kind < 29; ++kind) {
+                if (kind == 27) continue;
                 done[kind] += players.done(kind);
                 all = all && done[kind] != 0;
             }
         }
-        for (uint256 kind = 0; kind < 27; ++kind) {
-            if (done[kind] == 0) revert NotEqual("a kind of move that never succeeds", kind, 0);
+        for (uint256 kind = 0; kind < 29; ++kind) {
+            if (kind != 27 && done[kind] == 0)
+                revert NotEqual("a kind of move that never succeeds", kind, 0);
         }
     }
 

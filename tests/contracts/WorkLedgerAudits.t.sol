@@ -68,6 +68,7 @@ contract WorkLedgerAuditsTest is Stage {
     function test_captureDraw_late_drawsEveryUnit() public {
         setParameter(Parameter.ProbationUnits, 1);
         setParameter(Parameter.AuditFloorBps, 100);
+        cover(node(1), 2);
         trust(node(1), 12);
         (uint256 spared, uint256 all) = (0, 0);
         for (uint32 i = 0; i < 4; ++i) {
@@ -219,9 +220,9 @@ contract WorkLedgerAuditsTest is Stage {
         net.pass(51);
         ledger.expire(unitId);
         same(status(unitId), UnitStatus.Faulted, "faulted");
-        same(vault.bondOf(node(1)), bond / 2, "slashed");
+        same(vault.bondOf(node(1)), bond - unitLock(), "slashed");
         same(token.balanceOf(auditor), wealth, "no bounty");
-        same(token.totalSupply(), supply - bond / 2, "burned");
+        same(token.totalSupply(), supply - unitLock(), "burned");
         same(ledger.attemptOf(jobId, 0, 0), 1, "open again");
         check(ledger.slotUnit(jobId, 0, 0) != unitId, "another unit");
         expectStatusError(unitId, UnitStatus.Faulted);

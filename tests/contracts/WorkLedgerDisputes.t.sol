@@ -28,7 +28,7 @@ contract WorkLedgerDisputesTest is Stage {
         (uint256 bond, uint256 supply) = (vault.bondOf(node(1)), token.totalSupply());
         uint256 wealth = token.balanceOf(auditor);
         address[] memory jurors = decide(unitId, TRUTH, TRUTH, TRUTH);
-        uint256 slashed = bond / 2;
+        uint256 slashed = unitLock();
         uint256 share = (slashed * 4_000) / 10_000 / 4;
         same(status(unitId), UnitStatus.Faulted, "faulted");
         same(vault.bondOf(node(1)), bond - slashed, "slashed");
@@ -52,7 +52,7 @@ contract WorkLedgerDisputesTest is Stage {
         uint256 bond = vault.bondOf(auditor);
         decide(unitId, TRUTH, LIE, TRUTH);
         same(status(unitId), UnitStatus.Verified, "verified");
-        same(vault.bondOf(auditor), bond / 2, "auditor slashed");
+        same(vault.bondOf(auditor), bond - unitLock(), "auditor slashed");
         same(vault.bondOf(node(1)), net.BOND(), "worker whole");
         VM.prank(node(2));
         VM.expectRevert(abi.encodeWithSelector(IWorkLedger.DeadlinePassed.selector, unitId, 0));
@@ -69,8 +69,8 @@ contract WorkLedgerDisputesTest is Stage {
         audit(unitId, LIE, 2);
         address auditor = ledger.unit(unitId).auditor;
         decide(unitId, TRUTH, TRUTH, 3);
-        same(vault.bondOf(node(1)), net.BOND() / 2, "worker");
-        same(vault.bondOf(auditor), net.BOND() / 2, "auditor");
+        same(vault.bondOf(node(1)), net.BOND() - unitLock(), "worker");
+        same(vault.bondOf(auditor), net.BOND() - unitLock(), "auditor");
     }
 
     /// @notice No majority of seats: void, nobody is slashed, the slot is open again.
@@ -104,7 +104,7 @@ contract WorkLedgerDisputesTest is Stage {
         uint256 wealth = token.balanceOf(auditor);
         decide(unitId, TRUTH, TRUTH, TRUTH);
         same(status(unitId), UnitStatus.Faulted, "faulted");
-        uint256 share = ((net.BOND() / 2) * 4_000) / 10_000 / 3;
+        uint256 share = (unitLock() * 4_000) / 10_000 / 3;
         same(token.balanceOf(auditor), wealth + share, "one share, not two");
     }
 
@@ -120,9 +120,13 @@ contract WorkLedgerDisputesTest is Stage {
         same(token.balanceOf(address(ledger)), 10 ether + 1, "deposit held");
         decide(unitId, TRUTH, TRUTH, TRUTH);
         same(status(unitId), UnitStatus.Faulted, "faulted");
-        same(vault.bondOf(accomplice), net.BOND() / 2, "who verified the lie is slashed too");
+        same(
+            vault.bondOf(accomplice),
+            net.BOND() - unitLock(),
+            "who verified the lie is slashed too"
+        );
         same(token.balanceOf(address(ledger)), 0, "deposit gone");
-        uint256 share = ((net.BOND() / 2) * 4_000) / 10_000 / 4;
+        uint256 share = (unitLock() * 4_000) / 10_000 / 4;
         same(token.balanceOf(challenger), wealth + 2 * share, "share of two slashes");
     }
 

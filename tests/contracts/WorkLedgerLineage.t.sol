@@ -5,6 +5,7 @@ import {IJobEscrow} from "../../contracts/interfaces/IJobEscrow.sol";
 import {IWorkLedger} from "../../contracts/interfaces/IWorkLedger.sol";
 import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
 import {Job, JobTerms} from "../../contracts/types/Job.sol";
+import {Parameter} from "../../contracts/types/Parameter.sol";
 import {Claim, UnitStatus} from "../../contracts/types/Work.sol";
 import {Stage} from "./helpers/Stage.sol";
 import {VM} from "./helpers/Vm.sol";
@@ -375,6 +376,8 @@ contract WorkLedgerLineageTest is Stage {
     }
 
     function convictionGas(uint32 slots) private returns (uint256 used) {
+        // So low are the locks then that one bond covers two rounds.
+        setParameter(Parameter.AuditFloorBps, 10_000);
         JobId jobId = openJobAhead(2, slots, 1);
         for (uint32 slot = 1; slot < slots; ++slot) {
             commitOne(jobId, 0, slot, node(2), TRUTH);

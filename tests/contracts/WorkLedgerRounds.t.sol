@@ -348,6 +348,9 @@ contract WorkLedgerRoundsTest is Stage {
         for (uint32 slot = 0; slot < 64; ++slot) {
             claims[slot] = net.claimOf(jobId, 0, slot, node(slot % 6), TRUTH);
         }
+        for (uint256 i = 0; i < 6; ++i) {
+            cover(node(i), 11);
+        }
         VM.prank(coordinator);
         uint256 gas = gasleft();
         ledger.commitRound(jobId, 0, claims);

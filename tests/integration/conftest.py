@@ -47,7 +47,8 @@ ROOT = Path(__file__).parents[2]
 SMALL = Settings(rounds=3, slots=4, steps=5, trace_every=2)
 WIDE = Settings(rounds=2, slots=12, steps=3, trace_every=2)
 LONG = Settings(rounds=4, slots=3, steps=3, trace_every=2)
-BOND_WEI = 150 * AIN
+BOND_WEI = 101 * AIN
+"""The lock of one unit, lost, takes a node below the minimum; a round of `WIDE` locks a quarter."""
 PATIENCE_S = 240.0
 """How long a condition may take to come true on a busy machine. Nothing is measured by it."""
 LOOK_S = 0.1

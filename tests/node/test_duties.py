@@ -58,6 +58,9 @@ class Contract:
     def open_units(self, units: list[UnitId], _traces: object, _salts: object) -> Call:
         return ("open", tuple(units))
 
+    def release_locks(self, units: list[UnitId]) -> Call:
+        return ("release", tuple(units))
+
     async def send(self, call: Call) -> SimpleNamespace:
         if self.refused & set(call[1]):
             raise Reverted(call[0], "DeadlinePassed", {})
@@ -232,6 +235,20 @@ async def test_a_node_that_does_not_audit_opens_its_units(
     await world.serve(1.0, recomputes=False)
     assert world.contract.sent == [("open", (unit,))]
     assert not world.duties.busy
+
+
+async def test_a_node_has_its_locks_back_that_no_rounds_end_frees(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Its own dissolved unit, once; another's is another's."""
+    ours, others = world.commit(HOSTILE, US), world.commit(HONEST, OTHER)
+    ledger = world.watch.ledger
+    ledger.dissolved |= {unit: ledger.units[unit] for unit in (ours, others)}
+    await world.serve(1.0)
+    assert world.contract.sent == [("release", (ours,))]
+    world.happen(e.LockReleased, ours, US, 200)
+    await world.serve(3 * AGAIN_S)
+    assert world.contract.sent == [("release", (ours,))]
 
 
 def says_missing(world: World, unit: UnitId) -> bool:

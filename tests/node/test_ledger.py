@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from node.chain import events as e
 from node.chain.events import Place
-from node.chain.types import Claim, JobTerms, PassReason
+from node.chain.types import Claim, JobTerms, Parameter, PassReason
 from node.ids import JobId, unit_id
 from node.ledger import JobState, Ledger, UnitState
 from scheduler.blob_ref import BLOB_BYTES_MAX
@@ -277,3 +277,42 @@ def test_withdrawn_anchors_take_all_that_came_after_with_them() -> None:
     chain.happen(e.RoundCommitted, JOB, 1, 0, b"x" * 32, 12, claims)
     assert job.parent(1) == b"b" * 32
     assert {key.attempt for key in job.units if key.round == 1} == {1}
+
+
+def test_bonds_are_free_but_for_what_is_locked_or_leaving() -> None:
+    """Locks, exits and slashes as the vault has them, and how many units the rest covers."""
+    chain = committed()
+    chain.happen(e.ParameterChanged, Parameter.AUDIT_FLOOR_BPS, 0, 500)
+    chain.happen(e.ParameterChanged, Parameter.LOCK_FACTOR_BPS, 0, 10_000)
+    job = chain.ledger.jobs[JOB]
+    assert chain.ledger.lock_wei(job) == 200
+    assert chain.ledger.covers(WORKER, job) == 0
+    chain.happen(e.Bonded, WORKER, 1_000, 1_000)
+    assert chain.ledger.covers(WORKER, job) == 2, "at most a round's"
+    chain.happen(e.BondLocked, WORKER, 200, 400)
+    chain.happen(e.UnbondRequested, WORKER, 300, 300, 99)
+    tally = chain.ledger.tally(WORKER)
+    assert (tally.bond_wei, tally.locked_wei, tally.pending_wei) == (1_000, 400, 300)
+    assert (tally.free_wei, chain.ledger.covers(WORKER, job)) == (300, 1)
+    chain.happen(e.BondUnlocked, WORKER, 200, 200)
+    chain.happen(e.Slashed, WORKER, 800, 800, 0)
+    assert (tally.bond_wei, tally.pending_wei, tally.free_wei) == (200, 200, 0)
+    chain.happen(e.Withdrawn, WORKER, 200, 0)
+    assert (tally.bond_wei, tally.pending_wei, tally.free_wei) == (0, 0, 0)
+
+
+def test_dissolved_units_are_remembered_until_their_locks_are_released() -> None:
+    """Not those that were at fault or void before: their locks are over."""
+    chain = Chain()
+    terms = replace(TERMS, rounds=3, slots=3, rounds_ahead=1)
+    chain.happen(e.JobFunded, JOB, SUBMITTER, terms, 5, 66)
+    chain.happen(e.LeaseTaken, JOB, HOLDER, 50, 1)
+    chain.happen(e.RoundAnchored, JOB, 0, b"c" * 32, b"b" * 32, 99)
+    claims = tuple(Claim(s, 0, WORKER, b"r" * 32, b"c" * 32, b"s" * 65) for s in range(3))
+    chain.happen(e.RoundCommitted, JOB, 1, 0, b"x" * 32, 9, claims)
+    chain.happen(e.UnitFaulted, name(1, round=1), JOB, WORKER, 75)
+    chain.happen(e.AnchorsWithdrawn, JOB, 0, 1)
+    left = {name(0, round=1), name(2, round=1)}
+    assert set(chain.ledger.dissolved) == left
+    chain.happen(e.LockReleased, name(0, round=1), WORKER, 200)
+    assert set(chain.ledger.dissolved) == {name(2, round=1)}

@@ -47,6 +47,22 @@ def test_money_follows_price_and_rates(tiny: Bundle) -> None:
     assert price.total_wei_max == 6006 + 3000 + 90
 
 
+def test_lock_follows_price_and_floor(tiny: Bundle) -> None:
+    """What a unit locks of its worker's bond; without a network nothing is known of it."""
+    manifest = tiny.manifest.model_copy(update={"unit_flops": 1, "price_wei_per_gflop": 10**12 + 1})
+    price = quote(manifest, tiny.job.costs, lock_factor_bps=38_500, audit_floor_bps=500)
+    assert price.lock_wei == 77 * 1001
+    assert quote(manifest, tiny.job.costs).lock_wei == 0
+
+
+def test_forecast_counts_the_units_that_bonds_cover(tiny: Bundle) -> None:
+    """Each bond by itself, and of those with enough memory only."""
+    needed = tiny.manifest.memory_bytes
+    offers = [Offer(A, needed, 1, 25), Offer(B, needed, 1, 19), Offer(C, needed - 1, 1, 1_000)]
+    assert forecast(tiny.manifest, offers, 1, lock_wei=10).units_covered == 3
+    assert forecast(tiny.manifest, offers, 1).units_covered == 0
+
+
 def test_peers_needed_are_those_of_the_protocol(tiny: Bundle) -> None:
     """As many to work as the job file says, a third to audit, five to judge."""
     price = quote(tiny.manifest, tiny.job.costs)

@@ -67,6 +67,7 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "head": st.integers(0, 3),
     "batch": st.integers(0, 1),
     "serial": st.integers(0, 3),
+    "covers": st.integers(0, 3),
     "generation": st.integers(0, 1),
     "memory_bytes": st.sampled_from([0, 1_000]),
     "due_ms": st.integers(0, 2_000_000),

@@ -115,6 +115,57 @@ def test_request_without_bond_is_declined_until_bonded() -> None:
     assert machine.issued(AssignUnit)
 
 
+def test_request_beyond_what_the_bond_covers_waits_until_a_unit_is_final() -> None:
+    """The chain locks a part of the bond for each claim; units in hand count before it has them."""
+    machine = Machine(slots=3)
+    machine.proven("a", "b")
+    machine.feed(BondChanged(wallet("a"), True, covers=1))
+    machine.request("a")
+    assert machine.issued(AssignUnit)
+    machine.feed(PeerAppeared(peer("a2"), wallet("a"), True, covers=1))
+    machine.feed(UnitRequested(peer("a2"), MEMORY_BYTES))
+    assert declined(machine) is DeclineReason.BOND_COVERS
+    machine.stored("a")
+    machine.request("a")
+    assert declined(machine) is DeclineReason.BOND_COVERS
+    machine.feed(BondChanged(wallet("a"), True, covers=2))
+    machine.request("a")
+    assert machine.issued(AssignUnit)
+
+
+def test_result_at_hand_needs_a_bond_too() -> None:
+    """Its claim locks as much as any."""
+    machine = Machine()
+    machine.join("a")
+    machine.feed(BondChanged(wallet("a"), True, covers=0))
+    machine.request("a", ready=[machine.unit(0)])
+    assert declined(machine) is DeclineReason.BOND_COVERS
+
+
+def test_bond_that_shrinks_takes_nothing_away() -> None:
+    """What is computed or claimed stays: before it is sent the chain may have freed more."""
+    machine = Machine()
+    unit = machine.receipted("a")
+    machine.assign("a")
+    machine.feed(BondChanged(wallet("a"), True, covers=0))
+    assert machine.slot(0).status is SlotStatus.RECEIPTED
+    assert len(machine.held("a")) == 1
+    machine.feed(ResultStored(unit, blob("a", unit), HOST))
+    assert machine.slot(0).status is SlotStatus.FILLED
+
+
+def test_claims_go_to_the_chain_when_no_bond_covers_another_unit() -> None:
+    """To wait for the rest of the batch would be to wait for themselves."""
+    machine = Machine(slots=3)
+    machine.proven("a", "b")
+    for name in ("a", "b"):
+        machine.feed(BondChanged(wallet(name), True, covers=1))
+    machine.stored("a")
+    assert not machine.issued(CommitRound), "b may take one yet"
+    machine.stored("b", 1)
+    assert [claim.slot for claim in machine.only(CommitRound).claims] == [0, 1]
+
+
 @pytest.mark.parametrize(("memory_bytes", "fits"), [(499, False), (500, True)])
 def test_request_needs_memory_for_the_units_peak(memory_bytes: int, fits: bool) -> None:
     """The peak is known exactly, so the limit is exact."""

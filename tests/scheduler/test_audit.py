@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import audits
-from scheduler.audit import BPS, audit_rate, bond_wei_min, detection_probability, is_drawn
+from scheduler.audit import (
+    BPS,
+    audit_rate,
+    bond_wei_min,
+    detection_probability,
+    is_drawn,
+    lock_wei,
+)
 
 FLOOR_BPS = 500
 PROBATION = 10
@@ -115,3 +122,10 @@ def test_interval_is_wilsons() -> None:
     low, high = audits.wilson(10, 100)
     assert (round(low, 3), round(high, 3)) == (0.037, 0.241)
     assert audits.wilson(0, 100)[1] > 0.09
+
+
+def test_lock_follows_price_and_floor() -> None:
+    """77 prices at the public network's floor, half of it at twice the floor; rounded down."""
+    assert lock_wei(10**18, 38_500, 500) == 77 * 10**18
+    assert lock_wei(10**18, 38_500, 1_000) == 77 * 10**18 // 2
+    assert lock_wei(3, 10_000, 9_999) == 3

@@ -4,6 +4,7 @@ import pytest
 
 from scheduler.commands import Outcome
 from scheduler.events import (
+    BondChanged,
     ChallengeWindowOver,
     CommitRefused,
     JobExpired,
@@ -35,6 +36,15 @@ def test_waits_for_peers() -> None:
         waiting(machine)
     )
     assert "; slot 0 waits for its worker" in waiting(machine)
+
+
+def test_says_whose_bonds_are_too_small() -> None:
+    """They ask for work, and get none before some of theirs is final."""
+    machine = Machine(slots=3)
+    machine.proven("a")
+    machine.feed(BondChanged(wallet("a"), True, covers=1))
+    machine.stored("a")
+    assert "the bonds of 1 cover no further unit until some are final" in waiting(machine)
 
 
 WAITS = {

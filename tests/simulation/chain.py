@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from node.chain import Reverted
-from node.chain.events import Event, JobFunded
-from node.chain.types import JobTerms
+from node.chain.events import Event, JobFunded, ParameterChanged
+from node.chain.types import JobTerms, Parameter
 from node.errors import ChainUnreachable
 from tests.simulation import truth
 from tests.simulation.committee import Committee
@@ -85,6 +85,8 @@ def deploy(rules: Rules, rounds: int, slots: int, rounds_ahead: int = 0) -> Cont
     bank.move(SUBMITTER, ESCROW, escrow.price())
     escrow.deposited = escrow.price()
     terms = JobTerms(b"m" * 32, 1, b"b" * 32, rounds, slots, rules.unit_wei, 1 << 40, rounds_ahead)
+    env.emit(ParameterChanged, Parameter.AUDIT_FLOOR_BPS, 0, rules.floor_bps)
+    env.emit(ParameterChanged, Parameter.LOCK_FACTOR_BPS, 0, rules.lock_factor_bps)
     env.emit(JobFunded, truth.JOB, SUBMITTER, terms, rules.audit_wei, escrow.deposited)
     return Contracts(env, bank, vault, escrow, committee, ledger, Watch(slots))
 

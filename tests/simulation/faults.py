@@ -69,6 +69,7 @@ class Scenario:
     challenge_s: int = 5
     cancel_ms: int | None = None
     rounds_ahead: int = 0
+    lock_prices: int = 3
     thorough: bool = False
 
     def with_weather(self, **odds: float) -> "Scenario":

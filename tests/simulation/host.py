@@ -30,6 +30,7 @@ from scheduler.commands import (
     AcceptCommit,
     AnchorRound,
     AskHolder,
+    AssignUnit,
     Combine,
     Command,
     CommitRound,
@@ -60,7 +61,7 @@ from tests.simulation.chain import Call
 from tests.simulation.faults import Traits
 from tests.simulation.laws import Law, Violation
 from tests.simulation.peer import Peer
-from tests.simulation.promises import check_adopted, check_combine
+from tests.simulation.promises import check_adopted, check_combine, check_covered
 from tests.simulation.worker import Offer, Worker
 
 if TYPE_CHECKING:
@@ -182,8 +183,9 @@ class Host(Peer):
                 self.feed(fact)
         for worker in tuple(self.state.workers.values()) if self.state is not None else ():
             active = self.view.is_active(worker.wallet)
-            if active != worker.active:
-                self.feed(BondChanged(worker.wallet, active))
+            covers = self.view.covers(worker.wallet, job)
+            if (active, covers) != (worker.active, worker.covers):
+                self.feed(BondChanged(worker.wallet, active, covers))
         for peer in tuple(self.state.peers.values()) if self.state is not None else ():
             if peer.vanished_ms is None and not self._connected(peer.peer):
                 self.feed(PeerVanished(peer.peer))
@@ -266,7 +268,8 @@ class Host(Peer):
         known = self.state.peers.get(event.peer)
         if known is None or known.vanished_ms is not None:
             active = self.view.is_active(worker.wallet)
-            self.feed(PeerAppeared(event.peer, worker.wallet, active))
+            covers = self.view.covers(worker.wallet, self.job)
+            self.feed(PeerAppeared(event.peer, worker.wallet, active, covers))
         if isinstance(event, UnitRequested):
             self.feed(event)
         elif self._is_ours(event, worker.wallet):
@@ -299,6 +302,8 @@ class Host(Peer):
                 continue
             if isinstance(command, AcceptCommit):
                 self._receipt(command)
+            if isinstance(command, AssignUnit) and self.state is not None:
+                check_covered(self.state, self.state.peers[command.peer].wallet)
             self.world.reply(self, command)
 
     def _same_lease(self) -> Callable[[], bool]:

@@ -15,6 +15,7 @@ class Law(StrEnum):
     CAUGHT = "a lie that an honest auditor saw or that was challenged does not stay"
     REPLAY = "a journal replays to the state that its node holds"
     CLOSES = "every round closes once faults stop"
+    LOCKED = "each open unit has a part of its worker's bond of its own, and no other has any"
     PAID = "every honest unit is paid"
     PROMISE = "a receipted claim leaves its slot only for a reason"
     DRAWS = "units are drawn as often as the formula says"

@@ -54,6 +54,7 @@ class Unit:
     rate: float = 0.0
     drawn: bool = False
     disputed: bool = False
+    lock_wei: int = 0
 
 
 @dataclass
@@ -151,6 +152,7 @@ class Ledger:
             self._check_claim(round, claim)
         if len({claim.slot for claim in claims}) != len(claims):
             raise Reverted("commit", "SlotTaken", {})
+        self._require_free(claims)
         batches = self.batches.setdefault(round, [])
         batch = Batch([], sender, self.env.height + 1)
         for claim in claims:
@@ -159,7 +161,9 @@ class Ledger:
             self.units[name] = Unit(
                 name, round, claim.slot, claim.attempt, claim.worker, len(batches), sender,
                 claim.result_root, claim.commitment, self.start_of(round),
+                lock_wei=self.env.rules.lock_wei,
             )  # fmt: skip
+            self.vault.lock(claim.worker, self.env.rules.lock_wei)
         batches.append(batch)
         self.env.emit(
             on_chain.RoundCommitted, truth.JOB, round, len(batches) - 1, b"", batch.draw_block,
@@ -183,6 +187,8 @@ class Ledger:
         self.env.emit(on_chain.RoundFinalized, truth.JOB, round, checkpoint, blob, size, b"", total)
         accounts, amounts = tuple(rewards), tuple(rewards.values())
         self.env.emit(on_chain.RoundRewards, truth.JOB, round, accounts, amounts)
+        for unit in units:
+            self._unlock(unit)
         for account, amount in rewards.items():
             self.escrow.rewards[account] = self.escrow.rewards.get(account, 0) + amount
         self._renew(sender)
@@ -248,6 +254,34 @@ class Ledger:
         )
         if claim.signature != due:
             raise Reverted("commit", "BadSignature", {"worker": claim.worker})
+
+    def _require_free(self, claims: Sequence[Claim]) -> None:
+        """A call checks everything before it writes: the vault itself looks claim by claim."""
+        each = self.env.rules.lock_wei
+        for worker, count in Counter(claim.worker for claim in claims).items():
+            entry = self.vault.accounts[worker]
+            free = max(0, entry.bond - entry.pending - entry.locked)
+            if count * each > free:
+                arguments = {"worker": worker, "needed": each, "free": free % each}
+                raise Reverted("commit", "InsufficientFreeBond", arguments)
+
+    def _unlock(self, unit: Unit) -> int:
+        amount, unit.lock_wei = unit.lock_wei, 0
+        if amount:
+            self.vault.unlock(unit.worker, amount)
+        return amount
+
+    def release_locks(self, _sender: str, names: Sequence[UnitId]) -> None:
+        units = [self._known(name) for name in names]
+        for unit in units:
+            if unit.status in DONE and self.env.time_s <= unit.deadline_s:
+                raise Reverted("release", "DeadlineNotPassed", {})
+            if unit.status not in (*DONE, *GONE):
+                raise Reverted("release", "WrongStatus", {})
+        for unit in units:
+            amount = self._unlock(unit)
+            if amount:
+                self.env.emit(on_chain.LockReleased, unit.name, unit.worker, amount)
 
     def _final(self, round: int, slot: int) -> Unit:
         unit = self.slot_unit(round, slot)
@@ -426,6 +460,7 @@ class Ledger:
                 self._fault(unit, ())
             else:
                 self._drop(unit, UnitStatus.VOIDED)
+                self._unlock(unit)
                 self.env.emit(on_chain.UnitVoided, name, truth.JOB)
                 self._cut(unit.round)
             return self._return_deposit(unit)
@@ -438,7 +473,7 @@ class Ledger:
             self._fault(unit, provers)
         if unit.audit_root and unit.audit_root != root:
             self.clean[unit.auditor] = 0
-            slashed = self.vault.slash(unit.auditor, provers)
+            slashed = self.vault.slash(unit.auditor, self.env.rules.lock_wei, provers)
             self.env.emit(on_chain.AuditorFaulted, name, unit.auditor, slashed)
         if unit.unit_root == root:
             return self._forfeit(unit, upheld_by)
@@ -466,7 +501,7 @@ class Ledger:
     def _fault(self, unit: Unit, bounty_to: Sequence[str]) -> None:
         self._drop(unit, UnitStatus.FAULTED)
         self.clean[unit.worker] = 0
-        slashed = self.vault.slash(unit.worker, bounty_to)
+        slashed = self.vault.slash(unit.worker, self._unlock(unit), bounty_to)
         self.env.emit(on_chain.UnitFaulted, unit.name, truth.JOB, unit.worker, slashed)
         self._cut(unit.round)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from node.chain import Reverted
 from node.chain import events as on_chain
 from node.chain.events import Event, Place
+from scheduler.audit import lock_wei
 from tests.simulation import truth
 
 VAULT, ESCROW, REWARDS, LEDGER, SUBMITTER = "vault", "escrow", "rewards", "ledger", "submitter"
@@ -27,7 +28,8 @@ class Rules:
     unbond_s: int = 60
     probation: int = 3
     floor_bps: int = 10_000
-    slash_bps: int = 5_000
+    lock_prices: int = 3
+    """What a unit locks, in prices of one: a bond covers three units."""
     bounty_bps: int = 4_000
     fee_bps: int = 100
     audit_pay_bps: int = 5_000
@@ -42,6 +44,14 @@ class Rules:
     @property
     def audit_wei(self) -> int:
         return self.unit_wei * self.audit_pay_bps // BPS
+
+    @property
+    def lock_factor_bps(self) -> int:
+        return self.lock_prices * self.floor_bps
+
+    @property
+    def lock_wei(self) -> int:
+        return lock_wei(self.unit_wei, self.lock_factor_bps, self.floor_bps)
 
     def with_fee(self, amount: int) -> int:
         return amount + amount * self.fee_bps // BPS
@@ -101,6 +111,7 @@ class Bank:
 class Account:
     bond: int = 0
     pending: int = 0
+    locked: int = 0
     available_s: int = 0
     since: int | None = None
 
@@ -146,10 +157,25 @@ class Vault:
         self.env.emit(on_chain.Withdrawn, sender, amount, entry.bond)
         self.bank.move(VAULT, sender, amount)
 
-    def slash(self, wallet: str, bounty_to: Sequence[str]) -> int:
-        """Part of the bond, what is being withdrawn included."""
+    def lock(self, wallet: str, amount: int) -> None:
+        """Set a part of the free bond apart."""
+        entry = self.accounts[wallet]
+        free = max(0, entry.bond - entry.pending - entry.locked)
+        if amount > free:
+            arguments = {"worker": wallet, "needed": amount, "free": free}
+            raise Reverted("commit", "InsufficientFreeBond", arguments)
+        entry.locked += amount
+        self.env.emit(on_chain.BondLocked, wallet, amount, entry.locked)
+
+    def unlock(self, wallet: str, amount: int) -> None:
+        entry = self.accounts[wallet]
+        entry.locked -= amount
+        self.env.emit(on_chain.BondUnlocked, wallet, amount, entry.locked)
+
+    def slash(self, wallet: str, amount: int, bounty_to: Sequence[str]) -> int:
+        """So much of the bond, if there is so much, what is being withdrawn included."""
         rules, entry = self.env.rules, self.accounts[wallet]
-        slashed = entry.bond * rules.slash_bps // BPS
+        slashed = min(amount, entry.bond)
         entry.bond -= slashed
         entry.pending = min(entry.pending, entry.bond)
         self._place(wallet)

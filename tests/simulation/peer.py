@@ -165,6 +165,9 @@ class Peer:
         for unit in owed.vote_reveals(self.view, self.wallet, now_s):
             if self._fresh("reveal vote", unit):
                 self._show("juror", unit)
+        for unit in owed.releases(self.view, self.wallet, now_s):
+            if self._fresh("release", unit):
+                self.send("ledger", "release_locks", [unit.unit_id])
         self._judge()
         return None
 

@@ -13,7 +13,7 @@ from scheduler.events import (
 )
 from scheduler.invariants import invariants
 from scheduler.progress import progress
-from scheduler.rows import DONE, ON_CHAIN, Slot, SlotStatus
+from scheduler.rows import DONE, LOCAL, ON_CHAIN, Slot, SlotStatus
 from scheduler.state import State
 from scheduler.terms import UnitRef, Wallet
 from tests.simulation.laws import Law, require
@@ -63,6 +63,18 @@ def check_combine(host: "Host", command: Combine) -> None:
     for slot in held.slots:
         ref = UnitRef(command.round, slot.index, slot.attempt)
         require(slot.status in settled, Law.SETTLED, f"{ref} is {slot.status} and combined")
+
+
+def check_covered(state: State, wallet: Wallet) -> None:
+    """A wallet that was given a unit has a bond for all that it computes or claims, once each."""
+    units = [
+        slot.index
+        for slot in state.slots
+        if wallet in {a.wallet for a in slot.assignments}
+        or (slot.status in LOCAL and slot.filling is not None and slot.filling.wallet == wallet)
+    ]
+    covers = state.workers[wallet].covers
+    require(len(units) <= covers, Law.LOCKED, f"{wallet} has {units}, its bond covers {covers}")
 
 
 def promise(slot: Slot) -> tuple[Wallet, bytes] | None:

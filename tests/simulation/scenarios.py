@@ -10,7 +10,7 @@ from scheduler.coordinator import digest, pending, replay
 from tests.simulation import truth
 from tests.simulation.faults import Scenario, Traits, Weather
 from tests.simulation.laws import Law, require
-from tests.simulation.ledger import DONE, Unit
+from tests.simulation.ledger import DONE, GONE, Unit
 from tests.simulation.world import World
 
 HONEST = Traits()
@@ -68,6 +68,7 @@ def scenario(seed: int) -> Scenario:
             disk_full=pick((0.0, 0.02)),
             outage_ms=pick((1_000, 5_000, 40_000)),
         ),
+        lock_prices=pick((1, 3, 3, 9)),
         thorough=seed % 50 == 0,
     )
 
@@ -171,5 +172,9 @@ def settle(world: World) -> None:
         state.escrow.settle(state.ledger.started)
     for account in sorted(state.escrow.rewards):
         state.escrow.claim(account)
-    state.watch.block([], state.ledger)
+    state.env.events.clear()
+    state.env.time_s += state.env.rules.challenge_s + 1
+    over = [u.name for u in state.ledger.units.values() if u.status in (*DONE, *GONE)]
+    state.ledger.release_locks("anyone", over)
+    state.watch.block(state.env.events, state.ledger)
     require(state.escrow.held == 0, Law.MONEY, f"{state.escrow.held} wei stay in the escrow")

@@ -218,6 +218,23 @@ def test_finalization_that_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None
     breaks(Law.CLOSES, replace(PLAIN, weather=weather, limit_ms=200_000), range(6))
 
 
+def test_lock_that_outlives_its_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A contract that forgets to free the bond of units that were audited."""
+
+    def unlock(self: ledger.Ledger, unit: ledger.Unit) -> int:
+        return 0 if unit.status is UnitStatus.VERIFIED else real(self, unit)
+
+    real = ledger.Ledger._unlock
+    monkeypatch.setattr(ledger.Ledger, "_unlock", unlock)
+    breaks(Law.LOCKED, PLAIN)
+
+
+def test_unit_without_a_bond_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coordinator that hands units out whatever the bonds cover."""
+    monkeypatch.setattr(assignment, "covers_another", lambda state, worker: True)
+    breaks(Law.LOCKED, replace(PLAIN, workers=(HONEST,), lock_prices=9))
+
+
 def test_honest_unit_not_paid(monkeypatch: pytest.MonkeyPatch) -> None:
     """A contract that forgets the last slot's worker."""
 

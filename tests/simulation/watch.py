@@ -29,6 +29,7 @@ class Seen:
     root: bytes = b""
     auditor: str = ""
     audit_root: bytes = b""
+    is_locked: bool = True
 
 
 @dataclass
@@ -43,6 +44,16 @@ class Watch:
         for event in events:
             self._take(event, ledger)
         check_money(ledger)
+        self._check_locks(ledger)
+
+    def _check_locks(self, ledger: Ledger) -> None:
+        """What is locked is what the open units of each worker need, to the wei."""
+        due = Counter(unit.worker for unit in self.units.values() if unit.is_locked)
+        for wallet, entry in ledger.vault.accounts.items():
+            owed = due[wallet] * ledger.env.rules.lock_wei
+            require(entry.locked == owed, Law.LOCKED, f"{wallet}: {entry.locked} wei, not {owed}")
+            pending = entry.pending <= entry.bond
+            require(pending, Law.MONEY, f"{wallet} withdraws {entry.pending} of {entry.bond}")
 
     def _take(self, event: Event, ledger: Ledger) -> None:
         match event:
@@ -82,6 +93,7 @@ class Watch:
             (unit,) = units
             require(not unit.waits, Law.SETTLED, f"{where} is final and waits for {unit.waits}")
             require(time_s > unit.until_s, Law.WINDOW, f"{where} is final at {time_s}: {unit}")
+            unit.is_locked = False
 
     def _rewarded(self, event: on_chain.RoundRewards, ledger: Ledger) -> None:
         """Every slot's worker, every auditor that agreed, and nobody else."""
@@ -111,7 +123,11 @@ def _follow(unit: Seen, event: Event) -> None:
         case on_chain.UnitDisputed():
             unit.waits = "its verdict"
         case on_chain.UnitFaulted() | on_chain.UnitVoided():
-            unit.alive = False
+            unit.alive = unit.is_locked = False
+        case on_chain.LockReleased():
+            over = not unit.alive or not unit.waits
+            require(over, Law.LOCKED, f"released while it waits for {unit.waits}: {unit}")
+            unit.is_locked = False
 
 
 def check_money(ledger: Ledger) -> None:

@@ -36,6 +36,7 @@ class World:
             probation=scenario.probation,
             floor_bps=scenario.floor_bps,
             challenge_s=scenario.challenge_s,
+            lock_prices=scenario.lock_prices,
         )
         self.faults: Counter[str] = Counter()
         self.loop = Loop(scenario.seed)

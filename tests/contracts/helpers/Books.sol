@@ -12,13 +12,14 @@ import {Log, VM} from "./Vm.sol";
 /// @notice What the players of a random sequence remember, and what must hold after every move.
 /// @dev The ghosts count money on their own, so that the checks do not believe the contracts' books.
 abstract contract Books is EmissionBooks {
-    uint256 public constant MOVES = 28;
+    uint256 public constant MOVES = 29;
 
     JobId[] public jobIds;
     UnitId[] public unitIds;
     mapping(UnitId => uint256) public flavourOf; // the worker's
     mapping(UnitId => uint256) public auditFlavourOf; // its auditor's
     mapping(UnitId => mapping(address => uint256)) public voteOf;
+    mapping(UnitId => uint256) public lockedFor; // when it was committed
     /// @dev Looked at first by moves that search for a unit.
     UnitId internal _focus;
     RewardClaim[] internal _rewards;
@@ -57,6 +58,7 @@ abstract contract Books is EmissionBooks {
             (uint256 pending, ) = vault.pendingOf(node(i));
             check(pending <= vault.bondOf(node(i)), "pending is covered");
             bonds += vault.bondOf(node(i));
+            _checkLocks(node(i));
         }
         same(token.balanceOf(address(vault)), bonds, "vault's tokens");
         for (uint256 i = 0; i < vault.activeCount(); ++i) {
@@ -64,6 +66,24 @@ abstract contract Books is EmissionBooks {
                 check(vault.activeAt(i) != vault.activeAt(j), "listed once");
             }
         }
+    }
+
+    /// @dev What is locked answers for units that can still be faulted, or waits to be given back.
+    function _checkLocks(address account) private view {
+        uint256 locked = 0;
+        for (uint256 i = 0; i < unitIds.length; ++i) {
+            Unit memory unit = ledger.unit(unitIds[i]);
+            if (unit.worker != account) continue;
+            uint256 lockWei = ledger.lockOf(unitIds[i]);
+            UnitStatus found = unit.status;
+            bool isOver = found == UnitStatus.Faulted || found == UnitStatus.Voided;
+            bool isPaid =
+                found != UnitStatus.Dissolved && unit.round < ledger.openRound(unit.jobId);
+            if (isOver || isPaid || unit.isReleased) same(lockWei, 0, "an end ends the lock");
+            else same(lockWei, lockedFor[unitIds[i]], "as at the commitment");
+            locked += lockWei;
+        }
+        same(vault.lockedOf(account), locked, "locked for units, to the wei");
     }
 
     /// @notice Tokens are with people or in the books, and the supply grows by emission only.
@@ -173,6 +193,9 @@ abstract contract Books is EmissionBooks {
         same(token.balanceOf(address(vault)), 0, "vault");
         same(token.balanceOf(address(ledger)), 0, "ledger");
         same(token.balanceOf(address(distributor)), 0, "distributor");
+        for (uint256 i = 0; i < net.nodeCount(); ++i) {
+            same(vault.lockedOf(node(i)), 0, "no lock survives");
+        }
     }
 
     function _checkJury(UnitId unitId, Unit memory unit, address coordinator_) private view {

@@ -39,7 +39,8 @@ abstract contract Moves is Books {
         if (kind == 24) return _anchor(dice);
         if (kind == 25) return _withdrawAnchors(dice);
         if (kind == 26) return _claimEmission(dice);
-        return _returnDeposit(dice);
+        if (kind == 27) return _returnDeposit(dice);
+        return _releaseLocks(dice);
     }
 
     function _fund(uint256 dice) private returns (bool) {
@@ -89,11 +90,13 @@ abstract contract Moves is Books {
         for (uint256 i = 0; i < claims.length; ++i) {
             made[i] = ledger.slotUnit(jobId, round, claims[i].slot);
         }
+        uint256 lockWei = ledger.lockWeiOf(net.UNIT_WEI());
         VM.prank(holder);
         try ledger.commitRound(jobId, round, claims) {
             for (uint256 i = 0; i < claims.length; ++i) {
                 unitIds.push(made[i]);
                 flavourOf[made[i]] = flavours[i];
+                lockedFor[made[i]] = lockWei;
             }
             return true;
         } catch {
@@ -256,6 +259,18 @@ abstract contract Moves is Books {
         }
     }
 
+    /// @dev Of a unit in any of the states that end a lock, and whose time may not have come.
+    function _releaseLocks(uint256 dice) private returns (bool) {
+        UnitStatus wanted = UnitStatus([2, 5, 9][dice % 3]);
+        (bool found, UnitId unitId) = _unitIn(wanted, dice >> 8);
+        if (!found || ledger.lockOf(unitId) == 0) return false;
+        try ledger.releaseLocks(ids(unitId)) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
     /// @dev One of the rounds that are not final.
     function _openRound(JobId jobId, uint256 dice) private view returns (uint32) {
         uint32 open = ledger.openRound(jobId);
@@ -339,10 +354,15 @@ abstract contract Moves is Books {
     }
 
     function _unbond(uint256 dice) private returns (bool) {
-        VM.prank(_node(dice >> 8));
-        try vault.requestUnbond(1 + ((dice >> 16) % 500 ether)) {
+        address account = _node(dice >> 8);
+        uint256 amount = 1 + ((dice >> 16) % 500 ether);
+        (uint256 pending, ) = vault.pendingOf(account);
+        bool isThere = amount <= vault.bondOf(account) - pending;
+        VM.prank(account);
+        try vault.requestUnbond(amount) {
             return true;
         } catch {
+            check(!isThere, "what is bonded can be asked back, locked or not");
             return false;
         }
     }
@@ -358,10 +378,14 @@ abstract contract Moves is Books {
 
     function _withdraw(uint256 dice) private returns (bool) {
         if (dice % 4 == 0) net.pass(3_000);
-        VM.prank(_leaving(dice));
+        address account = _leaving(dice);
+        (uint256 pending, uint64 availableAt) = vault.pendingOf(account);
+        bool isDue = pending != 0 && VM.getBlockTimestamp() >= availableAt;
+        VM.prank(account);
         try vault.withdraw() {
             return true;
         } catch {
+            check(!isDue, "an exit waits for its delay alone");
             return false;
         }
     }

@@ -27,6 +27,7 @@ import {VM} from "./Vm.sol";
 contract Network {
     uint256 public constant SUPPLY = 1_000_000_000 ether;
     uint256 public constant BOND = 1_000 ether;
+    uint128 public constant UNIT_WEI = 3 ether + 7;
     uint256 public constant MISSING = 99;
     uint64 public constant START = 1_800_000_000;
     uint256 public constant EPOCH_S = 200;
@@ -84,7 +85,7 @@ contract Network {
         values[uint256(Parameter.MinBondWei)] = 100 ether;
         values[uint256(Parameter.AuditFloorBps)] = 500;
         values[uint256(Parameter.ProbationUnits)] = 10;
-        values[uint256(Parameter.SlashBps)] = 5_000;
+        values[uint256(Parameter.LockFactorBps)] = 16_667;
         values[uint256(Parameter.BountyBps)] = 4_000;
         values[uint256(Parameter.ProtocolFeeBps)] = 333;
         values[uint256(Parameter.AuditPayBps)] = 2_500;
@@ -149,7 +150,7 @@ contract Network {
                 manifestRoot: keccak256("manifest root"),
                 rounds: rounds,
                 slots: slots,
-                unitWei: 3 ether + 7,
+                unitWei: UNIT_WEI,
                 deadline: uint64(VM.getBlockTimestamp() + 10_000),
                 roundsAhead: 0,
                 unitFlops: 7_000_000_001

@@ -69,6 +69,7 @@ contract Players is Moves {
         for (uint256 i = 0; i < unitIds.length; ++i) {
             _end(unitIds[i]);
         }
+        _release();
         for (uint256 i = 0; i < jobIds.length; ++i) {
             if (escrow.jobs(jobIds[i]).settled) continue;
             uint256 time = escrow.settleableAt(jobIds[i]);
@@ -82,6 +83,14 @@ contract Players is Moves {
         while (_emissions.length != 0) {
             check(_claimEmission(0), "every leaf has its emission");
             _collect();
+        }
+    }
+
+    /// @dev Every unit is at its end: what is still locked comes back by calls that anyone may make.
+    function _release() private {
+        net.pass(100);
+        for (uint256 i = 0; i < unitIds.length; ++i) {
+            ledger.releaseLocks(ids(unitIds[i]));
         }
     }
 

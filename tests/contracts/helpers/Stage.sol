@@ -197,6 +197,18 @@ abstract contract Stage is Assert {
         return ledger.unit(unitId).status;
     }
 
+    /// @notice What a unit of the stage's jobs locks: about 100 tokens, a tenth of a bond.
+    function unitLock() internal view returns (uint256) {
+        return ledger.lockWeiOf(net.UNIT_WEI());
+    }
+
+    /// @notice Has an account bond what so many more units lock.
+    function cover(address account, uint256 units) internal {
+        uint256 amount = units * unitLock();
+        VM.prank(account);
+        vault.bond(amount, "");
+    }
+
     function setParameter(Parameter parameter, uint256 value) internal {
         parameters.set(parameter, value);
     }

@@ -44,6 +44,7 @@ def test_stake_from_add_to_withdraw(ainur: Ainur, devnet: Devnet, home: Home) ->
     shown = ainur("stake", "show", "--json", "--home", home.path).json
     assert shown["bond_wei"] == 200 * AIN
     assert shown["active"] is True
+    assert (shown["locked_wei"], shown["free_wei"]) == (0, 200 * AIN)
     assert shown["peer_id"] == peer_id_from_key(load_seed(home.peer_key))
     assert shown["available_at"] is None
 
