@@ -9,7 +9,7 @@ MEANINGS = {
     Parameter.MIN_BOND_WEI: "the least bond, less what is being withdrawn, of an active node",
     Parameter.AUDIT_FLOOR_BPS: "the least probability of an audit after probation",
     Parameter.PROBATION_UNITS: "a worker's first units since its last fault: all audited",
-    Parameter.SLASH_BPS: "part of the bond that one fault costs",
+    Parameter.LOCK_FACTOR_BPS: "a fault costs a unit's price times this over the audit floor",
     Parameter.BOUNTY_BPS: "part of a slash for those who proved the fault; the rest is burned",
     Parameter.PROTOCOL_FEE_BPS: "on top of what a round pays; burned",
     Parameter.AUDIT_PAY_BPS: "pay of a matching audit as a part of the unit's price",
