@@ -29,6 +29,7 @@ from node.errors import JobFailed, NodeError
 from node.governance import parse_parameter
 from node.home import Home
 from node.identity import load_seed, peer_id_from_key
+from node.interrupts import postponed_interrupts
 from node.ledger import Ledger
 from node.network_file import save_network
 from node.replay import replay
@@ -193,25 +194,25 @@ class Demo:
     def _watch(self, submitter: Home) -> None:
         """Follow the job through `ainur job watch`, as anyone could."""
         command = [sys.executable, "-m", "node.cli.main", "job", "watch", self.report.job_id]
-        with (
-            (self.folder / "logs" / "watch.log").open("wb") as log,
-            subprocess.Popen(
-                [*command, "--json", "--home", str(submitter.path)],
-                cwd=self._root,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-            ) as process,
-        ):
-            try:
-                assert process.stdout is not None
-                for line in process.stdout:
-                    self._show_progress(json.loads(line), self)
-                if process.wait() != 0:
-                    raise JobFailed(f"The job was not completed; see {log.name}.")
-            finally:
-                process.kill()
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context((self.folder / "logs" / "watch.log").open("wb"))
+            with postponed_interrupts():  # who is started is also ended
+                process = stack.enter_context(
+                    subprocess.Popen(
+                        [*command, "--json", "--home", str(submitter.path)],
+                        cwd=self._root,
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.PIPE,
+                        stderr=log,
+                        start_new_session=True,
+                    )
+                )
+                stack.callback(process.kill)
+            assert process.stdout is not None
+            for line in process.stdout:
+                self._show_progress(json.loads(line), self)
+            if process.wait() != 0:
+                raise JobFailed(f"The job was not completed; see {log.name}.")
 
     def _check_conviction(self, devnet: Devnet, seal: Path) -> None:
         """Whom the chain convicted, compared with the seal that is opened only now."""

@@ -28,7 +28,8 @@ contract WashComputeTest is EmissionStage {
         setParameter(Parameter.EmissionGflopFeeWei, 1);
         setParameter(Parameter.ProtocolFeeBps, 2_000);
         JobTerms memory terms = net.terms(1, 1 + (slots % 3));
-        terms.unitWei = 1 + (unitWei % 1_000 ether);
+        // Three units of one worker fit its bond of 1,000 AIN.
+        terms.unitWei = 1 + (unitWei % 9 ether);
         terms.unitFlops = unitFlops % (2 ** 62);
         uint256 before = wealth();
         JobId jobId = wash(terms);

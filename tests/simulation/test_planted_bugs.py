@@ -215,7 +215,7 @@ def test_finalization_that_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(standing, "_finalize", finalize)
     weather = Weather(out_of_gas=0.4)
-    breaks(Law.CLOSES, replace(PLAIN, weather=weather, limit_ms=200_000), range(6))
+    breaks(Law.CLOSES, replace(PLAIN, weather=weather, limit_ms=200_000), range(6, 12))
 
 
 def test_lock_that_outlives_its_round(monkeypatch: pytest.MonkeyPatch) -> None:
