@@ -6,7 +6,7 @@ import click
 
 from node.cli.options import home_option, json_option, signer_options
 from node.cli.output import emit_fields, emit_json, note
-from node.cli.session import open_signer, signer_from_file
+from node.cli.session import signer_of
 from node.errors import BadInput
 from node.home import Home
 from node.network_file import save_network
@@ -49,10 +49,7 @@ def command(
         return
     config = load_deployment(file)
     start = config.start()
-    if key is not None:
-        signer = signer_from_file(key, password_file)
-    else:
-        signer = open_signer(home, wallet, password_file)
+    signer = signer_of(home, wallet, key, password_file)
     target = out or file.with_suffix(".network.json")
     network = deploy(
         config.rpc_endpoints,

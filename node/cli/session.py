@@ -94,7 +94,16 @@ def import_key_file(
     return import_keystore(folder, name, source, password)
 
 
-def signer_from_file(source: Path, password_file: Path | None) -> Signer:
+def signer_of(
+    home: Home, wallet: str | None, key: Path | None, password_file: Path | None
+) -> Signer:
+    """The signer of a key file, if one is given, else of a wallet of this home."""
+    if key is not None:
+        return _signer_from_file(key, password_file)
+    return open_signer(home, wallet, password_file)
+
+
+def _signer_from_file(source: Path, password_file: Path | None) -> Signer:
     """The signer of a keystore or of a file with a hexadecimal key, which is not copied."""
     text = read_text(source, "key file")
     if not text.lstrip().startswith("{"):

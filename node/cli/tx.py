@@ -8,7 +8,7 @@ import click
 from node.cli.desk import native
 from node.cli.options import home_option, json_option, signer_options
 from node.cli.output import emit_json, emit_table, note
-from node.cli.session import open_chain, open_signer, signer_from_file
+from node.cli.session import open_chain, signer_of
 from node.errors import BadInput
 from node.home import Home
 from node.network_file import load_network
@@ -57,10 +57,7 @@ def sign_(
     What is signed is shown first, decoded from its bytes.
     """
     unsigned = UnsignedFile.read(file)
-    if key is not None:
-        signer = signer_from_file(key, password_file)
-    else:
-        signer = open_signer(home, wallet, password_file)
+    signer = signer_of(home, wallet, key, password_file)
     made = sign(unsigned, signer)
     target = out or file.with_name(file.name + ".signed")
     made.write(target)
