@@ -29,10 +29,11 @@ bench: setup
 artifacts: setup
 	$(BIN)/npx hardhat build --no-tests
 	$(BIN)/python scripts/export_artifacts.py
+	$(BIN)/python scripts/export_snapshots.py
 
 format: setup
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
-	$(BIN)/npx prettier --log-level warn --write contracts "tests/contracts/**/*.sol" hardhat.config.js
+	$(BIN)/npx prettier --log-level warn --write contracts "tests/contracts/**/*.sol" hardhat.config.js "scripts/*.mjs"
 
 lock: .tools/stamp
 	$(UV) pip compile pyproject.toml --group dev --extra pocl --universal --generate-hashes \

