@@ -25,11 +25,21 @@ const plain = { ...compiler, settings: { evmVersion: "prague" } };
 const tests = globSync("tests/contracts/**/*.sol", { cwd: import.meta.dirname });
 const overrides = Object.fromEntries(tests.map((path) => [path, plain]));
 
+const testing = (fuzzRuns, invariantRuns, depth) => ({
+  fsPermissions: {
+    readFile: ["tests/vectors/contracts.json", "tests/vectors/arithmetic.json"],
+  },
+  fuzz: { runs: fuzzRuns, seed: "0x41696e7572" },
+  invariant: { runs: invariantRuns, depth, failOnRevert: true },
+});
+
 export default defineConfig({
   solidity: {
     profiles: {
       default: { compilers: [compiler], overrides },
       production: { compilers: [compiler], overrides },
+      // For coverage and mutants, which need many builds and no small code.
+      quick: { compilers: [plain] },
     },
     npmFilesToBuild: ["@openzeppelin/contracts/governance/TimelockController.sol"],
   },
@@ -39,11 +49,10 @@ export default defineConfig({
   },
   test: {
     solidity: {
-      fsPermissions: {
-        readFile: ["tests/vectors/contracts.json", "tests/vectors/arithmetic.json"],
+      profiles: {
+        default: testing(64, 12, 120),
+        quick: testing(16, 3, 60),
       },
-      fuzz: { runs: 64, seed: "0x41696e7572" },
-      invariant: { runs: 12, depth: 120, failOnRevert: true },
     },
   },
   networks: {

@@ -49,6 +49,21 @@ contract ComputeTokenTest is Stage {
         same(IERC5805(address(token)).getPastVotes(submitter, then), 1_000_000 ether, "past votes");
     }
 
+    /// @notice Tokens that are borrowed, delegated and given back within one second, the snapshot's own
+    /// even, leave no weight there.
+    function test_attack_flashLoanVote_leavesNoWeight() public {
+        (address thief, uint256 snapshot) = (address(0xBAD), VM.getBlockTimestamp());
+        VM.prank(thief);
+        IERC5805(address(token)).delegate(thief);
+        VM.prank(submitter);
+        token.transfer(thief, 900_000 ether);
+        same(IERC5805(address(token)).getVotes(thief), 900_000 ether, "for a moment");
+        VM.prank(thief);
+        token.transfer(submitter, 900_000 ether);
+        net.pass(1);
+        same(IERC5805(address(token)).getPastVotes(thief, snapshot), 0, "not at the snapshot");
+    }
+
     /// @notice A permit moves an allowance once.
     function test_token_permit_worksOnce() public {
         (address owner, uint256 deadline) = (node(0), VM.getBlockTimestamp() + 10);

@@ -109,6 +109,8 @@ contract EmissionScheduleTest is Stage {
         refusePlan(EmissionPlan(1, 0, 1), MAX_SUPPLY_WEI + 1);
         refusePlan(EmissionPlan(1, type(uint256).max, 1), 0);
         refusePlan(EmissionPlan(1, 0, 1), type(uint256).max);
+        check(create_(EmissionPlan(90 days, 1, 1_000_000), 0) != address(0), "the slowest");
+        check(create_(EmissionPlan(1, 0, 1), MAX_SUPPLY_WEI) != address(0), "all at once");
         // 3 + 1 wei of budgets.
         refusePlan(EmissionPlan(1, 3, 1), MAX_SUPPLY_WEI - 3);
         check(create_(EmissionPlan(1, 3, 1), MAX_SUPPLY_WEI - 4) != address(0), "at the bound");

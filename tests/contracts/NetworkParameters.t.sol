@@ -47,6 +47,28 @@ contract NetworkParametersTest is Stage {
         check(parameters.get(Parameter.UnbondDelayS) >= parameters.exposureS(), "covered");
     }
 
+    /// @notice The bounds are those of docs/spec/contracts.md, in the order of the enum.
+    function test_bounds_everyParameter_areTheDocumented() public view {
+        expectBounds(Parameter.MinBondWei, 1 ether, 10_000_000 ether);
+        expectBounds(Parameter.AuditFloorBps, 100, 10_000);
+        expectBounds(Parameter.ProbationUnits, 1, 10_000);
+        expectBounds(Parameter.LockFactorBps, 10_000, 100_000);
+        expectBounds(Parameter.BountyBps, 0, 5_000);
+        expectBounds(Parameter.ProtocolFeeBps, 0, 2_000);
+        expectBounds(Parameter.AuditPayBps, 0, 10_000);
+        expectBounds(Parameter.UnbondDelayS, 1, 90 days);
+        expectBounds(Parameter.AuditWindowS, 1, 3 days);
+        expectBounds(Parameter.OpenWindowS, 1, 3 days);
+        expectBounds(Parameter.ChallengeWindowS, 1, 7 days);
+        expectBounds(Parameter.ChallengeDepositWei, 0.001 ether, 10_000_000 ether);
+        expectBounds(Parameter.CommitteeSize, 3, 15);
+        expectBounds(Parameter.LeaseS, 1, 7 days);
+        expectBounds(Parameter.DataDepositBps, 100, 2_000);
+        expectBounds(Parameter.EmissionBps, 0, 10_000);
+        expectBounds(Parameter.TreasuryShareBps, 500, 5_000);
+        expectBounds(Parameter.EmissionGflopFeeWei, 1, 1_000 ether);
+    }
+
     /// @notice Both bounds of every parameter are enforced at the edge.
     function test_set_outOfBounds_isRefused() public {
         for (uint256 i = 0; i < PARAMETER_COUNT; ++i) {
@@ -106,5 +128,11 @@ contract NetworkParametersTest is Stage {
             abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, submitter)
         );
         parameters.set(Parameter.LeaseS, 60);
+    }
+
+    function expectBounds(Parameter parameter, uint256 least, uint256 greatest) private view {
+        (uint256 min, uint256 max) = parameters.bounds(parameter);
+        same(min, least, "least");
+        same(max, greatest, "greatest");
     }
 }

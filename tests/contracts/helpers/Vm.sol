@@ -11,6 +11,7 @@ struct Log {
 /// @notice The test runner's cheat codes that our tests use.
 interface Vm {
     function addr(uint256 privateKey) external pure returns (address);
+    function chainId(uint256 id) external;
     function assume(bool condition) external pure;
     function expectEmit(address emitter) external;
     function expectPartialRevert(bytes4 selector) external;
