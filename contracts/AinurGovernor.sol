@@ -12,10 +12,13 @@ import {GovernorVotes} from "@openzeppelin/contracts/governance/extensions/Gover
 import {GovernorVotesQuorumFraction} from "@openzeppelin/contracts/governance/extensions/GovernorVotesQuorumFraction.sol";
 import {IVotes} from "@openzeppelin/contracts/governance/utils/IVotes.sol";
 
+import {IBondVotes} from "./interfaces/IBondVotes.sol";
+
 /// @title The DAO
-/// @notice Holders of ComputeToken propose and vote; what passes runs through the timelock, which
-/// owns NetworkParameters. Bonds, escrows and rewards are out of its reach: no contract that holds
-/// them knows it. All times are seconds, by the token's clock.
+/// @notice Holders of ComputeToken propose and vote, with what is delegated to them and with what they
+/// have bonded; what passes runs through the timelock, which owns NetworkParameters. Bonds, escrows
+/// and rewards are out of its reach: no contract that holds them knows it. All times are seconds, by
+/// the token's clock.
 /// A guardian may veto a proposal until a day that is fixed at deployment; it can do nothing else,
 /// and no vote replaces it or gives it more time.
 /// @dev Proposals are kept on chain (GovernorStorage), so that a node lists, queues and executes
@@ -33,6 +36,8 @@ contract AinurGovernor is
     /// @notice The longest that a guardian may be given.
     uint48 public constant MAX_GUARDIAN_S = 730 days;
 
+    /// @notice Where bonded tokens keep their owners' votes.
+    IBondVotes public immutable vault;
     /// @notice Who may veto; 0 for nobody.
     address public immutable guardian;
     /// @notice When the guardian's power ends, Unix seconds.
@@ -40,13 +45,15 @@ contract AinurGovernor is
 
     /// @notice The guardian would keep its power for too long, or it is nobody and has some.
     error BadGuardian(address guardian, uint48 guardianS, uint48 max);
-    /// @notice The voter had no votes when voting began. Remedy: delegate before the next proposal.
+    /// @notice The voter had no votes when voting began. Remedy: delegate, or bond, before the next
+    /// proposal.
     error NoVotes(uint256 proposalId, address voter, uint256 snapshot);
 
     /// @notice The guardian ended a proposal.
     event Vetoed(uint256 indexed proposalId, address guardian);
 
     /// @param token_ What votes.
+    /// @param vault_ Where a part of it is bonded.
     /// @param timelock_ Executes what passed.
     /// @param votingDelayS From proposal to the first vote.
     /// @param votingPeriodS From the first to the last vote.
@@ -57,6 +64,7 @@ contract AinurGovernor is
     /// @param guardianS For how long from now; 0 exactly where the guardian is nobody.
     constructor(
         IVotes token_,
+        IBondVotes vault_,
         TimelockController timelock_,
         uint48 votingDelayS,
         uint32 votingPeriodS,
@@ -76,6 +84,7 @@ contract AinurGovernor is
         if (guardianS > MAX_GUARDIAN_S || (guardian_ == address(0)) != (guardianS == 0)) {
             revert BadGuardian(guardian_, guardianS, MAX_GUARDIAN_S);
         }
+        vault = vault_;
         guardian = guardian_;
         // INVARIANT: the guardian's power ends on a day that nobody can move.
         guardianUntil = uint48(block.timestamp) + guardianS;
@@ -120,6 +129,16 @@ contract AinurGovernor is
         address proposer
     ) internal override(Governor, GovernorStorage) returns (uint256) {
         return super._propose(targets, values, calldatas, description, proposer);
+    }
+
+    /// @dev INVARIANT: a token votes once. It is either delegated or bonded at any second, and the
+    /// supply, of which the quorum is a part, counts both.
+    function _getVotes(
+        address account,
+        uint256 timepoint,
+        bytes memory params
+    ) internal view override(Governor, GovernorVotes) returns (uint256) {
+        return super._getVotes(account, timepoint, params) + vault.pastVotesOf(account, timepoint);
     }
 
     /// @dev Refuses a vote that would change nothing and use up the voter's only one.

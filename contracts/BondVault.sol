@@ -8,13 +8,14 @@ import {ComputeToken} from "./ComputeToken.sol";
 import {IBondVault} from "./interfaces/IBondVault.sol";
 import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
 import {BPS, Parameter} from "./types/Parameter.sol";
+import {BondVotes} from "./vault/BondVotes.sol";
 
 /// @title Bonds of nodes
 /// @notice INVARIANT: the vault's tokens are at least the sum of all bonds. Tokens leave for their
 /// owner, or, by order of the ledger, to those who proved a fault and to the fire. Nobody can pause
 /// an exit, no vote reaches the bonds, no lock delays one: what is locked can be asked back, and
 /// UnbondDelayS is longer than a unit can be open.
-contract BondVault is IBondVault {
+contract BondVault is IBondVault, BondVotes {
     using SafeERC20 for ComputeToken;
     using SafeCast for uint256;
 
@@ -68,6 +69,7 @@ contract BondVault is IBondVault {
         if (peerId.length != 0) _setPeerId(peerId);
         Account storage account = _accounts[msg.sender];
         account.bond += amount.toUint128();
+        _addVotes(msg.sender, amount);
         emit Bonded(msg.sender, amount, account.bond);
         _place(msg.sender);
         token.safeTransferFrom(msg.sender, address(this), amount);
@@ -113,6 +115,7 @@ contract BondVault is IBondVault {
         account.pending = 0;
         account.availableAt = 0;
         account.bond -= amount;
+        _removeVotes(msg.sender, amount);
         emit Withdrawn(msg.sender, amount, account.bond);
         token.safeTransfer(msg.sender, amount);
     }
@@ -151,6 +154,7 @@ contract BondVault is IBondVault {
         Account storage entry = _accounts[account];
         slashed = amount < entry.bond ? amount : entry.bond;
         entry.bond -= uint128(slashed);
+        _removeVotes(account, slashed);
         // INVARIANT: pending <= bond. What was being withdrawn is slashed last.
         if (entry.pending > entry.bond) entry.pending = entry.bond;
         _place(account);

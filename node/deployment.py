@@ -192,9 +192,12 @@ def _build(site: Site, deployer: str, treasury: str, preset: Preset) -> dict[str
     values = tuple(preset.parameters[parameter] for parameter in Parameter)
     token = site.create("ComputeToken", treasury, preset.supply_wei, preset.emission)
     timelock = site.create("TimelockController", preset.timelock_s, (), (ZERO_ADDRESS,), deployer)
+    parameters = site.create("NetworkParameters", timelock.address, values)
+    vault = site.create("BondVault", token.address, parameters.address)
     governor = site.create(
         "AinurGovernor",
         token.address,
+        vault.address,
         timelock.address,
         preset.voting_delay_s,
         preset.voting_period_s,
@@ -204,8 +207,6 @@ def _build(site: Site, deployer: str, treasury: str, preset: Preset) -> dict[str
         treasury,
         preset.guardian_s,
     )
-    parameters = site.create("NetworkParameters", timelock.address, values)
-    vault = site.create("BondVault", token.address, parameters.address)
     escrow = site.create("JobEscrow", token.address, parameters.address)
     ledger = site.create(
         "WorkLedger", token.address, parameters.address, vault.address, escrow.address
@@ -257,6 +258,8 @@ def _checks(
         ("emission", "treasury", at["timelock"]),
         ("parameters", "owner", at["timelock"]),
         ("governor", "token", at["token"]),
+        ("governor", "vault", at["vault"]),
+        ("vault", "token", at["token"]),
         ("governor", "timelock", at["timelock"]),
         ("governor", "guardian", treasury),
         ("governor", "votingDelay", preset.voting_delay_s),

@@ -71,7 +71,7 @@ def outlook(chain: Chain, proposal: Proposal, account: str) -> Outlook:
     number, now_s = proposal.created.proposal_id, chain.head().timestamp
     snapshot = chain.governor.snapshot(number)
     begun = snapshot < now_s
-    weight = chain.token.past_votes(account, snapshot) if begun and account else None
+    weight = chain.governor.past_votes(account, snapshot) if begun and account else None
     has_voted = bool(account) and chain.governor.has_voted(number, account)
     ends = {ProposalState.PENDING: snapshot, ProposalState.ACTIVE: proposal.deadline}
     ends[ProposalState.QUEUED] = proposal.eta
@@ -91,7 +91,7 @@ def _next_action(
 ) -> str:
     name = proposal.id_hex[:12]
     match proposal.state:
-        case ProposalState.PENDING if account and chain.token.votes(account) == 0:
+        case ProposalState.PENDING if account and current_votes(chain, account) == 0:
             return f"`ainur gov delegate` within {left_s} s, or this account has no vote on it"
         case ProposalState.PENDING:
             return f"wait {left_s} s, then `ainur gov vote {name} for` or against"
@@ -99,8 +99,8 @@ def _next_action(
             return f"you have voted; wait {left_s} s for the end of voting"
         case ProposalState.ACTIVE if account and not weight:
             return (
-                "none: this account had no voting power when voting began; `ainur gov delegate` "
-                "gives it a vote on later proposals"
+                "none: this account had no voting power when voting began; `ainur gov delegate`, "
+                "or a bond, gives it a vote on later proposals"
             )
         case ProposalState.ACTIVE:
             return f"`ainur gov vote {name} for` or against, within {left_s} s"
@@ -112,6 +112,11 @@ def _next_action(
             return f"anyone: `ainur gov execute {name}`"
         case _:
             return "none: it is over"
+
+
+def current_votes(chain: Chain, account: str) -> int:
+    """The voting power of an account now: tokens delegated to it, and what it has bonded."""
+    return chain.token.votes(account) + chain.vault.votes(account)
 
 
 def parse_parameter(name: str) -> Parameter:
@@ -146,7 +151,7 @@ def require_proposer(chain: Chain) -> None:
     """InsufficientFunds, with what to do about it, unless the account may propose now."""
     account = chain.address
     # The governor looks at the voting power one second before the proposal's block.
-    votes = chain.token.past_votes(account, chain.head().timestamp - 1)
+    votes = chain.governor.past_votes(account, chain.head().timestamp - 1)
     needed = chain.governor.threshold()
     if votes >= needed:
         return
@@ -172,10 +177,10 @@ def require_ballot(chain: Chain, proposal: Proposal, voter: str) -> None:
     if chain.governor.has_voted(proposal.created.proposal_id, voter):
         raise BadInput(f"{voter} has voted on {proposal.id_hex} already.")
     snapshot = chain.governor.snapshot(proposal.created.proposal_id)
-    if chain.token.past_votes(voter, snapshot) == 0:
+    if chain.governor.past_votes(voter, snapshot) == 0:
         raise InsufficientFunds(
             f"{voter} had no voting power when voting on {proposal.id_hex} began.",
-            "`ainur gov delegate` gives it a vote on later proposals.",
+            "`ainur gov delegate`, or a bond, gives it a vote on later proposals.",
         )
 
 

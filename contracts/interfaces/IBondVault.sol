@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IBondVotes} from "./IBondVotes.sol";
+
 /// @title Bonds of nodes
 /// @notice A node is active while its bond, less what it is withdrawing, is at least MinBondWei.
 /// Exits cannot be paused; what is being withdrawn stays slashable until it is gone. Each open unit of
 /// a worker has a part of its bond locked, which can be asked back but answers for no other unit.
-interface IBondVault {
+interface IBondVault is IBondVotes {
     /// @notice Tokens were added to an account's bond.
     event Bonded(address indexed account, uint256 amount, uint256 bond);
 

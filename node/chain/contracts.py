@@ -61,9 +61,6 @@ class Token(Contract):
         """The voting power that is delegated to `account` now."""
         return int(self._handle.value("getVotes", account))
 
-    def past_votes(self, account: str, timepoint: int) -> int:
-        return int(self._handle.value("getPastVotes", account, timepoint))
-
     def delegates(self, account: str) -> str:
         return str(self._handle.value("delegates", account))
 
@@ -130,6 +127,10 @@ class Vault(Contract):
     def free_of(self, account: str) -> int:
         """What may be locked for a further unit."""
         return int(self._handle.value("freeOf", account))
+
+    def votes(self, owner: str) -> int:
+        """The voting power of what `owner` has bonded now."""
+        return int(self._handle.value("votesOf", owner))
 
     def is_active(self, account: str) -> bool:
         return bool(self._handle.value("isActive", account))
@@ -378,6 +379,10 @@ class Governor(Contract):
 
     def votes(self, proposal_id: int) -> ProposalVotes:
         return from_abi(ProposalVotes, self._handle.read("proposalVotes", proposal_id))
+
+    def past_votes(self, account: str, timepoint: int) -> int:
+        """The voting power of an account at a second that is over: delegated and bonded tokens."""
+        return int(self._handle.value("getVotes", account, timepoint))
 
     def has_voted(self, proposal_id: int, account: str) -> bool:
         return bool(self._handle.value("hasVoted", proposal_id, account))

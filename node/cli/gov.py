@@ -167,12 +167,17 @@ def _propose(desk: Desk, call: "Transaction", description: str) -> None:
 @home_option
 @transaction_options
 def delegate(address: str | None, home: Home, how: How) -> None:
-    """Let ADDRESS vote with this wallet's tokens; without one, the wallet itself."""
+    """Let ADDRESS vote with this wallet's tokens; without one, the wallet itself.
+
+    What is bonded votes for the wallet itself all the same.
+    """
+    from node.governance import current_votes
+
     with transacting(home, how) as desk:
         chain = desk.chain
         to = parse_address(address) if address is not None else chain.address
         desk.send(chain.token.delegate(to))
-        note(f"{to} now votes with {ain(chain.token.votes(to))} in all")
+        note(f"{to} now votes with {ain(current_votes(chain, to))} in all")
 
 
 @command.command("vote")
@@ -310,19 +315,35 @@ def execute(proposal: str, home: Home, how: How) -> None:
 @home_option
 @json_option
 def power(account: str | None, home: Home, as_json: bool) -> None:
-    """Show how many tokens an account holds and votes with, and who votes with its tokens."""
+    """Show how many tokens an account holds and votes with, and who votes with its tokens.
+
+    What it has bonded votes for itself, whoever votes with its tokens.
+    """
     from node.chain.types import ZERO_ADDRESS
+    from node.governance import current_votes
 
     address = parse_address(account) if account else open_wallet(home).address
     with open_chain(home) as chain:
         held = chain.token.balance_of(address)
-        votes = chain.token.votes(address)
+        bonded = chain.vault.votes(address)
+        votes = current_votes(chain, address)
         delegate_to = chain.token.delegates(address)
     chosen = None if delegate_to == ZERO_ADDRESS else delegate_to
     if as_json:
-        emit_json({"account": address, "token_wei": held, "votes_wei": votes, "delegate": chosen})
+        emit_json(
+            {"account": address, "token_wei": held, "bonded_wei": bonded, "votes_wei": votes,
+             "delegate": chosen}
+        )  # fmt: skip
         return
-    emit_fields({"account": address, "tokens": ain(held), "votes": ain(votes), "delegate": chosen})
+    emit_fields(
+        {
+            "account": address,
+            "tokens": ain(held),
+            "bonded": ain(bonded),
+            "votes": ain(votes),
+            "delegate": chosen,
+        }
+    )
 
 
 def _show_rules(chain: "Chain", as_json: bool) -> None:

@@ -92,12 +92,14 @@ def list_(home: Home, as_json: bool) -> None:
 @json_option
 def balance(name: str | None, home: Home, as_json: bool) -> None:
     """Show what wallet NAME (or the configured one) holds, has bonded and may vote with."""
+    from node.governance import current_votes
+
     wallet = open_wallet(home, name)
     with open_chain(home) as chain:
         native = chain.balance(wallet.address)
         tokens = chain.token.balance_of(wallet.address)
         bond = chain.vault.bond_of(wallet.address)
-        votes = chain.token.votes(wallet.address)
+        votes = current_votes(chain, wallet.address)
     if as_json:
         emit_json(
             {

@@ -51,16 +51,21 @@ abstract contract Books is EmissionBooks {
         same(token.balanceOf(address(distributor)), earnedWei - claimedWei, "distributor's tokens");
     }
 
-    /// @notice The vault holds every bond, and the list holds every active account.
+    /// @notice The vault holds every bond, the votes of all owners are all bonds, and the list holds
+    /// every active account.
     function checkVault() external view {
         uint256 bonds = 0;
+        uint256 votes = 0;
         for (uint256 i = 0; i < net.nodeCount(); ++i) {
             (uint256 pending, ) = vault.pendingOf(node(i));
             check(pending <= vault.bondOf(node(i)), "pending is covered");
             bonds += vault.bondOf(node(i));
+            votes += vault.votesOf(node(i));
+            same(vault.votesOf(node(i)), vault.bondOf(node(i)), "votes with what it owns");
             _checkLocks(node(i));
         }
         same(token.balanceOf(address(vault)), bonds, "vault's tokens");
+        same(votes, bonds, "every bonded token votes once");
         for (uint256 i = 0; i < vault.activeCount(); ++i) {
             for (uint256 j = 0; j < i; ++j) {
                 check(vault.activeAt(i) != vault.activeAt(j), "listed once");

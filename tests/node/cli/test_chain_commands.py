@@ -291,12 +291,15 @@ def test_governance_refuses_nonsense_before_sending(ainur: Ainur, treasury: Home
 
 
 def test_delegation_to_others_and_power(ainur: Ainur, home: Home, treasury: Home) -> None:
-    """Votes move, tokens stay; a mistyped address is refused."""
+    """Votes move, tokens stay, bonded ones vote for their owner; a wrong address is refused."""
     other = account(treasury)
     assert ainur("gov", "delegate", other, "--home", home.path).code == 0
     power = ainur("gov", "power", "--json", "--home", home.path).json
     assert (power["token_wei"], power["votes_wei"]) == (1_000 * AIN, 0)
     assert power["delegate"] == other
+    assert ainur("stake", "add", "40", "--home", home.path).code == 0
+    bonded = ainur("gov", "power", "--json", "--home", home.path).json
+    assert (bonded["bonded_wei"], bonded["votes_wei"]) == (40 * AIN, 40 * AIN)
     wrong = ainur("gov", "delegate", other[:-1], "--home", home.path)
     assert (wrong.code, "not an address" in wrong.err) == (2, True)
 
