@@ -19,7 +19,8 @@ Send = Callable[[str, Chain, Transaction], None]
 
 
 def votes(send: Send, devnet: Devnet, signer: Callable[[str], Signer]) -> None:
-    """One parameter changed: propose, vote in three ways, queue, execute. `signer` makes keys."""
+    """One parameter changed: propose, vote in all ways, queue, execute. `signer` makes keys; the
+    one called worker has a bond and nothing else."""
     people = [signer(name) for name in ("proposer", "voter", "other", "absent")]
     for person in people:
         devnet.fund(person.address, VOTES_WEI)
@@ -35,6 +36,9 @@ def votes(send: Send, devnet: Devnet, signer: Callable[[str], Signer]) -> None:
         for what, voter in (("vote, the first for", first), ("vote", second)):
             with devnet.chain(voter) as own:
                 send(what, own, own.governor.vote(number, Support.FOR))
+        with devnet.chain(signer("worker")) as bonded:
+            vote = bonded.governor.vote(number, Support.FOR)
+            send("vote, with bonded tokens", bonded, vote)
         signature = bytes.fromhex(ballot.signature[2:])
         by = chain.governor.vote_by_signature(number, Support.FOR, absent.address, signature)
         send("vote by signature", chain, by)

@@ -11,6 +11,7 @@ import {GovernorTimelockControl} from "@openzeppelin/contracts/governance/extens
 import {GovernorVotes} from "@openzeppelin/contracts/governance/extensions/GovernorVotes.sol";
 import {GovernorVotesQuorumFraction} from "@openzeppelin/contracts/governance/extensions/GovernorVotesQuorumFraction.sol";
 import {IVotes} from "@openzeppelin/contracts/governance/utils/IVotes.sol";
+import {Time} from "@openzeppelin/contracts/utils/types/Time.sol";
 
 import {IBondVotes} from "./interfaces/IBondVotes.sol";
 
@@ -88,6 +89,11 @@ contract AinurGovernor is
         guardian = guardian_;
         // INVARIANT: the guardian's power ends on a day that nobody can move.
         guardianUntil = uint48(block.timestamp) + guardianS;
+    }
+
+    /// @notice The token's clock, Unix seconds, which need not be asked for: votes are cheaper so.
+    function clock() public view override(Governor, GovernorVotes) returns (uint48) {
+        return Time.timestamp();
     }
 
     /// @inheritdoc Governor

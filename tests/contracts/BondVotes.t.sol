@@ -83,7 +83,7 @@ contract BondVotesTest is Stage {
 
     /// @notice Attack: borrow, bond and vote in one block. What is bonded in a second counts from the
     /// next one on, for proposing and for voting.
-    function test_flashBond_sameBlock_hasNoVote() public {
+    function test_attack_flashBond_sameBlock_hasNoVote() public {
         uint256 id = propose(alice);
         net.pass(VOTING_DELAY_S + 1);
         uint256 snapshot = governor.proposalSnapshot(id);
@@ -99,7 +99,7 @@ contract BondVotesTest is Stage {
     }
 
     /// @notice Attack: read votes of a second that is not over, so that they can change afterwards.
-    function test_flashBond_runningSecond_isNotTold() public {
+    function test_attack_flashBond_runningSecond_isNotTold() public {
         uint256 time = VM.getBlockTimestamp();
         VM.prank(bob);
         vault.bond(5_000 ether, "");

@@ -235,7 +235,7 @@ def test_a_grant_from_proposal_to_payment(
     assert 0 < active["seconds_left"] <= period
     powerless = shown(home)
     assert powerless["weight_wei"] == 0
-    assert "`ainur gov delegate` gives it a vote on later" in powerless["next_action"]
+    assert "`ainur gov delegate`, or a bond, gives it a vote" in powerless["next_action"]
     assert gov("vote", proposal, "for").code == 0
     voted = gov("show", proposal).out
     assert "quorum\t[####################] 100% of" in voted
