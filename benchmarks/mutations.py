@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _IGNORED = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:[^\"\\\n]|\\.)*\"", re.DOTALL)
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _NO_BEHAVIOUR = re.compile(
     r"^[ \t]*(?:pragma|import|using|event|error|mapping)\b[^;]*;|^import\b[^;]*;"
     r"|^[ \t]*struct\b[^}]*}|^[ \t]*(?:\w+(?:\.\w+)?) public immutable \w+;",
@@ -74,6 +75,11 @@ class Mutation:
     def line(self, source: str) -> int:
         """Where it is, from 1."""
         return source.count("\n", 0, self.offset) + 1
+
+
+def essence(source: str) -> str:
+    """A source without its comments and its white space: what it does depends on nothing else."""
+    return "".join(_COMMENT.sub("", source).split())
 
 
 def mutations_of(source: str) -> list[Mutation]:

@@ -151,6 +151,8 @@ contract JobEscrow is IJobEscrow {
         record.paid += amount;
         record.fees += fee;
         emit RoundPaid(jobId, round, amount, fee);
+        // Counted by ones: it is met exactly.
+        // slither-disable-next-line incorrect-equality
         if (round + 1 == record.terms.rounds) emit JobCompleted(jobId);
         token.burn(fee);
         token.safeTransfer(distributor, amount);
@@ -266,6 +268,8 @@ contract JobEscrow is IJobEscrow {
     }
 
     function _refund(JobId jobId, Record storage record, uint256 amount) private {
+        // Of our own books, not of a balance that somebody else can raise.
+        // slither-disable-next-line incorrect-equality
         if (amount == 0) return;
         record.refunded += amount;
         emit JobRefunded(jobId, record.submitter, amount);

@@ -55,6 +55,8 @@ contract NetworkParameters is INetworkParameters, Ownable {
     }
 
     /// @inheritdoc INetworkParameters
+    // A table with a line each:
+    // solhint-disable-next-line code-complexity
     function bounds(Parameter parameter) public pure returns (uint256 min, uint256 max) {
         if (parameter == Parameter.MinBondWei) return (1 ether, 10_000_000 ether);
         if (parameter == Parameter.AuditFloorBps) return (100, BPS);

@@ -114,5 +114,7 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(mutants.run(some, tmp_path / "copy", log))[:2] == first
     assert tried == [mutant.key for mutant in some]
     assert [json.loads(line) for line in log.read_text().splitlines()][:2] == first
-    other = Mutant(some[0].file, some[0].source + "\n", some[0].mutation)
-    assert other.key not in tried
+    commented = Mutant(some[0].file, some[0].source + "// so\n", some[0].mutation)
+    assert commented.key == some[0].key
+    changed = Mutant(some[0].file, some[0].source + "uint256 constant A = 1;\n", some[0].mutation)
+    assert changed.key not in tried
