@@ -64,7 +64,7 @@ TESTS = {
 }
 """The tests of a source; those of LEDGER for all others."""
 LAST = ("Invariants",)
-"""What survives them has to survive these too, which take longer."""
+"""With `--thorough` what survives them has to survive these too, which take longer."""
 
 
 class Outcome(StrEnum):
@@ -109,8 +109,9 @@ class Mutant:
 class Copy:
     """A copy of what the compiler and the tests read, in a folder that it owns. `close` it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, thorough: bool) -> None:
         self.folder = folder
+        self._thorough = thorough
         for name in COPIED:
             source, target = ROOT / name, folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +130,7 @@ class Copy:
         """Build everything and run these tests: whether they pass without any mutant."""
         if not self._hardhat("build", "--no-tests"):
             return False
-        return not (self.failure(tests, build=True) or self.failure(LAST, build=True))
+        return not (self.failure(tests, build=True) or self._last(build=True))
 
     def failure(self, tests: Sequence[str], *, build: bool = False) -> str:
         """The first test that fails, or "time", or nothing."""
@@ -152,7 +153,7 @@ class Copy:
         try:
             if not self._compiles(roots):
                 return Outcome.STILLBORN, ""
-            by = self.failure(tests) or self.failure(LAST)
+            by = self.failure(tests) or self._last()
             return (Outcome.KILLED, by) if by else (Outcome.SURVIVED, "")
         finally:
             path.write_text(mutant.source, encoding="utf-8")
@@ -166,6 +167,9 @@ class Copy:
         if self._compiler is not None:
             self._compiler.communicate()
             self._compiler = None
+
+    def _last(self, *, build: bool = False) -> str:
+        return self.failure(LAST, build=build) if self._thorough else ""
 
     def _compiles(self, roots: Sequence[str]) -> bool:
         if self._uses % COMPILER_USES == 0:
@@ -269,16 +273,21 @@ def read_log(path: Path) -> dict[str, dict[str, object]]:
 
 
 def run(
-    mutants: Sequence[Mutant], folder: Path, log: Path, *, again: bool = False
+    mutants: Sequence[Mutant],
+    folder: Path,
+    log: Path,
+    *,
+    again: bool = False,
+    thorough: bool = False,
 ) -> Iterator[dict[str, object]]:
     """The log's entry of every mutant; those that are not in the log are tried.
 
-    `again`: so are those that survived.
+    `again`: so are those that survived. `thorough`: with the invariants, which take long.
     """
     known = read_log(log)
     if again:
         known = {k: e for k, e in known.items() if e["outcome"] != Outcome.SURVIVED}
-    copy = Copy(folder)
+    copy = Copy(folder, thorough)
     checked: set[Sequence[str]] = set()
     try:
         for file, some in groupby(mutants, lambda mutant: mutant.file):
@@ -309,6 +318,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, default=LOG, help="outcomes; a run goes on with it")
     parser.add_argument("--work", type=Path, help="folder of the copy; kept if it is named")
     parser.add_argument("--again", action="store_true", help="try again what survived")
+    parser.add_argument("--thorough", action="store_true", help="the invariants too")
     parser.add_argument("--list", action="store_true", help="show the sample, try nothing")
     arguments = parser.parse_args()
     mutants = sample(sources(arguments.only), arguments.seed, arguments.count)
@@ -321,7 +331,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ainur-mutants-") as temporary:
         outcomes: Counter[str] = Counter()
         work = arguments.work or Path(temporary)
-        for entry in run(mutants, work, arguments.log, again=arguments.again):
+        options = {"again": arguments.again, "thorough": arguments.thorough}
+        for entry in run(mutants, work, arguments.log, **options):
             outcomes[str(entry["outcome"])] += 1
             print(
                 f"{entry['outcome']}: {entry['file']}:{entry['line']} {entry['kind']}: "

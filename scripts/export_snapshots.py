@@ -22,14 +22,35 @@ COMPILE_TIMEOUT_S = 300
 Json = Mapping[str, Any]
 
 
-def render(node: str = "node") -> dict[str, str]:
-    """The text of every snapshot by contract name; CalledProcessError if they do not compile."""
+def compiled(node: str = "node") -> Json:
+    """What the compiler says of contracts and interfaces; CalledProcessError if they are wrong."""
     command = [node, str(ROOT / "scripts" / "layouts.mjs")]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S, check=True
     )
-    found = json.loads(done.stdout)
-    return {name: _text(name, found[name]["abi"], found[name]["storageLayout"]) for name in found}
+    found: Json = json.loads(done.stdout)
+    return found
+
+
+def render(found: Json) -> dict[str, str]:
+    """The text of every snapshot by contract name."""
+    contracts = found["contracts"].items()
+    return {name: _text(name, each["abi"], each["storageLayout"]) for name, each in contracts}
+
+
+def untold(found: Json) -> list[str]:
+    """Functions, events and errors of interfaces that no comment explains to users."""
+    return [
+        f"{name}.{entry['name']}"
+        for name, each in found["interfaces"].items()
+        for entry in each["abi"]
+        if entry["name"] not in _told(each["userdoc"])
+    ]
+
+
+def _told(userdoc: Json) -> set[str]:
+    kinds = (userdoc.get(kind, {}) for kind in ("methods", "events", "errors"))
+    return {signature.split("(", 1)[0] for kind in kinds for signature in kind}
 
 
 def _text(name: str, abi: Iterable[Json], layout: Json) -> str:
@@ -85,7 +106,7 @@ def main() -> int:
     parser.add_argument("--target", type=Path, default=TARGET, help="where the files go")
     arguments = parser.parse_args()
     try:
-        texts = render()
+        texts = render(compiled())
     except subprocess.CalledProcessError as error:
         print(error.stderr, file=sys.stderr)
         return 2

@@ -57,13 +57,35 @@ def test_artifacts_rebuilt_are_byte_for_byte_the_shipped(exporter: ModuleType, b
     assert stale == [], "run scripts/export_artifacts.py"
 
 
-def test_snapshots_rebuilt_are_line_by_line_the_stored() -> None:
+@pytest.fixture(scope="module")
+def snapshots() -> ModuleType:
+    """scripts/export_snapshots.py, likewise."""
+    return script("export_snapshots")
+
+
+@pytest.fixture(scope="module")
+def compiled(snapshots: ModuleType) -> dict[str, object]:
+    """ABI, storage and comments, by the compiler."""
+    found: dict[str, object] = snapshots.compiled(str(NODE))
+    return found
+
+
+def test_snapshots_rebuilt_are_line_by_line_the_stored(
+    snapshots: ModuleType, compiled: dict[str, object]
+) -> None:
     """Nobody changes what callers see, or where storage lies, without a line that says so."""
-    rebuilt = script("export_snapshots").render(str(NODE))
+    rebuilt = snapshots.render(compiled)
     stored = {path.stem: path.read_text(encoding="utf-8") for path in SNAPSHOTS.glob("*.txt")}
     assert sorted(stored) == sorted(rebuilt)
     for name, text in rebuilt.items():
         assert text.splitlines() == stored[name].splitlines(), "run `make artifacts`"
+
+
+def test_interfaces_tell_users_of_everything(
+    snapshots: ModuleType, compiled: dict[str, object]
+) -> None:
+    """No function, event or error without a sentence of NatSpec."""
+    assert snapshots.untold(compiled) == []
 
 
 def test_artifacts_deployed_code_is_below_the_limit(exporter: ModuleType, build: Path) -> None:
