@@ -183,6 +183,25 @@ contract BondVaultTest is Stage {
         }
     }
 
+    /// @notice An empty list has nobody; the only one who is not excluded is found whatever the seed,
+    /// also where chance alone would miss it.
+    function test_draw_noneOrOneOfMany_isFound() public {
+        stage(0);
+        same(vault.draw(keccak256("s"), new address[](0), VM.getBlockNumber()), address(0), "none");
+        stage(24);
+        address[] memory excluded = new address[](23);
+        for (uint256 i = 0; i < 23; ++i) {
+            excluded[i] = node(i);
+        }
+        for (uint256 i = 0; i < 8; ++i) {
+            same(
+                vault.draw(keccak256(abi.encode(i)), excluded, VM.getBlockNumber()),
+                node(23),
+                "it"
+            );
+        }
+    }
+
     /// @notice drawMany gives different accounts, and all there are if asked for more.
     function testFuzz_drawMany_accounts_differ(bytes32 seed) public view {
         address[] memory excluded = new address[](1);

@@ -75,6 +75,7 @@ contract ComputeTokenTest is Stage {
         );
         IERC20Permit(address(token)).permit(owner, submitter, 7, deadline, v, r, s);
         same(token.allowance(owner, submitter), 7, "allowed");
+        same(IERC20Permit(address(token)).nonces(owner), 1, "counted");
         VM.expectRevert();
         IERC20Permit(address(token)).permit(owner, submitter, 7, deadline, v, r, s);
     }

@@ -147,6 +147,19 @@ contract JobEscrowTest is Stage {
         same(token.balanceOf(address(escrow)), 0, "empty");
     }
 
+    /// @notice Where every round is started a cancellation gives nothing back, and tells of no refund.
+    function test_cancel_lastRoundStarted_refundsNothing() public {
+        JobId jobId = openJob(1, 1);
+        commitOne(jobId, 0, 0, node(1), TRUTH);
+        uint256 wealth = token.balanceOf(submitter);
+        VM.recordLogs();
+        VM.prank(submitter);
+        escrow.cancel(jobId);
+        same(VM.getRecordedLogs().length, 1, "cancelled, nothing else");
+        same(token.balanceOf(submitter), wealth, "nothing");
+        check(escrow.jobs(jobId).status == JobStatus.Cancelled, "cancelled");
+    }
+
     /// @notice After the deadline, work that nobody finalised is refunded; nothing is locked for
     /// ever.
     function test_settle_openRoundNeverFinalised_refundsAll() public {

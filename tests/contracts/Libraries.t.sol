@@ -18,6 +18,16 @@ contract LibrariesTest is Stage {
         stage(0);
     }
 
+    /// @notice Ids compare like the words that they are.
+    function testFuzz_ids_compare(bytes32 one, bytes32 other) public pure {
+        VM.assume(one != other);
+        (JobId job, UnitId unit) = (JobId.wrap(one), UnitId.wrap(one));
+        check(job == JobId.wrap(one) && !(job == JobId.wrap(other)), "the same job");
+        check(job != JobId.wrap(other) && !(job != JobId.wrap(one)), "another job");
+        check(unit == UnitId.wrap(one) && !(unit == UnitId.wrap(other)), "the same unit");
+        check(unit != UnitId.wrap(other) && !(unit != UnitId.wrap(one)), "another unit");
+    }
+
     /// @notice In probation everything is drawn.
     function testFuzz_isDrawn_probation_always(
         bytes32 seed,

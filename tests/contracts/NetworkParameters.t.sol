@@ -47,6 +47,26 @@ contract NetworkParametersTest is Stage {
         check(parameters.get(Parameter.UnbondDelayS) >= parameters.exposureS(), "covered");
     }
 
+    /// @notice One value too few or too many cannot be deployed.
+    function test_constructor_otherCount_isRefused() public {
+        for (uint256 count = 17; count <= 19; ++count) {
+            uint256[] memory values = new uint256[](count);
+            for (uint256 i = 0; i < 17; ++i) {
+                values[i] = net.defaults()[i];
+            }
+            if (count > 17) values[17] = net.defaults()[17];
+            bytes memory code = bytes.concat(
+                VM.getCode("NetworkParameters"),
+                abi.encode(address(this), values)
+            );
+            address made;
+            assembly ("memory-safe") {
+                made := create(0, add(code, 32), mload(code))
+            }
+            check((made != address(0)) == (count == 18), "deployed");
+        }
+    }
+
     /// @notice The bounds are those of docs/spec/contracts.md, in the order of the enum.
     function test_bounds_everyParameter_areTheDocumented() public view {
         expectBounds(Parameter.MinBondWei, 1 ether, 10_000_000 ether);

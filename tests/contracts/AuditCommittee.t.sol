@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IAuditCommittee} from "../../contracts/interfaces/IAuditCommittee.sol";
+import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
+import {Stage} from "./helpers/Stage.sol";
+import {VM} from "./helpers/Vm.sol";
+
+/// @notice What the ledger never does to a committee, and a juror that reveals nothing. The rest is in
+/// WorkLedgerDisputes.t.sol.
+contract AuditCommitteeTest is Stage {
+    function setUp() public {
+        stage(7);
+    }
+
+    /// @notice The ledger opens a dispute about a unit once.
+    function test_open_twice_isRefused() public {
+        UnitId unitId = UnitId.wrap(keccak256("a unit"));
+        (address worker, address accuser) = (node(1), node(3));
+        VM.startPrank(address(ledger));
+        committee.open(unitId, worker, coordinator, accuser);
+        VM.expectRevert(abi.encodeWithSelector(IAuditCommittee.AlreadyOpened.selector, unitId));
+        committee.open(unitId, worker, coordinator, accuser);
+        VM.stopPrank();
+    }
+
+    /// @notice A vote for no root at all is refused even if it was committed to.
+    function test_revealVote_zeroRoot_isRefused() public {
+        JobId jobId = openJob(1, 1);
+        UnitId unitId = drawn(jobId, 0, 0, node(1), LIE);
+        audit(unitId, LIE, TRUTH);
+        address juror = seat(unitId)[0];
+        VM.prank(juror);
+        committee.commitVote(unitId, keccak256(abi.encode(unitId, juror, bytes32(0), bytes32(0))));
+        net.pass(101);
+        VM.expectRevert(abi.encodeWithSelector(IAuditCommittee.ZeroValue.selector, unitId));
+        VM.prank(juror);
+        committee.revealVote(unitId, 0, 0);
+    }
+}

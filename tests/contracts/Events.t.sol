@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IAuditCommittee} from "../../contracts/interfaces/IAuditCommittee.sol";
+import {IEmissionController} from "../../contracts/interfaces/IEmissionController.sol";
+import {IEmissionSchedule} from "../../contracts/interfaces/IEmissionSchedule.sol";
+import {IJobEscrow} from "../../contracts/interfaces/IJobEscrow.sol";
+import {ILeafClaims} from "../../contracts/interfaces/ILeafClaims.sol";
+import {INetworkParameters} from "../../contracts/interfaces/INetworkParameters.sol";
+import {IRewardDistributor} from "../../contracts/interfaces/IRewardDistributor.sol";
+import {Dispute, DisputePhase} from "../../contracts/types/Dispute.sol";
+import {EmissionPlan} from "../../contracts/types/Emission.sol";
+import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
+import {Job, JobTerms} from "../../contracts/types/Job.sol";
+import {Parameter} from "../../contracts/types/Parameter.sol";
+import {RewardClaim} from "../../contracts/types/Reward.sol";
+import {EmissionStage} from "./helpers/EmissionStage.sol";
+import {Log, VM} from "./helpers/Vm.sol";
+
+/// @notice Nodes know the chain by its events alone: each is emitted, with every one of its values.
+contract EventsTest is EmissionStage {
+    function setUp() public {
+        stage(7);
+    }
+
+    /// @notice A job from its deposit to the refund of all of it.
+    function test_escrow_cancelledJob_tellsEachStep() public {
+        JobTerms memory terms = net.terms(2, 3);
+        uint256 depositWei = escrow.quote(terms);
+        uint128 auditWei = (terms.unitWei * 2_500) / 10_000;
+        uint256 dataWei = (6 * (uint256(terms.unitWei) + auditWei) * 1_000 + 9_999) / 10_000;
+        JobId jobId = JobId.wrap(keccak256(abi.encode(block.chainid, escrow, submitter, 0)));
+        VM.expectEmit(address(escrow));
+        emit IJobEscrow.JobFunded(jobId, submitter, terms, auditWei, depositWei);
+        VM.expectEmit(address(escrow));
+        emit IJobEscrow.DataDeposited(jobId, dataWei);
+        VM.prank(submitter);
+        escrow.fund(terms);
+        same(escrow.jobs(jobId).dataWei, dataWei, "stored");
+        VM.expectEmit(address(escrow));
+        emit IJobEscrow.JobCancelled(jobId);
+        VM.expectEmit(address(escrow));
+        emit IJobEscrow.JobSettled(jobId);
+        VM.expectEmit(address(escrow));
+        emit IJobEscrow.JobRefunded(jobId, submitter, depositWei);
+        VM.prank(submitter);
+        escrow.cancel(jobId);
+        Job memory job = escrow.jobs(jobId);
+        same(job.cancelledAt, VM.getBlockTimestamp(), "when");
+        same(job.refunded, depositWei, "all");
+    }
+
+    /// @notice A paid round, the last one, and what the escrow tells of the emission.
+    function test_escrow_paidRound_tellsPayAndFee() public {
+        JobId jobId = openJob(2, 1);
+        (uint256 amount, uint256 fee) = (3 ether, uint256(3 ether * 333) / 10_000);
+        VM.expectEmit(address(escrow));
+        emit IJobEscrow.RoundPaid(jobId, 0, amount, fee);
+        VM.expectEmit(address(emission));
+        emit IEmissionController.RoundCounted(
+            jobId,
+            0,
+            schedule.currentEpoch(),
+            7_000_000_001,
+            fee,
+            1_234
+        );
+        VM.prank(address(ledger));
+        escrow.payRound(jobId, 0, amount);
+        VM.expectEmit(address(escrow));
+        emit IJobEscrow.RoundPaid(jobId, 1, 0, 0);
+        VM.expectEmit(address(escrow));
+        emit IJobEscrow.JobCompleted(jobId);
+        VM.prank(address(ledger));
+        escrow.payRound(jobId, 1, 0);
+    }
+
+    /// @notice What a charged data deposit went to.
+    function test_escrow_chargedData_tellsTheShares() public {
+        JobId jobId = openJob(30, 3);
+        Job memory job = escrow.jobs(jobId);
+        address[] memory jurors = new address[](2);
+        (jurors[0], jurors[1]) = (node(3), node(4));
+        (address worker, address auditor) = (node(1), node(2));
+        uint256 unitWei = job.dataWei < job.terms.unitWei ? job.dataWei : job.terms.unitWei;
+        uint256 left = job.dataWei - unitWei;
+        uint256 auditorWei = left < job.auditWei ? left : job.auditWei;
+        left -= auditorWei;
+        uint256 jurorWei = left / 2 < job.auditWei ? left / 2 : job.auditWei;
+        left -= 2 * jurorWei;
+        VM.expectEmit(address(escrow));
+        emit IJobEscrow.DataCharged(jobId, unitWei, auditorWei, jurorWei, 2, left);
+        VM.prank(address(ledger));
+        escrow.chargeData(jobId, worker, auditor, jurors);
+    }
+
+    /// @notice Seats are told when they are given.
+    function test_bindings_tellTheSeats() public {
+        IJobEscrow fresh = IJobEscrow(
+            net.deploy("JobEscrow", abi.encode(address(token), address(parameters)))
+        );
+        VM.expectEmit(address(fresh));
+        emit IJobEscrow.SeatsBound(address(1), address(2), address(3));
+        VM.prank(address(net));
+        fresh.bind(address(1), address(2), address(3));
+        IEmissionSchedule minted = IEmissionSchedule(
+            net.deploy("ComputeToken", abi.encode(address(1), 5, EmissionPlan(1, 1, 1)))
+        );
+        VM.expectEmit(address(minted));
+        emit IEmissionSchedule.MinterBound(address(4));
+        VM.prank(address(net));
+        minted.bind(address(4));
+    }
+
+    /// @notice A parameter tells what it was and what it is.
+    function test_parameters_change_tellsBothValues() public {
+        VM.expectEmit(address(parameters));
+        emit INetworkParameters.ParameterChanged(Parameter.LeaseS, 400, 401);
+        parameters.set(Parameter.LeaseS, 401);
+    }
+
+    /// @notice A claim tells whose leaf it was; the first one of a round also the treasury's share.
+    function test_claims_tellWhatTheyPay() public {
+        JobId jobId = finished(0, 3);
+        nextEpoch();
+        (uint256 emissionWei, uint256 treasuryWei) = emission.emissionOf(jobId, 0);
+        uint256 total = ledger.finalized(jobId, 0).totalWei;
+        RewardClaim[] memory leaf = proved(jobId, 1);
+        (address account, uint256 amount) = (leaf[0].account, leaf[0].amount);
+        VM.expectEmit(address(distributor));
+        emit IRewardDistributor.Claimed(jobId, 0, 1, account, amount);
+        distributor.claim(leaf);
+        VM.expectEmit(address(emission));
+        emit IEmissionController.EmissionClaimed(
+            jobId,
+            0,
+            1,
+            account,
+            ((emissionWei - treasuryWei) * amount) / total
+        );
+        VM.expectEmit(address(emission));
+        emit IEmissionController.TreasuryPaid(jobId, 0, treasuryWei);
+        emission.claim(leaf);
+        check(emission.rounds(jobId, 0).isTreasuryPaid, "once");
+    }
+
+    /// @notice What was never finalised has no emission to tell of.
+    function test_emissionOf_unknownRound_isRefused() public {
+        JobId jobId = finished(0, 1);
+        VM.expectRevert(abi.encodeWithSelector(ILeafClaims.NotFinalized.selector, jobId, 1));
+        emission.emissionOf(jobId, 1);
+    }
+
+    /// @notice A dispute from its opening to its verdict, with every fact that a node acts on.
+    function test_committee_dispute_tellsEachStep() public {
+        JobId jobId = openJob(1, 1);
+        UnitId unitId = drawn(jobId, 0, 0, node(1), LIE);
+        same(uint256(committee.dispute(unitId).phase), uint256(DisputePhase.None), "none yet");
+        address auditor = ledger.unit(unitId).auditor;
+        commitAudit(unitId, TRUTH);
+        open(unitId, LIE);
+        uint256 drawBlock = VM.getBlockNumber() + 1;
+        bytes32[] memory roots = words(net.unitRoot(unitId, TRUTH));
+        bytes32[] memory salts = words(net.salt(unitId, auditor));
+        VM.expectEmit(address(committee));
+        emit IAuditCommittee.DisputeOpened(unitId, drawBlock);
+        ledger.revealAudits(ids(unitId), roots, salts);
+        Dispute memory record = committee.dispute(unitId);
+        same(record.openedAt, VM.getBlockTimestamp(), "when");
+        same(record.worker, node(1), "worker");
+        same(record.coordinator, coordinator, "coordinator");
+        same(record.accuser, auditor, "accuser");
+        same(record.drawBlock, drawBlock, "draw block");
+        VM.recordLogs();
+        address[] memory jurors = seat(unitId);
+        expectSeated(jurors);
+        uint256 voted = VM.getBlockTimestamp();
+        same(committee.dispute(unitId).commitDeadline, voted + 100, "commit deadline");
+        same(committee.dispute(unitId).revealDeadline, voted + 150, "reveal deadline");
+        for (uint256 i = 0; i < 3; ++i) {
+            bytes32 commitment = net.commitment(unitId, jurors[i], TRUTH);
+            VM.expectEmit(address(committee));
+            emit IAuditCommittee.VoteCommitted(unitId, jurors[i]);
+            if (i == 2) {
+                VM.expectEmit(address(committee));
+                emit IAuditCommittee.VotingClosed(unitId, uint64(voted + 50));
+            }
+            VM.prank(jurors[i]);
+            committee.commitVote(unitId, commitment);
+            same(committee.dispute(unitId).commitments[i], commitment, "kept");
+        }
+        bytes32 truth = roots[0];
+        for (uint256 i = 0; i < 3; ++i) {
+            bytes32 salt = net.salt(unitId, jurors[i]);
+            VM.expectEmit(address(committee));
+            emit IAuditCommittee.VoteRevealed(unitId, jurors[i], truth);
+            VM.prank(jurors[i]);
+            committee.revealVote(unitId, truth, salt);
+        }
+        VM.expectEmit(address(committee));
+        emit IAuditCommittee.DisputeResolved(unitId, truth, 3, 3);
+        committee.resolve(unitId);
+    }
+
+    /// @notice A jury that cannot sit, and one that cannot agree, tell that nobody was upheld.
+    function test_committee_void_tellsNoVotes() public {
+        JobId jobId = openJob(1, 1);
+        UnitId unitId = drawn(jobId, 0, 0, node(1), LIE);
+        audit(unitId, LIE, TRUTH);
+        seat(unitId);
+        net.pass(200);
+        VM.expectEmit(address(committee));
+        emit IAuditCommittee.DisputeResolved(unitId, 0, 0, 3);
+        committee.resolve(unitId);
+    }
+
+    /// @dev The jury is known only once it was drawn.
+    function expectSeated(address[] memory jurors) private {
+        Log[] memory logs = VM.getRecordedLogs();
+        same(logs.length, 1, "one event");
+        same(logs[0].topics[0], IAuditCommittee.JurorsDrawn.selector, "the jury");
+        (address[] memory told, uint64 commitBy, uint64 revealBy) = abi.decode(
+            logs[0].data,
+            (address[], uint64, uint64)
+        );
+        same(told.length, jurors.length, "seats");
+        for (uint256 i = 0; i < told.length; ++i) {
+            same(told[i], jurors[i], "juror");
+        }
+        same(commitBy, VM.getBlockTimestamp() + 100, "to commit");
+        same(revealBy, VM.getBlockTimestamp() + 150, "to reveal");
+    }
+}
