@@ -43,9 +43,15 @@ LEDGER = (
     "InputUnavailable", "RewardDistributor", "Attacks",
 )  # fmt: skip
 TESTS = {
-    "AinurGovernor": ("Governance",),
+    "ActiveList": ("BondVault", "WorkLedgerAudits", "WorkLedgerDisputes"),
+    "AinurGovernor": ("Governance", "BondVotes"),
     "AuditCommittee": ("WorkLedgerDisputes", "InputUnavailable", "Events"),
-    "BondVault": ("BondVault", "Locks", "WorkLedgerAudits", "WorkLedgerDisputes"),
+    "BondOwners": ("BondOwners",),
+    "BondState": ("BondVault", "Locks"),
+    "BondVault": (
+        "BondVault", "BondOwners", "BondVotes", "Locks", "WorkLedgerAudits", "WorkLedgerDisputes",
+    ),  # fmt: skip
+    "BondVotes": ("BondVotes",),
     "ComputeToken": ("ComputeToken", "EmissionSchedule", "Attacks", "Events"),
     "EmissionController": ("EmissionController", "WashCompute", "Attacks", "Events"),
     "JobEscrow": (

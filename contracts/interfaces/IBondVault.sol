@@ -4,7 +4,9 @@ pragma solidity 0.8.37;
 import {IBondVotes} from "./IBondVotes.sol";
 
 /// @title Bonds of nodes
-/// @notice A node is active while its bond, less what it is withdrawing, is at least MinBondWei.
+/// @notice An account is what works: it signs claims, audits, judges, coordinates, and has the rewards.
+/// Its bond has an owner, by default the account itself, who alone gets it out, votes with it and gives
+/// it away: so the key that a machine in the network holds cannot take the bond. A node is active while its bond, less what it is withdrawing, is at least MinBondWei.
 /// Exits cannot be paused; what is being withdrawn stays slashable until it is gone. Each open unit of
 /// a worker has a part of its bond locked, which can be asked back but answers for no other unit.
 interface IBondVault is IBondVotes {
@@ -23,7 +25,7 @@ interface IBondVault is IBondVotes {
     /// @notice An account called its withdrawal off.
     event UnbondCancelled(address indexed account, uint256 amount);
 
-    /// @notice Tokens left the vault for their owner.
+    /// @notice Tokens left the vault for the account's owner.
     event Withdrawn(address indexed account, uint256 amount, uint256 bond);
 
     /// @notice A fault cost an account its tokens. amount = burned + bounty.
@@ -40,6 +42,12 @@ interface IBondVault is IBondVotes {
 
     /// @notice An account entered or left the list that auditors and jurors are drawn from.
     event ActiveChanged(address indexed account, bool active);
+
+    /// @notice An account's bond was offered to `to`, which may accept it; 0: to nobody any more.
+    event OwnerOffered(address indexed account, address indexed to);
+
+    /// @notice An account's bond, with its votes and what is being withdrawn, has another owner.
+    event OwnerChanged(address indexed account, address indexed previous, address indexed owner);
 
     /// @notice The slashing seat was given away, once and for ever.
     event LedgerBound(address indexed ledger);
@@ -63,6 +71,12 @@ interface IBondVault is IBondVotes {
     /// @notice The delay is not over.
     error NotYetAvailable(address account, uint64 availableAt);
 
+    /// @notice Only the owner of an account's bond adds to it from outside, gets it out, gives it away.
+    error NotOwner(address account, address caller, address owner);
+
+    /// @notice The account's bond is not offered to the caller.
+    error NotOffered(address account, address caller);
+
     /// @notice Only the ledger locks, unlocks and slashes.
     error NotLedger(address caller);
 
@@ -72,22 +86,42 @@ interface IBondVault is IBondVotes {
     /// @notice The seat was given already, or to nobody.
     error BadBinding(address ledger);
 
-    /// @notice Adds `amount` to the caller's bond (the vault must be approved) and sets its libp2p
-    /// identity; an empty `peerId` keeps the one on record.
+    /// @notice Adds `amount` of the caller's tokens to its account's bond (the vault must be approved)
+    /// and sets its libp2p identity; an empty `peerId` keeps the one on record. Where the account has
+    /// another owner, what is added is that owner's.
     function bond(uint256 amount, bytes calldata peerId) external;
+
+    /// @notice Adds `amount` of the caller's tokens to the bond of an account that it owns.
+    function bondFor(address account, uint256 amount) external;
 
     /// @notice Changes the caller's libp2p identity.
     function setPeerId(bytes calldata peerId) external;
 
-    /// @notice Starts to withdraw `amount` more, locked or not; the delay, as it is now, starts anew
-    /// for all that is pending.
+    /// @notice Offers an account's bond to `to`, who becomes its owner by accepting; 0 takes an offer
+    /// back. Only the owner.
+    function offerOwner(address account, address to) external;
+
+    /// @notice Becomes the owner of an account's bond. Only whom it is offered to.
+    function acceptOwner(address account) external;
+
+    /// @notice requestUnbondOf the caller's own account.
     function requestUnbond(uint256 amount) external;
 
-    /// @notice Puts what is pending back to work.
+    /// @notice Starts to withdraw `amount` more of an account's bond, locked or not; the delay, as it is
+    /// now, starts anew for all that is pending. Only the owner.
+    function requestUnbondOf(address account, uint256 amount) external;
+
+    /// @notice cancelUnbondOf the caller's own account.
     function cancelUnbond() external;
 
-    /// @notice Pays out what is pending once the delay is over.
+    /// @notice Puts what is pending back to work. Only the owner.
+    function cancelUnbondOf(address account) external;
+
+    /// @notice withdrawOf the caller's own account.
     function withdraw() external;
+
+    /// @notice Pays out to the owner what is pending once the delay is over. Only the owner.
+    function withdrawOf(address account) external;
 
     /// @notice Brings an account's place on the list into line with the current MinBondWei. Anyone.
     function refresh(address account) external;
@@ -121,6 +155,12 @@ interface IBondVault is IBondVotes {
 
     /// @notice What may be locked for another unit: bond - pending - locked, or nothing.
     function freeOf(address account) external view returns (uint256);
+
+    /// @notice Who owns an account's bond: the account itself unless another accepted it.
+    function ownerOf(address account) external view returns (address);
+
+    /// @notice Whom an account's bond is offered to; 0 for nobody.
+    function offeredOwnerOf(address account) external view returns (address);
 
     /// @notice Whether the account may work, audit, judge and coordinate now.
     function isActive(address account) external view returns (bool);

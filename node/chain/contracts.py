@@ -144,16 +144,44 @@ class Vault(Contract):
     def peer_id_of(self, account: str) -> bytes:
         return bytes(self._handle.value("peerIdOf", account))
 
+    def owner_of(self, account: str) -> str:
+        """Who alone gets the account's bond out and votes with it: itself by default."""
+        return str(self._handle.value("ownerOf", account))
+
+    def offered_owner_of(self, account: str) -> str:
+        """Whom the account's bond is offered to; ZERO_ADDRESS for nobody."""
+        return str(self._handle.value("offeredOwnerOf", account))
+
     def bond(self, amount: int, peer_id: bytes) -> Transaction:
         return self._handle.write("bond", amount, peer_id)
 
-    def request_unbond(self, amount: int) -> Transaction:
+    def bond_for(self, account: str, amount: int) -> Transaction:
+        """Only the account's owner may send it; `bond` is for one's own account."""
+        return self._handle.write("bondFor", account, amount)
+
+    def set_peer_id(self, peer_id: bytes) -> Transaction:
+        return self._handle.write("setPeerId", peer_id)
+
+    def offer_owner(self, account: str, to: str) -> Transaction:
+        return self._handle.write("offerOwner", account, to)
+
+    def accept_owner(self, account: str) -> Transaction:
+        return self._handle.write("acceptOwner", account)
+
+    def request_unbond(self, amount: int, account: str = "") -> Transaction:
+        """Of the sender's own account, or of one that it owns; so are the next two."""
+        if account:
+            return self._handle.write("requestUnbondOf", account, amount)
         return self._handle.write("requestUnbond", amount)
 
-    def cancel_unbond(self) -> Transaction:
+    def cancel_unbond(self, account: str = "") -> Transaction:
+        if account:
+            return self._handle.write("cancelUnbondOf", account)
         return self._handle.write("cancelUnbond")
 
-    def withdraw(self) -> Transaction:
+    def withdraw(self, account: str = "") -> Transaction:
+        if account:
+            return self._handle.write("withdrawOf", account)
         return self._handle.write("withdraw")
 
     def refresh(self, account: str) -> Transaction:

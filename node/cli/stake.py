@@ -1,4 +1,6 @@
-"""`ainur stake`: the bond that a node works under."""
+"""`ainur stake`: the bond that a node works under, and who owns it."""
+
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +12,13 @@ from node.errors import BadInput, InsufficientFunds
 from node.home import Home
 from node.identity import load_seed, peer_id_bytes, peer_id_text
 
+if TYPE_CHECKING:
+    from node.chain import Chain
+
+operator_option = click.option(
+    "--operator", help="The node's account, where this wallet is not the node but owns its bond."
+)
+
 
 @click.group()
 def command() -> None:
@@ -18,34 +27,46 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("amount", type=AMOUNT)
+@operator_option
 @home_option
 @transaction_options
-def add(amount: int, home: Home, how: How) -> None:
+def add(amount: int, operator: str | None, home: Home, how: How) -> None:
     """Bond AMOUNT tokens for the node of this home. Every open unit locks a part of them, which a
     fault costs.
     """
-    from node.chain.types import Parameter
-
     if amount == 0:
         raise BadInput("A bond of nothing is no bond.", "Give an amount such as 250.")
-    peer_id = peer_id_bytes(load_seed(home.peer_key))
     with transacting(home, how) as desk:
         chain = desk.chain
+        account = _account(chain, operator)
         held = chain.token.balance_of(chain.address)
         if held < amount:
             raise InsufficientFunds(
                 f"{chain.address} holds {ain(held)}, less than the {ain(amount)} to be bonded.",
                 "Send tokens to it, or bond less.",
             )
-        calls = [chain.vault.bond(amount, peer_id)]
+        if account == chain.address:
+            calls = [chain.vault.bond(amount, peer_id_bytes(load_seed(home.peer_key)))]
+        else:
+            calls = [chain.vault.bond_for(account, amount)]
         if chain.token.allowance(chain.address, chain.vault.address) < amount:
             calls.insert(0, chain.token.approve(chain.vault.address, amount))
         desk.send(*calls)
-        bond = chain.vault.bond_of(chain.address)
-        note(f"bonded {ain(amount)}; the bond of {chain.address} is now {ain(bond)}")
-        if not chain.vault.is_active(chain.address):
-            least = chain.parameters.get(Parameter.MIN_BOND_WEI)
-            note(f"not active yet: a node needs {ain(least)} that it is not withdrawing")
+        bond = chain.vault.bond_of(account)
+        note(f"bonded {ain(amount)}; the bond of {account} is now {ain(bond)}")
+        _tell_rest(chain, account)
+
+
+def _tell_rest(chain: "Chain", account: str) -> None:
+    """What is not as a person who has just bonded may think."""
+    from node.chain.types import Parameter
+
+    owner = chain.vault.owner_of(account)
+    if owner != chain.address:
+        note(f"it belongs to {owner}, who alone can remove it and votes with it")
+    if not chain.vault.is_active(account):
+        least = chain.parameters.get(Parameter.MIN_BOND_WEI)
+        note(f"not active yet: a node needs {ain(least)} that it is not withdrawing")
 
 
 @command.command("remove")
@@ -53,6 +74,7 @@ def add(amount: int, home: Home, how: How) -> None:
 @click.option("--all", "everything", is_flag=True, help="Remove the whole bond.")
 @click.option("--withdraw", is_flag=True, help="Pay out what was asked for.")
 @click.option("--cancel", is_flag=True, help="Keep bonded what was asked for.")
+@operator_option
 @home_option
 @transaction_options
 def remove(
@@ -60,6 +82,7 @@ def remove(
     everything: bool,
     withdraw: bool,
     cancel: bool,
+    operator: str | None,
     home: Home,
     how: How,
 ) -> None:
@@ -70,13 +93,59 @@ def remove(
     if [amount is not None, everything, withdraw, cancel].count(True) != 1:
         raise BadInput("Give one of: an AMOUNT, --all, --withdraw, --cancel.")
     with transacting(home, how) as desk:
+        account = _account(desk.chain, operator)
+        _require_owner(desk.chain, account)
         if withdraw:
-            _withdraw(desk)
+            _withdraw(desk, account)
         elif cancel:
-            desk.send(desk.chain.vault.cancel_unbond())
+            desk.send(desk.chain.vault.cancel_unbond(_other(desk.chain, account)))
             note("nothing is being withdrawn any more")
         else:
-            _request(desk, amount)
+            _request(desk, account, amount)
+
+
+@command.command("owner")
+@click.argument("address")
+@operator_option
+@home_option
+@transaction_options
+def owner(address: str, operator: str | None, home: Home, how: How) -> None:
+    """Offer the bond of this home's node to ADDRESS, a key that is kept elsewhere.
+
+    Once ADDRESS has accepted, it alone removes the bond and votes with it; this node goes on
+    working, and its rewards are still its own. ADDRESS bonds with `stake add --operator`.
+    """
+    to = parse_address(address)
+    with transacting(home, how) as desk:
+        chain = desk.chain
+        account = _account(chain, operator)
+        _require_owner(chain, account)
+        calls = [chain.vault.offer_owner(account, to)]
+        if account == chain.address and not chain.vault.peer_id_of(account):
+            calls.append(chain.vault.set_peer_id(peer_id_bytes(load_seed(home.peer_key))))
+        desk.send(*calls)
+        note(f"offered the bond of {account} to {to}, which takes it with:")
+        note(f"  ainur stake accept {account}")
+
+
+@command.command("accept")
+@click.argument("operator")
+@home_option
+@transaction_options
+def accept(operator: str, home: Home, how: How) -> None:
+    """Become the owner of the bond of OPERATOR, which has offered it to this wallet."""
+    account = parse_address(operator)
+    with transacting(home, how) as desk:
+        chain = desk.chain
+        offered = chain.vault.offered_owner_of(account)
+        if offered != chain.address:
+            raise BadInput(
+                f"The bond of {account} is not offered to {chain.address}.",
+                f"Its owner offers it: `ainur stake owner {chain.address}`.",
+            )
+        desk.send(chain.vault.accept_owner(account))
+        note(f"{chain.address} owns the bond of {account}, {ain(chain.vault.bond_of(account))}")
+        note(f"add to it with `ainur stake add AMOUNT --operator {account}`")
 
 
 @command.command("show")
@@ -84,12 +153,13 @@ def remove(
 @home_option
 @json_option
 def show(account: str | None, home: Home, as_json: bool) -> None:
-    """Show a bond: how much, whether the node is active, what is locked, what is leaving."""
-    from node.chain.types import Parameter
+    """Show a bond: whose, how much, whether the node is active, what is locked, what is leaving."""
+    from node.chain.types import ZERO_ADDRESS, Parameter
 
     address = parse_address(account) if account else open_wallet(home).address
     with open_chain(home) as chain:
-        bond = chain.vault.bond_of(address)
+        bond, owner = chain.vault.bond_of(address), chain.vault.owner_of(address)
+        offered = chain.vault.offered_owner_of(address)
         pending = chain.vault.pending_of(address)
         locked, free = chain.vault.locked_of(address), chain.vault.free_of(address)
         active = chain.vault.is_active(address)
@@ -100,6 +170,8 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
         emit_json(
             {
                 "account": address,
+                "owner": owner,
+                "offered_to": None if offered == ZERO_ADDRESS else offered,
                 "bond_wei": bond,
                 "active": active,
                 "min_bond_wei": least,
@@ -115,6 +187,8 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
     emit_fields(
         {
             "account": address,
+            "owner": None if owner == address else owner,
+            "offered to": None if offered == ZERO_ADDRESS else offered,
             "bond": ain(bond),
             "active": active,
             "least bond": ain(least),
@@ -128,26 +202,52 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
     )
 
 
-def _request(desk: Desk, amount: int | None) -> None:
+def _account(chain: "Chain", operator: str | None) -> str:
+    """Whose bond it is about; BadInput for an operator whose bond this wallet does not own."""
+    if operator is None:
+        return chain.address
+    account = parse_address(operator)
+    _require_owner(chain, account)
+    return account
+
+
+def _require_owner(chain: "Chain", account: str) -> None:
+    owner = chain.vault.owner_of(account)
+    if owner != chain.address:
+        raise BadInput(
+            f"The bond of {account} belongs to {owner}, not to {chain.address}.",
+            f"Use the wallet of {owner}, or have it offer the bond: `ainur stake owner ADDRESS`.",
+        )
+
+
+def _other(chain: "Chain", account: str) -> str:
+    """The account, if it is not the sender's own."""
+    return "" if account == chain.address else account
+
+
+def _request(desk: Desk, account: str, amount: int | None) -> None:
     chain = desk.chain
-    free = chain.vault.bond_of(chain.address) - chain.vault.pending_of(chain.address).amount
+    free = chain.vault.bond_of(account) - chain.vault.pending_of(account).amount
     wanted = free if amount is None else amount
     if not 0 < wanted <= free:
         raise InsufficientFunds(
             f"{ain(wanted)} cannot be removed: {ain(free)} is bonded and not being withdrawn.",
             "`ainur stake show` tells what there is.",
         )
-    desk.send(chain.vault.request_unbond(wanted))
-    pending = chain.vault.pending_of(chain.address)
+    desk.send(chain.vault.request_unbond(wanted, _other(chain, account)))
+    pending = chain.vault.pending_of(account)
     note(f"{ain(pending.amount)} can be withdrawn from {utc(pending.available_at)} on:")
-    note("  ainur stake remove --withdraw")
-    if not chain.vault.is_active(chain.address):
+    note(
+        "  ainur stake remove --withdraw"
+        + (f" --operator {account}" * bool(_other(chain, account)))
+    )
+    if not chain.vault.is_active(account):
         note("this node is no longer active: it gets no work")
 
 
-def _withdraw(desk: Desk) -> None:
+def _withdraw(desk: Desk, account: str) -> None:
     chain = desk.chain
-    pending = chain.vault.pending_of(chain.address)
+    pending = chain.vault.pending_of(account)
     if pending.amount == 0:
         raise BadInput("Nothing is being withdrawn.", "Ask for it: `ainur stake remove AMOUNT`.")
     now = chain.head().timestamp
@@ -157,5 +257,5 @@ def _withdraw(desk: Desk) -> None:
             f"in {pending.available_at - now} s.",
             "Try again then.",
         )
-    desk.send(chain.vault.withdraw())
+    desk.send(chain.vault.withdraw(_other(chain, account)))
     note(f"withdrew {ain(pending.amount)} to {chain.address}")

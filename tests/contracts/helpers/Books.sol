@@ -12,7 +12,8 @@ import {Log, VM} from "./Vm.sol";
 /// @notice What the players of a random sequence remember, and what must hold after every move.
 /// @dev The ghosts count money on their own, so that the checks do not believe the contracts' books.
 abstract contract Books is EmissionBooks {
-    uint256 public constant MOVES = 29;
+    uint256 public constant MOVES = 30;
+    uint256 public constant COLD_KEYS = 2;
 
     JobId[] public jobIds;
     UnitId[] public unitIds;
@@ -28,6 +29,8 @@ abstract contract Books is EmissionBooks {
 
     uint256 public earnedWei; // sum of all reward leaves of finalised rounds
     uint256 public claimedWei;
+    uint256[] private _seconds;
+    mapping(uint256 second => uint256 votes) private _votesThen;
 
     /// @notice paid + refunded + fees + charged + held = deposited, and the tokens are there. A job
     /// with a verdict that its data was unavailable lost its data deposit whole, every other none.
@@ -51,8 +54,8 @@ abstract contract Books is EmissionBooks {
         same(token.balanceOf(address(distributor)), earnedWei - claimedWei, "distributor's tokens");
     }
 
-    /// @notice The vault holds every bond, the votes of all owners are all bonds, and the list holds
-    /// every active account.
+    /// @notice The vault holds every bond, each owner votes with what it owns, and the list holds every
+    /// active account.
     function checkVault() external view {
         uint256 bonds = 0;
         uint256 votes = 0;
@@ -60,9 +63,11 @@ abstract contract Books is EmissionBooks {
             (uint256 pending, ) = vault.pendingOf(node(i));
             check(pending <= vault.bondOf(node(i)), "pending is covered");
             bonds += vault.bondOf(node(i));
-            votes += vault.votesOf(node(i));
-            same(vault.votesOf(node(i)), vault.bondOf(node(i)), "votes with what it owns");
+            votes += _checkVotes(node(i));
             _checkLocks(node(i));
+        }
+        for (uint256 i = 0; i < COLD_KEYS; ++i) {
+            votes += _checkVotes(cold(i));
         }
         same(token.balanceOf(address(vault)), bonds, "vault's tokens");
         same(votes, bonds, "every bonded token votes once");
@@ -71,6 +76,30 @@ abstract contract Books is EmissionBooks {
                 check(vault.activeAt(i) != vault.activeAt(j), "listed once");
             }
         }
+    }
+
+    /// @dev Of one owner, now and at a second that is over, as it was noted then.
+    function _checkVotes(address owner) private view returns (uint256 votes) {
+        for (uint256 i = 0; i < net.nodeCount(); ++i) {
+            if (vault.ownerOf(node(i)) == owner) votes += vault.bondOf(node(i));
+        }
+        same(vault.votesOf(owner), votes, "votes with what it owns");
+        for (uint256 i = 0; i + 1 < _seconds.length && owner == cold(0); i += 7) {
+            uint256 noted = _votesThen[_seconds[i]];
+            same(vault.pastVotesOf(owner, _seconds[i]), noted, "voted with what it owned");
+        }
+    }
+
+    /// @notice Keys that own bonds of nodes and do nothing else; each may own several.
+    function cold(uint256 dice) public pure returns (address) {
+        return address(uint160(0xC01D + (dice % COLD_KEYS)));
+    }
+
+    /// @dev What the first cold key votes with in this second, so far.
+    function _noteVotes() internal {
+        uint256 time = VM.getBlockTimestamp();
+        if (_seconds.length == 0 || _seconds[_seconds.length - 1] != time) _seconds.push(time);
+        _votesThen[time] = vault.votesOf(cold(0));
     }
 
     /// @dev What is locked answers for units that can still be faulted, or waits to be given back.
@@ -103,6 +132,9 @@ abstract contract Books is EmissionBooks {
                 token.balanceOf(address(distributor));
         for (uint256 i = 0; i < net.nodeCount(); ++i) {
             sum += token.balanceOf(node(i));
+        }
+        for (uint256 i = 0; i < COLD_KEYS; ++i) {
+            sum += token.balanceOf(cold(i));
         }
         same(sum, token.totalSupply(), "no token is anywhere else");
         check(sum <= net.SUPPLY() + schedule.emittedWei(), "never more");

@@ -6,11 +6,11 @@ import {JobId, UnitId} from "../../../contracts/types/Identifiers.sol";
 import {JobTerms} from "../../../contracts/types/Job.sol";
 import {PARAMETER_COUNT, Parameter} from "../../../contracts/types/Parameter.sol";
 import {Claim, UnitStatus} from "../../../contracts/types/Work.sol";
-import {Books} from "./Books.sol";
+import {BondMoves} from "./BondMoves.sol";
 import {VM} from "./Vm.sol";
 
 /// @notice Every kind of move. Each picks a legal-looking step and tries it; the contracts may refuse.
-abstract contract Moves is Books {
+abstract contract Moves is BondMoves {
     function _try(uint256 kind, uint256 dice) internal returns (bool) {
         if (kind == 0) return jobIds.length < 8 && _fund(dice);
         if (kind == 1) return _cancel(dice);
@@ -40,7 +40,8 @@ abstract contract Moves is Books {
         if (kind == 25) return _withdrawAnchors(dice);
         if (kind == 26) return _claimEmission(dice);
         if (kind == 27) return _returnDeposit(dice);
-        return _releaseLocks(dice);
+        if (kind == 28) return _releaseLocks(dice);
+        return _own(dice);
     }
 
     function _fund(uint256 dice) private returns (bool) {
@@ -344,52 +345,6 @@ abstract contract Moves is Books {
         }
     }
 
-    function _bond(uint256 dice) private returns (bool) {
-        address account = _node(dice);
-        uint256 amount = 1 + ((dice >> 8) % 200 ether);
-        if (token.balanceOf(account) < amount) return false;
-        VM.prank(account);
-        vault.bond(amount, "");
-        return true;
-    }
-
-    function _unbond(uint256 dice) private returns (bool) {
-        address account = _node(dice >> 8);
-        uint256 amount = 1 + ((dice >> 16) % 500 ether);
-        (uint256 pending, ) = vault.pendingOf(account);
-        bool isThere = amount <= vault.bondOf(account) - pending;
-        VM.prank(account);
-        try vault.requestUnbond(amount) {
-            return true;
-        } catch {
-            check(!isThere, "what is bonded can be asked back, locked or not");
-            return false;
-        }
-    }
-
-    function _cancelUnbond(uint256 dice) private returns (bool) {
-        VM.prank(_leaving(dice));
-        try vault.cancelUnbond() {
-            return true;
-        } catch {
-            return false;
-        }
-    }
-
-    function _withdraw(uint256 dice) private returns (bool) {
-        if (dice % 4 == 0) net.pass(3_000);
-        address account = _leaving(dice);
-        (uint256 pending, uint64 availableAt) = vault.pendingOf(account);
-        bool isDue = pending != 0 && VM.getBlockTimestamp() >= availableAt;
-        VM.prank(account);
-        try vault.withdraw() {
-            return true;
-        } catch {
-            check(!isDue, "an exit waits for its delay alone");
-            return false;
-        }
-    }
-
     function _settle(uint256 dice) private returns (bool) {
         for (uint256 i = 0; i < jobIds.length; ++i) {
             try escrow.settle(jobIds[addmod(dice, i, jobIds.length)]) {
@@ -408,11 +363,6 @@ abstract contract Moves is Books {
         } catch {
             return false;
         }
-    }
-
-    function _refresh(uint256 dice) private returns (bool) {
-        vault.refresh(_node(dice));
-        return true;
     }
 
     function _wait(uint256 seconds_) private returns (bool) {

@@ -12,6 +12,9 @@ import {VM} from "./Vm.sol";
 contract Players is Moves {
     constructor(uint256 nodeCount) {
         stage(nodeCount);
+        for (uint256 i = 0; i < COLD_KEYS; ++i) {
+            net.equip(cold(i), 1_000 ether);
+        }
         VM.recordLogs();
     }
 
@@ -21,6 +24,7 @@ contract Players is Moves {
         dice = uint256(keccak256(abi.encode(dice)));
         if (_try(kind, dice)) ++done[kind];
         _collect();
+        _noteVotes();
     }
 
     /// @notice What keeps work flowing: the next step of one of the latest units, or of a job.
@@ -29,6 +33,7 @@ contract Players is Moves {
         dice = uint256(keccak256(abi.encode(dice)));
         if (_try(kind, dice)) ++done[kind];
         _collect();
+        _noteVotes();
     }
 
     function _nextKind(uint256 dice) private returns (uint256) {
@@ -99,14 +104,15 @@ contract Players is Moves {
             address account = node(i);
             (uint256 pending, ) = vault.pendingOf(account);
             uint256 free = vault.bondOf(account) - pending;
-            VM.prank(account);
-            if (free != 0) vault.requestUnbond(free);
+            VM.prank(vault.ownerOf(account));
+            if (free != 0) vault.requestUnbondOf(account, free);
         }
         net.pass(100 days);
         for (uint256 i = 0; i < net.nodeCount(); ++i) {
-            (uint256 pending, ) = vault.pendingOf(node(i));
-            VM.prank(node(i));
-            if (pending != 0) vault.withdraw();
+            address account = node(i);
+            (uint256 pending, ) = vault.pendingOf(account);
+            VM.prank(vault.ownerOf(account));
+            if (pending != 0) vault.withdrawOf(account);
         }
     }
 

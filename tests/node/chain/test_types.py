@@ -25,7 +25,7 @@ STRUCTS = {
 }
 # ProposalCreated, ProposalQueued and the like name their id `proposalId`; our own events too.
 UNFOLLOWED = {
-    "vault": {"LedgerBound"},
+    "vault": {"LedgerBound", "OwnerOffered", "OwnerChanged"},
     "escrow": {"SeatsBound"},
     "ledger": {"RefereeBound", "EIP712DomainChanged"},
     "committee": set(),

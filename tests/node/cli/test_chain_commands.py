@@ -67,6 +67,50 @@ def test_stake_from_add_to_withdraw(ainur: Ainur, devnet: Devnet, home: Home) ->
     assert "active\tno" in table
 
 
+def test_stake_of_a_hot_key_belongs_to_a_cold_one(
+    ainur: Ainur, devnet: Devnet, home: Home, tmp_path: Path
+) -> None:
+    """A node offers its bond; the cold key accepts, bonds, removes, votes; the node cannot."""
+    cold = devnet.home(tmp_path / "cold", tokens_wei=1_000 * AIN)
+    hot_key, cold_key = account(home), account(cold)
+
+    def stake(*arguments: object, home: Home = home) -> Any:
+        return ainur("stake", *arguments, "--home", home.path)
+
+    early = stake("accept", hot_key, home=cold)
+    assert (early.code, "is not offered to" in early.err) == (2, True)
+    squatted = stake("add", "200", "--operator", hot_key, home=cold)
+    assert (squatted.code, f"belongs to {hot_key}, not to" in squatted.err) == (2, True)
+    offered = stake("owner", cold_key)
+    assert (offered.code, f"ainur stake accept {hot_key}" in offered.err) == (0, True), offered.err
+    waiting = stake("show", "--json").json
+    assert (waiting["owner"], waiting["offered_to"]) == (hot_key, cold_key)
+    assert waiting["peer_id"] == peer_id_from_key(load_seed(home.peer_key))
+    accepted = stake("accept", hot_key, home=cold)
+    assert (accepted.code, f"owns the bond of {hot_key}" in accepted.err) == (0, True)
+    bonded = stake("add", "200", "--operator", hot_key, home=cold)
+    assert (bonded.code, f"the bond of {hot_key} is now 200 AIN" in bonded.err) == (0, True)
+
+    shown = stake("show", "--json").json
+    assert (shown["active"], shown["bond_wei"], shown["owner"]) == (True, 200 * AIN, cold_key)
+    assert f"owner\t{cold_key}" in stake("show").out.splitlines()
+    votes = [ainur("gov", "power", "--json", "--home", h.path).json for h in (home, cold)]
+    assert [each["votes_wei"] for each in votes] == [0, 200 * AIN]
+    for wanted in (("remove", "--all"), ("remove", "--withdraw"), ("owner", hot_key)):
+        refused = stake(*wanted)
+        assert (refused.code, f"belongs to {cold_key}" in refused.err) == (2, True)
+    assert f"it belongs to {cold_key}" in stake("add", "5").err
+
+    asked = stake("remove", "--all", "--operator", hot_key, home=cold)
+    assert f"ainur stake remove --withdraw --operator {hot_key}" in asked.err
+    assert stake("remove", "--cancel", "--operator", hot_key, home=cold).code == 0
+    assert stake("remove", "--all", "--operator", hot_key, home=cold).code == 0
+    with devnet.chain() as chain:
+        devnet.travel(chain.parameters.get(Parameter.UNBOND_DELAY_S))
+    paid = stake("remove", "--withdraw", "--operator", hot_key, home=cold)
+    assert (paid.code, f"withdrew 205 AIN to {cold_key}" in paid.err) == (0, True), paid.err
+
+
 def test_stake_mistakes_are_explained(ainur: Ainur, home: Home) -> None:
     """Too much, nothing, contradictions: no transaction, a reason, a remedy."""
     too_much = ainur("stake", "add", "1000.1", "--home", home.path)
