@@ -49,8 +49,13 @@ TESTS = {
     "BondOwners": ("BondOwners",),
     "BondState": ("BondVault", "Locks"),
     "BondVault": (
-        "BondVault", "BondOwners", "BondVotes", "Locks", "WorkLedgerAudits", "WorkLedgerDisputes",
-    ),  # fmt: skip
+        "BondVault",
+        "BondOwners",
+        "BondVotes",
+        "Locks",
+        "WorkLedgerAudits",
+        "WorkLedgerDisputes",
+    ),
     "BondVotes": ("BondVotes",),
     "ComputeToken": ("ComputeToken", "EmissionSchedule", "Attacks", "Events"),
     "EmissionController": ("EmissionController", "WashCompute", "Attacks", "Events"),
