@@ -24,6 +24,22 @@ contract AuditCommitteeTest is Stage {
         VM.stopPrank();
     }
 
+    /// @notice In the draw block itself its hash is not known: too early, to the block.
+    function test_draw_inTheDrawBlock_isRefused() public {
+        JobId jobId = openJob(1, 1);
+        UnitId unitId = drawn(jobId, 0, 0, node(1), LIE);
+        audit(unitId, LIE, TRUTH);
+        uint256 drawBlock = committee.dispute(unitId).drawBlock;
+        VM.roll(drawBlock);
+        VM.expectRevert(
+            abi.encodeWithSelector(IAuditCommittee.DrawTooEarly.selector, unitId, drawBlock)
+        );
+        committee.draw(unitId);
+        VM.roll(drawBlock + 1);
+        committee.draw(unitId);
+        same(committee.dispute(unitId).drawBlock, drawBlock, "drawn by that block");
+    }
+
     /// @notice A vote for no root at all is refused even if it was committed to.
     function test_revealVote_zeroRoot_isRefused() public {
         JobId jobId = openJob(1, 1);

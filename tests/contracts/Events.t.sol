@@ -196,6 +196,7 @@ contract EventsTest is EmissionStage {
             emit IAuditCommittee.VoteRevealed(unitId, jurors[i], truth);
             VM.prank(jurors[i]);
             committee.revealVote(unitId, truth, salt);
+            same(committee.dispute(unitId).votes[i], truth, "told");
         }
         VM.expectEmit(address(committee));
         emit IAuditCommittee.DisputeResolved(unitId, truth, 3, 3);

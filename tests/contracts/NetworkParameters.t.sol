@@ -47,24 +47,16 @@ contract NetworkParametersTest is Stage {
         check(parameters.get(Parameter.UnbondDelayS) >= parameters.exposureS(), "covered");
     }
 
-    /// @notice One value too few or too many cannot be deployed.
-    function test_constructor_otherCount_isRefused() public {
-        for (uint256 count = 17; count <= 19; ++count) {
-            uint256[] memory values = new uint256[](count);
-            for (uint256 i = 0; i < 17; ++i) {
-                values[i] = net.defaults()[i];
-            }
-            if (count > 17) values[17] = net.defaults()[17];
-            bytes memory code = bytes.concat(
-                VM.getCode("NetworkParameters"),
-                abi.encode(address(this), values)
-            );
-            address made;
-            assembly ("memory-safe") {
-                made := create(0, add(code, 32), mload(code))
-            }
-            check((made != address(0)) == (count == 18), "deployed");
-        }
+    /// @notice One value too few or too many cannot be deployed, nor a bond that leaves too early.
+    function test_constructor_badValues_areRefused() public {
+        uint256[] memory values = net.defaults();
+        check(isDeployed(values), "the defaults");
+        values[uint256(Parameter.UnbondDelayS)] = parameters.exposureS();
+        check(isDeployed(values), "just long enough");
+        --values[uint256(Parameter.UnbondDelayS)];
+        check(!isDeployed(values), "a second too short");
+        check(!isDeployed(resized(net.defaults(), 17)), "too few");
+        check(!isDeployed(resized(net.defaults(), 19)), "too many");
     }
 
     /// @notice The bounds are those of docs/spec/contracts.md, in the order of the enum.
@@ -154,5 +146,27 @@ contract NetworkParametersTest is Stage {
         (uint256 min, uint256 max) = parameters.bounds(parameter);
         same(min, least, "least");
         same(max, greatest, "greatest");
+    }
+
+    function isDeployed(uint256[] memory values) private returns (bool) {
+        bytes memory code = bytes.concat(
+            VM.getCode("NetworkParameters"),
+            abi.encode(address(this), values)
+        );
+        address made;
+        assembly ("memory-safe") {
+            made := create(0, add(code, 32), mload(code))
+        }
+        return made != address(0);
+    }
+
+    function resized(
+        uint256[] memory values,
+        uint256 count
+    ) private pure returns (uint256[] memory other) {
+        other = new uint256[](count);
+        for (uint256 i = 0; i < count && i < values.length; ++i) {
+            other[i] = values[i];
+        }
     }
 }
