@@ -159,6 +159,8 @@ contract BondVault is BondOwners, ActiveList {
             bountyTo.length == 0
                 ? 0
                 : (slashed * parameters.get(Parameter.BountyBps)) / BPS / bountyTo.length;
+        // Everybody gets the same; what the division leaves is burned.
+        // slither-disable-next-line divide-before-multiply
         uint256 bounty = share * bountyTo.length;
         // INVARIANT: slashed = burned + bounty.
         emit Slashed(account, slashed, slashed - bounty, bounty);

@@ -27,6 +27,8 @@ abstract contract BondVotes is IBondVotes {
         // INVARIANT: what was told once stays true, whatever is bonded in the same second.
         if (timepoint >= block.timestamp) revert FutureLookup(timepoint, block.timestamp);
         Checkpoints.Trace208 storage trace = _votes[owner];
+        // Where there is none, both others are 0.
+        // slither-disable-next-line unused-return
         (, uint48 since, uint208 votes) = trace.latestCheckpoint();
         // Most bonds are older than the proposal: one read instead of a search.
         return since <= timepoint ? votes : trace.upperLookupRecent(uint48(timepoint));
@@ -34,11 +36,15 @@ abstract contract BondVotes is IBondVotes {
 
     /// @dev With every increase of a bond of `owner`.
     function _addVotes(address owner, uint256 amount) internal {
+        // What it was and is, is known here.
+        // slither-disable-next-line unused-return
         _votes[owner].push(Time.timestamp(), (votesOf(owner) + amount).toUint208());
     }
 
     /// @dev With every decrease of a bond of `owner`.
     function _removeVotes(address owner, uint256 amount) internal {
+        // What it was and is, is known here.
+        // slither-disable-next-line unused-return
         _votes[owner].push(Time.timestamp(), (votesOf(owner) - amount).toUint208());
     }
 }
