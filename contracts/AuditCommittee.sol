@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {IAuditCommittee} from "./interfaces/IAuditCommittee.sol";
 import {IBondVault} from "./interfaces/IBondVault.sol";
 import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
-import {IReferee} from "./interfaces/IReferee.sol";
+import {IReferee, IRefereeCallback} from "./interfaces/IReferee.sol";
 import {IWorkLedger} from "./interfaces/IWorkLedger.sol";
 import {Hashes} from "./libraries/Hashes.sol";
 import {Dispute, DisputePhase} from "./types/Dispute.sol";
@@ -15,7 +15,7 @@ import {Parameter} from "./types/Parameter.sol";
 /// @notice INVARIANT: every opened dispute ends in exactly one verdict. Each phase ends by the
 /// clock, and anyone may call the next step. Limits, stated: a majority of dishonest seats decides
 /// wrongly, and where a root is public before the votes (after a failed audit) a lazy juror may
-/// copy one. A refereed game on chain will take this seat.
+/// copy one. A refereed game on chain will take its place.
 contract AuditCommittee is IAuditCommittee {
     struct Record {
         address worker;
@@ -37,18 +37,28 @@ contract AuditCommittee is IAuditCommittee {
     INetworkParameters public immutable parameters;
     IBondVault public immutable vault;
     IWorkLedger public immutable ledger;
+    /// @inheritdoc IReferee
+    IRefereeCallback public immutable reportsTo;
 
     mapping(UnitId unitId => Record) private _records;
 
-    constructor(INetworkParameters parameters_, IBondVault vault_, IWorkLedger ledger_) {
+    /// @param ledger_ Is asked whether a worker has opened.
+    /// @param seat The referee's seat.
+    constructor(
+        INetworkParameters parameters_,
+        IBondVault vault_,
+        IWorkLedger ledger_,
+        IRefereeCallback seat
+    ) {
         parameters = parameters_;
         vault = vault_;
         ledger = ledger_;
+        reportsTo = seat;
     }
 
     /// @inheritdoc IReferee
     function open(UnitId unitId, address worker, address coordinator, address accuser) external {
-        if (msg.sender != address(ledger)) revert NotLedger(msg.sender);
+        if (msg.sender != address(reportsTo)) revert NotSeat(msg.sender);
         Record storage record = _records[unitId];
         if (record.drawBlock != 0) revert AlreadyOpened(unitId);
         record.worker = worker;
@@ -158,7 +168,7 @@ contract AuditCommittee is IAuditCommittee {
         record.resolved = true;
         record.verdict = root;
         emit DisputeResolved(unitId, root, upheldBy.length, seats);
-        ledger.onVerdict(unitId, root, upheldBy);
+        reportsTo.onVerdict(unitId, root, upheldBy);
     }
 
     /// @dev The accuser is a party: it gets a seat only where seats would stay empty without it.

@@ -46,12 +46,21 @@ contract NetworkParameters is INetworkParameters, Ownable {
 
     /// @inheritdoc INetworkParameters
     function exposureS() public view returns (uint256) {
-        uint256 auditS = _values[Parameter.AuditWindowS];
-        uint256 openS = _values[Parameter.OpenWindowS];
-        // Every auditor may commit late, let the worker open late and never reveal; then a
-        // challenge at the last moment; then a jury that uses all its time.
-        uint256 audits = (1 + MAX_REDRAWS) * (auditS + 2 * openS);
-        return audits + _values[Parameter.ChallengeWindowS] + auditS + openS;
+        return
+            _exposureS(
+                _values[Parameter.AuditWindowS],
+                _values[Parameter.OpenWindowS],
+                _values[Parameter.ChallengeWindowS]
+            );
+    }
+
+    /// @inheritdoc INetworkParameters
+    function longestExitS() external pure returns (uint256) {
+        (, uint256 delayS) = bounds(Parameter.UnbondDelayS);
+        (, uint256 auditS) = bounds(Parameter.AuditWindowS);
+        (, uint256 openS) = bounds(Parameter.OpenWindowS);
+        (, uint256 challengeS) = bounds(Parameter.ChallengeWindowS);
+        return delayS + _exposureS(auditS, openS, challengeS);
     }
 
     /// @inheritdoc INetworkParameters
@@ -87,6 +96,17 @@ contract NetworkParameters is INetworkParameters, Ownable {
         uint256 old = _values[parameter];
         _values[parameter] = value;
         emit ParameterChanged(parameter, old, value);
+    }
+
+    function _exposureS(
+        uint256 auditS,
+        uint256 openS,
+        uint256 challengeS
+    ) private pure returns (uint256) {
+        // Every auditor may commit late, let the worker open late and never reveal; then a
+        // challenge at the last moment; then a jury that uses all its time.
+        uint256 audits = (1 + MAX_REDRAWS) * (auditS + 2 * openS);
+        return audits + challengeS + auditS + openS;
     }
 
     function _requireExposureCovered() private view {

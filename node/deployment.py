@@ -2,7 +2,7 @@
 
 When it is done the deployer holds no power: parameters belong to the timelock, only the governor
 proposes to the timelock, anyone may execute what has waited long enough, and the seats in vault,
-escrow and ledger are bound for ever.
+escrow and ledger are bound for ever; that of the referee changes hands as its contract says.
 """
 
 import json
@@ -211,7 +211,12 @@ def _build(site: Site, deployer: str, treasury: str, preset: Preset) -> dict[str
     ledger = site.create(
         "WorkLedger", token.address, parameters.address, vault.address, escrow.address
     )
-    committee = site.create("AuditCommittee", parameters.address, vault.address, ledger.address)
+    seat = site.create(
+        "RefereeSeat", ledger.address, parameters.address, timelock.address, governor.address
+    )
+    committee = site.create(
+        "AuditCommittee", parameters.address, vault.address, ledger.address, seat.address
+    )
     rewards = site.create("RewardDistributor", token.address, ledger.address)
     emission = site.create(
         "EmissionController",
@@ -224,7 +229,8 @@ def _build(site: Site, deployer: str, treasury: str, preset: Preset) -> dict[str
     site.call(token, "bind", emission.address)
     site.call(vault, "bind", ledger.address)
     site.call(escrow, "bind", ledger.address, rewards.address, emission.address)
-    site.call(ledger, "bind", committee.address)
+    site.call(seat, "bind", committee.address)
+    site.call(ledger, "bind", seat.address)
     site.call(timelock, "grantRole", keccak(text="PROPOSER_ROLE"), governor.address)
     site.call(timelock, "grantRole", keccak(text="CANCELLER_ROLE"), governor.address)
     # Last, because nobody can undo it: from here on the timelock alone administers itself.
@@ -235,6 +241,7 @@ def _build(site: Site, deployer: str, treasury: str, preset: Preset) -> dict[str
         "vault": vault,
         "escrow": escrow,
         "ledger": ledger,
+        "seat": seat,
         "committee": committee,
         "rewards": rewards,
         "emission": emission,
@@ -253,7 +260,14 @@ def _checks(
         ("escrow", "ledger", at["ledger"]),
         ("escrow", "distributor", at["rewards"]),
         ("escrow", "emission", at["emission"]),
-        ("ledger", "referee", at["committee"]),
+        ("ledger", "referee", at["seat"]),
+        ("seat", "reportsTo", at["ledger"]),
+        ("seat", "referee", at["committee"]),
+        ("seat", "dao", at["timelock"]),
+        ("seat", "governor", at["governor"]),
+        ("committee", "reportsTo", at["seat"]),
+        ("committee", "ledger", at["ledger"]),
+        ("committee", "vault", at["vault"]),
         ("token", "minter", at["emission"]),
         ("emission", "treasury", at["timelock"]),
         ("parameters", "owner", at["timelock"]),

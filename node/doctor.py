@@ -27,6 +27,7 @@ from node.device_fault import clear_fault, read_fault
 from node.errors import BadInput, NodeError, NoDevice
 from node.home import Home
 from node.network_file import NetworkFile, load_network
+from node.referee import seat_of
 from node.wallet import find_wallet
 
 FREE_BYTES_WANTED = 2 * 2**30
@@ -148,6 +149,7 @@ def _chain(chain: Chain, wallet: str, now_s: Callable[[], float]) -> Iterator[Fi
             f"this machine is {skew} s ahead of the last block",
             "Set the clock, or wait if the chain makes no blocks.",
         )
+    yield _referee(chain)
     least = chain.parameters.get(Parameter.MIN_BOND_WEI)
     bond = chain.vault.bond_of(wallet)
     if chain.balance(wallet) == 0:
@@ -170,6 +172,27 @@ def _chain(chain: Chain, wallet: str, now_s: Callable[[], float]) -> Iterator[Fi
             f"{bond / 10**18:g} AIN; {least / 10**18:g} are needed to work",
             remedy,
         )
+
+
+def _referee(chain: Chain) -> Finding:
+    """Who would take this node's bond, now and soon: the time to leave is before."""
+    seat = seat_of(chain)
+    if not seat.is_known:
+        return Finding(
+            "referee",
+            Level.WARN,
+            f"{seat.referee} has the seat, which this network file does not name",
+            "Get the network's present file and release; until then this node sits on no jury.",
+        )
+    if seat.successor:
+        days = max(0, seat.seated_at_s - chain.head().timestamp) / 86_400
+        return Finding(
+            "referee",
+            Level.WARN,
+            f"{seat.successor} takes the seat in {days:.1f} days",
+            "If you do not want to be judged by it, leave before: `ainur stake remove AMOUNT`.",
+        )
+    return Finding("referee", Level.OK, seat.referee)
 
 
 def _peers(network: NetworkFile) -> Finding:

@@ -278,4 +278,8 @@ def _describe(target: str, data: bytes, names: Names) -> str:
     if found is not None and (found.contract, found.function) == ("ComputeToken", "transfer"):
         to, amount = found.arguments.values()
         return f"grant {decimal(amount)} AIN to {to}"
+    if found is not None and (found.contract, found.function) == ("RefereeSeat", "propose"):
+        return f"announce {found.arguments['successor']} as the next referee"
+    if found is not None and (found.contract, found.function) == ("RefereeSeat", "withdraw"):
+        return "keep the referee: withdraw who waits for its seat"
     return in_words(names, target, data)

@@ -64,6 +64,7 @@ class Contracts(_Strict):
     vault: Address
     escrow: Address
     ledger: Address
+    seat: Address
     committee: Address
     rewards: Address
     emission: Address

@@ -23,6 +23,7 @@ OWN = (
     "EmissionController",
     "JobEscrow",
     "NetworkParameters",
+    "RefereeSeat",
     "RewardDistributor",
     "WorkLedger",
 )

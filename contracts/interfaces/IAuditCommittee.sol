@@ -33,8 +33,8 @@ interface IAuditCommittee is IReferee {
     /// @notice The dispute is over; root 0: void.
     event DisputeResolved(UnitId indexed unitId, bytes32 root, uint256 votes, uint256 seats);
 
-    /// @notice Only the ledger opens disputes.
-    error NotLedger(address caller);
+    /// @notice Only the referee's seat opens disputes.
+    error NotSeat(address caller);
 
     /// @notice The unit was before the committee already.
     error AlreadyOpened(UnitId unitId);
@@ -71,7 +71,7 @@ interface IAuditCommittee is IReferee {
     /// is over.
     function revealVote(UnitId unitId, bytes32 unitRoot, bytes32 salt) external;
 
-    /// @notice Counts and tells the ledger. Anyone, once all committed votes are revealed and the
+    /// @notice Counts and tells the seat. Anyone, once all committed votes are revealed and the
     /// worker has opened, or the time to do so is over.
     function resolve(UnitId unitId) external;
 

@@ -34,4 +34,8 @@ interface INetworkParameters {
     /// @notice The longest time, in seconds, from the capture of a unit's draw to its last verdict, if
     /// the steps that anyone may take are taken at once.
     function exposureS() external view returns (uint256);
+
+    /// @notice The longest time, in seconds, that leaving can take under any values that a vote could
+    /// set: to see the last unit through its exposure, then to unbond.
+    function longestExitS() external pure returns (uint256);
 }

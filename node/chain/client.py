@@ -72,6 +72,7 @@ class Chain:
         self.vault = contracts.Vault(handles["vault"])
         self.escrow = contracts.Escrow(handles["escrow"])
         self.ledger = contracts.Ledger(handles["ledger"])
+        self.seat = contracts.Seat(handles["seat"])
         self.committee = contracts.Committee(handles["committee"])
         self.rewards = contracts.Rewards(handles["rewards"])
         self.emission = contracts.Emission(handles["emission"])

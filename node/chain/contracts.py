@@ -26,6 +26,7 @@ from node.chain.types import (
     ProposalVotes,
     RewardClaim,
     RoundEmission,
+    Succession,
     Support,
     Unit,
     from_abi,
@@ -335,6 +336,33 @@ class Ledger(Contract):
         self, job_id: JobId, round: int, checkpoint: bytes, blob_root: bytes, blob_size: int
     ) -> Transaction:
         return self._handle.write("finalizeRound", job_id, round, checkpoint, blob_root, blob_size)
+
+
+class Seat(Contract):
+    """RefereeSeat: who decides disputes, and who will."""
+
+    def referee(self) -> str:
+        return str(self._handle.value("referee"))
+
+    def pending(self) -> Succession:
+        """Who waits for the seat; zeros if nobody does."""
+        return from_abi(Succession, self._handle.read("pending"))
+
+    def notice_s(self) -> int:
+        """How long a successor waits: longer than the longest exit."""
+        return int(self._handle.value("noticeS"))
+
+    def judge_of(self, unit_id: UnitId) -> str:
+        """Whom an open dispute is before; the zero address if there is none."""
+        return str(self._handle.value("judgeOf", unit_id))
+
+    def propose(self, successor: str) -> Transaction:
+        """Only the timelock may send it: use its data in a proposal."""
+        return self._handle.write("propose", successor)
+
+    def withdraw(self) -> Transaction:
+        """The timelock, by a proposal, or the guardian in its time."""
+        return self._handle.write("withdraw")
 
 
 class Committee(Contract):

@@ -17,6 +17,7 @@ CONTRACT_NAMES = {
     "vault": "BondVault",
     "escrow": "JobEscrow",
     "ledger": "WorkLedger",
+    "seat": "RefereeSeat",
     "committee": "AuditCommittee",
     "rewards": "RewardDistributor",
     "emission": "EmissionController",

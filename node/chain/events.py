@@ -328,6 +328,21 @@ class RoundRewards(Event):
     amounts: tuple[int, ...]
 
 
+# --- RefereeSeat
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessorProposed(Event):
+    successor: str
+    seated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessorWithdrawn(Event):
+    successor: str
+    by: str
+
+
 # --- AuditCommittee
 
 
@@ -510,6 +525,7 @@ EVENTS: Mapping[str, tuple[type[Event], ...]] = {
         RoundFinalized,
         RoundRewards,
     ),
+    "seat": (SuccessorProposed, SuccessorWithdrawn),
     "committee": (
         DisputeOpened,
         JurorsDrawn,

@@ -276,6 +276,14 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Succession:
+    """Who waits for the referee's seat, and when it will have it; zeros if nobody does."""
+
+    successor: str
+    seated_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class EmissionPlan:
     """What the token may mint besides its first supply, fixed at deployment."""
 
@@ -290,6 +298,10 @@ class EmissionSchedule:
 
     start_s: int
     plan: EmissionPlan
+
+    def epoch_at(self, time_s: int) -> int:
+        """The epoch that runs at a moment, Unix seconds, from the start of emission on."""
+        return (time_s - self.start_s) // self.plan.epoch_s
 
     def ends_at(self, epoch: int) -> int:
         """When an epoch ends, Unix seconds; what it gives can be claimed from then on."""

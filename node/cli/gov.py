@@ -147,6 +147,32 @@ def propose_grant(address: str, amount: int, description: str, home: Home, how: 
         _propose(desk, prepare_grant(desk.chain, to, amount), description)
 
 
+@propose.command("referee")
+@click.argument("address")
+@click.option("--description", required=True, help="Why: voters read it.")
+@home_option
+@transaction_options
+def propose_referee(address: str, description: str, home: Home, how: How) -> None:
+    """Propose ADDRESS as the next referee; once executed, it waits longer than the longest exit."""
+    from node.referee import prepare_succession
+
+    to = parse_address(address)
+    with transacting(home, how) as desk:
+        _propose(desk, prepare_succession(desk.chain, to), description)
+
+
+@propose.command("keep-referee")
+@click.option("--description", required=True, help="Why: voters read it.")
+@home_option
+@transaction_options
+def propose_keep_referee(description: str, home: Home, how: How) -> None:
+    """Propose to withdraw who waits for the referee's seat."""
+    from node.referee import prepare_keeping
+
+    with transacting(home, how) as desk:
+        _propose(desk, prepare_keeping(desk.chain), description)
+
+
 def _propose(desk: Desk, call: "Transaction", description: str) -> None:
     from node.chain.events import ProposalCreated
     from node.governance import require_proposer
@@ -308,6 +334,47 @@ def execute(proposal: str, home: Home, how: How) -> None:
         require_execute(chain, found)
         desk.send(chain.governor.execute(found.created.proposal_id))
         note(f"executed: {'; '.join(found.actions)}")
+
+
+@command.command("referee")
+@home_option
+@json_option
+def referee(home: Home, as_json: bool) -> None:
+    """Show who decides disputes, and who waits for that seat until when."""
+    from node.referee import seat_of
+
+    with open_chain(home) as chain:
+        seat = seat_of(chain)
+    if as_json:
+        emit_json(
+            {"referee": seat.referee, "known": seat.is_known,
+             "successor": seat.successor or None, "seated_at": seat.seated_at_s or None,
+             "notice_s": seat.notice_s}
+        )  # fmt: skip
+        return
+    emit_fields(
+        {
+            "referee": seat.referee + ("" if seat.is_known else ", not that of the network file"),
+            "successor": seat.successor or None,
+            "has the seat from": utc(seat.seated_at_s) if seat.successor else None,
+            "notice": f"{seat.notice_s // 86_400} days, longer than the longest exit",
+        }
+    )
+    if seat.successor:
+        note("whoever does not want to be judged by it can leave before: `ainur stake remove`")
+
+
+@command.command("keep-referee")
+@home_option
+@transaction_options
+def keep_referee(home: Home, how: How) -> None:
+    """As the guardian, withdraw who waits for the referee's seat. Else `propose keep-referee`."""
+    from node.referee import require_guardian
+
+    with transacting(home, how) as desk:
+        require_guardian(desk.chain)
+        desk.send(desk.chain.seat.withdraw())
+        note("withdrawn; the referee stays")
 
 
 @command.command("power")

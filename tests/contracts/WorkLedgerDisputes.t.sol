@@ -265,16 +265,17 @@ contract WorkLedgerDisputesTest is Stage {
         ledger.challenge(unitId);
     }
 
-    /// @notice Only the referee gives verdicts, and only the ledger opens disputes.
+    /// @notice Only the referee's seat gives verdicts and opens disputes.
     function test_seats_strangers_areRefused() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         VM.expectRevert(abi.encodeWithSelector(IWorkLedger.NotReferee.selector, address(this)));
         ledger.onVerdict(unitId, keccak256("r"), new address[](0));
         address anyone = node(2);
-        VM.expectRevert(abi.encodeWithSelector(IAuditCommittee.NotLedger.selector, address(this)));
+        VM.expectRevert(abi.encodeWithSelector(IAuditCommittee.NotSeat.selector, address(this)));
         committee.open(unitId, anyone, anyone, anyone);
+        address referee = address(net.seat());
         expectStatusError(unitId, UnitStatus.Drawn);
-        VM.prank(address(committee));
+        VM.prank(referee);
         ledger.onVerdict(unitId, keccak256("r"), new address[](0));
     }
 

@@ -56,7 +56,9 @@ def test_public_preset_deploys_and_leaves_no_admin(devnet: Devnet, preset: Prese
         owner = Handle(chain._rpc, "NetworkParameters", contracts.parameters).value("owner")
         assert owner == contracts.timelock
         ledger = Handle(chain._rpc, "WorkLedger", contracts.ledger)
-        assert ledger.value("referee") == contracts.committee
+        assert ledger.value("referee") == contracts.seat
+        assert chain.seat.referee() == contracts.committee
+        assert chain.seat.notice_s() == 146 * 86_400
         token = Handle(chain._rpc, "ComputeToken", contracts.token)
         assert token.value("minter") == contracts.emission
         emission = Handle(chain._rpc, "EmissionController", contracts.emission)

@@ -9,6 +9,7 @@ import {IEmissionController} from "../../../contracts/interfaces/IEmissionContro
 import {IEmissionSchedule} from "../../../contracts/interfaces/IEmissionSchedule.sol";
 import {IJobEscrow} from "../../../contracts/interfaces/IJobEscrow.sol";
 import {INetworkParameters} from "../../../contracts/interfaces/INetworkParameters.sol";
+import {IRefereeSeat} from "../../../contracts/interfaces/IRefereeSeat.sol";
 import {IRewardDistributor} from "../../../contracts/interfaces/IRewardDistributor.sol";
 import {IWorkLedger} from "../../../contracts/interfaces/IWorkLedger.sol";
 import {Hashes} from "../../../contracts/libraries/Hashes.sol";
@@ -34,6 +35,9 @@ contract Network {
     uint256 public constant FIRST_BUDGET = 50 ether + 3;
     uint256 public constant HALVING_EPOCHS = 4;
     address public constant TREASURY = address(0xDA0);
+    /// @notice What the seat asks its governor, which this is to it.
+    address public constant guardian = address(0x6A4D);
+    uint48 public constant guardianUntil = uint48(START + 365 days);
     uint256 private constant KEY_BASE = 0xA1;
 
     IERC20 public token;
@@ -41,6 +45,7 @@ contract Network {
     IBondVault public vault;
     IJobEscrow public escrow;
     IWorkLedger public ledger;
+    IRefereeSeat public seat;
     IAuditCommittee public committee;
     IRewardDistributor public distributor;
     IEmissionController public emission;
@@ -56,9 +61,6 @@ contract Network {
         vault = IBondVault(deploy("BondVault", abi.encode(token, parameters)));
         escrow = IJobEscrow(deploy("JobEscrow", abi.encode(token, parameters)));
         ledger = IWorkLedger(deploy("WorkLedger", abi.encode(token, parameters, vault, escrow)));
-        committee = IAuditCommittee(
-            deploy("AuditCommittee", abi.encode(parameters, vault, ledger))
-        );
         distributor = IRewardDistributor(deploy("RewardDistributor", abi.encode(token, ledger)));
         emission = IEmissionController(
             deploy("EmissionController", abi.encode(token, parameters, ledger, escrow, TREASURY))
@@ -66,7 +68,7 @@ contract Network {
         IEmissionSchedule(address(token)).bind(address(emission));
         vault.bind(address(ledger));
         escrow.bind(address(ledger), address(distributor), address(emission));
-        ledger.bind(address(committee));
+        bindReferee(owner);
         for (uint256 i = 0; i < count; ++i) {
             nodes.push(VM.addr(KEY_BASE + i));
             join(nodes[i]);
@@ -109,6 +111,20 @@ contract Network {
             deployed := create(0, add(code, 32), mload(code))
         }
         require(deployed != address(0), name);
+    }
+
+    /// @dev The seat, and a committee in it.
+    function bindReferee(address dao) internal virtual {
+        seat = IRefereeSeat(deploy("RefereeSeat", abi.encode(ledger, parameters, dao, this)));
+        committee = newCommittee();
+        seat.bind(committee);
+        ledger.bind(address(seat));
+    }
+
+    /// @notice A committee that can take the referee's seat.
+    function newCommittee() public returns (IAuditCommittee) {
+        bytes memory arguments = abi.encode(parameters, vault, ledger, seat);
+        return IAuditCommittee(deploy("AuditCommittee", arguments));
     }
 
     /// @notice Gives an account tokens and allowances.

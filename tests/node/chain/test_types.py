@@ -28,6 +28,7 @@ UNFOLLOWED = {
     "vault": {"LedgerBound", "OwnerOffered", "OwnerChanged"},
     "escrow": {"SeatsBound"},
     "ledger": {"RefereeBound", "EIP712DomainChanged"},
+    "seat": {"RefereeBound"},
     "committee": set(),
     "rewards": set(),
     "emission": set(),

@@ -41,7 +41,16 @@ def test_a_bonded_home_can_take_part(
     assert found.pop("peers") == "warn"
     assert found.pop("disk") in ("ok", "warn")
     assert found.pop("clock", "warn") == "warn"
-    assert set(found) == {"device 0", "bits", "home", "wallet", "network", "chain", "bond"}
+    assert set(found) == {
+        "device 0",
+        "bits",
+        "home",
+        "wallet",
+        "network",
+        "chain",
+        "referee",
+        "bond",
+    }
     assert set(found.values()) == {"ok"}
 
 
