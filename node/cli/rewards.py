@@ -8,20 +8,22 @@ import click
 from node.cli.desk import How, transacting, transaction_options
 from node.cli.options import home_option, json_option
 from node.cli.output import ain, emit_json, emit_table, note, utc
+from node.cli.rewards_explain import explain
 from node.cli.session import open_chain, open_wallet, parse_address
-from node.errors import ReplayDiffers
 from node.home import Home
-from node.ids import JobId
 
 if TYPE_CHECKING:
     from node.chain.types import RewardClaim
     from node.emission import EmissionReward
-    from node.rewards import Explained, Reward
+    from node.rewards import Reward
 
 
 @click.group()
 def command() -> None:
     """Show, explain and claim what finalised work has earned."""
+
+
+command.add_command(explain)
 
 
 @command.command("show")
@@ -56,87 +58,6 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
         empty=f"{address} has no rewards yet; they come when a round is finalised",
     )
     note(_summary(rewards, emissions))
-
-
-@command.command("explain")
-@click.argument("job", required=False)
-@click.option("--round", "number", type=int, help="Only this round, counted from 1.")
-@click.option("--account", help="An address, instead of this home's wallet.")
-@home_option
-@json_option
-def explain(
-    job: str | None, number: int | None, account: str | None, home: Home, as_json: bool
-) -> None:
-    """Say for which unit each wei was earned, recomputed from the chain's events alone.
-
-    Of one JOB, or of all. Only what work earned: `rewards show` has what emission adds to it.
-
-    Exit code 12 if a reward on the chain is not the sum of what its units earned.
-    """
-    from node.chain_jobs import LedgerReader, find_job
-    from node.rewards import explain as explained
-    from node.rewards import rewards_of
-
-    address = parse_address(account) if account else open_wallet(home).address
-    with open_chain(home) as chain:
-        ledger = LedgerReader(chain).update()
-        leaves = {
-            (r.claim.job_id, r.claim.round): r.claim.amount for r in rewards_of(chain, address)
-        }
-    wanted = find_job(ledger, job).job_id if job else None
-    found = [
-        each
-        for each in explained(ledger, address)
-        if wanted in (None, each.job.job_id) and number in (None, each.round + 1)
-    ]
-    if as_json:
-        emit_json({"account": address, "rewards": [_explanation(each) for each in found]})
-    else:
-        _show_explained(address, found)
-    for each in found:
-        paid = leaves.get((JobId(each.job.job_id), each.round), 0)
-        if each.unexplained or paid != each.amount:
-            raise ReplayDiffers(
-                f"The units of round {each.round + 1} of job 0x{each.job.job_id.hex()} earned "
-                f"{each.amount - each.unexplained} wei, the chain has {paid}."
-            )
-
-
-def _explanation(each: "Explained") -> dict[str, object]:
-    units = [
-        {"slot": p.unit.slot, "attempt": p.unit.attempt, "unit_id": p.unit.unit_id, "as": p.role,
-         "verdict": p.unit.verdict, "block": p.unit.decided_block, "amount_wei": p.amount}
-        for p in each.parts
-    ]  # fmt: skip
-    return {
-        "job_id": each.job.job_id,
-        "round": each.round + 1,
-        "amount_wei": each.amount,
-        "unit_wei": each.job.unit_wei,
-        "audit_wei": each.job.audit_wei,
-        "units": units,
-        "unexplained_wei": each.unexplained,
-    }
-
-
-def _show_explained(address: str, found: "list[Explained]") -> None:
-    emit_table(
-        ("job", "round", "slot", "try", "as", "verdict", "in block", "earned"),
-        [
-            (f"0x{each.job.job_id.hex()[:16]}", each.round + 1, p.unit.slot, p.unit.attempt + 1,
-             p.role, p.unit.verdict, p.unit.decided_block, ain(p.amount))
-            for each in found
-            for p in each.parts
-        ],
-        empty=f"{address} has no rewards yet; they come when a round is finalised",
-    )  # fmt: skip
-    for each in found:
-        count, audits = len(each.parts), sum(p.role == "auditor" for p in each.parts)
-        note(
-            f"round {each.round + 1} of 0x{each.job.job_id.hex()[:16]}: {count - audits} units of "
-            f"{ain(each.job.unit_wei)} and {audits} audits of {ain(each.job.audit_wei)} make "
-            f"{ain(each.amount)}"
-        )
 
 
 @command.command("claim")
