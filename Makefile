@@ -7,7 +7,7 @@ UV := .tools/bin/uv
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: demo test check unit contracts-test bench setup artifacts lock format clean
+.PHONY: demo test check unit contracts-test bench setup artifacts anvil lock format clean
 
 demo: setup
 	@$(BIN)/ainur demo
@@ -30,6 +30,10 @@ artifacts: setup
 	$(BIN)/npx hardhat build --no-tests
 	$(BIN)/python scripts/export_artifacts.py
 	$(BIN)/python scripts/export_snapshots.py
+
+# Optional, 19 MB to fetch: the EVM node of a devnet that is kept (`ainur devnet --folder`).
+anvil: setup
+	$(BIN)/npm install --prefix scripts/anvil --ignore-scripts --no-audit --no-fund --loglevel=error
 
 format: setup
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .

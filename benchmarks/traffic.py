@@ -29,11 +29,12 @@ from node.cli.devnet import free_port
 from node.cli.main import run
 from node.config import set_value
 from node.deployment import AIN
-from node.devnet import Devnet, project_folder
+from node.devnet import Devnet
 from node.errors import NodeError
 from node.home import Home
 from node.identity import load_seed, peer_id_from_key
 from node.ledger import JobState
+from node.local_chain import project_folder
 from node.network_file import save_network
 from node.status import WIRE, NodeStatus
 from node.swarm import Swarm

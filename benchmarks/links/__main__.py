@@ -55,11 +55,12 @@ from node.chain_jobs import LedgerReader
 from node.cli.main import run as run_command
 from node.config import set_value
 from node.deployment import AIN, DEVNET
-from node.devnet import Devnet, project_folder
+from node.devnet import Devnet
 from node.errors import BadInput, NodeError
 from node.home import Home
 from node.identity import load_seed, peer_id_from_key
 from node.ledger import JobState, JobView
+from node.local_chain import project_folder
 from node.network_file import save_network
 from node.status import WIRE
 from node.swarm import Processes, Swarm

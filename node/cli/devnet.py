@@ -1,12 +1,14 @@
 """`ainur devnet`: a local chain with contracts, funded homes and, if asked for, their daemons."""
 
 import contextlib
+import itertools
 import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -17,13 +19,15 @@ from node.config import set_value
 from node.errors import BadInput, NodeError
 from node.home import Home
 from node.identity import load_seed, peer_id_from_key
-from node.network_file import NetworkFile, save_network
+from node.network_file import NetworkFile, load_network, save_network
 
 if TYPE_CHECKING:
     from node.devnet import Devnet
     from node.swarm import Swarm
 
 HOMES_MAX = 64
+NETWORK, CHAIN = "network.json", "chain"
+"""In the folder: the file that others join by, and where the chain is kept."""
 _WATCH_S = 0.2
 
 
@@ -35,7 +39,7 @@ _WATCH_S = 0.2
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="A new folder for the homes, kept at the end. Else a temporary one.",
+    help="For the homes and the chain; one that has them goes on. Else a temporary one.",
 )
 @json_option
 def command(
@@ -43,20 +47,47 @@ def command(
 ) -> None:
     """Run a local chain with contracts and funded homes, until Ctrl-C.
 
-    The chain lives in memory: when it ends, the homes are of no more use. The home `treasury` holds
-    the tokens and votes.
+    With --folder, where anvil is installed (`make anvil`), the chain is kept in the folder, and the
+    same command goes on where it was; --homes and --bond count for a new one only. Else it lives in
+    memory: when it ends, the homes are of no more use. The home `treasury` holds tokens and votes.
     """
     from node.devnet import Devnet
+    from node.local_chain import anvil_program
     from node.swarm import Swarm
 
-    with stoppable(), _folder(folder) as root, Devnet(port=port) as devnet:
-        made = _make_homes(devnet, root, homes, bond)
-        with Swarm(made) as swarm:
-            if nodes:
-                for home in made:
-                    swarm.start(home)
-            _announce(devnet, root, made, nodes, as_json)
-            _watch(devnet, swarm)
+    with stoppable(), _folder(folder) as root:
+        begun = (root / NETWORK).exists()
+        kept = root / CHAIN if begun or (folder and anvil_program()) else None
+        with Devnet(port=port or _port_of(root, begun), folder=kept) as devnet:
+            made = _take_up_homes(devnet, root) if begun else _make_homes(devnet, root, homes, bond)
+            with Swarm(made) as swarm:
+                if nodes:
+                    for home in made:
+                        swarm.start(home)
+                # Whoever was told that it runs may end it: from here on that is no failure.
+                with contextlib.suppress(KeyboardInterrupt):
+                    _announce(devnet, root, made, nodes, as_json)
+                    _watch(devnet, swarm)
+
+
+def _port_of(root: Path, begun: bool) -> int:
+    """Where homes expect a chain that is taken up; 0 for a new one."""
+    if not begun:
+        return 0
+    return urlsplit(load_network(root / NETWORK).rpc_endpoints[0]).port or 0
+
+
+def _take_up_homes(devnet: "Devnet", root: Path) -> list[Home]:
+    """The homes of a chain that goes on, told where it answers now."""
+    network = load_network(root / NETWORK).with_endpoints(devnet.endpoint)
+    count = itertools.takewhile(
+        lambda path: path.is_dir(), (root / f"node{i}" for i in itertools.count(1))
+    )
+    made = [Home.find(path) for path in count]
+    for path in (root / "treasury", *(home.path for home in made)):
+        save_network(Home.find(path).network, network)
+    save_network(root / NETWORK, network)
+    return made
 
 
 def _make_homes(devnet: "Devnet", root: Path, count: int, bond: int) -> list[Home]:
@@ -65,7 +96,9 @@ def _make_homes(devnet: "Devnet", root: Path, count: int, bond: int) -> list[Hom
     network = _with_bootstrap(devnet.network, made)
     for home in (treasury, *made):
         save_network(home.network, network)
-    save_network(root / "network.json", network)
+    devnet.save()
+    # The last of all: a folder without it was never finished.
+    save_network(root / NETWORK, network)
     return made
 
 
@@ -87,7 +120,7 @@ def free_port() -> int:
 
 
 def _announce(devnet: "Devnet", root: Path, homes: list[Home], nodes: bool, as_json: bool) -> None:
-    network = root / "network.json"
+    network = root / NETWORK
     if as_json:
         emit_json(
             {
@@ -95,10 +128,14 @@ def _announce(devnet: "Devnet", root: Path, homes: list[Home], nodes: bool, as_j
                 "network": str(network),
                 "treasury": str(root / "treasury"),
                 "homes": [str(home.path) for home in homes],
+                "kept": devnet.is_kept,
+                "resumed": devnet.is_resumed,
             }
         )
     else:
-        emit_fields({"endpoint": devnet.endpoint, "network": str(network)})
+        chain = "in memory, forgotten at its end" if not devnet.is_kept else "kept in the folder"
+        chain += f", goes on at block {devnet.head().number}" if devnet.is_resumed else ""
+        emit_fields({"endpoint": devnet.endpoint, "network": str(network), "chain": chain})
         for path in (root / "treasury", *(home.path for home in homes)):
             emit_fields({"home": str(path)})
         first = homes[0].path if homes else root / "treasury"
@@ -109,12 +146,11 @@ def _announce(devnet: "Devnet", root: Path, homes: list[Home], nodes: bool, as_j
 
 
 def _watch(devnet: "Devnet", swarm: "Swarm") -> None:
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            devnet.require_running()
-            for child in swarm.ended():
-                note(f"{child.name} ended ({child.process.returncode}): {child.last_words()}")
-            time.sleep(_WATCH_S)
+    while True:
+        devnet.require_running()
+        for child in swarm.ended():
+            note(f"{child.name} ended ({child.process.returncode}): {child.last_words()}")
+        time.sleep(_WATCH_S)
 
 
 @contextlib.contextmanager
@@ -124,7 +160,12 @@ def _folder(chosen: Path | None) -> Iterator[Path]:
             yield Path(temporary)
         return
     if chosen.exists() and any(chosen.iterdir()):
-        raise BadInput(f"The folder {chosen} is not empty.", "Name a new one.")
+        if not (chosen / CHAIN / "state.json").exists():
+            raise BadInput(
+                f"The folder {chosen} is not empty, and keeps no chain.", "Name a new one."
+            )
+        if not (chosen / NETWORK).exists():
+            raise BadInput(f"The chain in {chosen} was never finished.", "Name a new folder.")
     try:
         chosen.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from node.chain import Chain
+from node.local_chain import anvil_program
 from node.network_file import load_network
 from node.wallet import find_wallet
 
@@ -29,14 +30,7 @@ def test_devnet_runs_until_it_is_interrupted(
         "from node.cli.main import main; main()"
     )
     command = [sys.executable, "-c", program, "devnet", "--homes", str(homes), "--json"]
-    process = subprocess.Popen(
-        [*command, "--folder", str(folder), "--bond", "150"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    document = json.loads(process.stdout.readline())
+    process, document = started([*command, "--folder", str(folder), "--bond", "150"])
     network = load_network(Path(document["network"]))
     (bootstrap,) = network.bootstrap
     assert bootstrap.startswith("/ip4/127.0.0.1/tcp/")
@@ -52,6 +46,35 @@ def test_devnet_runs_until_it_is_interrupted(
     assert err == "running until Ctrl-C\n"
     assert no_chain_at(network.rpc_endpoints[0])
     assert (folder / "treasury" / "peer.key").exists()
+
+
+@pytest.mark.skipif(anvil_program() is None, reason="a chain that is kept needs `make anvil`")
+def test_a_folder_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    """The same homes, bonds, contracts and port; --homes counts for a new one only."""
+    folder = tmp_path / "net"
+    command = [sys.executable, "-m", "node.cli.main", "devnet", "--folder", str(folder), "--json"]
+    process, first = started([*command, "--homes", "1", "--bond", "150"])
+    assert (first["kept"], first["resumed"]) == (True, False)
+    network = load_network(folder / "network.json")
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1].endswith("running until Ctrl-C\n")
+    assert (process.returncode, no_chain_at(first["endpoint"])) == (0, True)
+
+    process, again = started([*command, "--homes", "5"])
+    assert again == first | {"resumed": True}
+    assert load_network(folder / "network.json") == network
+    with Chain(network) as chain:
+        account = find_wallet(folder / "node1" / "wallets", "default").address
+        assert chain.vault.bond_of(account) == 150 * 10**18
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60)[1].endswith("running until Ctrl-C\n")
+
+
+def started(command: list[str]) -> tuple["subprocess.Popen[str]", dict[str, Any]]:
+    """The running command and what it announced."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, json.loads(process.stdout.readline())
 
 
 def no_chain_at(endpoint: str) -> bool:
@@ -72,3 +95,13 @@ def test_devnet_refuses_a_used_folder(ainur: Callable[..., Any], tmp_path: Path)
     outcome = ainur("devnet", "--folder", tmp_path)
     assert (outcome.code, "is not empty" in outcome.err) == (2, True)
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_devnet_refuses_a_chain_that_was_never_finished(
+    ainur: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Killed while its homes were made: nobody can tell what is missing."""
+    (tmp_path / "chain").mkdir()
+    (tmp_path / "chain" / "state.json").touch()
+    outcome = ainur("devnet", "--folder", tmp_path)
+    assert (outcome.code, "was never finished" in outcome.err) == (2, True)
