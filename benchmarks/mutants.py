@@ -68,6 +68,7 @@ TESTS = {
     ),
     "LeafClaims": ("RewardDistributor", "EmissionController", "Attacks"),
     "NetworkParameters": ("NetworkParameters", "Events"),
+    "RefereeSeat": ("RefereeSeat", "RefereeSeatInvariants"),
     "RewardDistributor": ("RewardDistributor", "Events"),
     "Hashes": ("Libraries",),
     "Lottery": ("Libraries",),

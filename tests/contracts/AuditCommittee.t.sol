@@ -17,7 +17,7 @@ contract AuditCommitteeTest is Stage {
     function test_open_twice_isRefused() public {
         UnitId unitId = UnitId.wrap(keccak256("a unit"));
         (address worker, address accuser) = (node(1), node(3));
-        VM.startPrank(address(ledger));
+        VM.startPrank(address(net.seat()));
         committee.open(unitId, worker, coordinator, accuser);
         VM.expectRevert(abi.encodeWithSelector(IAuditCommittee.AlreadyOpened.selector, unitId));
         committee.open(unitId, worker, coordinator, accuser);
