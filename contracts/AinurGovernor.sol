@@ -20,8 +20,9 @@ import {IBondVotes} from "./interfaces/IBondVotes.sol";
 /// have bonded; what passes runs through the timelock, which owns NetworkParameters. Bonds, escrows
 /// and rewards are out of its reach: no contract that holds them knows it. All times are seconds, by
 /// the token's clock.
-/// A guardian may veto a proposal until a day that is fixed at deployment; it can do nothing else,
-/// and no vote replaces it or gives it more time.
+/// A guardian may veto a proposal, and withdraw who waits for the referee's seat (RefereeSeat), until
+/// a day that is fixed at deployment; it can do nothing else, and no vote replaces it or gives it
+/// more time.
 /// @dev Proposals are kept on chain (GovernorStorage), so that a node lists, queues and executes
 /// them by their number alone.
 contract AinurGovernor is
