@@ -28,7 +28,7 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmarks.mutations import Mutation, essence, mutations_of
-from node.devnet import node_program
+from node.local_chain import node_program
 
 ROOT = Path(__file__).parents[1]
 LOG = ROOT / "docs" / "results" / "mutants.jsonl"
