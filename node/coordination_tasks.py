@@ -11,12 +11,13 @@ from node.chain import AsyncChain, Reverted
 from node.chain.handle import Transaction
 from node.chain.types import Claim, Parameter
 from node.chain_watch import ChainWatch
+from node.claims import accusation
 from node.combining import Combining
 from node.compute import Combination, Compute, ComputeError
 from node.custody import Custody
 from node.errors import NodeError, PeerFault, PeerUnreachable
 from node.holders import Holders
-from node.ids import JobId, UnitId, unit_id
+from node.ids import JobId, unit_id
 from node.jobs import Fetch
 from node.ledger import JobState, JobView, UnitState, UnitView
 from node.recompute import Recompute
@@ -226,7 +227,7 @@ class Tasks:
         deposit = await self._chain.read(chain.parameters.get, Parameter.CHALLENGE_DEPOSIT_WEI)
         log.warning("unit %s has a wrong result and is challenged", unit)
         await self._send_unless_done(chain.token.approve(chain.ledger.address, deposit))
-        await self._send_unless_done(chain.ledger.challenge(UnitId(view.unit_id)))
+        await self._send_unless_done(chain.ledger.challenge(*accusation(view)))
 
     async def _commit_round(self, job: JobView, command: CommitRound) -> Event | None:
         claims = [
@@ -252,13 +253,12 @@ class Tasks:
         return slots[min(covered, len(slots) - 1) :]
 
     async def _capture_draw(self, job: JobView, command: CaptureDraw) -> None:
-        draw_block = job.batches.get((command.round, command.batch))
-        if draw_block is None or self._watch.ledger.head <= draw_block:
+        batch = job.batches.get((command.round, command.batch))
+        if batch is None or batch.is_captured or self._watch.ledger.head <= batch.draw_block:
             return
-        if (command.round, command.batch) in job.captured:
-            return
+        job_id = JobId(job.job_id)
         await self._send_unless_done(
-            self._chain.sync.ledger.capture_draw(JobId(job.job_id), command.round, command.batch)
+            self._chain.sync.ledger.capture_draw(job_id, batch.round, batch.index, batch.claims)
         )
 
     async def _expire(self, job: JobView, unit: UnitRef) -> None:
@@ -336,7 +336,7 @@ class Tasks:
 
     async def _finalize(self, job: JobView, command: FinalizeRound) -> Event | None:
         call = self._chain.sync.ledger.finalize_round(
-            JobId(job.job_id), command.round, *_checkpoint(command)
+            JobId(job.job_id), command.round, *_checkpoint(command), job.shown(command.round)
         )
         return await self._send_or(call, lambda why: FinalizeRefused(command.round, why))
 

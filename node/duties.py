@@ -21,7 +21,7 @@ from node.chain_watch import ChainWatch
 from node.commitments import NO_INPUT, Commitments, Role, Roots
 from node.custody import Custody
 from node.errors import NodeError, PeerUnreachable
-from node.ids import UnitId
+from node.ids import JobId, UnitId
 from node.jobs import JobKeeper
 from node.ledger import Ledger, UnitView
 from node.recompute import Recompute
@@ -286,11 +286,16 @@ class Duties:
         """Have back what was locked for our units that can be faulted no more."""
         now_s = self._watch.chain_time_s()
         releases = owed.releases(self._watch.ledger, self._wallet, now_s)
-        units = self._sent.fresh("release", releases)[:UNITS_PER_CALL]
+        units = self._sent.fresh("release", releases)
         if units:
-            self._sent.mark("release", units, AGAIN_S)
-            call = self._chain.sync.ledger.release_locks(_ids(units))
-            await self._send("release", call, units)
+            # One call gives back what it can of a batch.
+            first = units[0].batch
+            ours = [unit for unit in units if unit.batch is first]
+            self._sent.mark("release", ours, AGAIN_S)
+            job_id = JobId(ours[0].job_id)
+            place = (job_id, first.round, first.dissolutions, first.index)
+            call = self._chain.sync.ledger.release_locks(*place, first.claims)
+            await self._send("release", call, ours)
 
     # --- Helpers
 

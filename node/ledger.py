@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from node.chain import events as on_chain
 from node.chain.events import Event
-from node.chain.types import Parameter
+from node.chain.types import ClaimedUnit, Parameter
 from node.ids import unit_id
 from scheduler.audit import lock_wei
 from scheduler.blob_ref import BLOB_BYTES_MAX, BlobRef
@@ -49,6 +49,18 @@ UNSETTLED = (UnitState.DRAWN, UnitState.AUDIT_COMMITTED, UnitState.DISPUTED)
 
 
 @dataclass(slots=True)
+class BatchView:
+    """One batch of a round: what the chain must be shown again, for it keeps a root only."""
+
+    round: int
+    index: int
+    dissolutions: int
+    draw_block: int
+    claims: tuple[ClaimedUnit, ...]
+    is_captured: bool = False
+
+
+@dataclass(slots=True)
 class UnitView:
     """One unit that was committed on chain. Deadlines in Unix seconds, 0 where there is none."""
 
@@ -59,6 +71,7 @@ class UnitView:
     coordinator: str
     result_root: bytes
     commitment: bytes
+    batch: BatchView
     state: UnitState = UnitState.COMMITTED
     auditor: str = ""
     unit_root: bytes = b""
@@ -113,8 +126,9 @@ class JobView:
     finalized: dict[int, Finalized] = field(default_factory=dict)
     anchors: dict[int, Finalized] = field(default_factory=dict)
     units: dict[UnitRef, UnitView] = field(default_factory=dict)
-    batches: dict[tuple[int, int], int] = field(default_factory=dict)
-    captured: set[tuple[int, int]] = field(default_factory=set)
+    batches: dict[tuple[int, int], BatchView] = field(default_factory=dict)
+    dissolutions: Counter[int] = field(default_factory=Counter)
+    """How often all claims of a round were dissolved."""
     refunded_wei: int = 0
     paid_wei: int = 0
     fees_wei: int = 0
@@ -185,6 +199,17 @@ class JobView:
             for key, unit in self.units.items()
             if key.round == round and unit.state not in lost
         }
+
+    def shown(self, round: int) -> list[tuple[ClaimedUnit, ...]]:
+        """By batch, the claims that the round's end must show: of batches of which a unit that
+        counts may not be on record.
+        """
+        spared = {
+            unit.batch.index: unit.batch.claims
+            for unit in self.accepted(round).values()
+            if unit.state is UnitState.PASSED
+        }
+        return [spared.get(index, ()) for index in range(max(spared, default=-1) + 1)]
 
     def accepted(self, round: int) -> dict[int, UnitView]:
         """The passed or verified unit of each slot of a round, as far as there is one."""
@@ -371,7 +396,9 @@ class Ledger:
             case on_chain.RoundCommitted():
                 self._commit_round(event)
             case on_chain.DrawCaptured():
-                self.jobs[event.job_id].captured.add((event.round, event.batch))
+                batch = self.jobs[event.job_id].batches.get((event.round, event.batch))
+                if batch is not None:
+                    batch.is_captured = True
             case on_chain.RoundAnchored():
                 blob = _blob_ref(event.checkpoint_blob_root, event.checkpoint_size)
                 self.jobs[event.job_id].anchors[event.round] = Finalized(event.checkpoint, blob)
@@ -385,7 +412,14 @@ class Ledger:
 
     def _commit_round(self, event: on_chain.RoundCommitted) -> None:
         job = self.jobs[event.job_id]
-        job.batches[event.round, event.batch] = event.draw_block
+        batch = BatchView(
+            event.round,
+            event.batch,
+            job.dissolutions[event.round],
+            event.draw_block,
+            tuple(map(ClaimedUnit.of, event.claims)),
+        )
+        job.batches[event.round, event.batch] = batch
         for claim in event.claims:
             key = UnitRef(event.round, claim.slot, claim.attempt)
             unit = UnitView(
@@ -396,6 +430,7 @@ class Ledger:
                 coordinator=job.holder,
                 result_root=claim.result_root,
                 commitment=claim.commitment,
+                batch=batch,
             )
             job.units[key] = unit
             self.units[unit.unit_id] = unit
@@ -404,8 +439,8 @@ class Ledger:
         """What was computed from them is dissolved: nobody owes it anything any more."""
         job = self.jobs[event.job_id]
         job.anchors = {n: each for n, each in job.anchors.items() if n < event.round}
-        job.batches = {k: block for k, block in job.batches.items() if k[0] <= event.round}
-        job.captured = {key for key in job.captured if key[0] <= event.round}
+        job.batches = {k: batch for k, batch in job.batches.items() if k[0] <= event.round}
+        job.dissolutions.update(range(event.round + 1, event.head + 1))
         gone = [key for key in job.units if key.round > event.round]
         ended = (UnitState.FAULTED, UnitState.VOIDED)
         for unit in (job.units[key] for key in gone):
@@ -422,6 +457,7 @@ class Ledger:
         blob = _blob_ref(event.checkpoint_blob_root, event.checkpoint_size)
         job.finalized[event.round] = Finalized(event.checkpoint, blob, event.total_wei)
         job.anchors.pop(event.round, None)
+        job.batches = {k: batch for k, batch in job.batches.items() if k[0] > event.round}
         # The round just finalised stays: peers check its checkpoint against its results.
         self._forget_units(job, before=event.round)
 

@@ -14,7 +14,7 @@ from node.chain.handle import Transaction
 from node.chain.types import RewardClaim
 from node.ids import JobId
 from node.ledger import JobView, Ledger
-from node.reward_tree import reward_leaves, reward_proof
+from node.merkle import merkle_proof, reward_leaves
 from node.unit_history import UnitHistory, history_of
 
 BATCH_MAX = 64
@@ -138,5 +138,5 @@ def claims_in(event: RoundRewards, account: str) -> Iterator[RewardClaim]:
     leaves = reward_leaves(job_id, event.round, event.accounts, event.amounts)
     for index, (owner, amount) in enumerate(zip(event.accounts, event.amounts, strict=True)):
         if owner == account:
-            proof = reward_proof(leaves, index)
+            proof = merkle_proof(leaves, index)
             yield RewardClaim(job_id, event.round, index, account, amount, proof)

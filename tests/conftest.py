@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from node.chain import Chain
 from node.chain.events import JobFunded
-from node.chain.types import Claim, JobTerms
+from node.chain.types import Claim, ClaimedUnit, JobTerms
 from node.claim_signature import ClaimDomain, Statement
 from node.cli.main import run
 from node.deployment import AIN
@@ -152,10 +152,11 @@ def finish_round(devnet: Devnet) -> Callable[..., None]:
             signature = domain.sign(worker.signer, statement)
             claims.append(Claim(slot, 0, worker.address, root, secret, signature))
         chain.send(chain.ledger.commit_round(job_id, round, claims))
+        shown = list(map(ClaimedUnit.of, claims))
         devnet.travel(1)
-        chain.send(chain.ledger.capture_draw(job_id, round, 0))
+        chain.send(chain.ledger.capture_draw(job_id, round, 0, shown))
         devnet.travel(10)
         checkpoint, blob = secrets.token_bytes(32), secrets.token_bytes(32)
-        chain.send(chain.ledger.finalize_round(job_id, round, checkpoint, blob, 1))
+        chain.send(chain.ledger.finalize_round(job_id, round, checkpoint, blob, 1, [shown]))
 
     return finish

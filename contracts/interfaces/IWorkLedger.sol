@@ -2,7 +2,16 @@
 pragma solidity 0.8.37;
 
 import {JobId, UnitId} from "../types/Identifiers.sol";
-import {Batch, Claim, FinalizedRound, PassReason, Unit, UnitStatus} from "../types/Work.sol";
+import {
+    Batch,
+    Claim,
+    ClaimedUnit,
+    FinalizedRound,
+    PassReason,
+    RoundState,
+    Unit,
+    UnitStatus
+} from "../types/Work.sol";
 import {IRefereeCallback} from "./IReferee.sol";
 
 /// @title Leases, rounds, audits and their outcome
@@ -191,8 +200,12 @@ interface IWorkLedger is IRefereeCallback {
     /// @notice The slot's next unit has another attempt number.
     error WrongAttempt(uint32 slot, uint32 attempt, uint32 expected);
 
-    /// @notice The slot has a unit that is not at fault.
-    error SlotTaken(UnitId unitId, UnitStatus status);
+    /// @notice The slot has a unit that is neither faulted nor void.
+    error SlotTaken(UnitId unitId);
+
+    /// @notice These claims do not stand by ascending slot, or are not those that the batch's root keeps,
+    /// all of them.
+    error WrongClaims(JobId jobId, uint32 round);
 
     /// @notice A result root, commitment or checkpoint is zero.
     error ZeroValue();
@@ -255,12 +268,19 @@ interface IWorkLedger is IRefereeCallback {
     /// work.
     function takeLease(JobId jobId) external;
 
-    /// @notice Puts results of open slots of the head round on chain. Only the lease holder. Each claim
+    /// @notice Puts results of open slots of the head round on chain, by ascending slot. Only the lease holder. Each claim
     /// locks lockWeiOf(unitWei) of its worker's free bond until its unit is final, faulted or void.
     function commitRound(JobId jobId, uint32 round, Claim[] calldata claims) external;
 
-    /// @notice Fixes who is audited by whom, once the draw block is over. Anyone.
-    function captureDraw(JobId jobId, uint32 round, uint32 batch) external;
+    /// @notice Fixes who is audited by whom, once the draw block is over. Anyone. Units that are drawn
+    /// come on record.
+    /// @param claims All claims of the batch in their order, as RoundCommitted has them.
+    function captureDraw(
+        JobId jobId,
+        uint32 round,
+        uint32 batch,
+        ClaimedUnit[] calldata claims
+    ) external;
 
     /// @notice The drawn auditor's commitments to the unit roots that it computed.
     function commitAudits(UnitId[] calldata unitIds, bytes32[] calldata commitments) external;
@@ -287,12 +307,28 @@ interface IWorkLedger is IRefereeCallback {
 
     /// @notice Disputes a passed or verified unit, for a deposit (the ledger must be approved). Any
     /// active node.
-    function challenge(UnitId unitId) external;
+    /// @param claim The unit's claim, of that batch of the round.
+    /// @param proof The claim's Merkle proof against the batch's claimsRoot.
+    function challenge(
+        JobId jobId,
+        uint32 round,
+        uint32 batch,
+        ClaimedUnit calldata claim,
+        bytes32[] calldata proof
+    ) external;
 
-    /// @notice Gives back the locks of units that can no longer be faulted: dissolved ones, and those
-    /// beyond challenge whose round is not final yet or never will be. Anyone. Units without a lock
-    /// are passed over.
-    function releaseLocks(UnitId[] calldata unitIds) external;
+    /// @notice Gives back the locks of a batch's units that can no longer be faulted: all of a
+    /// dissolved one, and those beyond challenge whose round is not final yet or never will be.
+    /// Anyone. Units that can still be faulted or have no lock are passed over.
+    /// @param dissolutions How often the round had been dissolved when the batch was committed.
+    /// @param claims As in captureDraw.
+    function releaseLocks(
+        JobId jobId,
+        uint32 round,
+        uint32 dissolutions,
+        uint32 batch,
+        ClaimedUnit[] calldata claims
+    ) external;
 
     /// @notice Returns the deposit of a challenge whose unit was dissolved. Anyone.
     function returnDeposit(UnitId unitId) external;
@@ -314,12 +350,15 @@ interface IWorkLedger is IRefereeCallback {
 
     /// @notice Ends a round all of whose units are passed or verified and beyond challenge. Only
     /// the lease holder; an anchored round only with its anchor's checkpoint.
+    /// @param claims By batch, its claims as in captureDraw; none where all its units that count are
+    /// on record.
     function finalizeRound(
         JobId jobId,
         uint32 round,
         bytes32 checkpoint,
         bytes32 checkpointBlobRoot,
-        uint64 checkpointSize
+        uint64 checkpointSize,
+        ClaimedUnit[][] calldata claims
     ) external;
 
     /// @notice Gives the referee's seat away. Only the deployer, once.
@@ -343,26 +382,29 @@ interface IWorkLedger is IRefereeCallback {
     /// @notice The anchored checkpoint after a round that is not final; 0 if there is none.
     function anchorOf(JobId jobId, uint32 round) external view returns (bytes32);
 
-    /// @notice How many batches a round has; dissolved ones do not count.
-    function batchCount(JobId jobId, uint32 round) external view returns (uint32);
+    /// @notice A round's dissolutions, batches and claimed slots.
+    function roundState(JobId jobId, uint32 round) external view returns (RoundState memory);
 
-    /// @notice One batch of a round.
-    function batch(JobId jobId, uint32 round, uint32 index) external view returns (Batch memory);
+    /// @notice One batch of a round: a present one where `dissolutions` is the round's, all zero where
+    /// there is none.
+    function batch(
+        JobId jobId,
+        uint32 round,
+        uint32 dissolutions,
+        uint32 index
+    ) external view returns (Batch memory);
 
     /// @notice The attempt of a slot that counts: committed, or the one to claim next.
     function attemptOf(JobId jobId, uint32 round, uint32 slot) external view returns (uint32);
 
-    /// @notice The id of that attempt's unit; its status is None while the slot is open.
+    /// @notice The id of that attempt's unit, claimed or not.
     function slotUnit(JobId jobId, uint32 round, uint32 slot) external view returns (UnitId);
 
-    /// @notice All about a unit.
+    /// @notice All about a unit on record: one that was drawn or challenged. Others are all zero.
     function unit(UnitId unitId) external view returns (Unit memory);
 
     /// @notice What a unit of this price locks now: unitWei * LockFactorBps / AuditFloorBps.
     function lockWeiOf(uint256 unitWei) external view returns (uint256);
-
-    /// @notice What is locked for a unit; 0 before its commitment and after its end.
-    function lockOf(UnitId unitId) external view returns (uint256);
 
     /// @notice Units of a worker that were verified or spared by the lot since its last fault.
     function cleanUnits(address worker) external view returns (uint256);

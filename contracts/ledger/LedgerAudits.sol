@@ -5,34 +5,45 @@ import {IWorkLedger} from "../interfaces/IWorkLedger.sol";
 import {Hashes} from "../libraries/Hashes.sol";
 import {Lottery} from "../libraries/Lottery.sol";
 import {JobId, UnitId} from "../types/Identifiers.sol";
-import {MAX_SLOTS} from "../types/Job.sol";
 import {MAX_REDRAWS, Parameter} from "../types/Parameter.sol";
-import {Batch, MAX_UNITS_PER_CALL, PassReason, Unit, UnitStatus} from "../types/Work.sol";
+import {
+    Batch,
+    ClaimedUnit,
+    MAX_UNITS_PER_CALL,
+    PassReason,
+    Unit,
+    UnitStatus
+} from "../types/Work.sol";
 import {LedgerDisputes} from "./LedgerDisputes.sol";
 import {LedgerRounds} from "./LedgerRounds.sol";
 
 /// @title The draw and the blind audit: commit, open, reveal, or be replaced
 abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
     /// @inheritdoc IWorkLedger
-    function captureDraw(JobId jobId, uint32 round, uint32 index) external {
-        Batch storage entry = _batchAt(jobId, round, index);
-        if (entry.captured) revert AlreadyCaptured(jobId, round, index);
-        if (block.number <= entry.drawBlock) revert DrawTooEarly(entry.drawBlock, block.number);
-        bytes32 seed = blockhash(entry.drawBlock);
+    function captureDraw(
+        JobId jobId,
+        uint32 round,
+        uint32 index,
+        ClaimedUnit[] calldata claims
+    ) external {
+        Batch storage from = _batchAt(jobId, round, index);
+        if (from.challengeDeadline != 0) revert AlreadyCaptured(jobId, round, index);
+        if (block.number <= from.drawBlock) revert DrawTooEarly(from.drawBlock, block.number);
+        _requireClaims(jobId, round, from, claims);
+        bytes32 seed = blockhash(from.drawBlock);
         bool late = seed == 0;
         // A draw that nobody captured spares nobody, so waiting for its hash to be forgotten gains
         // nothing.
         if (late) seed = blockhash(block.number - 1);
-        entry.captured = true;
-        entry.seed = seed;
+        from.challengeDeadline = _after(Parameter.ChallengeWindowS);
+        from.seed = seed;
         emit DrawCaptured(jobId, round, index, seed, late);
-        uint256 probation = late ? type(uint256).max : parameters.get(Parameter.ProbationUnits);
-        uint256 floorBps = parameters.get(Parameter.AuditFloorBps);
-        for (uint32 slot = 0; slot < MAX_SLOTS; ++slot) {
-            if (entry.slotsBitmap & (uint64(1) << slot) == 0) continue;
+        uint256 probation = late ? type(uint256).max : _parameter(_index(Parameter.ProbationUnits));
+        uint256 floorBps = _parameter(_index(Parameter.AuditFloorBps));
+        for (uint256 i = 0; i < claims.length; ++i) {
             // A committed unit leaves its slot only after its draw, unless its whole batch is
             // dissolved and not found here: the present attempt is this batch's.
-            _drawUnit(slotUnit(jobId, round, slot), entry, probation, floorBps);
+            _drawUnit(jobId, round, index, claims[i], from, probation, floorBps);
         }
         (address holder, ) = leaseOf(jobId);
         if (holder == msg.sender) _renewLease(jobId);
@@ -42,7 +53,7 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
     function commitAudits(UnitId[] calldata unitIds, bytes32[] calldata commitments) external {
         _requireCount(unitIds.length, MAX_UNITS_PER_CALL);
         _requireSameLength(unitIds.length, commitments.length);
-        if (!vault.isActive(msg.sender)) revert NotActive(msg.sender);
+        if (!_isActive(msg.sender)) revert NotActive(msg.sender);
         uint40 deadline = _after(Parameter.OpenWindowS);
         for (uint256 i = 0; i < unitIds.length; ++i) {
             Unit storage entry = _waiting(unitIds[i], UnitStatus.Drawn);
@@ -100,18 +111,25 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         }
     }
 
+    /// @dev INVARIANT: a unit is drawn or spared once, for a draw is captured once.
     function _drawUnit(
-        UnitId unitId,
+        JobId jobId,
+        uint32 round,
+        uint32 index,
+        ClaimedUnit calldata claim,
         Batch storage from,
         uint256 probation,
         uint256 floorBps
     ) private {
-        Unit storage entry = _units[unitId];
-        if (!Lottery.isDrawn(from.seed, unitId, _cleanUnits[entry.worker], probation, floorBps)) {
-            return _pass(unitId, entry, PassReason.NotDrawn);
+        UnitId unitId = Hashes.unitId(jobId, round, claim.slot, claim.attempt);
+        uint256 clean = _cleanUnits[claim.worker];
+        if (!Lottery.isDrawn(from.seed, unitId, clean, probation, floorBps)) {
+            _cleanUnits[claim.worker] = clean + 1;
+            emit UnitPassed(unitId, jobId, PassReason.NotDrawn, from.challengeDeadline);
+            return;
         }
-        address auditor = _eligible(unitId, entry, from, new address[](0));
-        _assignAuditor(unitId, entry, auditor);
+        Unit storage entry = _writeUnit(unitId, jobId, round, index, claim);
+        _assignAuditor(unitId, entry, _eligible(unitId, entry, from, new address[](0)));
     }
 
     /// @dev INVARIANT: a unit waits for at most 1 + MAX_REDRAWS auditors.
@@ -125,7 +143,7 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         }
         ++entry.redraws;
         entry.auditCommitment = 0;
-        Batch storage from = _batchAt(entry.jobId, entry.round, entry.batch);
+        Batch storage from = _batchOf(entry);
         address auditor = _eligible(unitId, entry, from, overdue);
         if (auditor == address(0)) auditor = _eligible(unitId, entry, from, new address[](0));
         _assignAuditor(unitId, entry, auditor);

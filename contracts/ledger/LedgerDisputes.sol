@@ -2,14 +2,15 @@
 pragma solidity 0.8.37;
 
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 
 import {ComputeToken} from "../ComputeToken.sol";
 import {IRefereeCallback} from "../interfaces/IReferee.sol";
 import {IWorkLedger} from "../interfaces/IWorkLedger.sol";
 import {Hashes} from "../libraries/Hashes.sol";
-import {UnitId} from "../types/Identifiers.sol";
+import {JobId, UnitId} from "../types/Identifiers.sol";
 import {BPS, Parameter} from "../types/Parameter.sol";
-import {Unit, UnitStatus} from "../types/Work.sol";
+import {Batch, ClaimedUnit, Unit, UnitStatus} from "../types/Work.sol";
 import {LedgerOutcomes} from "./LedgerOutcomes.sol";
 
 /// @title Disputes: how one begins, and what a verdict does
@@ -19,16 +20,23 @@ abstract contract LedgerDisputes is LedgerOutcomes {
     using SafeERC20 for ComputeToken;
 
     /// @inheritdoc IWorkLedger
-    function challenge(UnitId unitId) external {
+    function challenge(
+        JobId jobId,
+        uint32 round,
+        uint32 index,
+        ClaimedUnit calldata claim,
+        bytes32[] calldata proof
+    ) external {
+        UnitId unitId = _record(jobId, round, index, claim, proof);
         Unit storage entry = _units[unitId];
         UnitStatus status = _statusOf(entry);
         if (status != UnitStatus.Passed && status != UnitStatus.Verified)
             revert WrongStatus(unitId, status);
         if (block.timestamp > entry.deadline) revert DeadlinePassed(unitId, entry.deadline);
-        if (!vault.isActive(msg.sender)) revert NotActive(msg.sender);
+        if (!_isActive(msg.sender)) revert NotActive(msg.sender);
         if (entry.worker == msg.sender) revert OwnUnit(unitId, msg.sender);
         _requireJurors(entry);
-        uint256 depositWei = parameters.get(Parameter.ChallengeDepositWei);
+        uint256 depositWei = _parameter(_index(Parameter.ChallengeDepositWei));
         entry.challenger = msg.sender;
         // Fits: NetworkParameters bounds the deposit far below 2^96.
         entry.depositWei = uint96(depositWei);
@@ -61,14 +69,35 @@ abstract contract LedgerDisputes is LedgerOutcomes {
         }
         if (root == Hashes.INPUT_UNAVAILABLE) return _inputUnavailable(unitId, entry, upheldBy);
         bool workerRight = entry.unitRoot == root;
+        address[] memory bountyTo = workerRight ? upheldBy : _provers(entry, root, upheldBy);
         if (workerRight) _uphold(unitId, entry);
-        else _fault(unitId, entry, _provers(entry, root, upheldBy));
+        else _fault(unitId, entry, bountyTo);
         // An audit that verified a wrong unit is as wrong as one that disputed a right one.
-        if (entry.auditRoot != 0 && entry.auditRoot != root) {
-            _faultAuditor(unitId, entry, workerRight ? upheldBy : _provers(entry, root, upheldBy));
-        }
+        if (entry.auditRoot != 0 && entry.auditRoot != root) _faultAuditor(unitId, entry, bountyTo);
         if (workerRight) _forfeitDeposit(unitId, entry, upheldBy);
         else _returnDeposit(unitId, entry);
+    }
+
+    /// @dev A unit that the draw spared comes on record; every other one is.
+    function _record(
+        JobId jobId,
+        uint32 round,
+        uint32 index,
+        ClaimedUnit calldata claim,
+        bytes32[] calldata proof
+    ) private returns (UnitId unitId) {
+        Batch storage from = _batchAt(jobId, round, index);
+        bytes32 leaf = _claimLeaf(jobId, round, claim);
+        // INVARIANT: nobody is accused of a claim that is not on chain.
+        if (!MerkleProof.verifyCalldata(proof, from.claimsRoot, leaf))
+            revert WrongClaims(jobId, round);
+        unitId = Hashes.unitId(jobId, round, claim.slot, claim.attempt);
+        uint40 deadline = from.challengeDeadline;
+        if (_units[unitId].status != UnitStatus.None) return unitId;
+        if (deadline == 0) revert WrongStatus(unitId, UnitStatus.Committed);
+        Unit storage entry = _writeUnit(unitId, jobId, round, index, claim);
+        entry.status = UnitStatus.Passed;
+        entry.deadline = deadline;
     }
 
     /// @dev Puts a unit before the referee. A worker that has not opened it must do so; see
@@ -76,10 +105,10 @@ abstract contract LedgerDisputes is LedgerOutcomes {
     function _dispute(UnitId unitId, Unit storage entry, address accuser) internal {
         entry.status = UnitStatus.Disputed;
         entry.deadline = uint40(
-            _after(Parameter.AuditWindowS) + parameters.get(Parameter.OpenWindowS)
+            _after(Parameter.AuditWindowS) + _parameter(_index(Parameter.OpenWindowS))
         );
         emit UnitDisputed(unitId, entry.jobId, accuser);
-        address coordinator = _batchAt(entry.jobId, entry.round, entry.batch).coordinator;
+        address coordinator = _batchOf(entry).coordinator;
         referee.open(unitId, entry.worker, coordinator, accuser);
     }
 
@@ -109,7 +138,7 @@ abstract contract LedgerDisputes is LedgerOutcomes {
     function _faultAuditor(UnitId unitId, Unit storage entry, address[] memory bountyTo) private {
         address auditor = entry.auditor;
         _cleanUnits[auditor] = 0;
-        uint256 slashed = vault.slash(auditor, _lockWei(entry), bountyTo);
+        uint256 slashed = vault.slash(auditor, _batchOf(entry).lockWei, bountyTo);
         emit AuditorFaulted(unitId, auditor, slashed);
     }
 
@@ -131,7 +160,7 @@ abstract contract LedgerDisputes is LedgerOutcomes {
         uint256 share =
             upheldBy.length == 0
                 ? 0
-                : (depositWei * parameters.get(Parameter.BountyBps)) / BPS / upheldBy.length;
+                : (depositWei * _parameter(_index(Parameter.BountyBps))) / BPS / upheldBy.length;
         uint256 bounty = share * upheldBy.length;
         emit ChallengeClosed(unitId, challenger, 0, bounty, depositWei - bounty);
         token.burn(depositWei - bounty);
@@ -151,11 +180,11 @@ abstract contract LedgerDisputes is LedgerOutcomes {
     /// @dev A jury of fewer than CommitteeSize would only void the unit: that must not be had for a
     /// returned deposit.
     function _requireJurors(Unit storage entry) private view {
-        address coordinator = _batchAt(entry.jobId, entry.round, entry.batch).coordinator;
+        address coordinator = _batchOf(entry).coordinator;
         uint256 eligible = vault.activeCount();
-        if (vault.isActive(entry.worker)) --eligible;
-        if (coordinator != entry.worker && vault.isActive(coordinator)) --eligible;
-        uint256 seats = parameters.get(Parameter.CommitteeSize);
+        if (_isActive(entry.worker)) --eligible;
+        if (coordinator != entry.worker && _isActive(coordinator)) --eligible;
+        uint256 seats = _parameter(_index(Parameter.CommitteeSize));
         if (eligible < seats) revert TooFewJurors(eligible, seats);
     }
 

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {IWorkLedger} from "../interfaces/IWorkLedger.sol";
 import {JobId} from "../types/Identifiers.sol";
 import {Parameter} from "../types/Parameter.sol";
-import {UnitStatus} from "../types/Work.sol";
+import {RoundState} from "../types/Work.sol";
 import {LedgerState} from "./LedgerState.sol";
 
 /// @title The lease, and the checkpoints that rounds may start from before they are final
@@ -15,7 +15,7 @@ abstract contract LedgerLineage is LedgerState {
     /// @inheritdoc IWorkLedger
     function takeLease(JobId jobId) external {
         if (!escrow.acceptsWork(jobId, roundStarted(jobId))) revert JobNotOpen(jobId);
-        if (!vault.isActive(msg.sender)) revert NotActive(msg.sender);
+        if (!_isActive(msg.sender)) revert NotActive(msg.sender);
         (address holder, uint64 expiresAt) = leaseOf(jobId);
         if (holder == msg.sender) return _renewLease(jobId);
         // INVARIANT: at most one active node holds a job's lease.
@@ -75,7 +75,9 @@ abstract contract LedgerLineage is LedgerState {
         for (uint32 later = round; later < head; ++later) {
             delete _anchors[jobId][later];
             // INVARIANT: no claim outlives the checkpoint that it was computed from.
-            ++_dissolutions[jobId][later + 1];
+            RoundState storage dissolved = _rounds[jobId][later + 1];
+            ++dissolved.dissolutions;
+            (dissolved.batches, dissolved.claimedBitmap) = (0, 0);
         }
         JobState storage job = _jobs[jobId];
         job.ahead = uint8(round - job.openRound);
@@ -100,10 +102,9 @@ abstract contract LedgerLineage is LedgerState {
 
     function _requireClaimed(JobId jobId, uint32 round) private view {
         (uint32 slots, , ) = escrow.workTerms(jobId);
+        uint64 claimed = _rounds[jobId][round].claimedBitmap;
         for (uint32 slot = 0; slot < slots; ++slot) {
-            if (_units[slotUnit(jobId, round, slot)].status == UnitStatus.None) {
-                revert SlotOpen(jobId, round, slot);
-            }
+            if (claimed & _bit(slot) == 0) revert SlotOpen(jobId, round, slot);
         }
     }
 }

@@ -8,11 +8,10 @@ import {LedgerLocks} from "./LedgerLocks.sol";
 
 /// @title The outcomes of a unit: the only places that write a final status
 abstract contract LedgerOutcomes is LedgerLocks {
-    /// @dev A unit counts without an audit. Where nobody could audit, it earns the worker no trust.
+    /// @dev A unit that was drawn counts without an audit. It earns its worker no trust.
     function _pass(UnitId unitId, Unit storage entry, PassReason reason) internal {
         entry.status = UnitStatus.Passed;
         entry.deadline = _after(Parameter.ChallengeWindowS);
-        if (reason == PassReason.NotDrawn) ++_cleanUnits[entry.worker];
         emit UnitPassed(unitId, entry.jobId, reason, entry.deadline);
     }
 
@@ -38,7 +37,8 @@ abstract contract LedgerOutcomes is LedgerLocks {
         entry.status = UnitStatus.Faulted;
         _reopenSlot(entry);
         _cleanUnits[entry.worker] = 0;
-        uint256 slashed = vault.slash(entry.worker, _unlock(entry), bountyTo);
+        uint256 lockWei = _unlock(_batchOf(entry), entry.slot, entry.worker);
+        uint256 slashed = vault.slash(entry.worker, lockWei, bountyTo);
         emit UnitFaulted(unitId, entry.jobId, entry.worker, slashed);
         _withdrawAnchors(entry.jobId, entry.round);
     }
@@ -47,7 +47,7 @@ abstract contract LedgerOutcomes is LedgerLocks {
     function _void(UnitId unitId, Unit storage entry) internal {
         entry.status = UnitStatus.Voided;
         _reopenSlot(entry);
-        _unlock(entry);
+        _unlock(_batchOf(entry), entry.slot, entry.worker);
         emit UnitVoided(unitId, entry.jobId);
         _withdrawAnchors(entry.jobId, entry.round);
     }
@@ -57,5 +57,6 @@ abstract contract LedgerOutcomes is LedgerLocks {
     function _reopenSlot(Unit storage entry) private {
         entry.deadline = 0;
         ++_reissues[entry.jobId][entry.round][entry.slot];
+        _rounds[entry.jobId][entry.round].claimedBitmap &= ~_bit(entry.slot);
     }
 }

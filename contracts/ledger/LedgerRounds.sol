@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 
 import {IWorkLedger} from "../interfaces/IWorkLedger.sol";
 import {Hashes} from "../libraries/Hashes.sol";
 import {JobId, UnitId} from "../types/Identifiers.sol";
-import {Batch, Claim, FinalizedRound, Unit, UnitStatus} from "../types/Work.sol";
+import {
+    Batch,
+    Claim,
+    ClaimedUnit,
+    FinalizedRound,
+    RoundState,
+    Unit,
+    UnitStatus
+} from "../types/Work.sol";
 import {LedgerOutcomes} from "./LedgerOutcomes.sol";
 
 /// @title The coordinator's part: commit, finalise
@@ -19,43 +27,38 @@ abstract contract LedgerRounds is LedgerOutcomes {
         uint256 totalWei;
     }
 
+    struct Spared {
+        address worker;
+        uint256 lockWei; // that still stands
+    }
+
     /// @inheritdoc IWorkLedger
     function commitRound(JobId jobId, uint32 round, Claim[] calldata claims) external {
         _requireHolder(jobId);
         _requireHead(jobId, round);
-        Batch[] storage batches = _batchesOf(jobId, round);
-        uint256 index = batches.length;
+        RoundState storage state = _rounds[jobId][round];
+        uint32 index = state.batches;
         if (!escrow.acceptsWork(jobId, index != 0)) revert JobNotOpen(jobId);
-        (uint32 slots, uint128 unitWei, ) = escrow.workTerms(jobId);
-        _requireCount(claims.length, slots);
-        if (index > type(uint16).max || _dissolutions[jobId][round] > type(uint16).max) {
+        if (index == type(uint16).max || state.dissolutions > type(uint16).max) {
             revert TooManyBatches(jobId, round);
         }
-        uint256 lockWei = lockWeiOf(unitWei);
-        (bytes32 claimsRoot, uint64 bitmap) = _storeClaims(
-            jobId,
-            round,
-            uint16(index),
-            slots,
-            lockWei,
-            claims
-        );
+        (bytes32 claimsRoot, uint64 bitmap, uint256 lockWei) = _takeClaims(jobId, round, claims);
+        state.claimedBitmap |= bitmap;
+        state.batches = uint16(index + 1);
         // INVARIANT: the seed is a block hash that nobody knows at the commitment.
-        uint64 drawBlock = uint64(block.number + 1);
-        batches.push(
-            Batch({
-                claimsRoot: claimsRoot,
-                seed: 0,
-                coordinator: msg.sender,
-                committedAt: uint64(block.timestamp),
-                captured: false,
-                slotsBitmap: bitmap,
-                drawBlock: drawBlock,
-                // Fits: a price is at most the supply, a lock at most 1,000 prices.
-                lockWei: uint128(lockWei)
-            })
-        );
-        emit RoundCommitted(jobId, round, uint32(index), claimsRoot, drawBlock, claims);
+        uint48 drawBlock = uint48(block.number + 1);
+        _batches[jobId][round][state.dissolutions][index] = Batch({
+            claimsRoot: claimsRoot,
+            coordinator: msg.sender,
+            drawBlock: drawBlock,
+            challengeDeadline: 0,
+            slotsBitmap: bitmap,
+            releasedBitmap: 0,
+            // Fits: a price is at most the supply, a lock at most 1,000 prices.
+            lockWei: uint128(lockWei),
+            seed: 0
+        });
+        emit RoundCommitted(jobId, round, index, claimsRoot, drawBlock, claims);
         _renewLease(jobId);
     }
 
@@ -65,12 +68,13 @@ abstract contract LedgerRounds is LedgerOutcomes {
         uint32 round,
         bytes32 checkpoint,
         bytes32 checkpointBlobRoot,
-        uint64 checkpointSize
+        uint64 checkpointSize,
+        ClaimedUnit[][] calldata claims
     ) external {
         _requireHolder(jobId);
         _requireOpenRound(jobId, round);
         if (checkpoint == 0 || checkpointBlobRoot == 0 || checkpointSize == 0) revert ZeroValue();
-        Rewards memory rewards = _collectRewards(jobId, round);
+        Rewards memory rewards = _collectRewards(jobId, round, claims);
         bytes32 rewardsRoot = _rewardsRoot(jobId, round, rewards);
         _requireAnchored(jobId, round, checkpoint);
         // INVARIANT: a round is finalised at most once, in order.
@@ -100,43 +104,50 @@ abstract contract LedgerRounds is LedgerOutcomes {
         escrow.payRound(jobId, round, rewards.totalWei);
     }
 
-    function _storeClaims(
+    /// @dev Examines claims and locks what answers for them; nothing of them is kept but their root.
+    function _takeClaims(
         JobId jobId,
         uint32 round,
-        uint16 index,
-        uint32 slots,
-        uint256 lockWei,
         Claim[] calldata claims
-    ) private returns (bytes32 claimsRoot, uint64 bitmap) {
+    ) private returns (bytes32 claimsRoot, uint64 bitmap, uint256 lockWei) {
+        (uint32 slots, uint128 unitWei, ) = escrow.workTerms(jobId);
+        _requireCount(claims.length, slots);
+        lockWei = lockWeiOf(unitWei);
+        uint64 taken = _rounds[jobId][round].claimedBitmap;
+        (bytes32 parent, uint32 leaseEpoch) = lineage(jobId, round);
         bytes32[] memory leaves = new bytes32[](claims.length);
         for (uint256 i = 0; i < claims.length; ++i) {
             Claim calldata claim = claims[i];
             if (claim.slot >= slots) revert BadSlot(claim.slot, slots);
-            UnitId unitId = _storeClaim(jobId, round, index, claim);
+            // INVARIANT: a slot has one unit at a time that is neither faulted nor void.
+            if ((taken | bitmap) & _bit(claim.slot) != 0)
+                revert SlotTaken(slotUnit(jobId, round, claim.slot));
+            // INVARIANT: claims stand by ascending slot, so that their order is nobody's choice: in it a
+            // worker's units meet the draw.
+            if (bitmap >> claim.slot != 0) revert WrongClaims(jobId, round);
+            leaves[i] = _takeClaim(jobId, round, claim, parent, leaseEpoch);
             // INVARIANT: a claim stands behind a part of its worker's bond that is its own.
             vault.lock(claim.worker, lockWei);
-            leaves[i] = Hashes.claimLeaf(unitId, claim.worker, claim.resultRoot, claim.commitment);
-            bitmap |= uint64(1) << claim.slot;
+            bitmap |= _bit(claim.slot);
         }
         claimsRoot = Hashes.treeRoot(leaves);
     }
 
-    function _storeClaim(
+    /// @return The claim's leaf.
+    function _takeClaim(
         JobId jobId,
         uint32 round,
-        uint16 index,
-        Claim calldata claim
-    ) private returns (UnitId unitId) {
+        Claim calldata claim,
+        bytes32 parent,
+        uint32 leaseEpoch
+    ) private view returns (bytes32) {
         uint32 attempt = attemptOf(jobId, round, claim.slot);
         if (claim.attempt != attempt) revert WrongAttempt(claim.slot, claim.attempt, attempt);
-        unitId = Hashes.unitId(jobId, round, claim.slot, attempt);
-        Unit storage entry = _units[unitId];
-        if (entry.status != UnitStatus.None) revert SlotTaken(unitId, entry.status);
+        UnitId unitId = Hashes.unitId(jobId, round, claim.slot, attempt);
         if (claim.resultRoot == 0 || claim.commitment == 0) revert ZeroValue();
-        if (!vault.isActive(claim.worker)) revert NotActive(claim.worker);
+        if (!_isActive(claim.worker)) revert NotActive(claim.worker);
         // INVARIANT: nobody answers with its bond for a commitment that it did not sign, nor for one
         // that it made for another checkpoint or under another lease.
-        (bytes32 parent, uint32 leaseEpoch) = lineage(jobId, round);
         bytes32 digest = claimDigest(
             unitId,
             parent,
@@ -144,43 +155,78 @@ abstract contract LedgerRounds is LedgerOutcomes {
             claim.resultRoot,
             claim.commitment
         );
-        if (!SignatureChecker.isValidSignatureNowCalldata(claim.worker, digest, claim.signature)) {
+        // A worker is a node's key, never a contract.
+        (address signer, ECDSA.RecoverError failure, ) = ECDSA.tryRecoverCalldata(
+            digest,
+            claim.signature
+        );
+        if (failure != ECDSA.RecoverError.NoError || signer != claim.worker) {
             revert BadSignature(unitId, claim.worker);
         }
-        entry.jobId = jobId;
-        entry.worker = claim.worker;
-        entry.round = round;
-        entry.slot = claim.slot;
-        entry.attempt = attempt;
-        entry.status = UnitStatus.Committed;
-        entry.batch = index;
-        // Fits: commitRound has looked.
-        entry.dissolutions = uint16(_dissolutions[jobId][round]);
-        entry.resultRoot = claim.resultRoot;
-        entry.commitment = claim.commitment;
+        return Hashes.claimLeaf(unitId, claim.worker, claim.resultRoot, claim.commitment);
     }
 
     /// @dev Every slot's worker earns the unit's price, every auditor that agreed the audit's; one
     /// leaf per account.
     function _collectRewards(
         JobId jobId,
-        uint32 round
+        uint32 round,
+        ClaimedUnit[][] calldata claims
     ) private view returns (Rewards memory rewards) {
         (uint32 slots, uint128 unitWei, uint128 auditWei) = escrow.workTerms(jobId);
         rewards.accounts = new address[](2 * uint256(slots));
         rewards.amounts = new uint256[](2 * uint256(slots));
         rewards.locks = new uint256[](2 * uint256(slots));
+        Spared[] memory spared = _spared(jobId, round, slots, claims);
         for (uint32 slot = 0; slot < slots; ++slot) {
             UnitId unitId = slotUnit(jobId, round, slot);
             Unit storage entry = _units[unitId];
+            if (spared[slot].worker != address(0)) {
+                uint256 place = _credit(rewards, spared[slot].worker, unitWei);
+                rewards.locks[place] += spared[slot].lockWei;
+                continue;
+            }
             _requireFinal(unitId, entry);
-            uint256 place = _credit(rewards, entry.worker, unitWei);
-            if (!entry.isReleased) rewards.locks[place] += _lockWei(entry);
+            rewards.locks[_credit(rewards, entry.worker, unitWei)] += _openLock(
+                _batchOf(entry),
+                slot
+            );
             if (entry.auditRoot != 0 && entry.auditRoot == entry.unitRoot && auditWei != 0) {
                 _credit(rewards, entry.auditor, auditWei);
             }
         }
-        (rewards.accounts, rewards.amounts) = _trim(rewards);
+        _trim(rewards);
+    }
+
+    /// @dev By slot, the units that the draw spared and nobody challenged: what is not on record is
+    /// shown again.
+    function _spared(
+        JobId jobId,
+        uint32 round,
+        uint32 slots,
+        ClaimedUnit[][] calldata claims
+    ) private view returns (Spared[] memory spared) {
+        spared = new Spared[](slots);
+        for (uint32 index = 0; index < claims.length; ++index) {
+            if (claims[index].length == 0) continue;
+            Batch storage from = _batchAt(jobId, round, index);
+            _requireClaims(jobId, round, from, claims[index]);
+            for (uint256 i = 0; i < claims[index].length; ++i) {
+                ClaimedUnit calldata claim = claims[index][i];
+                // A slot that was opened again has its unit in a later batch.
+                if (claim.attempt != attemptOf(jobId, round, claim.slot)) continue;
+                UnitId unitId = Hashes.unitId(jobId, round, claim.slot, claim.attempt);
+                if (_units[unitId].status != UnitStatus.None) continue;
+                if (!_isBeyondChallenge(unitId, from))
+                    revert SlotNotFinal(unitId, UnitStatus.None, from.challengeDeadline);
+                spared[claim.slot] = Spared(claim.worker, _openLock(from, claim.slot));
+            }
+        }
+    }
+
+    /// @dev What a unit of the open round still has locked.
+    function _openLock(Batch storage from, uint32 slot) private view returns (uint256) {
+        return from.releasedBitmap & _bit(slot) == 0 ? from.lockWei : 0;
     }
 
     /// @dev The round is final, so its units' locks are over.
@@ -190,7 +236,7 @@ abstract contract LedgerRounds is LedgerOutcomes {
         }
     }
 
-    /// @dev INVARIANT: no unit is paid that was not passed or verified and beyond challenge.
+    /// @dev INVARIANT: no unit on record is paid that was not passed or verified and beyond challenge.
     function _requireFinal(UnitId unitId, Unit storage entry) private view {
         UnitStatus status = entry.status;
         bool done = status == UnitStatus.Passed || status == UnitStatus.Verified;
@@ -228,13 +274,15 @@ abstract contract LedgerRounds is LedgerOutcomes {
         rewards.totalWei += amount;
     }
 
-    function _trim(
-        Rewards memory rewards
-    ) private pure returns (address[] memory accounts, uint256[] memory amounts) {
-        accounts = new address[](rewards.count);
-        amounts = new uint256[](rewards.count);
-        for (uint256 i = 0; i < rewards.count; ++i) {
-            (accounts[i], amounts[i]) = (rewards.accounts[i], rewards.amounts[i]);
+    /// @dev Cuts the arrays to what was used of them.
+    function _trim(Rewards memory rewards) private pure {
+        (address[] memory accounts, uint256[] memory amounts) = (rewards.accounts, rewards.amounts);
+        uint256 count = rewards.count;
+        // Copies would cross the limit of a contract's size.
+        // solhint-disable-next-line no-inline-assembly
+        assembly ("memory-safe") {
+            mstore(accounts, count)
+            mstore(amounts, count)
         }
     }
 

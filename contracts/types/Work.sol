@@ -16,11 +16,21 @@ struct Claim {
     bytes signature; // the worker's, over WorkLedger.claimDigest: nobody is bound unasked
 }
 
+/// @notice What a batch's root keeps of a claim. Whoever has the claims of `RoundCommitted` can show
+/// them again: the chain keeps nothing else of a unit until it is drawn or challenged.
+struct ClaimedUnit {
+    uint32 slot;
+    uint32 attempt;
+    address worker;
+    bytes32 resultRoot;
+    bytes32 commitment;
+}
+
 /// @notice Where a unit stands. docs/spec/contracts.md has the table of transitions.
 enum UnitStatus {
-    None, // no claim yet: the slot is open
-    Committed, // waits for the draw
-    Passed, // not drawn, or nobody could audit it
+    None, // not on record: no claim yet, or one that nobody had to look at
+    Committed, // waits for the draw; never on record
+    Passed, // not drawn (on record once challenged), or nobody could audit it
     Drawn, // waits for its auditor's commitment
     AuditCommitted, // waits for the worker to open (unitRoot == 0), then for the auditor to reveal
     Verified, // an audit or a verdict agreed with the worker
@@ -37,7 +47,7 @@ enum PassReason {
     AuditorsOverdue // MAX_REDRAWS replacements missed their deadlines too
 }
 
-/// @notice One work unit. The first three words and both roots are written by its commit.
+/// @notice One work unit, written down when it is drawn or challenged.
 struct Unit {
     JobId jobId;
     address worker;
@@ -50,7 +60,6 @@ struct Unit {
     uint40 deadline; // of the present wait: see docs/spec/contracts.md; 0 if none
     uint16 batch; // of the round
     uint16 dissolutions; // of the round, when it was committed
-    bool isReleased; // its lock was given back by releaseLocks
     bytes32 resultRoot;
     bytes32 commitment;
     bytes32 unitRoot; // 0 until the worker opens
@@ -60,16 +69,25 @@ struct Unit {
     uint96 depositWei; // the challenger's, held by the ledger until the verdict
 }
 
-/// @notice One commitRound call.
+/// @notice One commitRound call. INVARIANT: the vault has lockWei locked for every slot of
+/// slotsBitmap that is not in releasedBitmap, until the round is final (its units are then free).
 struct Batch {
     bytes32 claimsRoot; // Merkle root over the claims, see docs/spec/contracts.md
-    bytes32 seed; // 0 until captured
     address coordinator; // who committed it; audits none of its units
-    uint64 committedAt; // Unix seconds
-    bool captured;
+    uint48 drawBlock; // its hash is the seed
+    uint40 challengeDeadline; // of the units that the draw spared; 0 until it is captured
     uint64 slotsBitmap; // bit s: slot s has a unit in this batch
-    uint64 drawBlock; // its hash is the seed
+    uint64 releasedBitmap; // bit s: that unit's lock ended before its round's end
     uint128 lockWei; // of each worker's bond, for each of its units
+    bytes32 seed; // 0 until captured
+}
+
+/// @notice What a round's claims come to. They are forgotten by counting: a dissolution raises its
+/// count and clears the rest.
+struct RoundState {
+    uint32 dissolutions; // how often all claims of the round were dissolved
+    uint16 batches; // commitRound calls since then
+    uint64 claimedBitmap; // bit s: slot s has a unit that is neither faulted nor void
 }
 
 /// @notice What finalizeRound fixed for ever.

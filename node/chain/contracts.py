@@ -11,6 +11,7 @@ from node.chain.types import (
     Batch,
     Bounds,
     Claim,
+    ClaimedUnit,
     Dispute,
     EmissionPlan,
     EmissionSchedule,
@@ -26,6 +27,7 @@ from node.chain.types import (
     ProposalVotes,
     RewardClaim,
     RoundEmission,
+    RoundState,
     Succession,
     Support,
     Unit,
@@ -244,11 +246,11 @@ class Ledger(Contract):
     def started_rounds(self, job_id: JobId) -> int:
         return int(self._handle.value("startedRounds", job_id))
 
-    def batch_count(self, job_id: JobId, round: int) -> int:
-        return int(self._handle.value("batchCount", job_id, round))
+    def round_state(self, job_id: JobId, round: int) -> RoundState:
+        return from_abi(RoundState, self._handle.value("roundState", job_id, round))
 
-    def batch(self, job_id: JobId, round: int, index: int) -> Batch:
-        return from_abi(Batch, self._handle.value("batch", job_id, round, index))
+    def batch(self, job_id: JobId, round: int, dissolutions: int, index: int) -> Batch:
+        return from_abi(Batch, self._handle.value("batch", job_id, round, dissolutions, index))
 
     def slot_unit(self, job_id: JobId, round: int, slot: int) -> UnitId:
         return UnitId(self._handle.value("slotUnit", job_id, round, slot))
@@ -259,10 +261,6 @@ class Ledger(Contract):
     def lock_wei_of(self, unit_wei: int) -> int:
         """What a unit of this price locks of its worker's bond now."""
         return int(self._handle.value("lockWeiOf", unit_wei))
-
-    def lock_of(self, unit_id: UnitId) -> int:
-        """What is locked for a unit; 0 before its commitment and after its end."""
-        return int(self._handle.value("lockOf", unit_id))
 
     def clean_units(self, worker: str) -> int:
         return int(self._handle.value("cleanUnits", worker))
@@ -290,8 +288,11 @@ class Ledger(Contract):
     def commit_round(self, job_id: JobId, round: int, claims: Sequence[Claim]) -> Transaction:
         return self._handle.write("commitRound", job_id, round, tuple(claims))
 
-    def capture_draw(self, job_id: JobId, round: int, batch: int) -> Transaction:
-        return self._handle.write("captureDraw", job_id, round, batch)
+    def capture_draw(
+        self, job_id: JobId, round: int, batch: int, claims: Sequence[ClaimedUnit]
+    ) -> Transaction:
+        """`claims`: all of the batch, as RoundCommitted has them."""
+        return self._handle.write("captureDraw", job_id, round, batch, tuple(claims))
 
     def commit_audits(
         self, unit_ids: Sequence[UnitId], commitments: Sequence[bytes]
@@ -311,9 +312,11 @@ class Ledger(Contract):
     def expire(self, unit_id: UnitId) -> Transaction:
         return self._handle.write("expire", unit_id)
 
-    def challenge(self, unit_id: UnitId) -> Transaction:
+    def challenge(
+        self, job_id: JobId, round: int, batch: int, claim: ClaimedUnit, proof: Sequence[bytes]
+    ) -> Transaction:
         """Needs an allowance of challengeDepositWei for the ledger."""
-        return self._handle.write("challenge", unit_id)
+        return self._handle.write("challenge", job_id, round, batch, claim, tuple(proof))
 
     def anchor_round(
         self, job_id: JobId, round: int, checkpoint: bytes, blob_root: bytes, blob_size: int
@@ -324,18 +327,35 @@ class Ledger(Contract):
         """Only what an earlier holder of the lease anchored."""
         return self._handle.write("withdrawAnchors", job_id, round)
 
-    def release_locks(self, unit_ids: Sequence[UnitId]) -> Transaction:
-        """Of units that can no longer be faulted; to their workers, whoever sends it."""
-        return self._handle.write("releaseLocks", tuple(unit_ids))
+    def release_locks(
+        self,
+        job_id: JobId,
+        round: int,
+        dissolutions: int,
+        batch: int,
+        claims: Sequence[ClaimedUnit],
+    ) -> Transaction:
+        """Of a batch's units that can no longer be faulted; to their workers, whoever sends it."""
+        arguments = (job_id, round, dissolutions, batch, tuple(claims))
+        return self._handle.write("releaseLocks", *arguments)
 
     def return_deposit(self, unit_id: UnitId) -> Transaction:
         """Of a challenge whose unit was dissolved; to the challenger, whoever sends it."""
         return self._handle.write("returnDeposit", unit_id)
 
     def finalize_round(
-        self, job_id: JobId, round: int, checkpoint: bytes, blob_root: bytes, blob_size: int
+        self,
+        job_id: JobId,
+        round: int,
+        checkpoint: bytes,
+        blob_root: bytes,
+        blob_size: int,
+        claims: Sequence[Sequence[ClaimedUnit]],
     ) -> Transaction:
-        return self._handle.write("finalizeRound", job_id, round, checkpoint, blob_root, blob_size)
+        """`claims`: by batch, all of its claims; none of one whose units are all on record."""
+        shown = tuple(map(tuple, claims))
+        arguments = (job_id, round, checkpoint, blob_root, blob_size, shown)
+        return self._handle.write("finalizeRound", *arguments)
 
 
 class Seat(Contract):

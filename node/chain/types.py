@@ -7,7 +7,7 @@ test compares them with the ABI), so that one function converts all of them in e
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, fields, is_dataclass
 from enum import Enum, IntEnum
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from node.ids import JobId
 
@@ -160,8 +160,24 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimedUnit:
+    """What a batch's root keeps of a claim: the chain is shown it again."""
+
+    slot: int
+    attempt: int
+    worker: str
+    result_root: bytes
+    commitment: bytes
+
+    @classmethod
+    def of(cls, claim: Claim) -> Self:
+        """All of the claim but its signature."""
+        return cls(claim.slot, claim.attempt, claim.worker, claim.result_root, claim.commitment)
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
-    """One work unit."""
+    """One work unit on record: drawn or challenged. All zero for any other."""
 
     job_id: JobId
     worker: str
@@ -174,7 +190,6 @@ class Unit:
     deadline: int
     batch: int
     dissolutions: int
-    is_released: bool
     result_root: bytes
     commitment: bytes
     unit_root: bytes
@@ -189,13 +204,22 @@ class Batch:
     """One commitRound call."""
 
     claims_root: bytes
-    seed: bytes
     coordinator: str
-    committed_at: int
-    captured: bool
-    slots_bitmap: int
     draw_block: int
+    challenge_deadline: int
+    slots_bitmap: int
+    released_bitmap: int
     lock_wei: int
+    seed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RoundState:
+    """What a round's claims come to."""
+
+    dissolutions: int
+    batches: int
+    claimed_bitmap: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ contract InputUnavailableTest is Stage {
     function test_attack_submitterServesTheWorkerOnly_itsDepositPays() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         audit(unitId, TRUTH, MISSING);
-        address auditor = ledger.unit(unitId).auditor;
+        address auditor = unitOf(unitId).auditor;
         Job memory job = escrow.jobs(jobId);
         uint256[2] memory before = [token.balanceOf(node(1)), token.balanceOf(auditor)];
         uint256 wealth = token.balanceOf(submitter);
@@ -90,7 +90,7 @@ contract InputUnavailableTest is Stage {
     function test_attack_auditorAndWorkerBlameTheSubmitter_juryUpholds() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         audit(unitId, TRUTH, MISSING);
-        address auditor = ledger.unit(unitId).auditor;
+        address auditor = unitOf(unitId).auditor;
         decide(unitId, TRUTH, TRUTH, MISSING);
         same(status(unitId), UnitStatus.Verified, "stands");
         same(vault.bondOf(auditor), net.BOND() - unitLock(), "lying auditor slashed");
@@ -105,7 +105,7 @@ contract InputUnavailableTest is Stage {
         decide(unitId, MISSING, LIE, TRUTH);
         same(status(unitId), UnitStatus.Voided, "void");
         same(escrow.jobs(jobId).charged, 0, "nothing charged");
-        same(vault.bondOf(ledger.unit(unitId).auditor), net.BOND(), "nobody slashed");
+        same(vault.bondOf(unitOf(unitId).auditor), net.BOND(), "nobody slashed");
     }
 
     /// @notice A lie is a lie: the accusation does not save a worker whose root the jury refutes.
@@ -195,11 +195,11 @@ contract InputUnavailableTest is Stage {
     function test_challenge_dataVanishedSince_returnsTheDeposit() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         audit(unitId, TRUTH, TRUTH);
-        address auditor = ledger.unit(unitId).auditor;
+        address auditor = unitOf(unitId).auditor;
         address challenger = node(1) == node(7) || auditor == node(7) ? node(6) : node(7);
         uint256 wealth = token.balanceOf(challenger);
         VM.prank(challenger);
-        ledger.challenge(unitId);
+        challenge(unitId);
         decide(unitId, MISSING, MISSING, MISSING);
         same(token.balanceOf(address(ledger)), 0, "deposit left");
         check(token.balanceOf(challenger) >= wealth, "returned");
@@ -210,16 +210,16 @@ contract InputUnavailableTest is Stage {
     /// @notice Silence stays the worker's own fault, for opening needs no data; no bounty is paid.
     function test_verdict_silentWorker_isFaultedWithoutBounty() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
-        VM.warp(ledger.unit(unitId).deadline + 1);
+        VM.warp(unitOf(unitId).deadline + 1);
         for (uint256 i = 0; i < 4; ++i) {
             ledger.expire(unitId);
-            VM.warp(ledger.unit(unitId).deadline + 1);
+            VM.warp(unitOf(unitId).deadline + 1);
             if (status(unitId) == UnitStatus.Passed) break;
         }
-        VM.warp(ledger.unit(unitId).deadline);
-        address challenger = node(7) == ledger.unit(unitId).auditor ? node(6) : node(7);
+        VM.warp(unitOf(unitId).deadline);
+        address challenger = node(7) == unitOf(unitId).auditor ? node(6) : node(7);
         VM.prank(challenger);
-        ledger.challenge(unitId);
+        challenge(unitId);
         address[] memory jurors = seat(unitId);
         uint256 bond = vault.bondOf(node(1));
         for (uint256 i = 0; i < 3; ++i) {

@@ -5,7 +5,7 @@ import {IBondVault} from "../../contracts/interfaces/IBondVault.sol";
 import {IWorkLedger} from "../../contracts/interfaces/IWorkLedger.sol";
 import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
 import {Parameter} from "../../contracts/types/Parameter.sol";
-import {Claim, UnitStatus} from "../../contracts/types/Work.sol";
+import {Claim, ClaimedUnit, UnitStatus} from "../../contracts/types/Work.sol";
 import {Stage} from "./helpers/Stage.sol";
 import {VM} from "./helpers/Vm.sol";
 
@@ -37,8 +37,8 @@ contract LocksTest is Stage {
         net.pass(31);
         finalize(jobId, 0);
         same(vault.lockedOf(worker), 0, "free");
-        same(ledger.lockOf(first) + ledger.lockOf(second), 0, "nothing is locked");
-        ledger.releaseLocks(ids(first));
+        same(lockOf(first) + lockOf(second), 0, "nothing is locked");
+        release(first);
         same(vault.lockedOf(worker), 0, "and nothing comes back twice");
     }
 
@@ -78,8 +78,8 @@ contract LocksTest is Stage {
         uint256 later = unitLock();
         check(later == 2 * before || later == 2 * before + 1, "half the audits, twice the lock");
         UnitId young = commitOne(jobId, 0, 1, worker, TRUTH);
-        same(ledger.lockOf(old), before, "as it was");
-        same(ledger.lockOf(young), later, "as it is");
+        same(lockOf(old), before, "as it was");
+        same(lockOf(young), later, "as it is");
         same(vault.lockedOf(worker), before + later, "both");
     }
 
@@ -91,7 +91,7 @@ contract LocksTest is Stage {
         same(status(unitId), UnitStatus.Voided, "void");
         same(vault.lockedOf(worker), 0, "free");
         same(vault.bondOf(worker), BOND, "whole");
-        ledger.releaseLocks(ids(unitId));
+        release(unitId);
         same(vault.lockedOf(worker), 0, "once");
     }
 
@@ -123,14 +123,14 @@ contract LocksTest is Stage {
             if (i == 0) open(lie, LIE);
             waitOut(lie);
             if (i == 3) break;
-            VM.warp(uint256(ledger.unit(lie).deadline) + 1);
+            VM.warp(uint256(unitOf(lie).deadline) + 1);
             ledger.expire(lie);
         }
         reveal(lie, LIE);
         waitOut(lie);
-        address challenger = ledger.unit(lie).auditor == node(7) ? node(6) : node(7);
+        address challenger = unitOf(lie).auditor == node(7) ? node(6) : node(7);
         VM.prank(challenger);
-        ledger.challenge(lie);
+        challenge(lie);
         address[] memory jurors = seat(lie);
         VM.warp(committee.dispute(lie).commitDeadline);
         for (uint256 i = 0; i < 3; ++i) {
@@ -240,9 +240,9 @@ contract LocksTest is Stage {
         commitOne(ahead, 1, 0, worker, TRUTH);
         same(vault.lockedOf(worker), lockWei + unitLock(), "two units, two amounts");
         VM.prank(submitter);
-        ledger.releaseLocks(ids(honest));
+        release(honest);
         same(vault.lockedOf(worker), unitLock(), "the dissolved one's, whole");
-        ledger.releaseLocks(ids(honest));
+        release(honest);
         same(vault.lockedOf(worker), unitLock(), "once");
     }
 
@@ -250,17 +250,14 @@ contract LocksTest is Stage {
     function test_release_acceptedUnit_afterItsWindow() public {
         uint256 lockWei = unitLock();
         UnitId unitId = drawn(jobId, 0, 0, worker, TRUTH);
-        expectStatusError(unitId, UnitStatus.Drawn);
-        ledger.releaseLocks(ids(unitId));
+        release(unitId);
         audit(unitId, TRUTH, TRUTH);
-        uint64 deadline = ledger.unit(unitId).deadline;
+        uint64 deadline = unitOf(unitId).deadline;
         VM.warp(deadline);
-        VM.expectRevert(
-            abi.encodeWithSelector(IWorkLedger.DeadlineNotPassed.selector, unitId, deadline)
-        );
-        ledger.releaseLocks(ids(unitId));
+        release(unitId);
+        same(vault.lockedOf(worker), lockWei, "can still be challenged");
         VM.warp(uint256(deadline) + 1);
-        ledger.releaseLocks(ids(unitId));
+        release(unitId);
         same(vault.lockedOf(worker), 0, "free");
         for (uint32 slot = 1; slot < 4; ++slot) {
             audit(drawn(jobId, 0, slot, worker, TRUTH), TRUTH, TRUTH);
@@ -272,21 +269,71 @@ contract LocksTest is Stage {
     }
 
     /// @notice What can still be faulted is not given back, nor what nobody committed.
-    function test_release_openUnit_isRefused() public {
-        UnitId unitId = ledger.slotUnit(jobId, 0, 0);
-        expectStatusError(unitId, UnitStatus.None);
-        ledger.releaseLocks(ids(unitId));
-        commitOne(jobId, 0, 0, worker, LIE);
-        expectStatusError(unitId, UnitStatus.Committed);
-        ledger.releaseLocks(ids(unitId));
+    function test_release_openUnit_staysLocked() public {
+        ClaimedUnit[] memory nobodys = new ClaimedUnit[](1);
+        VM.expectRevert(abi.encodeWithSelector(IWorkLedger.WrongClaims.selector, jobId, 0));
+        ledger.releaseLocks(jobId, 0, 0, 0, nobodys);
+        UnitId unitId = commitOne(jobId, 0, 0, worker, LIE);
+        releaseNothing(unitId);
         capture(jobId, 0);
+        releaseNothing(unitId);
         commitAudit(unitId, TRUTH);
-        expectStatusError(unitId, UnitStatus.AuditCommitted);
-        ledger.releaseLocks(ids(unitId));
+        releaseNothing(unitId);
         open(unitId, LIE);
         reveal(unitId, TRUTH);
-        expectStatusError(unitId, UnitStatus.Disputed);
-        ledger.releaseLocks(ids(unitId));
+        releaseNothing(unitId);
+        decide(unitId, TRUTH, TRUTH, TRUTH);
+        same(vault.lockedOf(worker), 0, "its fault took it");
+        release(unitId);
+        same(vault.lockedOf(worker), 0, "once");
+    }
+
+    /// @notice Of one batch the units that are at their end are given back, the others stay; what the
+    /// draw spared needs no record for that.
+    function test_release_sparedUnits_afterTheirWindow() public {
+        setParameter(Parameter.ProbationUnits, 1);
+        cover(worker, 30);
+        trust();
+        UnitId[] memory units = new UnitId[](4);
+        Claim[] memory claims = new Claim[](4);
+        for (uint32 slot = 0; slot < 4; ++slot) {
+            claims[slot] = net.claimOf(jobId, 0, slot, worker, TRUTH);
+            units[slot] = ledger.slotUnit(jobId, 0, slot);
+        }
+        VM.prank(coordinator);
+        commit(jobId, 0, claims);
+        capture(jobId, 0);
+        uint256 spared = 0;
+        for (uint256 i = 0; i < 4; ++i) {
+            if (status(units[i]) == UnitStatus.Passed) ++spared;
+        }
+        check(spared > 0, "some are spared");
+        VM.warp(batchOf(units[0]).challengeDeadline);
+        releaseNothing(units[0]);
+        VM.warp(VM.getBlockTimestamp() + 1);
+        release(units[0]);
+        same(vault.lockedOf(worker), (4 - spared) * unitLock(), "the drawn ones'");
+        for (uint256 i = 0; i < 4; ++i) {
+            if (status(units[i]) == UnitStatus.Drawn) audit(units[i], TRUTH, TRUTH);
+        }
+        net.pass(31);
+        finalize(jobId, 0);
+        same(vault.lockedOf(worker), 0, "none came back twice");
+    }
+
+    /// @notice A batch that was dissolved before its draw gives all back at once.
+    function test_release_dissolvedBeforeItsDraw_isWhole() public {
+        JobId ahead = openJobAhead(3, 1, 2);
+        UnitId lie = drawn(ahead, 0, 0, node(2), LIE);
+        anchor(ahead, 0, keccak256("a"));
+        UnitId honest = commitOne(ahead, 1, 0, worker, TRUTH);
+        releaseNothing(honest);
+        convict(lie);
+        same(status(honest), UnitStatus.Dissolved, "dissolved");
+        release(honest);
+        same(vault.lockedOf(worker), 0, "free");
+        release(honest);
+        same(vault.lockedOf(worker), 0, "once");
     }
 
     /// @notice Only the ledger locks and unlocks.
@@ -353,7 +400,7 @@ contract LocksTest is Stage {
             lies[from + slot] = ledger.slotUnit(job, 0, slot);
         }
         VM.prank(coordinator);
-        ledger.commitRound(job, 0, claims);
+        commit(job, 0, claims);
     }
 
     function commitLie(JobId job, uint256 free, bool isRefused) private {
@@ -363,6 +410,13 @@ contract LocksTest is Stage {
         if (isRefused) expectShort(lockWei, free);
         VM.prank(coordinator);
         ledger.commitRound(job, 0, claims);
+        if (!isRefused) remember(job, 0, claims);
+    }
+
+    function releaseNothing(UnitId unitId) private {
+        uint256 locked = vault.lockedOf(worker);
+        release(unitId);
+        same(vault.lockedOf(worker), locked, "nothing given back");
     }
 
     function refuse(uint256 lockWei, uint256 free) private {
@@ -397,6 +451,6 @@ contract LocksTest is Stage {
     }
 
     function waitOut(UnitId unitId) private {
-        VM.warp(ledger.unit(unitId).deadline);
+        VM.warp(unitOf(unitId).deadline);
     }
 }

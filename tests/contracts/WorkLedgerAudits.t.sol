@@ -24,7 +24,7 @@ contract WorkLedgerAuditsTest is Stage {
     ) public {
         VM.roll(VM.getBlockNumber() + blocks);
         UnitId unitId = drawn(jobId, 0, 0, node(worker % 6), TRUTH);
-        Unit memory unit = ledger.unit(unitId);
+        Unit memory unit = unitOf(unitId);
         same(unit.status, UnitStatus.Drawn, "drawn");
         check(unit.auditor != unit.worker && unit.auditor != coordinator, "independent");
         check(vault.isActive(unit.auditor), "active");
@@ -45,7 +45,7 @@ contract WorkLedgerAuditsTest is Stage {
             PassReason.NobodyEligible,
             uint64(VM.getBlockTimestamp() + 30)
         );
-        ledger.captureDraw(jobId, 0, 0);
+        ledger.captureDraw(jobId, 0, 0, claimsAt(jobId, 0, 0));
         same(status(unitId), UnitStatus.Passed, "passed");
         same(ledger.cleanUnits(node(1)), 0, "no trust");
         net.pass(31);
@@ -76,7 +76,7 @@ contract WorkLedgerAuditsTest is Stage {
             if (status(onTime) == UnitStatus.Passed) ++spared;
             UnitId unitId = commitOne(jobId, 12 + i, 1, node(1), TRUTH);
             VM.roll(VM.getBlockNumber() + 300);
-            ledger.captureDraw(jobId, 12 + i, 1);
+            ledger.captureDraw(jobId, 12 + i, 1, claimsAt(jobId, 12 + i, 1));
             if (status(unitId) == UnitStatus.Drawn) ++all;
             if (status(onTime) == UnitStatus.Drawn) audit(onTime, TRUTH, TRUTH);
             audit(unitId, TRUTH, TRUTH);
@@ -95,15 +95,15 @@ contract WorkLedgerAuditsTest is Stage {
         net.nextBlock();
         net.join(address(0xD00D));
         net.nextBlock();
-        ledger.captureDraw(jobId, 0, 0);
-        same(ledger.unit(unitId).auditor, address(0), "nobody");
+        ledger.captureDraw(jobId, 0, 0, claimsAt(jobId, 0, 0));
+        same(unitOf(unitId).auditor, address(0), "nobody");
     }
 
     /// @notice The legal path: blind commit, open, reveal, verified.
     function test_audit_equalRoots_verifies() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         audit(unitId, TRUTH, TRUTH);
-        Unit memory unit = ledger.unit(unitId);
+        Unit memory unit = unitOf(unitId);
         same(unit.status, UnitStatus.Verified, "verified");
         same(unit.auditRoot, unit.unitRoot, "roots");
         same(ledger.cleanUnits(node(1)), 1, "trust");
@@ -119,7 +119,7 @@ contract WorkLedgerAuditsTest is Stage {
     /// @notice Only the drawn auditor commits, once, with something, while it has a bond.
     function test_commitAudits_illegalNeighbours_areRefused() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
-        address auditor = ledger.unit(unitId).auditor;
+        address auditor = unitOf(unitId).auditor;
         VM.startPrank(coordinator);
         VM.expectRevert(
             abi.encodeWithSelector(IWorkLedger.NotAuditor.selector, unitId, coordinator, auditor)
@@ -161,7 +161,7 @@ contract WorkLedgerAuditsTest is Stage {
         VM.expectRevert(abi.encodeWithSelector(IWorkLedger.WrongReveal.selector, unitId));
         ledger.openUnits(ids(unitId), words(traceRoot), words(salt));
         open(unitId, TRUTH);
-        same(ledger.unit(unitId).unitRoot, net.unitRoot(unitId, TRUTH), "root");
+        same(unitOf(unitId).unitRoot, net.unitRoot(unitId, TRUTH), "root");
         (, bytes32 trueTrace) = net.roots(unitId, TRUTH);
         bytes32 trueSalt = net.salt(unitId, node(1));
         VM.expectRevert(abi.encodeWithSelector(IWorkLedger.AlreadyOpened.selector, unitId));
@@ -172,7 +172,7 @@ contract WorkLedgerAuditsTest is Stage {
     function test_revealAudits_beforeTheWorkerOrOtherRoot_isRefused() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         commitAudit(unitId, TRUTH);
-        bytes32 salt = net.salt(unitId, ledger.unit(unitId).auditor);
+        bytes32 salt = net.salt(unitId, unitOf(unitId).auditor);
         (bytes32 truth, bytes32 lie) = (net.unitRoot(unitId, TRUTH), net.unitRoot(unitId, LIE));
         VM.expectRevert(abi.encodeWithSelector(IWorkLedger.NotOpened.selector, unitId));
         ledger.revealAudits(ids(unitId), words(truth), words(salt));
@@ -189,14 +189,14 @@ contract WorkLedgerAuditsTest is Stage {
     /// @notice Nothing late counts, and nothing expires early.
     function test_deadlines_atTheSecond_areExact() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
-        uint64 deadline = ledger.unit(unitId).deadline;
+        uint64 deadline = unitOf(unitId).deadline;
         VM.warp(deadline);
         VM.expectRevert(
             abi.encodeWithSelector(IWorkLedger.DeadlineNotPassed.selector, unitId, deadline)
         );
         ledger.expire(unitId);
         commitAudit(unitId, TRUTH);
-        deadline = ledger.unit(unitId).deadline;
+        deadline = unitOf(unitId).deadline;
         VM.warp(uint256(deadline) + 1);
         (, bytes32 traceRoot) = net.roots(unitId, TRUTH);
         bytes32 salt = net.salt(unitId, node(1));
@@ -211,7 +211,7 @@ contract WorkLedgerAuditsTest is Stage {
     function test_expire_workerSilent_faults() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         commitAudit(unitId, TRUTH);
-        address auditor = ledger.unit(unitId).auditor;
+        address auditor = unitOf(unitId).auditor;
         (uint256 bond, uint256 wealth, uint256 supply) = (
             vault.bondOf(node(1)),
             token.balanceOf(auditor),
@@ -238,14 +238,14 @@ contract WorkLedgerAuditsTest is Stage {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         address[4] memory seen;
         for (uint256 i = 0; i < 4; ++i) {
-            seen[i] = ledger.unit(unitId).auditor;
+            seen[i] = unitOf(unitId).auditor;
             for (uint256 j = 0; j < i; ++j) {
                 check(seen[i] != seen[j], "never the same while another is eligible");
             }
             net.pass(101);
             ledger.expire(unitId);
         }
-        Unit memory unit = ledger.unit(unitId);
+        Unit memory unit = unitOf(unitId);
         same(unit.status, UnitStatus.Passed, "passed");
         same(unit.auditor, address(0), "unaudited");
         same(ledger.cleanUnits(node(1)), 0, "no trust");
@@ -256,10 +256,10 @@ contract WorkLedgerAuditsTest is Stage {
         stage(3);
         jobId = openJob(1, 1);
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
-        same(ledger.unit(unitId).auditor, node(2), "the only one");
+        same(unitOf(unitId).auditor, node(2), "the only one");
         net.pass(101);
         ledger.expire(unitId);
-        same(ledger.unit(unitId).auditor, node(2), "again");
+        same(unitOf(unitId).auditor, node(2), "again");
         audit(unitId, TRUTH, TRUTH);
         same(status(unitId), UnitStatus.Verified, "verified");
     }

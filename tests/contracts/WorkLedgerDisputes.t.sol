@@ -24,7 +24,7 @@ contract WorkLedgerDisputesTest is Stage {
     function test_verdict_workerLied_slashesAndPaysProvers() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), LIE);
         audit(unitId, LIE, TRUTH);
-        address auditor = ledger.unit(unitId).auditor;
+        address auditor = unitOf(unitId).auditor;
         (uint256 bond, uint256 supply) = (vault.bondOf(node(1)), token.totalSupply());
         uint256 wealth = token.balanceOf(auditor);
         address[] memory jurors = decide(unitId, TRUTH, TRUTH, TRUTH);
@@ -48,7 +48,7 @@ contract WorkLedgerDisputesTest is Stage {
     function test_verdict_auditorLied_upholdsTheWorker() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         audit(unitId, TRUTH, LIE);
-        address auditor = ledger.unit(unitId).auditor;
+        address auditor = unitOf(unitId).auditor;
         uint256 bond = vault.bondOf(auditor);
         decide(unitId, TRUTH, LIE, TRUTH);
         same(status(unitId), UnitStatus.Verified, "verified");
@@ -56,7 +56,7 @@ contract WorkLedgerDisputesTest is Stage {
         same(vault.bondOf(node(1)), net.BOND(), "worker whole");
         VM.prank(node(2));
         VM.expectRevert(abi.encodeWithSelector(IWorkLedger.DeadlinePassed.selector, unitId, 0));
-        ledger.challenge(unitId);
+        challenge(unitId);
         VM.recordLogs();
         finalize(jobId, 0);
         (address[] memory accounts, ) = recordedRewards();
@@ -67,7 +67,7 @@ contract WorkLedgerDisputesTest is Stage {
     function test_verdict_bothLied_slashesBoth() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), LIE);
         audit(unitId, LIE, 2);
-        address auditor = ledger.unit(unitId).auditor;
+        address auditor = unitOf(unitId).auditor;
         decide(unitId, TRUTH, TRUTH, 3);
         same(vault.bondOf(node(1)), net.BOND() - unitLock(), "worker");
         same(vault.bondOf(auditor), net.BOND() - unitLock(), "auditor");
@@ -100,7 +100,7 @@ contract WorkLedgerDisputesTest is Stage {
         jobId = openJob(1, 1);
         UnitId unitId = drawn(jobId, 0, 0, node(1), LIE);
         audit(unitId, LIE, TRUTH);
-        address auditor = ledger.unit(unitId).auditor;
+        address auditor = unitOf(unitId).auditor;
         uint256 wealth = token.balanceOf(auditor);
         decide(unitId, TRUTH, TRUTH, TRUTH);
         same(status(unitId), UnitStatus.Faulted, "faulted");
@@ -112,11 +112,11 @@ contract WorkLedgerDisputesTest is Stage {
     function test_challenge_workerLied_returnsTheDepositWithBounty() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), LIE);
         audit(unitId, LIE, LIE);
-        address accomplice = ledger.unit(unitId).auditor;
+        address accomplice = unitOf(unitId).auditor;
         address challenger = other(node(1), accomplice);
         uint256 wealth = token.balanceOf(challenger);
         VM.prank(challenger);
-        ledger.challenge(unitId);
+        challenge(unitId);
         same(token.balanceOf(address(ledger)), 10 ether + 1, "deposit held");
         decide(unitId, TRUTH, TRUTH, TRUTH);
         same(status(unitId), UnitStatus.Faulted, "faulted");
@@ -134,10 +134,10 @@ contract WorkLedgerDisputesTest is Stage {
     function test_challenge_workerHonest_forfeitsTheDeposit() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         audit(unitId, TRUTH, TRUTH);
-        address challenger = other(node(1), ledger.unit(unitId).auditor);
+        address challenger = other(node(1), unitOf(unitId).auditor);
         (uint256 wealth, uint256 supply) = (token.balanceOf(challenger), token.totalSupply());
         VM.prank(challenger);
-        ledger.challenge(unitId);
+        challenge(unitId);
         decide(unitId, TRUTH, TRUTH, TRUTH);
         same(status(unitId), UnitStatus.Verified, "stands");
         same(token.balanceOf(challenger), wealth - 10 ether - 1, "lost");
@@ -151,7 +151,7 @@ contract WorkLedgerDisputesTest is Stage {
     function test_challenge_workerSilent_isAtFault() public {
         UnitId unitId = unaudited();
         VM.prank(node(7));
-        ledger.challenge(unitId);
+        challenge(unitId);
         address[] memory jurors = seat(unitId);
         for (uint256 i = 0; i < 3; ++i) {
             vote(unitId, jurors[i], TRUTH);
@@ -178,7 +178,7 @@ contract WorkLedgerDisputesTest is Stage {
         UnitId unitId = unaudited();
         uint256 wealth = token.balanceOf(node(7));
         VM.prank(node(7));
-        ledger.challenge(unitId);
+        challenge(unitId);
         seat(unitId);
         net.pass(151);
         committee.resolve(unitId);
@@ -190,7 +190,7 @@ contract WorkLedgerDisputesTest is Stage {
     function test_challenge_workerOpens_isUpheld() public {
         UnitId unitId = unaudited();
         VM.prank(node(7));
-        ledger.challenge(unitId);
+        challenge(unitId);
         address[] memory jurors = seat(unitId);
         for (uint256 i = 0; i < 3; ++i) {
             vote(unitId, jurors[i], TRUTH);
@@ -225,7 +225,7 @@ contract WorkLedgerDisputesTest is Stage {
         setParameter(Parameter.CommitteeSize, 7);
         refuse(node(2), unitId, abi.encodeWithSelector(IWorkLedger.TooFewJurors.selector, 6, 7));
         setParameter(Parameter.CommitteeSize, 3);
-        uint64 deadline = ledger.unit(unitId).deadline;
+        uint64 deadline = unitOf(unitId).deadline;
         net.pass(31);
         refuse(
             node(2),
@@ -241,7 +241,7 @@ contract WorkLedgerDisputesTest is Stage {
         UnitId unitId = drawn(jobId, 0, 0, coordinator, TRUTH);
         audit(unitId, TRUTH, TRUTH);
         VM.prank(node(1));
-        ledger.challenge(unitId);
+        challenge(unitId);
         same(decide(unitId, TRUTH, TRUTH, TRUTH).length, 3, "all others sit");
     }
 
@@ -249,7 +249,7 @@ contract WorkLedgerDisputesTest is Stage {
     function test_challenge_lastSecond_isBeforeTheEndOfTheRound() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         audit(unitId, TRUTH, TRUTH);
-        uint64 deadline = ledger.unit(unitId).deadline;
+        uint64 deadline = unitOf(unitId).deadline;
         VM.warp(deadline);
         VM.prank(coordinator);
         VM.expectRevert(
@@ -260,9 +260,9 @@ contract WorkLedgerDisputesTest is Stage {
                 deadline
             )
         );
-        ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1);
+        ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1, roundClaims(jobId, 0));
         VM.prank(node(2));
-        ledger.challenge(unitId);
+        challenge(unitId);
     }
 
     /// @notice Only the referee's seat gives verdicts and opens disputes.
@@ -443,6 +443,6 @@ contract WorkLedgerDisputesTest is Stage {
     function refuse(address caller, UnitId unitId, bytes memory reason) private {
         VM.prank(caller);
         VM.expectRevert(reason);
-        ledger.challenge(unitId);
+        challenge(unitId);
     }
 }

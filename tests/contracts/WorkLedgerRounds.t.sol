@@ -67,10 +67,12 @@ contract WorkLedgerRoundsTest is Stage {
         ledger.takeLease(unknown);
     }
 
-    /// @notice A commitment stores what it says.
-    function test_commitRound_validClaim_storesTheUnit() public {
+    /// @notice A commitment stores the root of what it says.
+    function test_commitRound_validClaim_storesItsRoot() public {
         UnitId unitId = commitOne(jobId, 0, 1, node(2), TRUTH);
-        Unit memory unit = ledger.unit(unitId);
+        same(ledger.unit(unitId).status, UnitStatus.None, "nothing of the unit itself");
+        check(batchOf(unitId).claimsRoot == leavesOf(jobId, 0, claimsOf(unitId))[0], "its root");
+        Unit memory unit = unitOf(unitId);
         (bytes32 resultRoot, ) = net.roots(unitId, TRUTH);
         same(unit.worker, node(2), "worker");
         same(unit.slot, 1, "slot");
@@ -78,8 +80,8 @@ contract WorkLedgerRoundsTest is Stage {
         same(unit.status, UnitStatus.Committed, "status");
         check(unit.jobId == jobId, "job");
         check(ledger.roundStarted(jobId), "started");
-        same(ledger.batch(jobId, 0, 0).drawBlock, VM.getBlockNumber() + 1, "draw block");
-        same(uint256(ledger.batch(jobId, 0, 0).slotsBitmap), 2, "bitmap");
+        same(batchOf(unitId).drawBlock, VM.getBlockNumber() + 1, "draw block");
+        same(uint256(batchOf(unitId).slotsBitmap), 2, "bitmap");
     }
 
     /// @notice Every illegal neighbour of a legal commitment is refused with its reason.
@@ -149,7 +151,7 @@ contract WorkLedgerRoundsTest is Stage {
             coordinator,
             0,
             claims,
-            abi.encodeWithSelector(IWorkLedger.SlotTaken.selector, unitId, UnitStatus.Committed)
+            abi.encodeWithSelector(IWorkLedger.SlotTaken.selector, unitId)
         );
     }
 
@@ -200,7 +202,7 @@ contract WorkLedgerRoundsTest is Stage {
         refuse(node(3), 0, claims, reason);
         claims[0] = net.claimOf(jobId, 0, 0, node(1), TRUTH);
         VM.prank(node(3));
-        ledger.commitRound(jobId, 0, claims);
+        commit(jobId, 0, claims);
     }
 
     /// @notice Claims to a later round start from the checkpoint that was finalised before it, and a
@@ -230,7 +232,7 @@ contract WorkLedgerRoundsTest is Stage {
             coordinator,
             0,
             claims,
-            abi.encodeWithSelector(IWorkLedger.SlotTaken.selector, unitId, UnitStatus.Committed)
+            abi.encodeWithSelector(IWorkLedger.SlotTaken.selector, unitId)
         );
     }
 
@@ -254,27 +256,27 @@ contract WorkLedgerRoundsTest is Stage {
         VM.expectRevert(
             abi.encodeWithSelector(IWorkLedger.DrawTooEarly.selector, block0 + 1, block0)
         );
-        ledger.captureDraw(jobId, 0, 0);
+        ledger.captureDraw(jobId, 0, 0, claimsAt(jobId, 0, 0));
         net.nextBlock();
         VM.expectRevert(
             abi.encodeWithSelector(IWorkLedger.DrawTooEarly.selector, block0 + 1, block0 + 1)
         );
-        ledger.captureDraw(jobId, 0, 0);
+        ledger.captureDraw(jobId, 0, 0, claimsAt(jobId, 0, 0));
         net.nextBlock();
-        ledger.captureDraw(jobId, 0, 0);
+        ledger.captureDraw(jobId, 0, 0, claimsAt(jobId, 0, 0));
         VM.expectRevert(abi.encodeWithSelector(IWorkLedger.AlreadyCaptured.selector, jobId, 0, 0));
-        ledger.captureDraw(jobId, 0, 0);
+        ledger.captureDraw(jobId, 0, 0, claimsAt(jobId, 0, 0));
         VM.expectRevert(abi.encodeWithSelector(IWorkLedger.UnknownBatch.selector, jobId, 0, 1));
-        ledger.captureDraw(jobId, 0, 1);
+        ledger.captureDraw(jobId, 0, 1, claimsAt(jobId, 0, 1));
     }
 
     /// @notice A round ends only when every slot has a unit beyond challenge, and then pays exactly
     /// its leaves.
     function test_finalizeRound_allVerified_paysWorkersAndAuditors() public {
         UnitId first = drawn(jobId, 0, 0, node(1), TRUTH);
-        refuseFinal(first, UnitStatus.Drawn, ledger.unit(first).deadline);
+        refuseFinal(first, UnitStatus.Drawn, unitOf(first).deadline);
         audit(first, TRUTH, TRUTH);
-        refuseFinal(first, UnitStatus.Verified, ledger.unit(first).deadline);
+        refuseFinal(first, UnitStatus.Verified, unitOf(first).deadline);
         net.pass(31);
         UnitId second = ledger.slotUnit(jobId, 0, 1);
         refuseFinal(second, UnitStatus.None, 0);
@@ -302,7 +304,7 @@ contract WorkLedgerRoundsTest is Stage {
         same(ledger.openRound(jobId), 1, "next round");
         VM.prank(coordinator);
         VM.expectRevert(abi.encodeWithSelector(IWorkLedger.WrongRound.selector, jobId, 0, 1));
-        ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1);
+        ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1, roundClaims(jobId, 0));
     }
 
     /// @notice Only the coordinator names the checkpoint, and it names one.
@@ -315,10 +317,10 @@ contract WorkLedgerRoundsTest is Stage {
         );
         VM.prank(submitter);
         VM.expectRevert(reason);
-        ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1);
+        ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1, roundClaims(jobId, 0));
         VM.prank(coordinator);
         VM.expectRevert(abi.encodeWithSelector(IWorkLedger.ZeroValue.selector));
-        ledger.finalizeRound(jobId, 0, 0, keccak256("b"), 1);
+        ledger.finalizeRound(jobId, 0, 0, keccak256("b"), 1, roundClaims(jobId, 0));
     }
 
     /// @notice The last round completes the job, and the rest goes back.
@@ -353,11 +355,11 @@ contract WorkLedgerRoundsTest is Stage {
         }
         VM.prank(coordinator);
         uint256 gas = gasleft();
-        ledger.commitRound(jobId, 0, claims);
+        commit(jobId, 0, claims);
         check(gas - gasleft() < max, "commitRound");
         net.pass(24);
         gas = gasleft();
-        ledger.captureDraw(jobId, 0, 0);
+        ledger.captureDraw(jobId, 0, 0, claimsAt(jobId, 0, 0));
         check(gas - gasleft() < max, "captureDraw");
         for (uint32 slot = 0; slot < 64; ++slot) {
             audit(ledger.slotUnit(jobId, 0, slot), TRUTH, TRUTH);
@@ -365,7 +367,7 @@ contract WorkLedgerRoundsTest is Stage {
         net.pass(31);
         VM.prank(coordinator);
         gas = gasleft();
-        ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1);
+        ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1, roundClaims(jobId, 0));
         check(gas - gasleft() < max, "finalizeRound");
     }
 
@@ -385,6 +387,6 @@ contract WorkLedgerRoundsTest is Stage {
         VM.expectRevert(
             abi.encodeWithSelector(IWorkLedger.SlotNotFinal.selector, unitId, found, deadline)
         );
-        ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1);
+        ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1, roundClaims(jobId, 0));
     }
 }

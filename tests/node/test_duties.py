@@ -14,7 +14,7 @@ from eth_utils.crypto import keccak
 from node.chain import AsyncChain, Reverted
 from node.chain import events as e
 from node.chain.events import Place
-from node.chain.types import Claim, JobTerms
+from node.chain.types import Claim, ClaimedUnit, JobTerms
 from node.chain_watch import ChainWatch
 from node.commitments import NO_INPUT, Commitments, Roots
 from node.compute_messages import UnitDone
@@ -58,7 +58,10 @@ class Contract:
     def open_units(self, units: list[UnitId], _traces: object, _salts: object) -> Call:
         return ("open", tuple(units))
 
-    def release_locks(self, units: list[UnitId]) -> Call:
+    def release_locks(
+        self, job_id: JobId, round: int, _dissolutions: int, _batch: int, claims: list[ClaimedUnit]
+    ) -> Call:
+        units = (unit_id(job_id, round, claim.slot, claim.attempt) for claim in claims)
         return ("release", tuple(units))
 
     async def send(self, call: Call) -> SimpleNamespace:

@@ -97,7 +97,8 @@ def test_a_fault_is_counted_and_the_slot_has_a_next_attempt() -> None:
     assert ledger.tally(WORKER).faults == 1
     assert ledger.tally(WORKER).slashed_wei == ledger.slashed_wei == 75
     assert ledger.jobs[JOB].accepted(0)[0].key == UnitRef(0, 0, 1)
-    assert ledger.jobs[JOB].batches == {(0, 0): 9, (0, 1): 12}
+    batches = ledger.jobs[JOB].batches
+    assert {key: batch.draw_block for key, batch in batches.items()} == {(0, 0): 9, (0, 1): 12}
 
 
 def test_a_dispute_collects_its_jurors_and_votes() -> None:
@@ -267,7 +268,7 @@ def test_withdrawn_anchors_take_all_that_came_after_with_them() -> None:
     assert (job.head_round, job.anchors, job.after(0)) == (0, {}, None)
     assert {key.round for key in job.units} == {0}
     assert {unit.key.round for unit in chain.ledger.units.values()} == {0}
-    assert (set(job.batches), job.captured) == ({(0, 0)}, set())
+    assert set(job.batches) == {(0, 0)}
     # What is said of a dissolved unit later finds none.
     chain.happen(e.UnitDrawn, name(0, 0, 1), AUDITOR, JOB, 1, 0, 0, WORKER, 100)
     assert name(0, 0, 1) not in chain.ledger.units
@@ -277,6 +278,8 @@ def test_withdrawn_anchors_take_all_that_came_after_with_them() -> None:
     chain.happen(e.RoundCommitted, JOB, 1, 0, b"x" * 32, 12, claims)
     assert job.parent(1) == b"b" * 32
     assert {key.attempt for key in job.units if key.round == 1} == {1}
+    assert job.batches[1, 0].dissolutions == 1
+    assert job.batches[0, 0].dissolutions == 0
 
 
 def test_bonds_are_free_but_for_what_is_locked_or_leaving() -> None:

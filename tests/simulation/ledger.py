@@ -16,8 +16,9 @@ from eth_utils.crypto import keccak
 from engine.commitment import unit_root
 from node.chain import Reverted
 from node.chain import events as on_chain
-from node.chain.types import Claim, PassReason, UnitStatus
-from node.ids import JobId, UnitId, commitment
+from node.chain.types import Claim, ClaimedUnit, PassReason, UnitStatus
+from node.ids import JobId, UnitId, commitment, unit_id
+from node.merkle import claim_leaf, merkle_root, verify_proof
 from scheduler.audit import audit_rate, is_drawn
 from tests.simulation import truth
 from tests.simulation.committee import Committee
@@ -62,6 +63,8 @@ class Batch:
     units: list[UnitId]
     coordinator: str
     draw_block: int
+    claims: tuple[ClaimedUnit, ...]
+    dissolved: int
     seed: bytes = b""
 
 
@@ -85,6 +88,8 @@ class Ledger:
     dissolved: Counter[int] = field(default_factory=Counter)
     cuts: int = 0
     batches: dict[int, list[Batch]] = field(default_factory=dict)
+    history: dict[tuple[int, int, int], Batch] = field(default_factory=dict)
+    """By round, its dissolutions then and index: all batches that there ever were."""
     clean: Counter[str] = field(default_factory=Counter)
 
     # --- Reading ---
@@ -150,11 +155,13 @@ class Ledger:
             raise Reverted("commit", "JobNotOpen", {})
         for claim in claims:
             self._check_claim(round, claim)
-        if len({claim.slot for claim in claims}) != len(claims):
-            raise Reverted("commit", "SlotTaken", {})
+        if [claim.slot for claim in claims] != sorted({claim.slot for claim in claims}):
+            raise Reverted("commit", "WrongClaims", {})
         self._require_free(claims)
         batches = self.batches.setdefault(round, [])
-        batch = Batch([], sender, self.env.height + 1)
+        shown = tuple(map(ClaimedUnit.of, claims))
+        batch = Batch([], sender, self.env.height + 1, shown, self.dissolved[round])
+        self.history[round, batch.dissolved, len(batches)] = batch
         for claim in claims:
             name = truth.unit_id(round, claim.slot, claim.attempt)
             batch.units.append(name)
@@ -172,9 +179,17 @@ class Ledger:
         self._renew(sender)
 
     def finalize_round(
-        self, sender: str, _job: JobId, round: int, checkpoint: bytes, blob: bytes, size: int
+        self,
+        sender: str,
+        _job: JobId,
+        round: int,
+        checkpoint: bytes,
+        blob: bytes,
+        size: int,
+        claims: Sequence[Sequence[ClaimedUnit]],
     ) -> None:
         self._require_open(sender, round, self.open_round)
+        self._require_spared(round, claims)
         units = [self._final(round, slot) for slot in range(self.escrow.slots)]
         rewards = self._rewards(units)
         total = sum(rewards.values())
@@ -271,17 +286,40 @@ class Ledger:
             self.vault.unlock(unit.worker, amount)
         return amount
 
-    def release_locks(self, _sender: str, names: Sequence[UnitId]) -> None:
-        units = [self._known(name) for name in names]
-        for unit in units:
-            if unit.status in DONE and self.env.time_s <= unit.deadline_s:
-                raise Reverted("release", "DeadlineNotPassed", {})
-            if unit.status not in (*DONE, *GONE):
-                raise Reverted("release", "WrongStatus", {})
-        for unit in units:
+    def release_locks(
+        self,
+        _sender: str,
+        _job: JobId,
+        round: int,
+        dissolved: int,
+        index: int,
+        claims: Sequence[ClaimedUnit],
+    ) -> None:
+        batch = self.history.get((round, dissolved, index))
+        if batch is None or tuple(claims) != batch.claims:
+            raise Reverted("release", "WrongClaims", {})
+        for unit in map(self._known, batch.units):
+            waits = unit.status in DONE and self.env.time_s <= unit.deadline_s
+            if waits or unit.status not in (*DONE, *GONE):
+                continue
             amount = self._unlock(unit)
             if amount:
                 self.env.emit(on_chain.LockReleased, unit.name, unit.worker, amount)
+
+    def _require_spared(self, round: int, claims: Sequence[Sequence[ClaimedUnit]]) -> None:
+        """Units that are not on record, neither drawn nor challenged, are shown; others may be."""
+        batches = self.batches.get(round, [])
+        shown = set()
+        for index, some in enumerate(claims):
+            if some and (index >= len(batches) or tuple(some) != batches[index].claims):
+                raise Reverted("finalize", "WrongClaims", {})
+            if some:
+                shown.add(index)
+        for slot in range(self.escrow.slots):
+            unit = self.slot_unit(round, slot)
+            recorded = unit is None or unit.drawn or unit.disputed
+            if unit is not None and not recorded and unit.batch not in shown:
+                raise Reverted("finalize", "SlotNotFinal", {"slot": slot})
 
     def _final(self, round: int, slot: int) -> Unit:
         unit = self.slot_unit(round, slot)
@@ -313,7 +351,9 @@ class Ledger:
 
     # --- Draws and audits ---
 
-    def capture_draw(self, sender: str, _job: JobId, round: int, index: int) -> None:
+    def capture_draw(
+        self, sender: str, _job: JobId, round: int, index: int, claims: Sequence[ClaimedUnit]
+    ) -> None:
         batches, rules = self.batches.get(round, []), self.env.rules
         if index >= len(batches):
             raise Reverted("capture", "UnknownBatch", {})
@@ -322,6 +362,8 @@ class Ledger:
             raise Reverted("capture", "AlreadyCaptured", {})
         if self.env.height <= batch.draw_block:
             raise Reverted("capture", "DrawTooEarly", {})
+        if tuple(claims) != batch.claims:
+            raise Reverted("capture", "WrongClaims", {})
         seed = self.env.block_hash(batch.draw_block)
         late = not seed
         batch.seed = seed or self.env.block_hash(self.env.height - 1)
@@ -436,8 +478,23 @@ class Ledger:
 
     # --- Outcomes ---
 
-    def challenge(self, sender: str, name: UnitId) -> None:
-        unit, rules = self._known(name), self.env.rules
+    def challenge(
+        self,
+        sender: str,
+        job: JobId,
+        round: int,
+        index: int,
+        claim: ClaimedUnit,
+        proof: Sequence[bytes],
+    ) -> None:
+        batches, rules = self.batches.get(round, []), self.env.rules
+        if index >= len(batches):
+            raise Reverted("challenge", "UnknownBatch", {})
+        leaves = [claim_leaf(job, round, each) for each in batches[index].claims]
+        if not verify_proof(merkle_root(leaves), claim_leaf(job, round, claim), proof):
+            raise Reverted("challenge", "WrongClaims", {})
+        name = unit_id(job, round, claim.slot, claim.attempt)
+        unit = self._known(name)
         self._require_active(sender)
         if unit.status not in DONE or self.env.time_s > unit.deadline_s or sender == unit.worker:
             raise Reverted("challenge", "DeadlinePassed", {})

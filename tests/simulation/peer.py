@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, cast
 
 from node import owed
+from node.claims import accusation
 from node.commitments import Commitments, Role, Roots
 from node.ids import UnitId
 from node.journal import Journal
@@ -167,7 +168,9 @@ class Peer:
                 self._show("juror", unit)
         for unit in owed.releases(self.view, self.wallet, now_s):
             if self._fresh("release", unit):
-                self.send("ledger", "release_locks", [unit.unit_id])
+                batch = unit.batch
+                place = (truth.JOB, batch.round, batch.dissolutions, batch.index)
+                self.send("ledger", "release_locks", *place, batch.claims)
         self._judge()
         return None
 
@@ -254,4 +257,4 @@ class Peer:
             odds = self.traits.watches if wrong else self.traits.accuses
             if (wrong or self.world.faulty) and self.loop.random.random() < odds:
                 self.note("challenges" if wrong else "false challenges")
-                self.send("ledger", "challenge", unit.unit_id)
+                self.send("ledger", "challenge", *accusation(unit))

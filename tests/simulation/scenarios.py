@@ -10,7 +10,7 @@ from scheduler.coordinator import digest, pending, replay
 from tests.simulation import truth
 from tests.simulation.faults import Scenario, Traits, Weather
 from tests.simulation.laws import Law, require
-from tests.simulation.ledger import DONE, GONE, Unit
+from tests.simulation.ledger import DONE, Unit
 from tests.simulation.world import World
 
 HONEST = Traits()
@@ -174,7 +174,7 @@ def settle(world: World) -> None:
         state.escrow.claim(account)
     state.env.events.clear()
     state.env.time_s += state.env.rules.challenge_s + 1
-    over = [u.name for u in state.ledger.units.values() if u.status in (*DONE, *GONE)]
-    state.ledger.release_locks("anyone", over)
+    for place, batch in state.ledger.history.items():
+        state.ledger.release_locks("anyone", truth.JOB, *place, batch.claims)
     state.watch.block(state.env.events, state.ledger)
     require(state.escrow.held == 0, Law.MONEY, f"{state.escrow.held} wei stay in the escrow")

@@ -93,7 +93,8 @@ def forged(host_: host.Host) -> tuple[Any, ...]:
     roots = [unit.result_root for unit in units if unit is not None]
     checkpoint = truth.combined(chain.checkpoints[-1], roots)
     ref = truth.ref_of(checkpoint)
-    return truth.JOB, chain.open_round, checkpoint, bytes.fromhex(ref.root), ref.size
+    shown = [batch.claims for batch in chain.batches.get(chain.open_round, [])]
+    return truth.JOB, chain.open_round, checkpoint, bytes.fromhex(ref.root), ref.size, shown
 
 
 def test_receipted_claim_lost(monkeypatch: pytest.MonkeyPatch) -> None:

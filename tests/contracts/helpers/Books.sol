@@ -106,14 +106,15 @@ abstract contract Books is EmissionBooks {
     function _checkLocks(address account) private view {
         uint256 locked = 0;
         for (uint256 i = 0; i < unitIds.length; ++i) {
-            Unit memory unit = ledger.unit(unitIds[i]);
+            Unit memory unit = unitOf(unitIds[i]);
             if (unit.worker != account) continue;
-            uint256 lockWei = ledger.lockOf(unitIds[i]);
+            uint256 lockWei = lockOf(unitIds[i]);
             UnitStatus found = unit.status;
             bool isOver = found == UnitStatus.Faulted || found == UnitStatus.Voided;
             bool isPaid =
                 found != UnitStatus.Dissolved && unit.round < ledger.openRound(unit.jobId);
-            if (isOver || isPaid || unit.isReleased) same(lockWei, 0, "an end ends the lock");
+            if (isOver || isPaid || isReleased(unitIds[i]))
+                same(lockWei, 0, "an end ends the lock");
             else same(lockWei, lockedFor[unitIds[i]], "as at the commitment");
             locked += lockWei;
         }
@@ -144,7 +145,7 @@ abstract contract Books is EmissionBooks {
     function checkUnits() external view {
         uint256 deposits = 0;
         for (uint256 i = 0; i < unitIds.length; ++i) {
-            Unit memory unit = ledger.unit(unitIds[i]);
+            Unit memory unit = unitOf(unitIds[i]);
             UnitStatus found = unit.status;
             check(found != UnitStatus.None, "a committed unit never vanishes");
             deposits += unit.depositWei;
@@ -157,13 +158,16 @@ abstract contract Books is EmissionBooks {
                 same(unit.depositWei, 0, "a verdict returns or takes the deposit");
                 continue;
             }
-            Batch memory batch = ledger.batch(unit.jobId, unit.round, unit.batch);
+            Batch memory batch = batchOf(unitIds[i]);
             if (found == UnitStatus.Drawn || found == UnitStatus.AuditCommitted) {
                 check(unit.deadline != 0, "a deadline");
                 check(unit.auditor != address(0) && unit.auditor != unit.worker, "an auditor");
                 check(unit.auditor != batch.coordinator, "not the coordinator");
             }
-            check((found == UnitStatus.Committed) == !batch.captured, "waits for its draw");
+            check(
+                (found == UnitStatus.Committed) == (batch.challengeDeadline == 0),
+                "waits for its draw"
+            );
             check(unit.redraws <= 3, "bounded");
             check(
                 found == UnitStatus.Disputed || unit.depositWei == 0,
@@ -206,7 +210,9 @@ abstract contract Books is EmissionBooks {
         (bytes32 parent, ) = ledger.lineage(jobId, round + 1);
         check(checkpoint != 0 && parent == checkpoint, "the next round starts from the anchor");
         for (uint32 slot = 0; slot < slots; ++slot) {
-            UnitStatus found = ledger.unit(ledger.slotUnit(jobId, round, slot)).status;
+            UnitStatus found = unitOf(ledger.slotUnit(jobId, round, slot)).status;
+            uint64 claimed = ledger.roundState(jobId, round).claimedBitmap;
+            check(claimed & (uint64(1) << slot) != 0, "every slot is claimed");
             check(
                 found != UnitStatus.None && found < UnitStatus.Faulted,
                 "an anchored round is whole"
@@ -293,11 +299,11 @@ abstract contract Books is EmissionBooks {
     }
 
     function _unitIn(UnitStatus wanted, uint256 dice) internal view returns (bool, UnitId) {
-        if (ledger.unit(_focus).status == wanted) return (true, _focus);
+        if (unitOf(_focus).status == wanted) return (true, _focus);
         uint256 count = unitIds.length;
         for (uint256 i = 0; i < count; ++i) {
             UnitId unitId = unitIds[addmod(dice, i, count)];
-            if (ledger.unit(unitId).status == wanted) return (true, unitId);
+            if (unitOf(unitId).status == wanted) return (true, unitId);
         }
         return (false, UnitId.wrap(0));
     }

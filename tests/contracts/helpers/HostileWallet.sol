@@ -3,11 +3,10 @@ pragma solidity 0.8.37;
 
 import {IERC1271} from "@openzeppelin/contracts/interfaces/IERC1271.sol";
 
-/// @notice An account that is a contract: it signs everything, takes no call of any other kind, and
-/// remembers whether there was one.
+/// @notice An account that is a contract: it would sign everything, takes no call of any other kind,
+/// and remembers whether there was one.
 contract HostileWallet is IERC1271 {
     bool public wasCalled;
-    bool public refusesToSign;
 
     error Refused();
 
@@ -19,14 +18,8 @@ contract HostileWallet is IERC1271 {
         _refuse();
     }
 
-    /// @notice From now on it does not sign.
-    function refuseToSign() external {
-        refusesToSign = true;
-    }
-
     /// @inheritdoc IERC1271
-    function isValidSignature(bytes32, bytes memory) external view returns (bytes4) {
-        if (refusesToSign) revert Refused();
+    function isValidSignature(bytes32, bytes memory) external pure returns (bytes4) {
         return IERC1271.isValidSignature.selector;
     }
 

@@ -94,6 +94,7 @@ abstract contract Moves is BondMoves {
         uint256 lockWei = ledger.lockWeiOf(net.UNIT_WEI());
         VM.prank(holder);
         try ledger.commitRound(jobId, round, claims) {
+            remember(jobId, round, claims);
             for (uint256 i = 0; i < claims.length; ++i) {
                 unitIds.push(made[i]);
                 flavourOf[made[i]] = flavours[i];
@@ -112,11 +113,12 @@ abstract contract Moves is BondMoves {
         uint256 dice
     ) private view returns (Claim[] memory claims, uint256[] memory flavours) {
         (uint32 slots, , ) = escrow.workTerms(jobId);
-        claims = new Claim[](1 + (dice % slots));
+        uint256 first = (dice >> 8) % slots;
+        claims = new Claim[](1 + (dice % (slots - first)));
         flavours = new uint256[](claims.length);
         for (uint256 i = 0; i < claims.length; ++i) {
             flavours[i] = (dice >> (16 + i)) % 4 == 0 ? LIE : TRUTH;
-            uint32 slot = uint32((i + (dice >> 8)) % slots);
+            uint32 slot = uint32(first + i);
             claims[i] = net.claimOf(jobId, round, slot, _node(dice >> (24 + 4 * i)), flavours[i]);
         }
     }
@@ -125,11 +127,11 @@ abstract contract Moves is BondMoves {
         if (jobIds.length == 0) return false;
         JobId jobId = jobIds[dice % jobIds.length];
         uint32 round = _openRound(jobId, dice >> 12);
-        uint32 batches = ledger.batchCount(jobId, round);
+        uint32 batches = ledger.roundState(jobId, round).batches;
         if (batches == 0) return false;
         net.nextBlock();
         if ((dice >> 8) % 16 == 0) VM.roll(VM.getBlockNumber() + 300);
-        try ledger.captureDraw(jobId, round, batches - 1) {
+        try ledger.captureDraw(jobId, round, batches - 1, claimsAt(jobId, round, batches - 1)) {
             return true;
         } catch {
             return false;
@@ -139,7 +141,7 @@ abstract contract Moves is BondMoves {
     function _commitAudit(uint256 dice) private returns (bool) {
         (bool found, UnitId unitId) = _unitIn(UnitStatus.Drawn, dice);
         if (!found) return false;
-        address auditor = ledger.unit(unitId).auditor;
+        address auditor = unitOf(unitId).auditor;
         uint256 flavour = (dice >> 16) % 4;
         flavour =
             flavour == 0
@@ -166,7 +168,7 @@ abstract contract Moves is BondMoves {
         );
         if (!found) return false;
         (, bytes32 traceRoot) = net.roots(unitId, flavourOf[unitId]);
-        bytes32 salt = net.salt(unitId, ledger.unit(unitId).worker);
+        bytes32 salt = net.salt(unitId, unitOf(unitId).worker);
         try ledger.openUnits(ids(unitId), words(traceRoot), words(salt)) {
             return true;
         } catch {
@@ -178,7 +180,7 @@ abstract contract Moves is BondMoves {
         (bool found, UnitId unitId) = _unitIn(UnitStatus.AuditCommitted, dice);
         if (!found) return false;
         bytes32 root = net.unitRoot(unitId, auditFlavourOf[unitId]);
-        bytes32 salt = net.salt(unitId, ledger.unit(unitId).auditor);
+        bytes32 salt = net.salt(unitId, unitOf(unitId).auditor);
         try ledger.revealAudits(ids(unitId), words(root), words(salt)) {
             return true;
         } catch {
@@ -207,7 +209,16 @@ abstract contract Moves is BondMoves {
         bytes32 checkpoint = ledger.anchorOf(jobId, round);
         if (checkpoint == 0) checkpoint = keccak256("c");
         VM.prank(holder);
-        try ledger.finalizeRound(jobId, round, checkpoint, keccak256("b"), 1) {
+        try
+            ledger.finalizeRound(
+                jobId,
+                round,
+                checkpoint,
+                keccak256("b"),
+                1,
+                roundClaims(jobId, round)
+            )
+        {
             return true;
         } catch {
             // A refused call has no events, but the test runner has recorded them.
@@ -264,12 +275,10 @@ abstract contract Moves is BondMoves {
     function _releaseLocks(uint256 dice) private returns (bool) {
         UnitStatus wanted = UnitStatus([2, 5, 9][dice % 3]);
         (bool found, UnitId unitId) = _unitIn(wanted, dice >> 8);
-        if (!found || ledger.lockOf(unitId) == 0) return false;
-        try ledger.releaseLocks(ids(unitId)) {
-            return true;
-        } catch {
-            return false;
-        }
+        if (!found || lockOf(unitId) == 0) return false;
+        uint256 before = lockOf(unitId);
+        release(unitId);
+        return lockOf(unitId) != before;
     }
 
     /// @dev One of the rounds that are not final.
@@ -284,12 +293,7 @@ abstract contract Moves is BondMoves {
             dice >> 2
         );
         if (!found) return false;
-        VM.prank(_node(dice >> 16));
-        try ledger.challenge(unitId) {
-            return true;
-        } catch {
-            return false;
-        }
+        return tryChallenge(_node(dice >> 16), unitId);
     }
 
     /// @dev Draws, commits or reveals, as the phase asks; some jurors lie, some are silent.

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {DisputePhase} from "../../../contracts/types/Dispute.sol";
 import {JobId, UnitId} from "../../../contracts/types/Identifiers.sol";
+import {Parameter} from "../../../contracts/types/Parameter.sol";
 import {Unit, UnitStatus} from "../../../contracts/types/Work.sol";
 import {Moves} from "./Moves.sol";
 import {VM} from "./Vm.sol";
@@ -15,6 +16,8 @@ contract Players is Moves {
         for (uint256 i = 0; i < COLD_KEYS; ++i) {
             net.equip(cold(i), 1_000 ether);
         }
+        // Trust comes soon, so that the draw spares some.
+        setParameter(Parameter.ProbationUnits, 1);
         VM.recordLogs();
     }
 
@@ -41,7 +44,7 @@ contract Players is Moves {
         uint256 count = unitIds.length;
         if (count == 0 || dice % 3 == 0) return always[(dice >> 8) % 5];
         _focus = unitIds[count - 1 - ((dice >> 8) % (count < 6 ? count : 6))];
-        Unit memory unit = ledger.unit(_focus);
+        Unit memory unit = unitOf(_focus);
         if (unit.status == UnitStatus.Committed) return 4;
         // Now and then somebody is silent until the others have waited long enough.
         if (unit.deadline != 0 && VM.getBlockTimestamp() > unit.deadline && (dice >> 20) % 2 == 0)
@@ -95,7 +98,7 @@ contract Players is Moves {
     function _release() private {
         net.pass(100);
         for (uint256 i = 0; i < unitIds.length; ++i) {
-            ledger.releaseLocks(ids(unitIds[i]));
+            release(unitIds[i]);
         }
     }
 
@@ -120,9 +123,10 @@ contract Players is Moves {
         net.pass(30);
         uint32 head = ledger.headRound(jobId);
         for (uint32 round = ledger.openRound(jobId); round <= head; ++round) {
-            for (uint32 index = 0; index < ledger.batchCount(jobId, round); ++index) {
-                if (!ledger.batch(jobId, round, index).captured)
-                    ledger.captureDraw(jobId, round, index);
+            for (uint32 index = 0; index < ledger.roundState(jobId, round).batches; ++index) {
+                uint32 dissolutions = ledger.roundState(jobId, round).dissolutions;
+                if (ledger.batch(jobId, round, dissolutions, index).challengeDeadline == 0)
+                    ledger.captureDraw(jobId, round, index, claimsAt(jobId, round, index));
             }
         }
     }
@@ -130,7 +134,7 @@ contract Players is Moves {
     /// @dev Moves a unit to an end by anyone's calls; the bound on steps is part of what is tested.
     function _end(UnitId unitId) private {
         for (uint256 step = 0; step < 8; ++step) {
-            Unit memory unit = ledger.unit(unitId);
+            Unit memory unit = unitOf(unitId);
             if (unit.status == UnitStatus.Drawn || unit.status == UnitStatus.AuditCommitted) {
                 if (VM.getBlockTimestamp() <= unit.deadline) VM.warp(uint256(unit.deadline) + 1);
                 ledger.expire(unitId);

@@ -16,11 +16,12 @@ import {JobTerms} from "../../../contracts/types/Job.sol";
 import {Parameter} from "../../../contracts/types/Parameter.sol";
 import {Claim, UnitStatus} from "../../../contracts/types/Work.sol";
 import {Assert} from "./Assert.sol";
+import {Claims} from "./Claims.sol";
 import {Network} from "./Network.sol";
 import {Log, VM} from "./Vm.sol";
 
 /// @notice A network on which directed tests play single scenes. Node 0 coordinates.
-abstract contract Stage is Assert {
+abstract contract Stage is Assert, Claims {
     uint256 internal constant TRUTH = 0;
     uint256 internal constant LIE = 1;
     uint256 internal constant MISSING = 99;
@@ -30,7 +31,6 @@ abstract contract Stage is Assert {
     INetworkParameters internal parameters;
     IBondVault internal vault;
     IJobEscrow internal escrow;
-    IWorkLedger internal ledger;
     IAuditCommittee internal committee;
     IRewardDistributor internal distributor;
     IEmissionController internal emission;
@@ -89,14 +89,15 @@ abstract contract Stage is Assert {
         claims[0] = net.claimOf(jobId, round, slot, worker, flavour);
         unitId = ledger.slotUnit(jobId, round, slot);
         VM.prank(coordinator);
-        ledger.commitRound(jobId, round, claims);
+        commit(jobId, round, claims);
     }
 
     /// @notice Captures the latest batch of a round.
     function capture(JobId jobId, uint32 round) internal {
         net.nextBlock();
         net.nextBlock();
-        ledger.captureDraw(jobId, round, ledger.batchCount(jobId, round) - 1);
+        uint32 index = ledger.roundState(jobId, round).batches - 1;
+        ledger.captureDraw(jobId, round, index, claimsAt(jobId, round, index));
     }
 
     /// @notice Commits and captures: a unit in probation has an auditor now.
@@ -112,7 +113,7 @@ abstract contract Stage is Assert {
     }
 
     function commitAudit(UnitId unitId, uint256 flavour) internal {
-        address auditor = ledger.unit(unitId).auditor;
+        address auditor = unitOf(unitId).auditor;
         bytes32 commitment = net.commitment(unitId, auditor, flavour);
         VM.prank(auditor);
         ledger.commitAudits(ids(unitId), words(commitment));
@@ -123,12 +124,12 @@ abstract contract Stage is Assert {
         ledger.openUnits(
             ids(unitId),
             words(traceRoot),
-            words(net.salt(unitId, ledger.unit(unitId).worker))
+            words(net.salt(unitId, unitOf(unitId).worker))
         );
     }
 
     function reveal(UnitId unitId, uint256 flavour) internal {
-        bytes32 salt = net.salt(unitId, ledger.unit(unitId).auditor);
+        bytes32 salt = net.salt(unitId, unitOf(unitId).auditor);
         ledger.revealAudits(ids(unitId), words(net.unitRoot(unitId, flavour)), words(salt));
     }
 
@@ -184,7 +185,8 @@ abstract contract Stage is Assert {
             round,
             keccak256("checkpoint"),
             keccak256("checkpoint blob"),
-            99
+            99,
+            roundClaims(jobId, round)
         );
     }
 
@@ -194,7 +196,7 @@ abstract contract Stage is Assert {
     }
 
     function status(UnitId unitId) internal view returns (UnitStatus) {
-        return ledger.unit(unitId).status;
+        return unitOf(unitId).status;
     }
 
     /// @notice What a unit of the stage's jobs locks: about 100 tokens, a tenth of a bond.

@@ -32,6 +32,7 @@ from node.chain.types import (
     JobStatus,
     Parameter,
     PassReason,
+    RoundState,
     UnitStatus,
 )
 from node.claim_signature import ClaimDomain, Statement
@@ -276,8 +277,8 @@ def test_job_runs_from_funding_to_reward(
     unit = chain.ledger.unit(chain.ledger.slot_unit(job_id, 0, 1))
     assert (unit.status, unit.worker, unit.slot) == (UnitStatus.PASSED, worker.address, 1)
     assert chain.ledger.slot_unit(job_id, 0, 1) == unit_id(job_id, 0, 1, 0)
-    assert chain.ledger.batch_count(job_id, 0) == 1
-    assert chain.ledger.batch(job_id, 0, 0).slots_bitmap == 0b11
+    assert chain.ledger.round_state(job_id, 0) == RoundState(0, 1, 0b11)
+    assert chain.ledger.batch(job_id, 0, 0, 0).slots_bitmap == 0b11
     final = chain.ledger.finalized(job_id, 0)
     assert final.total_wei == 6 * AIN
     assert chain.ledger.open_round(job_id) == 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from node.chain.types import Claim, JobStatus, UnitStatus
+from node.chain.types import Claim, ClaimedUnit, JobStatus, UnitStatus
 from node.chain_jobs import LedgerReader
 from node.claim_signature import ClaimDomain, Statement
 from node.commitments import NO_INPUT, Commitments, Roots
@@ -51,7 +51,7 @@ def committed(devnet: Devnet, job_id: JobId, coordinator: Player, worker: Player
     signature = domain.sign(worker.node.signer, statement)
     chain.send(chain.ledger.commit_round(job_id, 0, [Claim(*claim, signature)]))
     devnet.travel(1)
-    chain.send(chain.ledger.capture_draw(job_id, 0, 0))
+    chain.send(chain.ledger.capture_draw(job_id, 0, 0, [ClaimedUnit(*claim)]))
     return unit
 
 

@@ -1,4 +1,4 @@
-"""node/reward_tree.py: proofs that OpenZeppelin's MerkleProof accepts, and no others."""
+"""node/merkle.py: proofs that OpenZeppelin's MerkleProof accepts, and no others."""
 
 import pytest
 from eth_utils.crypto import keccak
@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.ids import JobId
-from node.reward_tree import (
+from node.merkle import (
+    merkle_proof,
+    merkle_root,
     reward_leaf,
     reward_leaves,
-    reward_proof,
-    reward_root,
     verify_proof,
 )
 
@@ -23,7 +23,7 @@ BOB = "0x" + "bb" * 20
 def test_every_leaf_has_a_proof(leaves: list[bytes], data: st.DataObject) -> None:
     """Any position in a tree of any size is proved; a changed leaf is not."""
     index = data.draw(st.integers(0, len(leaves) - 1))
-    root, proof = reward_root(leaves), reward_proof(leaves, index)
+    root, proof = merkle_root(leaves), merkle_proof(leaves, index)
     assert verify_proof(root, leaves[index], proof)
     assert not verify_proof(root, keccak(leaves[index]), proof)
     assert len(proof) <= (len(leaves) - 1).bit_length()
@@ -33,16 +33,16 @@ def test_three_leaves_by_hand() -> None:
     """Sorted pairs; the odd leaf moves up unchanged."""
     a, b, c = (bytes([x]) * 32 for x in (3, 1, 2))
     ab = keccak(b + a)
-    assert reward_root([a, b, c]) == keccak(min(ab, c) + max(ab, c))
-    assert reward_proof([a, b, c], 2) == (ab,)
-    assert reward_proof([a, b, c], 0) == (b, c)
+    assert merkle_root([a, b, c]) == keccak(min(ab, c) + max(ab, c))
+    assert merkle_proof([a, b, c], 2) == (ab,)
+    assert merkle_proof([a, b, c], 0) == (b, c)
 
 
 def test_single_leaf_is_its_own_root() -> None:
     """A round with one reward needs no sibling."""
     leaf = reward_leaf(JOB, 0, 0, ALICE, 1)
-    assert reward_root([leaf]) == leaf
-    assert reward_proof([leaf], 0) == ()
+    assert merkle_root([leaf]) == leaf
+    assert merkle_proof([leaf], 0) == ()
 
 
 def test_leaf_covers_every_field() -> None:
@@ -63,8 +63,8 @@ def test_leaf_covers_every_field() -> None:
 def test_misuse_is_refused() -> None:
     """An empty tree, a leaf that is not there, lists of different length."""
     with pytest.raises(ValueError, match="at least one"):
-        reward_root([])
+        merkle_root([])
     with pytest.raises(ValueError, match="no leaf 1"):
-        reward_proof([b"\0" * 32], 1)
+        merkle_proof([b"\0" * 32], 1)
     with pytest.raises(ValueError):
         reward_leaves(JOB, 0, [ALICE], [])

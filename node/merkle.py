@@ -1,9 +1,9 @@
-"""The Merkle tree over a round's rewards: what `RewardDistributor.claim` wants as proof.
+"""The Merkle trees of the ledger, rebuilt from its events: claims that it is shown again, rewards
+that `RewardDistributor.claim` wants proofs of.
 
-The chain builds the root in `finalizeRound` and publishes the leaves in the event `RoundRewards`;
-this module rebuilds the tree from them. leaf = keccak256(keccak256(abi.encode(jobId, round, index,
-account, amount))); a node is the keccak256 of its children in ascending order, as OpenZeppelin's
-MerkleProof expects; an odd last node moves up unchanged.
+A leaf is hashed twice, keccak256(keccak256(abi.encode(...))); a node is the keccak256 of its
+children in ascending order, as OpenZeppelin's MerkleProof expects; an odd last node moves up
+unchanged. docs/spec/contracts.md, "Money".
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,23 @@ from collections.abc import Sequence
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from node.ids import JobId
+from node.chain.types import ClaimedUnit
+from node.ids import JobId, unit_id
 
-_LEAF_TYPES = ("bytes32", "uint32", "uint256", "address", "uint256")
+_REWARD_TYPES = ("bytes32", "uint32", "uint256", "address", "uint256")
+_CLAIM_TYPES = ("bytes32", "address", "bytes32", "bytes32")
+
+
+def claim_leaf(job_id: JobId, round: int, claim: ClaimedUnit) -> bytes:
+    """The leaf of one claim of a batch."""
+    unit = unit_id(job_id, round, claim.slot, claim.attempt)
+    values = (unit, claim.worker, claim.result_root, claim.commitment)
+    return keccak(keccak(encode(_CLAIM_TYPES, values)))
 
 
 def reward_leaf(job_id: JobId, round: int, index: int, account: str, amount: int) -> bytes:
     """The leaf of one reward."""
-    return keccak(keccak(encode(_LEAF_TYPES, (job_id, round, index, account, amount))))
+    return keccak(keccak(encode(_REWARD_TYPES, (job_id, round, index, account, amount))))
 
 
 def reward_leaves(
@@ -31,7 +40,7 @@ def reward_leaves(
     ]
 
 
-def reward_root(leaves: Sequence[bytes]) -> bytes:
+def merkle_root(leaves: Sequence[bytes]) -> bytes:
     """The root over `leaves`; ValueError if there are none."""
     if not leaves:
         raise ValueError("a tree needs at least one leaf")
@@ -41,7 +50,7 @@ def reward_root(leaves: Sequence[bytes]) -> bytes:
     return level[0]
 
 
-def reward_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
+def merkle_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     """The sibling hashes of leaf `index`, from the leaf upwards."""
     if not 0 <= index < len(leaves):
         raise ValueError(f"there is no leaf {index} among {len(leaves)}")
