@@ -233,6 +233,33 @@ contract JobEscrowTest is Stage {
         escrow.bind(address(1), address(2), address(3));
     }
 
+    /// @notice There is no price for what cannot be funded.
+    function test_quote_illegalTerms_isRefused() public {
+        JobTerms memory terms = net.terms(1, 65);
+        VM.expectRevert(abi.encodeWithSelector(IJobEscrow.BadSlots.selector, 65, 64));
+        escrow.quote(terms);
+    }
+
+    /// @notice None of the three seats may be empty.
+    function test_bind_emptySeat_isRefused() public {
+        IJobEscrow fresh = IJobEscrow(
+            net.deploy("JobEscrow", abi.encode(address(token), address(parameters)))
+        );
+        address[3] memory seats = [address(1), address(2), address(3)];
+        for (uint256 i = 0; i < 3; ++i) {
+            (address seat_, address none) = (seats[i], address(0));
+            seats[i] = none;
+            VM.expectRevert(
+                abi.encodeWithSelector(IJobEscrow.BadBinding.selector, seats[0], seats[1], seats[2])
+            );
+            VM.prank(address(net));
+            fresh.bind(seats[0], seats[1], seats[2]);
+            seats[i] = seat_;
+        }
+        VM.prank(address(net));
+        fresh.bind(seats[0], seats[1], seats[2]);
+    }
+
     function refuse(JobTerms memory terms, bytes memory reason) private {
         VM.prank(submitter);
         VM.expectRevert(reason);
