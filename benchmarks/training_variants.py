@@ -42,7 +42,7 @@ CARRIED = {"is_carried": True, "second_moment": "none", "re_warm_up": 0.0}
 REFERENCE = CARRIED | {"delta_bits": 32}
 GPT = {"layers": 4, "width": 128, "seeds": 1}
 SYNCHRONOUS = GPT | {"is_synchronous": True, "second_moment": "none", "re_warm_up": 0.0}
-SYNC_RATES = (2e-3, 1e-3, 4e-3, 8e-3)
+SYNC_RATES = (2e-3, 1e-3, 4e-3, 8e-3, 16e-3, 32e-3)
 
 
 def tell_lie(lie: str, result: dict[str, Array]) -> dict[str, Array]:
