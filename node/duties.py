@@ -229,6 +229,7 @@ class Duties:
         await self._open()
         await self._reveal()
         await self._reveal_votes()
+        await self._capture()
         await self._release()
 
     async def _open(self) -> None:
@@ -281,6 +282,17 @@ class Duties:
             root = self._known("juror", unit).unit_root
             call = self._chain.sync.committee.reveal_vote(unit_id, root, salt)
             await self._send("reveal vote", call, [unit])
+
+    async def _capture(self) -> None:
+        """Capture a draw that its coordinator leaves alone: one that is forgotten can be chosen."""
+        units = self._sent.fresh("capture", owed.captures(self._watch.ledger, self._wallet))
+        if units:
+            batch = units[0].batch
+            drawn = [unit for unit in units if unit.batch is batch]
+            self._sent.mark("capture", drawn, AGAIN_S)
+            place = (JobId(drawn[0].job_id), batch.round, batch.index)
+            call = self._chain.sync.ledger.capture_draw(*place, batch.claims)
+            await self._send("capture", call, drawn)
 
     async def _release(self) -> None:
         """Have back what was locked for our units that can be faulted no more."""

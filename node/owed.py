@@ -3,10 +3,21 @@
 Each function lists units in the order in which the chain had them. `now_s` is the chain's time.
 """
 
+from hashlib import sha256
+
 from node.ledger import Ledger, UnitState, UnitView
 
 RELEASE_AFTER_S = 60
 """How long a round's end, which frees the locks of its units at no cost, is waited for."""
+
+RELEASE_STEP_S = 30
+"""How much longer each further worker of a batch waits: the first one's call frees for all."""
+
+CAPTURE_AFTER_BLOCKS = 30
+CAPTURE_SPREAD_BLOCKS = 64
+"""How long its coordinator has for a batch's draw before others capture it, each at a time of its
+own. The chain forgets the block's hash after 256; who captures later than that can choose auditors.
+"""
 
 
 def audits(ledger: Ledger, account: str, now_s: int) -> list[UnitView]:
@@ -49,7 +60,23 @@ def releases(ledger: Ledger, account: str, now_s: int) -> list[UnitView]:
 
 def _patience_s(ledger: Ledger, unit: UnitView) -> int:
     """With deadline 0, which a verdict leaves, the patience is over too: the wait was long."""
-    return RELEASE_AFTER_S if ledger.covers(unit.worker, ledger.jobs[unit.job_id]) else 0
+    if not ledger.covers(unit.worker, ledger.jobs[unit.job_id]):
+        return 0
+    workers = list(dict.fromkeys(claim.worker for claim in unit.batch.claims))
+    return RELEASE_AFTER_S + RELEASE_STEP_S * workers.index(unit.worker)
+
+
+def captures(ledger: Ledger, account: str) -> list[UnitView]:
+    """Units whose draw nobody has captured in the time that it has for it: any node may."""
+    place = int.from_bytes(sha256(account.encode()).digest()[:8]) % CAPTURE_SPREAD_BLOCKS
+    latest = ledger.head - CAPTURE_AFTER_BLOCKS - place
+    return [
+        unit
+        for unit in ledger.units.values()
+        if unit.state is UnitState.COMMITTED
+        and not unit.batch.is_captured
+        and unit.batch.draw_block < latest
+    ]
 
 
 def reveals(ledger: Ledger, account: str) -> list[UnitView]:

@@ -32,8 +32,8 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         _requireClaims(jobId, round, from, claims);
         bytes32 seed = blockhash(from.drawBlock);
         bool late = seed == 0;
-        // A draw that nobody captured spares nobody, so waiting for its hash to be forgotten gains
-        // nothing.
+        // A draw that nobody captured spares nobody; but its new seed is known to whoever captures it
+        // now, and with it the auditors. Nodes capture what is left alone long before.
         if (late) seed = blockhash(block.number - 1);
         from.challengeDeadline = _after(Parameter.ChallengeWindowS);
         from.seed = seed;

@@ -25,6 +25,7 @@ from node.ids import INPUT_UNAVAILABLE, JobId, UnitId, commitment, unit_id
 from node.jobs import JobKeeper
 from node.journal import Journal
 from node.ledger import JobView
+from node.owed import CAPTURE_AFTER_BLOCKS, CAPTURE_SPREAD_BLOCKS
 from node.recompute import Recompute
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
@@ -63,6 +64,12 @@ class Contract:
     ) -> Call:
         units = (unit_id(job_id, round, claim.slot, claim.attempt) for claim in claims)
         return ("release", tuple(units))
+
+    def capture_draw(
+        self, job_id: JobId, round: int, _batch: int, claims: list[ClaimedUnit]
+    ) -> Call:
+        units = (unit_id(job_id, round, claim.slot, claim.attempt) for claim in claims)
+        return ("capture", tuple(units))
 
     async def send(self, call: Call) -> SimpleNamespace:
         if self.refused & set(call[1]):
@@ -238,6 +245,18 @@ async def test_a_node_that_does_not_audit_opens_its_units(
     await world.serve(1.0, recomputes=False)
     assert world.contract.sent == [("open", (unit,))]
     assert not world.duties.busy
+
+
+async def test_a_node_captures_a_draw_that_is_left_alone(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Whoever's units they are, once, and not while its coordinator may still do it."""
+    unit = world.commit(HONEST, OTHER)
+    await world.serve(1.0)
+    assert world.contract.sent == []
+    world.watch.ledger.head += CAPTURE_AFTER_BLOCKS + CAPTURE_SPREAD_BLOCKS + 10
+    await world.serve(2.0)
+    assert world.contract.sent == [("capture", (unit,))]
 
 
 async def test_a_node_has_its_locks_back_that_no_rounds_end_frees(

@@ -53,6 +53,33 @@ def test_a_lock_is_asked_back_after_its_window(bond_wei: int, patience_s: int) -
     assert fold.releases(10**6) == []
 
 
+def test_the_next_worker_of_a_batch_waits_longer() -> None:
+    """The first one's call has freed what is theirs together."""
+    fold = Fold(1_000)
+    fold.happen(e.Bonded, OTHER, 1_000, 1_000)
+    due = UNTIL_S + owed.RELEASE_AFTER_S + owed.RELEASE_STEP_S
+    assert owed.releases(fold.ledger, OTHER, due) == []
+    assert [unit.worker for unit in owed.releases(fold.ledger, OTHER, due + 1)] == [OTHER]
+
+
+def test_a_draw_that_is_left_alone_is_captured_by_others_in_time() -> None:
+    """Not at once, for its coordinator sees to it; by all before the chain forgets the block."""
+    fold = Fold(1_000)
+    claims = (Claim(0, 1, US, b"r" * 32, b"c" * 32, b"s" * 65),)
+    fold.happen(e.RoundCommitted, JOB, 0, 1, b"x" * 32, 9, claims)
+    unit = unit_id(JOB, 0, 0, 1)
+    accounts = [f"0x{n}" for n in range(100)]
+    seen = set()
+    for fold.ledger.head in range(9, 9 + 256):
+        due = {a for a in accounts if [u.unit_id for u in owed.captures(fold.ledger, a)] == [unit]}
+        assert not due or fold.ledger.head > 9 + owed.CAPTURE_AFTER_BLOCKS
+        seen.add(len(due))
+    assert len(due) == 100
+    assert len(seen) > 10, "not all together"
+    fold.happen(e.DrawCaptured, JOB, 0, 1, b"s" * 32, False)
+    assert owed.captures(fold.ledger, US) == []
+
+
 def test_a_final_round_has_freed_its_locks() -> None:
     """There is nothing to ask for."""
     fold = Fold(1_000)

@@ -166,6 +166,11 @@ class Peer:
         for unit in owed.vote_reveals(self.view, self.wallet, now_s):
             if self._fresh("reveal vote", unit):
                 self._show("juror", unit)
+        for unit in owed.captures(self.view, self.wallet):
+            if self._fresh("capture", unit):
+                batch = unit.batch
+                place = (truth.JOB, batch.round, batch.index)
+                self.send("ledger", "capture_draw", *place, batch.claims)
         for unit in owed.releases(self.view, self.wallet, now_s):
             if self._fresh("release", unit):
                 batch = unit.batch
