@@ -186,11 +186,12 @@ abstract contract LedgerRounds is LedgerOutcomes {
                 rewards.locks[place] += spared[slot].lockWei;
                 continue;
             }
-            _requireFinal(unitId, entry);
-            rewards.locks[_credit(rewards, entry.worker, unitWei)] += _openLock(
-                _batchOf(entry),
-                slot
-            );
+            Batch storage from = _batchOf(entry);
+            // INVARIANT: no unit is paid that was not passed or verified and beyond challenge. One that is
+            // neither on record nor shown has no batch here.
+            if (!_isBeyondChallenge(unitId, from))
+                revert SlotNotFinal(unitId, entry.status, entry.deadline);
+            rewards.locks[_credit(rewards, entry.worker, unitWei)] += _openLock(from, slot);
             if (entry.auditRoot != 0 && entry.auditRoot == entry.unitRoot && auditWei != 0) {
                 _credit(rewards, entry.auditor, auditWei);
             }
@@ -234,14 +235,6 @@ abstract contract LedgerRounds is LedgerOutcomes {
         for (uint256 i = 0; i < rewards.accounts.length; ++i) {
             if (rewards.locks[i] != 0) vault.unlock(rewards.accounts[i], rewards.locks[i]);
         }
-    }
-
-    /// @dev INVARIANT: no unit on record is paid that was not passed or verified and beyond challenge.
-    function _requireFinal(UnitId unitId, Unit storage entry) private view {
-        UnitStatus status = entry.status;
-        bool done = status == UnitStatus.Passed || status == UnitStatus.Verified;
-        if (!done || block.timestamp <= entry.deadline)
-            revert SlotNotFinal(unitId, status, entry.deadline);
     }
 
     /// @dev INVARIANT: later rounds were computed from the checkpoint that becomes final.

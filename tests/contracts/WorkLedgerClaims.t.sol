@@ -6,6 +6,7 @@ import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
 import {Parameter} from "../../contracts/types/Parameter.sol";
 import {Claim, ClaimedUnit, Unit, UnitStatus} from "../../contracts/types/Work.sol";
 import {Stage} from "./helpers/Stage.sol";
+import {Trees} from "./helpers/Trees.sol";
 import {VM} from "./helpers/Vm.sol";
 
 /// @notice Claims of which the chain keeps a root: how they are shown again, and what a false show costs.
@@ -183,7 +184,7 @@ contract WorkLedgerClaimsTest is Stage {
     function test_challenge_strangeClaims_areRefused() public {
         commitAll(0);
         ClaimedUnit[] memory claims = claimsAt(jobId, 0, 0);
-        bytes32[] memory proof = proofOf(leavesOf(jobId, 0, claims), 0);
+        bytes32[] memory proof = Trees.proofOf(leavesOf(jobId, 0, claims), 0);
         address challenger = node(5);
         VM.prank(challenger);
         VM.expectRevert(

@@ -12,6 +12,7 @@ import {
     Unit,
     UnitStatus
 } from "../../../contracts/types/Work.sol";
+import {Trees} from "./Trees.sol";
 import {VM} from "./Vm.sol";
 
 /// @notice What everybody keeps of `RoundCommitted`: the chain has a root only, and is shown the claims
@@ -89,7 +90,7 @@ abstract contract Claims {
             place.round,
             place.batch,
             claims[place.index],
-            proofOf(leavesOf(place.jobId, place.round, claims), place.index)
+            Trees.proofOf(leavesOf(place.jobId, place.round, claims), place.index)
         );
     }
 
@@ -97,7 +98,10 @@ abstract contract Claims {
     function tryChallenge(address account, UnitId unitId) internal returns (bool) {
         Place storage place = _places[unitId];
         ClaimedUnit[] memory claims = claimsOf(unitId);
-        bytes32[] memory proof = proofOf(leavesOf(place.jobId, place.round, claims), place.index);
+        bytes32[] memory proof = Trees.proofOf(
+            leavesOf(place.jobId, place.round, claims),
+            place.index
+        );
         ClaimedUnit memory claim = claims[place.index];
         VM.prank(account);
         try ledger.challenge(place.jobId, place.round, place.batch, claim, proof) {
@@ -176,32 +180,5 @@ abstract contract Claims {
                 claims[i].commitment
             );
         }
-    }
-
-    /// @notice Sibling hashes from leaf `index` upwards; an odd last node has none.
-    function proofOf(
-        bytes32[] memory level,
-        uint256 index
-    ) internal pure returns (bytes32[] memory proof) {
-        proof = new bytes32[](16);
-        uint256 depth = 0;
-        while (level.length > 1) {
-            if (index ^ 1 < level.length) proof[depth++] = level[index ^ 1];
-            bytes32[] memory above = new bytes32[]((level.length + 1) / 2);
-            for (uint256 i = 0; i < above.length; ++i) {
-                above[i] =
-                    2 * i + 1 < level.length ? _pair(level[2 * i], level[2 * i + 1]) : level[2 * i];
-            }
-            (level, index) = (above, index / 2);
-        }
-        bytes32[] memory cut = new bytes32[](depth);
-        for (uint256 i = 0; i < depth; ++i) {
-            cut[i] = proof[i];
-        }
-        return cut;
-    }
-
-    function _pair(bytes32 a, bytes32 b) private pure returns (bytes32) {
-        return a < b ? keccak256(bytes.concat(a, b)) : keccak256(bytes.concat(b, a));
     }
 }
