@@ -40,8 +40,12 @@ BUILD_TIMEOUT_S = 1800
 TEST_TIMEOUT_S = 600
 LEDGER = (
     "WorkLedgerRounds", "WorkLedgerAudits", "WorkLedgerDisputes", "WorkLedgerLineage", "Locks",
-    "InputUnavailable", "RewardDistributor", "Attacks",
+    "WorkLedgerClaims", "InputUnavailable", "RewardDistributor", "Events", "Attacks",
 )  # fmt: skip
+EXCLUDED = "fixedSeed|test_gas"
+"""Tests that look for luck, not for faults, and take longer than all others together; and those of
+gas, which is another without the optimizer.
+"""
 TESTS = {
     "ActiveList": ("BondVault", "WorkLedgerAudits", "WorkLedgerDisputes"),
     "AinurGovernor": ("Governance", "BondVotes"),
@@ -151,9 +155,7 @@ class Copy:
         """The first test that fails, or "time", or nothing."""
         files = [f"tests/contracts/{name}.t.sol" for name in tests]
         options = ["--test-profile", "quick", *([] if build else ["--no-compile"])]
-        if tests == LAST:
-            # It looks for luck, not for faults, and takes longer than all others together.
-            options += ["--grep-exclude", "fixedSeed"]
+        options += ["--grep-exclude", EXCLUDED]
         try:
             passed = self._hardhat("test", "solidity", *options, *files)
         except subprocess.TimeoutExpired:

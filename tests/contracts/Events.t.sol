@@ -8,12 +8,15 @@ import {IJobEscrow} from "../../contracts/interfaces/IJobEscrow.sol";
 import {ILeafClaims} from "../../contracts/interfaces/ILeafClaims.sol";
 import {INetworkParameters} from "../../contracts/interfaces/INetworkParameters.sol";
 import {IRewardDistributor} from "../../contracts/interfaces/IRewardDistributor.sol";
+import {IWorkLedger} from "../../contracts/interfaces/IWorkLedger.sol";
+import {Hashes} from "../../contracts/libraries/Hashes.sol";
 import {Dispute, DisputePhase} from "../../contracts/types/Dispute.sol";
 import {EmissionPlan} from "../../contracts/types/Emission.sol";
 import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
 import {Job, JobTerms} from "../../contracts/types/Job.sol";
 import {Parameter} from "../../contracts/types/Parameter.sol";
 import {RewardClaim} from "../../contracts/types/Reward.sol";
+import {Claim} from "../../contracts/types/Work.sol";
 import {EmissionStage} from "./helpers/EmissionStage.sol";
 import {Log, VM} from "./helpers/Vm.sol";
 
@@ -213,6 +216,90 @@ contract EventsTest is EmissionStage {
         VM.expectEmit(address(committee));
         emit IAuditCommittee.DisputeResolved(unitId, 0, 0, 3);
         committee.resolve(unitId);
+    }
+
+    /// @notice What nodes fold into who coordinates, what was claimed and what was spared.
+    function test_ledger_leaseAndDraw_tellEachStep() public {
+        JobId jobId = openJob(2, 1);
+        net.pass(401);
+        VM.expectEmit(address(ledger));
+        emit IWorkLedger.LeaseTaken(jobId, node(3), uint64(VM.getBlockTimestamp() + 400), 2);
+        VM.prank(node(3));
+        ledger.takeLease(jobId);
+        Claim[] memory claims = new Claim[](1);
+        claims[0] = net.claimOf(jobId, 0, 0, node(1), TRUTH);
+        bytes32 root = Hashes.claimLeaf(
+            ledger.slotUnit(jobId, 0, 0),
+            node(1),
+            claims[0].resultRoot,
+            claims[0].commitment
+        );
+        VM.expectEmit(address(ledger));
+        emit IWorkLedger.RoundCommitted(jobId, 0, 0, root, VM.getBlockNumber() + 1, claims);
+        VM.expectEmit(address(ledger));
+        emit IWorkLedger.LeaseRenewed(jobId, node(3), uint64(VM.getBlockTimestamp() + 400));
+        VM.prank(node(3));
+        commit(jobId, 0, claims);
+        VM.roll(VM.getBlockNumber() + 2);
+        bytes32 seed = blockhash(VM.getBlockNumber() - 1);
+        VM.expectEmit(address(ledger));
+        emit IWorkLedger.DrawCaptured(jobId, 0, 0, seed, false);
+        ledger.captureDraw(jobId, 0, 0, claimsAt(jobId, 0, 0));
+    }
+
+    /// @notice A challenger's deposit, paid, forfeited and returned.
+    function test_ledger_challenges_tellTheDeposit() public {
+        JobId jobId = openJob(1, 2);
+        uint256 depositWei = parameters.get(Parameter.ChallengeDepositWei);
+        uint256 bounty = ((depositWei * 4_000) / 10_000 / 3) * 3;
+        UnitId right = drawn(jobId, 0, 0, node(1), TRUTH);
+        audit(right, TRUTH, TRUTH);
+        UnitId wrong = drawn(jobId, 0, 1, node(1), LIE);
+        audit(wrong, LIE, LIE);
+        address challenger = node(6);
+        VM.expectEmit(address(ledger));
+        emit IWorkLedger.ChallengeOpened(right, challenger, depositWei);
+        VM.prank(challenger);
+        challenge(right);
+        VM.prank(challenger);
+        challenge(wrong);
+        judge(right, challenger, 0, bounty, depositWei - bounty);
+        judge(wrong, challenger, depositWei, 0, 0);
+    }
+
+    /// @dev A jury finds the truth; the ledger tells what became of the deposit.
+    function judge(
+        UnitId unitId,
+        address challenger,
+        uint256 returnedWei,
+        uint256 bountyWei,
+        uint256 burnedWei
+    ) private {
+        address[] memory jurors = seat(unitId);
+        for (uint256 i = 0; i < 3; ++i) {
+            vote(unitId, jurors[i], TRUTH);
+        }
+        for (uint256 i = 0; i < 3; ++i) {
+            revealVote(unitId, jurors[i], TRUTH);
+        }
+        VM.recordLogs();
+        committee.resolve(unitId);
+        Log[] memory logs = VM.getRecordedLogs();
+        uint256 told = 0;
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].topics[0] != IWorkLedger.ChallengeClosed.selector) continue;
+            ++told;
+            check(logs[i].topics[1] == UnitId.unwrap(unitId), "unit");
+            same(address(uint160(uint256(logs[i].topics[2]))), challenger, "challenger");
+            (uint256 returned, uint256 bounty, uint256 burned) = abi.decode(
+                logs[i].data,
+                (uint256, uint256, uint256)
+            );
+            same(returned, returnedWei, "returned");
+            same(bounty, bountyWei, "bounty");
+            same(burned, burnedWei, "burned");
+        }
+        same(told, 1, "once");
     }
 
     /// @dev The jury is known only once it was drawn.

@@ -230,7 +230,11 @@ contract InputUnavailableTest is Stage {
         }
         VM.warp(committee.dispute(unitId).revealDeadline + 1);
         uint256 wealth = token.balanceOf(node(1));
+        uint256 supply = token.totalSupply();
         committee.resolve(unitId);
+        Job memory job = escrow.jobs(jobId);
+        uint256 paid = 3 * uint256(job.auditWei);
+        same(supply - token.totalSupply(), job.dataWei - paid + unitLock(), "nobody has its price");
         same(status(unitId), UnitStatus.Faulted, "faulted");
         same(vault.bondOf(node(1)), bond - unitLock(), "slashed");
         same(token.balanceOf(node(1)), wealth, "no price");

@@ -81,6 +81,12 @@ contract LocksTest is Stage {
         same(lockOf(old), before, "as it was");
         same(lockOf(young), later, "as it is");
         same(vault.lockedOf(worker), before + later, "both");
+        capture(jobId, 0);
+        uint256 bonded = vault.bondOf(worker);
+        audit(young, TRUTH, LIE);
+        decide(young, LIE, LIE, LIE);
+        same(bonded - vault.bondOf(worker), later, "a fault takes that of its own batch");
+        same(vault.lockedOf(worker), before, "and leaves the other's");
     }
 
     /// @notice Nobody can tell: the lock comes back whole.

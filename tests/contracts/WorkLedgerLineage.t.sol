@@ -244,6 +244,23 @@ contract WorkLedgerLineageTest is Stage {
         same(ledger.openRound(jobId), 1, "and it is paid");
     }
 
+    /// @notice A void takes the rounds after it as a fault does, and no round that is final.
+    function test_void_behindAnchors_dissolvesLaterRounds() public {
+        JobId jobId = openJobAhead(5, 1, 2);
+        verified(jobId, 0);
+        net.pass(100);
+        finalizeAs(jobId, 0, A);
+        UnitId unclear = drawn(jobId, 1, 0, node(1), LIE);
+        anchor(jobId, 1, B);
+        UnitId later = drawn(jobId, 2, 0, node(2), TRUTH);
+        audit(unclear, LIE, TRUTH);
+        decide(unclear, TRUTH, LIE, 2);
+        check(status(unclear) == UnitStatus.Voided, "nobody could tell");
+        check(status(later) == UnitStatus.Dissolved, "round 2 is gone");
+        same(ledger.headRound(jobId), 1, "round 1 takes claims");
+        same(ledger.openRound(jobId), 1, "round 0 is final");
+    }
+
     /// @notice Cancelling keeps the price of every started round, and none that was dissolved
     /// begins again: the rest goes back.
     function test_cancel_severalRoundsStarted_keepsTheirPrice() public {

@@ -321,6 +321,12 @@ contract WorkLedgerRoundsTest is Stage {
         VM.prank(coordinator);
         VM.expectRevert(abi.encodeWithSelector(IWorkLedger.ZeroValue.selector));
         ledger.finalizeRound(jobId, 0, 0, keccak256("b"), 1, roundClaims(jobId, 0));
+        VM.prank(coordinator);
+        VM.expectRevert(abi.encodeWithSelector(IWorkLedger.ZeroValue.selector));
+        ledger.finalizeRound(jobId, 0, keccak256("c"), 0, 1, roundClaims(jobId, 0));
+        VM.prank(coordinator);
+        VM.expectRevert(abi.encodeWithSelector(IWorkLedger.ZeroValue.selector));
+        ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 0, roundClaims(jobId, 0));
     }
 
     /// @notice The last round completes the job, and the rest goes back.

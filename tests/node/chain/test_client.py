@@ -28,6 +28,7 @@ from node.chain.events import (
 from node.chain.types import (
     ZERO_ADDRESS,
     Bounds,
+    ClaimedUnit,
     DisputePhase,
     JobStatus,
     Parameter,
@@ -40,6 +41,7 @@ from node.deployment import AIN, DEVNET
 from node.devnet import Devnet
 from node.errors import BadInput, ChainUnreachable, InsufficientFunds, NodeError
 from node.ids import JobId, UnitId, unit_id
+from node.merkle import claim_leaf, merkle_root
 from node.wallet import Signer
 
 MakeNode = Callable[..., Any]
@@ -278,7 +280,8 @@ def test_job_runs_from_funding_to_reward(
     assert (unit.status, unit.worker, unit.slot) == (UnitStatus.PASSED, worker.address, 1)
     assert chain.ledger.slot_unit(job_id, 0, 1) == unit_id(job_id, 0, 1, 0)
     assert chain.ledger.round_state(job_id, 0) == RoundState(0, 1, 0b11)
-    assert chain.ledger.batch(job_id, 0, 0, 0).slots_bitmap == 0b11
+    batch = chain.ledger.batch(job_id, 0, 0, 0)
+    assert batch.slots_bitmap == 0b11
     final = chain.ledger.finalized(job_id, 0)
     assert final.total_wei == 6 * AIN
     assert chain.ledger.open_round(job_id) == 1
@@ -292,7 +295,10 @@ def test_job_runs_from_funding_to_reward(
     events = chain.events(start, chain.head().number)
     by_kind = {type(event): event for event in events}
     assert {JobFunded, RoundCommitted, DrawCaptured, RoundFinalized, JobCompleted} <= set(by_kind)
-    assert [c.slot for c in by_kind[RoundCommitted].claims] == [0, 1]
+    claims = by_kind[RoundCommitted].claims
+    assert [c.slot for c in claims] == [0, 1]
+    leaves = [claim_leaf(job_id, 0, ClaimedUnit.of(claim)) for claim in claims]
+    assert merkle_root(leaves) == batch.claims_root
     assert by_kind[UnitPassed].reason is PassReason.NOBODY_ELIGIBLE
     rewards = by_kind[RoundRewards]
     assert sum(rewards.amounts) == final.total_wei
