@@ -56,6 +56,7 @@ TESTS = {
         "BondVault",
         "BondOwners",
         "BondVotes",
+        "Events",
         "Locks",
         "WorkLedgerAudits",
         "WorkLedgerDisputes",

@@ -161,6 +161,8 @@ abstract contract LedgerDisputes is LedgerOutcomes {
             upheldBy.length == 0
                 ? 0
                 : (depositWei * _parameter(_index(Parameter.BountyBps))) / BPS / upheldBy.length;
+        // Everybody gets the same; what the division leaves is burned.
+        // slither-disable-next-line divide-before-multiply
         uint256 bounty = share * upheldBy.length;
         emit ChallengeClosed(unitId, challenger, 0, bounty, depositWei - bounty);
         token.burn(depositWei - bounty);

@@ -101,6 +101,7 @@ abstract contract LedgerLineage is LedgerState {
     }
 
     function _requireClaimed(JobId jobId, uint32 round) private view {
+        // slither-disable-next-line unused-return
         (uint32 slots, , ) = escrow.workTerms(jobId);
         uint64 claimed = _rounds[jobId][round].claimedBitmap;
         for (uint32 slot = 0; slot < slots; ++slot) {

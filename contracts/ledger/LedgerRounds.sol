@@ -33,6 +33,8 @@ abstract contract LedgerRounds is LedgerOutcomes {
     }
 
     /// @inheritdoc IWorkLedger
+    // The vault is fixed at deployment and calls nobody but the token.
+    // slither-disable-next-line reentrancy-no-eth
     function commitRound(JobId jobId, uint32 round, Claim[] calldata claims) external {
         _requireHolder(jobId);
         _requireHead(jobId, round);
@@ -110,6 +112,7 @@ abstract contract LedgerRounds is LedgerOutcomes {
         uint32 round,
         Claim[] calldata claims
     ) private returns (bytes32 claimsRoot, uint64 bitmap, uint256 lockWei) {
+        // slither-disable-next-line unused-return
         (uint32 slots, uint128 unitWei, ) = escrow.workTerms(jobId);
         _requireCount(claims.length, slots);
         lockWei = lockWeiOf(unitWei);
@@ -156,6 +159,7 @@ abstract contract LedgerRounds is LedgerOutcomes {
             claim.commitment
         );
         // A worker is a node's key, never a contract.
+        // slither-disable-next-line unused-return
         (address signer, ECDSA.RecoverError failure, ) = ECDSA.tryRecoverCalldata(
             digest,
             claim.signature

@@ -58,6 +58,7 @@ abstract contract LedgerState is IWorkLedger {
     mapping(JobId jobId => mapping(uint32 round => FinalizedRound)) internal _finalized;
     mapping(UnitId unitId => Unit) internal _units;
     /// @dev Auditors of a unit that missed a deadline; at most MAX_REDRAWS + 1.
+    // slither-disable-next-line uninitialized-state
     mapping(UnitId unitId => address[]) internal _overdueAuditors;
     mapping(address worker => uint256 units) internal _cleanUnits;
 
@@ -291,6 +292,7 @@ abstract contract LedgerState is IWorkLedger {
 
     /// @dev No function here takes money, so the value is 0; but the compiler, which would write the
     /// call out for each parameter and cross the limit of a contract's size, does not know it.
+    // slither-disable-next-line msg-value-in-nonpayable
     function _index(Parameter which) internal view returns (uint256) {
         return uint256(which) + msg.value;
     }

@@ -187,7 +187,7 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
     emit_fields(
         {
             "account": address,
-            "owner": None if owner == address else owner,
+            "owner": "itself" if owner == address else owner,
             "offered to": None if offered == ZERO_ADDRESS else offered,
             "bond": ain(bond),
             "active": active,

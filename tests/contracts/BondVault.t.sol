@@ -65,6 +65,8 @@ contract BondVaultTest is Stage {
         VM.warp(availableAt);
         uint256 wealth = token.balanceOf(alice);
         vault.withdraw();
+        (, availableAt) = vault.pendingOf(alice);
+        same(availableAt, 0, "nothing is awaited");
         same(token.balanceOf(alice), wealth + 950 ether, "paid");
         same(vault.bondOf(alice), 50 ether, "rest");
         VM.stopPrank();

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IAuditCommittee} from "../../contracts/interfaces/IAuditCommittee.sol";
+import {IBondVault} from "../../contracts/interfaces/IBondVault.sol";
 import {IEmissionController} from "../../contracts/interfaces/IEmissionController.sol";
 import {IEmissionSchedule} from "../../contracts/interfaces/IEmissionSchedule.sol";
 import {IJobEscrow} from "../../contracts/interfaces/IJobEscrow.sol";
@@ -113,6 +114,58 @@ contract EventsTest is EmissionStage {
         emit IEmissionSchedule.MinterBound(address(4));
         VM.prank(address(net));
         minted.bind(address(4));
+        IBondVault bonds = IBondVault(
+            net.deploy("BondVault", abi.encode(address(token), address(parameters)))
+        );
+        VM.expectEmit(address(bonds));
+        emit IBondVault.LedgerBound(address(5));
+        VM.prank(address(net));
+        bonds.bind(address(5));
+    }
+
+    /// @notice A bond from its first token to its last: what a node's view of every account is made of.
+    function test_vault_bond_tellsEachStep() public {
+        address account = address(0xA11CE);
+        net.equip(account, 1_000 ether);
+        VM.startPrank(account);
+        VM.expectEmit(address(vault));
+        emit IBondVault.PeerIdChanged(account, "me");
+        VM.expectEmit(address(vault));
+        emit IBondVault.Bonded(account, 150 ether, 150 ether);
+        VM.expectEmit(address(vault));
+        emit IBondVault.ActiveChanged(account, true);
+        vault.bond(150 ether, "me");
+        VM.expectEmit(address(vault));
+        emit IBondVault.Bonded(account, 50 ether, 200 ether);
+        vault.bond(50 ether, "");
+        uint64 availableAt = uint64(VM.getBlockTimestamp() + 2_000);
+        VM.expectEmit(address(vault));
+        emit IBondVault.UnbondRequested(account, 150 ether, 150 ether, availableAt);
+        VM.expectEmit(address(vault));
+        emit IBondVault.ActiveChanged(account, false);
+        vault.requestUnbond(150 ether);
+        VM.expectEmit(address(vault));
+        emit IBondVault.UnbondCancelled(account, 150 ether);
+        vault.cancelUnbond();
+        vault.requestUnbond(20 ether);
+        VM.warp(availableAt);
+        VM.expectEmit(address(vault));
+        emit IBondVault.Withdrawn(account, 20 ether, 180 ether);
+        vault.withdraw();
+        VM.stopPrank();
+        VM.startPrank(address(ledger));
+        VM.expectEmit(address(vault));
+        emit IBondVault.BondLocked(account, 70 ether, 70 ether);
+        vault.lock(account, 70 ether);
+        VM.expectEmit(address(vault));
+        emit IBondVault.BondUnlocked(account, 30 ether, 40 ether);
+        vault.unlock(account, 30 ether);
+        address[] memory provers = new address[](1);
+        provers[0] = node(1);
+        VM.expectEmit(address(vault));
+        emit IBondVault.Slashed(account, 100 ether, 60 ether, 40 ether);
+        vault.slash(account, 100 ether, provers);
+        VM.stopPrank();
     }
 
     /// @notice A parameter tells what it was and what it is.

@@ -251,7 +251,12 @@ contract GovernanceTest is Stage {
 
     /// @notice A guardian without an end, or an end without a guardian, is not deployed.
     function test_guardian_badTerm_isRefused() public {
-        deployGuarded(guardian, 731 days);
+        deployGuarded(guardian, 730 days + 1);
+        uint48 longest = 730 days;
+        net.deploy(
+            "AinurGovernor",
+            abi.encode(token, vault, timelock, 10, 100, 1_000 ether, 4, 50, guardian, longest)
+        );
         deployGuarded(guardian, 0);
         deployGuarded(address(0), 1);
     }

@@ -108,6 +108,17 @@ contract WorkLedgerDisputesTest is Stage {
         same(token.balanceOf(auditor), wealth + share, "one share, not two");
     }
 
+    /// @notice Only a dissolved unit's deposit is asked back; a disputed one's waits for its verdict.
+    function test_returnDeposit_disputedUnit_isRefused() public {
+        UnitId unitId = drawn(jobId, 0, 0, node(1), TRUTH);
+        audit(unitId, TRUTH, TRUTH);
+        address challenger = other(node(1), unitOf(unitId).auditor);
+        VM.prank(challenger);
+        challenge(unitId);
+        expectStatusError(unitId, UnitStatus.Disputed);
+        ledger.returnDeposit(unitId);
+    }
+
     /// @notice A challenge that is right costs nothing and earns a share.
     function test_challenge_workerLied_returnsTheDepositWithBounty() public {
         UnitId unitId = drawn(jobId, 0, 0, node(1), LIE);

@@ -270,6 +270,22 @@ contract WorkLedgerRoundsTest is Stage {
         ledger.captureDraw(jobId, 0, 1, claimsAt(jobId, 0, 1));
     }
 
+    /// @notice Its own draw, captured, is a sign of life of the coordinator, a stranger's call is none.
+    function test_captureDraw_byTheHolder_renewsItsLease() public {
+        commitOne(jobId, 0, 0, node(1), TRUTH);
+        commitOne(jobId, 0, 1, node(1), TRUTH);
+        net.pass(24);
+        (, uint64 until) = ledger.leaseOf(jobId);
+        VM.prank(node(2));
+        ledger.captureDraw(jobId, 0, 0, claimsAt(jobId, 0, 0));
+        (, uint64 afterwards) = ledger.leaseOf(jobId);
+        same(afterwards, until, "a stranger's");
+        VM.prank(coordinator);
+        ledger.captureDraw(jobId, 0, 1, claimsAt(jobId, 0, 1));
+        (, afterwards) = ledger.leaseOf(jobId);
+        same(afterwards, VM.getBlockTimestamp() + 400, "its own");
+    }
+
     /// @notice A round ends only when every slot has a unit beyond challenge, and then pays exactly
     /// its leaves.
     function test_finalizeRound_allVerified_paysWorkersAndAuditors() public {
