@@ -37,6 +37,8 @@ class FactReader:
             case on_chain.AnchorsWithdrawn():
                 return facts.AnchorsWithdrawnOnChain(at, event.round, event.head)
             case on_chain.RoundFinalized():
+                # Nothing is said of its units any more.
+                self._units = {k: u for k, u in self._units.items() if u.round > event.round}
                 return facts.RoundFinalizedOnChain(at, event.round, event.checkpoint)
             case on_chain.JobCancelled() | on_chain.DataCharged():
                 return facts.JobCancelled(at)

@@ -51,7 +51,7 @@ class DutyCounts:
 @dataclass(slots=True)
 class _Sent:
     """What was sent, by what and for which unit: when it may be sent again, and the block it is in,
-    which the ledger has to show first.
+    which the ledger has to show first. What is over is forgotten.
     """
 
     ledger: Ledger
@@ -68,11 +68,13 @@ class _Sent:
         ]
 
     def mark(self, what: str, units: Iterable[UnitView], pause_s: float) -> None:
-        until = trio.current_time() + pause_s
-        for unit in units:
-            self.at[what, unit.unit_id] = until
+        now = trio.current_time()
+        self.at = {key: until for key, until in self.at.items() if until > now}
+        self.at |= {(what, unit.unit_id): now + pause_s for unit in units}
 
     def note_mined(self, what: str, units: Iterable[UnitView], block: int) -> None:
+        head = self.ledger.head
+        self.mined = {key: mined for key, mined in self.mined.items() if mined > head}
         self.mined |= {(what, unit.unit_id): block for unit in units}
 
 
@@ -218,6 +220,8 @@ class Duties:
             except (PeerUnreachable, trio.TooSlowError) as error:
                 reason = str(error) or f"no peer sent it within {INPUT_TRY_S:g} s"
         now_s = self._watch.chain_time_s()
+        known = self._watch.ledger.units
+        self._missing_since_s = {k: s for k, s in self._missing_since_s.items() if k in known}
         since_s = self._missing_since_s.setdefault(unit.unit_id, now_s)
         if now_s - since_s >= (self._patience_s or (deadline_s - since_s) / 2):
             return False
@@ -231,6 +235,7 @@ class Duties:
         await self._reveal_votes()
         await self._capture()
         await self._release()
+        await self._fetch_deposits()
 
     async def _open(self) -> None:
         """Open our own units once an audit is committed or a dispute is on."""
@@ -308,6 +313,14 @@ class Duties:
             place = (job_id, first.round, first.dissolutions, first.index)
             call = self._chain.sync.ledger.release_locks(*place, first.claims)
             await self._send("release", call, ours)
+
+    async def _fetch_deposits(self) -> None:
+        """Have back what we deposited for challenges of units that were dissolved."""
+        deposits = owed.deposits(self._watch.ledger, self._wallet)
+        for unit in self._sent.fresh("deposit", deposits):
+            self._sent.mark("deposit", [unit], AGAIN_S)
+            call = self._chain.sync.ledger.return_deposit(UnitId(unit.unit_id))
+            await self._send("deposit", call, [unit])
 
     # --- Helpers
 

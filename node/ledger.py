@@ -88,6 +88,8 @@ class UnitView:
     """The verdict was that the job's data is not to be had."""
     is_released: bool = False
     """What was locked for it came back before its round was final."""
+    challenger: str = ""
+    """Whose deposit waits for the dispute's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +259,8 @@ class Ledger:
         self.parameters: dict[Parameter, int] = {}
         self.dissolved: dict[bytes, UnitView] = {}
         """Units that were dissolved and whose locks nobody has given back yet."""
+        self.deposits: dict[bytes, UnitView] = {}
+        """Units that were dissolved and whose challengers have not had their deposits back."""
         self.head = 0
         self.head_time_s = 0
         self.slashed_wei = 0
@@ -446,6 +450,9 @@ class Ledger:
         for unit in (job.units[key] for key in gone):
             if unit.state not in ended and not unit.is_released:
                 self.dissolved[unit.unit_id] = unit
+        self.deposits |= {
+            job.units[key].unit_id: job.units[key] for key in gone if job.units[key].challenger
+        }
         self._forget(job, gone)
 
     def _finalize_round(self, event: on_chain.RoundFinalized) -> None:
@@ -464,6 +471,8 @@ class Ledger:
     def _apply_unit(self, event: Event) -> None:
         if isinstance(event, on_chain.LockReleased):
             self.dissolved.pop(event.unit_id, None)
+        if isinstance(event, on_chain.ChallengeClosed):
+            self.deposits.pop(event.unit_id, None)
         unit = self.units.get(getattr(event, "unit_id", b""))
         if unit is None:
             return
@@ -485,6 +494,10 @@ class Ledger:
             case on_chain.UnitDisputed():
                 unit.state, unit.disputed_by = UnitState.DISPUTED, event.by
                 self.verdicts["disputed"] += 1
+            case on_chain.ChallengeOpened():
+                unit.challenger = event.challenger
+            case on_chain.ChallengeClosed():
+                unit.challenger = ""
             case on_chain.UnitFaulted():
                 unit.state = UnitState.FAULTED
                 self.tally(event.worker).faults += 1

@@ -58,6 +58,11 @@ def releases(ledger: Ledger, account: str, now_s: int) -> list[UnitView]:
     ]
 
 
+def deposits(ledger: Ledger, account: str) -> list[UnitView]:
+    """Units that it challenged and that were dissolved: nobody else fetches its deposit."""
+    return [unit for unit in ledger.deposits.values() if unit.challenger == account]
+
+
 def _patience_s(ledger: Ledger, unit: UnitView) -> int:
     """With deadline 0, which a verdict leaves, the patience is over too: the wait was long."""
     if not ledger.covers(unit.worker, ledger.jobs[unit.job_id]):

@@ -1,5 +1,7 @@
 """The chain's events as the coordinator's facts."""
 
+from dataclasses import replace
+
 from node.chain import events as e
 from node.chain.events import Event, Place
 from node.chain.types import Claim, PassReason
@@ -64,3 +66,12 @@ def test_a_unit_that_was_never_committed_is_no_fact() -> None:
     """Events of units that the log does not know are left out."""
     reader = FactReader(JOB)
     assert all(reader.read(event) is None for event, fact in EACH if hasattr(event, "unit_id"))
+
+
+def test_the_units_of_a_final_round_are_forgotten() -> None:
+    """A job of a million rounds needs the memory of those that are open."""
+    reader = FactReader(JOB)
+    for round in (0, 1):
+        reader.read(replace(COMMITTED, round=round))
+    reader.read(e.RoundFinalized(PLACE, JOB, 0, b"p" * 32, b"b" * 32, 5, b"w" * 32, 1))
+    assert set(reader._units) == {unit_id(JOB, 1, 1, 0)}

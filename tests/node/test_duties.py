@@ -71,6 +71,9 @@ class Contract:
         units = (unit_id(job_id, round, claim.slot, claim.attempt) for claim in claims)
         return ("capture", tuple(units))
 
+    def return_deposit(self, unit: UnitId) -> Call:
+        return ("deposit", (unit,))
+
     async def send(self, call: Call) -> SimpleNamespace:
         if self.refused & set(call[1]):
             raise Reverted(call[0], "DeadlinePassed", {})
@@ -271,6 +274,37 @@ async def test_a_node_has_its_locks_back_that_no_rounds_end_frees(
     world.happen(e.LockReleased, ours, US, 200)
     await world.serve(3 * AGAIN_S)
     assert world.contract.sent == [("release", (ours,))]
+
+
+async def test_a_node_has_its_deposits_back_for_units_that_were_dissolved(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Its own, once; another's is another's."""
+    ours, others = world.commit(HOSTILE, OTHER), world.commit(HONEST, OTHER)
+    for unit, challenger in ((ours, US), (others, OTHER)):
+        world.happen(e.ChallengeOpened, unit, challenger, 50)
+    ledger = world.watch.ledger
+    ledger.deposits |= {unit: ledger.units[unit] for unit in (ours, others)}
+    await world.serve(1.0)
+    assert world.contract.sent == [("deposit", (ours,))]
+    world.happen(e.ChallengeClosed, ours, US, 50, 0, 0)
+    await world.serve(3 * AGAIN_S)
+    assert world.contract.sent == [("deposit", (ours,))]
+
+
+async def test_what_was_sent_is_forgotten_once_the_ledger_shows_it(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A node that serves for years remembers what is under way alone."""
+    for job in (HOSTILE, HONEST):
+        world.contract.block = world.watch.ledger.head + 1
+        unit = world.must_open(job)
+        await world.serve(1.0)
+        world.watch.ledger.head = world.contract.block
+        world.happen(e.UnitOpened, unit, b"o" * 32, DEADLINE_S)
+        await trio.sleep(2 * AGAIN_S)
+    sent = world.duties._sent
+    assert (len(world.contract.sent), len(sent.at), len(sent.mined)) == (2, 1, 1)
 
 
 def says_missing(world: World, unit: UnitId) -> bool:

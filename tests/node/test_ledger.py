@@ -314,8 +314,14 @@ def test_dissolved_units_are_remembered_until_their_locks_are_released() -> None
     claims = tuple(Claim(s, 0, WORKER, b"r" * 32, b"c" * 32, b"s" * 65) for s in range(3))
     chain.happen(e.RoundCommitted, JOB, 1, 0, b"x" * 32, 9, claims)
     chain.happen(e.UnitFaulted, name(1, round=1), JOB, WORKER, 75)
+    for slot in (0, 2):
+        chain.happen(e.ChallengeOpened, name(slot, round=1), WORKER, 50)
+    chain.happen(e.ChallengeClosed, name(0, round=1), WORKER, 0, 50, 0)
     chain.happen(e.AnchorsWithdrawn, JOB, 0, 1)
     left = {name(0, round=1), name(2, round=1)}
     assert set(chain.ledger.dissolved) == left
+    assert set(chain.ledger.deposits) == {name(2, round=1)}
+    chain.happen(e.ChallengeClosed, name(2, round=1), WORKER, 50, 0, 0)
+    assert chain.ledger.deposits == {}
     chain.happen(e.LockReleased, name(0, round=1), WORKER, 200)
     assert set(chain.ledger.dissolved) == {name(2, round=1)}
