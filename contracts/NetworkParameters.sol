@@ -86,7 +86,9 @@ contract NetworkParameters is INetworkParameters, Ownable {
         // Never more than was burned, and never all of it: work for oneself always costs something.
         if (parameter == Parameter.EmissionBps) return (0, BPS);
         if (parameter == Parameter.TreasuryShareBps) return (BPS / 20, BPS / 2);
-        return (1, 1_000 ether); // EmissionGflopFeeWei
+        if (parameter == Parameter.EmissionGflopFeeWei) return (1, 1_000 ether);
+        // ArithmeticVersions, ManifestVersions: at least one version, and no other than 1 to 63.
+        return (2, type(uint64).max);
     }
 
     function _store(Parameter parameter, uint256 value) private {

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from eth_utils.crypto import keccak
 
+from engine.ops import ARITHMETIC_VERSION
 from node.chain.abi import artifact
 from node.chain.describe import CONTRACT_NAMES
 from node.chain.handle import Handle
@@ -22,6 +23,7 @@ from node.deployment_record import Place, Site
 from node.errors import NodeError
 from node.network_file import NetworkFile, parse_network
 from node.wallet import Signer
+from scheduler.manifest import MANIFEST_VERSION
 
 AIN = 10**18
 _DAY_S = 86_400
@@ -72,6 +74,8 @@ DEVNET = Preset(
         Parameter.EMISSION_BPS: 10_000,
         Parameter.TREASURY_SHARE_BPS: 1_000,
         Parameter.EMISSION_GFLOP_FEE_WEI: 10**12,
+        Parameter.ARITHMETIC_VERSIONS: 1 << ARITHMETIC_VERSION,
+        Parameter.MANIFEST_VERSIONS: 1 << MANIFEST_VERSION,
     },
     voting_delay_s=5,
     voting_period_s=60,
@@ -108,6 +112,8 @@ PUBLIC = Preset(
         Parameter.EMISSION_BPS: 10_000,
         Parameter.TREASURY_SHARE_BPS: 1_000,
         Parameter.EMISSION_GFLOP_FEE_WEI: 10**12,
+        Parameter.ARITHMETIC_VERSIONS: 1 << ARITHMETIC_VERSION,
+        Parameter.MANIFEST_VERSIONS: 1 << MANIFEST_VERSION,
     },
     voting_delay_s=_DAY_S,
     voting_period_s=7 * _DAY_S,

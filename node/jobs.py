@@ -15,6 +15,7 @@ from typing import NoReturn, Protocol
 
 import trio
 
+from engine.ops import ARITHMETIC_VERSION
 from node.blobs import BlobStore
 from node.chain_watch import ChainWatch
 from node.compute import Compute, ComputeCrashed, ComputeTimeout
@@ -264,6 +265,8 @@ class JobKeeper:
         facts = (manifest.digest(), manifest.rounds, manifest.slots)
         if facts != (job.manifest_digest, job.rounds, job.slots):
             raise ManifestError("the manifest is not the one that was funded")
+        if refusal := job.versions.refusal(ARITHMETIC_VERSION, manifest.version):
+            raise ManifestError(refusal)
         if job.unit_flops != manifest.unit_flops:
             # The manifest's own figure is checked against the Programs when they are here.
             raise ManifestError(

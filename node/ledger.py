@@ -15,6 +15,7 @@ from node.chain import events as on_chain
 from node.chain.events import Event
 from node.chain.types import ClaimedUnit, Parameter
 from node.ids import unit_id
+from node.parameters import ANY_VERSION, Versions
 from scheduler.audit import lock_wei
 from scheduler.blob_ref import BLOB_BYTES_MAX, BlobRef
 from scheduler.manifest import GFLOP
@@ -125,6 +126,8 @@ class JobView:
     lease_epoch: int = 0
     rounds_ahead: int = 0
     unit_flops: int = 0
+    versions: Versions = ANY_VERSION
+    """What was accepted when it was funded: a later vote is about later jobs."""
     finalized: dict[int, Finalized] = field(default_factory=dict)
     anchors: dict[int, Finalized] = field(default_factory=dict)
     units: dict[UnitRef, UnitView] = field(default_factory=dict)
@@ -363,7 +366,7 @@ class Ledger:
 
     def _apply_escrow(self, event: Event) -> None:
         if isinstance(event, on_chain.JobFunded):
-            self.jobs[event.job_id] = _funded(event)
+            self.jobs[event.job_id] = _funded(event, Versions.of(self.parameters))
             return
         job = self.jobs.get(event.job_id) if hasattr(event, "job_id") else None
         if job is None:
@@ -538,7 +541,7 @@ class Ledger:
             self.units.pop(job.units.pop(key).unit_id, None)
 
 
-def _funded(event: on_chain.JobFunded) -> JobView:
+def _funded(event: on_chain.JobFunded, versions: Versions) -> JobView:
     terms = event.terms
     return JobView(
         job_id=event.job_id,
@@ -550,6 +553,7 @@ def _funded(event: on_chain.JobFunded) -> JobView:
         unit_wei=terms.unit_wei,
         rounds_ahead=terms.rounds_ahead,
         unit_flops=terms.unit_flops,
+        versions=versions,
         audit_wei=event.audit_wei,
         deadline_s=terms.deadline,
         deposited_wei=event.deposited,

@@ -1,6 +1,7 @@
 """What each parameter means, and what a vote could make of it now."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from node.chain import Chain, Reverted
 from node.chain.types import Bounds, Parameter
@@ -24,11 +25,64 @@ MEANINGS = {
     Parameter.EMISSION_BPS: "most that is minted for a round, as a part of the fee burned for it",
     Parameter.TREASURY_SHARE_BPS: "the treasury's part of what is minted",
     Parameter.EMISSION_GFLOP_FEE_WEI: "fee burned for a GFLOP that makes it count whole",
+    Parameter.ARITHMETIC_VERSIONS: "of docs/spec/arithmetic.md: new jobs of others nobody takes",
+    Parameter.MANIFEST_VERSIONS: "of job manifests: new jobs of others nobody takes",
 }
+
+
+VERSION_MAX = 63
+_EVERY = (1 << 64) - 1
+
+
+def versions_of(value: int) -> tuple[int, ...]:
+    """The versions that a value of ArithmeticVersions or ManifestVersions accepts."""
+    return tuple(version for version in range(VERSION_MAX + 1) if value >> version & 1)
+
+
+def value_of(versions: Iterable[int]) -> int:
+    """The value that accepts these versions, each 1 to 63; ValueError for others."""
+    value = 0
+    for version in versions:
+        if not 1 <= version <= VERSION_MAX:
+            raise ValueError(version)
+        value |= 1 << version
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What versions of the specifications the DAO accepts in new jobs: bit v for version v."""
+
+    arithmetic: int
+    manifest: int
+
+    @classmethod
+    def of(cls, parameters: Mapping[Parameter, int]) -> "Versions":
+        """Those of a chain with these values; a network that has none accepts any."""
+        return cls(
+            parameters.get(Parameter.ARITHMETIC_VERSIONS, _EVERY),
+            parameters.get(Parameter.MANIFEST_VERSIONS, _EVERY),
+        )
+
+    def refusal(self, arithmetic: int, manifest: int) -> str:
+        """Why a job of these versions is not taken; empty if it is."""
+        for what, version, accepted in (
+            ("arithmetic", arithmetic, self.arithmetic),
+            ("manifest", manifest, self.manifest),
+        ):
+            if not accepted >> version & 1:
+                listed = ", ".join(map(str, versions_of(accepted)))
+                return f"its {what} version is {version}, the network accepts {listed}"
+        return ""
+
+
+ANY_VERSION = Versions(_EVERY, _EVERY)
 
 
 def unit_of(parameter: Parameter) -> str:
     """What its values count."""
+    if parameter.label.endswith("Versions"):
+        return "versions"
     for suffix, unit in (("Wei", "AIN"), ("Bps", "1/10,000"), ("S", "seconds")):
         if parameter.label.endswith(suffix):
             return unit

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.ops import ARITHMETIC_VERSION
 from node.chain import Chain, Receipt
 from node.chain.events import JobFunded
 from node.chain.handle import Transaction
@@ -15,6 +16,7 @@ from node.chain.types import JobTerms
 from node.errors import BadInput, InsufficientFunds
 from node.ids import JobId
 from node.ledger import JobState, JobView, Ledger
+from node.parameters import Versions
 from node.quote import Offer
 from scheduler.manifest import Manifest
 
@@ -101,10 +103,21 @@ def require_funds(chain: Chain, terms: JobTerms, budget_wei: int) -> int:
     return cost
 
 
+def check_versions(accepted: Versions, manifest: Manifest) -> None:
+    """BadInput for a job that no node would take: the DAO accepts other versions."""
+    if refusal := accepted.refusal(ARITHMETIC_VERSION, manifest.version):
+        raise BadInput(
+            f"Nobody would work on the job: {refusal}.",
+            "Nothing was paid. Use the version of ainur that speaks them, or have the DAO accept "
+            "this one: `ainur gov propose set`.",
+        )
+
+
 def fund_calls(
     chain: Chain, manifest: Manifest, budget_wei: int, rounds_ahead: int = 0
 ) -> list[Transaction]:
     """What deposits the most that the job can cost. InsufficientFunds if the wallet has less."""
+    check_versions(Versions.of(chain.parameters.all()), manifest)
     terms = terms_of(manifest, chain.head().timestamp, rounds_ahead)
     cost = require_funds(chain, terms, budget_wei)
     calls = [chain.escrow.fund(terms)]

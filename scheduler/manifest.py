@@ -28,6 +28,7 @@ from scheduler.spec import (
     explain,
 )
 
+MANIFEST_VERSION: Literal[2] = 2
 MANIFEST_BYTES_MAX = 16 * 1024
 ROWS_MAX = 1 << 40
 FLOPS_MAX = 1 << 62
@@ -55,7 +56,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    version: Literal[2] = 2
+    version: Literal[2] = MANIFEST_VERSION
     name: JobName
     rounds: Rounds
     slots: Slots

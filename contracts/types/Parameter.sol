@@ -21,11 +21,13 @@ enum Parameter {
     DataDepositBps, // part of a job's price that its submitter deposits for its data staying available
     EmissionBps, // the most that is minted for a round, as a part of the fee burned for it
     TreasuryShareBps, // part of what is minted for a round that the treasury gets
-    EmissionGflopFeeWei // fee burned for a GFLOP from which it counts whole in its epoch
+    EmissionGflopFeeWei, // fee burned for a GFLOP from which it counts whole in its epoch
+    ArithmeticVersions, // bit v: nodes take new jobs whose Programs are of arithmetic version v
+    ManifestVersions // bit v: nodes take new jobs whose manifest is of version v
 }
 
 /// @dev How many parameters there are.
-uint256 constant PARAMETER_COUNT = 18;
+uint256 constant PARAMETER_COUNT = 20;
 
 /// @dev Ten-thousandths in a whole.
 uint256 constant BPS = 10_000;

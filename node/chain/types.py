@@ -17,7 +17,9 @@ ZERO_HASH = bytes(32)
 
 
 class Parameter(IntEnum):
-    """What the DAO may tune. `BPS` counts ten-thousandths, `S` seconds."""
+    """What the DAO may tune. `BPS` counts ten-thousandths, `S` seconds, `VERSIONS` is a set: bit v
+    for version v.
+    """
 
     MIN_BOND_WEI = 0
     AUDIT_FLOOR_BPS = 1
@@ -37,6 +39,8 @@ class Parameter(IntEnum):
     EMISSION_BPS = 15
     TREASURY_SHARE_BPS = 16
     EMISSION_GFLOP_FEE_WEI = 17
+    ARITHMETIC_VERSIONS = 18
+    MANIFEST_VERSIONS = 19
 
     @property
     def label(self) -> str:

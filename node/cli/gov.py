@@ -496,8 +496,22 @@ def _document(proposal: "Proposal") -> dict[str, object]:
 def _parse_value(label: str, text: str) -> int:
     if label.endswith("Wei") and text.lower().endswith("ain"):
         return AMOUNT.convert(text, None, None)
+    if label.endswith("Versions"):
+        return _parse_versions(label, text)
     try:
         return int(text.replace("_", ""))
     except ValueError:
         hint = "Bps are hundredths of a percent: 500 is 5%." if label.endswith("Bps") else ""
         raise BadInput(f"{label} = {text!r}: it must be a whole number.", hint) from None
+
+
+def _parse_versions(label: str, text: str) -> int:
+    from node.parameters import VERSION_MAX, value_of
+
+    try:
+        return value_of(int(version) for version in text.split(","))
+    except ValueError:
+        raise BadInput(
+            f"{label} = {text!r}: it must be versions from 1 to {VERSION_MAX}, like 1,2.",
+            "List all that shall be accepted: those left out are no more.",
+        ) from None

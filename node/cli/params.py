@@ -26,10 +26,18 @@ def command(name: str | None, home: Home, as_json: bool) -> None:
             _show_one(chain, name, as_json)
 
 
+_MANY_VERSIONS = 60
+
+
 def readable(label: str, value: int) -> str:
     """A value in the unit that people use; what `gov propose set` takes comes first."""
     if label.lower().endswith("wei"):
         return ain(value)
+    if label.endswith("Versions"):
+        from node.parameters import versions_of
+
+        versions = versions_of(value)
+        return ",".join(map(str, versions)) if len(versions) < _MANY_VERSIONS else "any"
     return f"{value} ({value / 100:g}%)" if label.endswith("Bps") else str(value)
 
 

@@ -79,6 +79,8 @@ contract NetworkParametersTest is Stage {
         expectBounds(Parameter.EmissionBps, 0, 10_000);
         expectBounds(Parameter.TreasuryShareBps, 500, 5_000);
         expectBounds(Parameter.EmissionGflopFeeWei, 1, 1_000 ether);
+        expectBounds(Parameter.ArithmeticVersions, 2, type(uint64).max);
+        expectBounds(Parameter.ManifestVersions, 2, type(uint64).max);
     }
 
     /// @notice Both bounds of every parameter are enforced at the edge.

@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from engine.ops import ARITHMETIC_VERSION
 from node.blobs import BlobStore
 from node.bundle import Bundle
 from node.chain import AsyncChain
@@ -23,6 +24,7 @@ from node.jobs import LOST_FIRST_S, JobKeeper
 from node.journal import Journal
 from node.ledger import JobView
 from node.messages import JobHeld, OfferJob
+from node.parameters import Versions
 from scheduler.blob_ref import BlobRef
 
 pytestmark = pytest.mark.trio
@@ -251,4 +253,14 @@ async def test_a_job_that_pays_less_than_it_says_is_refused(world: Make) -> None
     """The manifest's price is what a node decides by, the escrow's what it gets."""
     made = world(short_wei=1)
     with pytest.raises(PeerFault, match="the escrow pays"):
+        await made.keeper.hold(made.job, ["peer"])
+
+
+async def test_a_job_of_a_version_that_was_not_accepted_at_its_funding_is_refused(
+    world: Make,
+) -> None:
+    """Whatever was voted since; so all nodes agree on which jobs are worked on."""
+    made = world()
+    made.job.versions = Versions(1 << ARITHMETIC_VERSION, 1 << made.manifest.version + 1)
+    with pytest.raises(PeerFault, match="manifest version is 2, the network accepts 3"):
         await made.keeper.hold(made.job, ["peer"])

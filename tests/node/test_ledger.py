@@ -8,6 +8,7 @@ from node.chain.events import Place
 from node.chain.types import Claim, JobTerms, Parameter, PassReason
 from node.ids import JobId, unit_id
 from node.ledger import JobState, Ledger, UnitState
+from node.parameters import Versions
 from scheduler.blob_ref import BLOB_BYTES_MAX
 from scheduler.terms import UnitRef
 
@@ -325,3 +326,14 @@ def test_dissolved_units_are_remembered_until_their_locks_are_released() -> None
     assert chain.ledger.deposits == {}
     chain.happen(e.LockReleased, name(0, round=1), WORKER, 200)
     assert set(chain.ledger.dissolved) == {name(2, round=1)}
+
+
+def test_a_job_keeps_the_versions_that_were_accepted_when_it_was_funded() -> None:
+    """A later vote is about later jobs."""
+    chain = Chain()
+    chain.happen(e.ParameterChanged, Parameter.ARITHMETIC_VERSIONS, 0, 0b0010)
+    chain.happen(e.ParameterChanged, Parameter.MANIFEST_VERSIONS, 0, 0b0100)
+    chain.happen(e.JobFunded, JOB, SUBMITTER, TERMS, 5, 66)
+    chain.happen(e.ParameterChanged, Parameter.ARITHMETIC_VERSIONS, 0b0010, 0b1000)
+    assert chain.ledger.jobs[JOB].versions == Versions(0b0010, 0b0100)
+    assert Versions.of(chain.ledger.parameters) == Versions(0b1000, 0b0100)

@@ -9,8 +9,15 @@ from node.chain import events as e
 from node.errors import BadInput
 from node.ids import JobId
 from node.ledger import Ledger
+from node.parameters import ANY_VERSION, Versions
 from node.quote import Offer
-from node.submission import check_memory, check_not_repeated, earlier_job, terms_of
+from node.submission import (
+    check_memory,
+    check_not_repeated,
+    check_versions,
+    earlier_job,
+    terms_of,
+)
 from tests.node.test_ledger import SUBMITTER, WORKER, Chain
 
 FIRST, SECOND = JobId(b"1" * 32), JobId(b"2" * 32)
@@ -68,3 +75,13 @@ def test_a_job_over_every_peers_memory_is_refused_before_it_is_paid(tiny: Bundle
         check_memory(tiny.manifest, [small])
     check_memory(tiny.manifest, [small, large])
     check_memory(tiny.manifest, [])
+
+
+def test_nothing_is_paid_for_a_job_whose_version_is_not_accepted(tiny: Bundle) -> None:
+    """No node would take it; what to do stands beside it."""
+    check_versions(ANY_VERSION, tiny.manifest)
+    with pytest.raises(
+        BadInput, match="arithmetic version is 1, the network accepts 2, 3"
+    ) as caught:
+        check_versions(Versions(0b1100, 1 << tiny.manifest.version), tiny.manifest)
+    assert "Nothing was paid" in caught.value.remedy

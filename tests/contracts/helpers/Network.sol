@@ -84,7 +84,7 @@ contract Network {
 
     /// @notice Values in the order of the enum; windows of 100, 50 and 30 s.
     function defaults() public pure returns (uint256[] memory values) {
-        values = new uint256[](18);
+        values = new uint256[](20);
         values[uint256(Parameter.MinBondWei)] = 100 ether;
         values[uint256(Parameter.AuditFloorBps)] = 500;
         values[uint256(Parameter.ProbationUnits)] = 10;
@@ -103,6 +103,8 @@ contract Network {
         values[uint256(Parameter.EmissionBps)] = 10_000;
         values[uint256(Parameter.TreasuryShareBps)] = 1_234;
         values[uint256(Parameter.EmissionGflopFeeWei)] = 1e12;
+        values[uint256(Parameter.ArithmeticVersions)] = 1 << 1;
+        values[uint256(Parameter.ManifestVersions)] = 1 << 2;
     }
 
     /// @notice Deploys the artifact of a contract, the very bytes that are shipped.
