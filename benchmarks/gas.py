@@ -19,7 +19,7 @@ from engine.commitment import unit_root
 from node.chain import Chain
 from node.chain.events import JobFunded, UnitPassed
 from node.chain.handle import Transaction
-from node.chain.types import Claim, ClaimedUnit, JobTerms, Parameter
+from node.chain.types import Claim, ClaimedUnit, JobTerms, Opening, Parameter
 from node.claim_signature import ClaimDomain, Statement
 from node.deployment import AIN, DEVNET
 from node.devnet import Devnet
@@ -106,7 +106,8 @@ class Meter:
 def new_chain() -> Devnet:
     """A chain on which every round is the first of its epoch: the dearer case, and always so."""
     plan = replace(DEVNET.emission, epoch_s=5)
-    return Devnet(replace(DEVNET, emission=plan))
+    pay_wei = DEVNET.parameters[Parameter.MIN_BOND_WEI]
+    return Devnet(replace(DEVNET, emission=plan, first_bonds_pay_wei=pay_wei))
 
 
 def word(*parts: object) -> bytes:
@@ -137,7 +138,9 @@ def bonds(meter: Meter, chain: Chain, name: str) -> None:
     meter.send("withdraw", chain, vault.withdraw())
 
 
-def fund(meter: Meter, chain: Chain, rounds: int, slots: int, what: str = "") -> JobId:
+def fund(
+    meter: Meter, chain: Chain, rounds: int, slots: int, what: str = "", unit_wei: int = AIN
+) -> JobId:
     """A funded job under the lease of the account that funded it; noted if `what` names it."""
     terms = JobTerms(
         manifest_digest=word("manifest", slots),
@@ -145,7 +148,7 @@ def fund(meter: Meter, chain: Chain, rounds: int, slots: int, what: str = "") ->
         manifest_root=word("manifest blob", slots),
         rounds=rounds,
         slots=slots,
-        unit_wei=AIN,
+        unit_wei=unit_wei,
         deadline=chain.head().timestamp + 100_000,
         unit_flops=10**9,
     )
@@ -257,6 +260,38 @@ def audited(meter: Meter, chain: Chain, worker: Signer, auditor: Chain, key: Sig
     finish(meter, chain, job_id, 0, "finalise an audited round of 8")
 
 
+def newcomers(meter: Meter, chain: Chain, worker: Signer) -> None:
+    """One audit that is worth a whole first bond, so that all can be seen."""
+    devnet, first, key = meter.devnet, signer("first newcomer"), signer("newcomer")
+    for account in (first, key):
+        devnet.give_gas(account.address)
+    bonds = chain.first_bonds
+    with devnet.chain(first) as before, devnet.chain(key) as newcomer:
+        meter.send("register as a newcomer, the period's first", before, bonds.register())
+        meter.send("register as a newcomer", newcomer, bonds.register())
+        for _ in range(SPARED_TRIES):
+            job_id = fund(meter, chain, 1, 1, unit_wei=400 * AIN)
+            claims = claims_of(devnet, chain, worker, job_id, 0, 1)
+            chain.send(chain.ledger.commit_round(job_id, 0, claims))
+            devnet.travel(2)
+            shown = list(map(ClaimedUnit.of, claims))
+            capture = chain.send(chain.ledger.capture_draw(job_id, 0, 0, shown))
+            if any(isinstance(event, UnitPassed) for event in capture.events):
+                break
+        unit, (claim,) = unit_id(job_id, 0, 0, 0), shown
+        sealed = commit(unit, key, 0)
+        call = bonds.commit(job_id, 0, 0, claim, (), sealed)
+        meter.send("commit a newcomer's audit", newcomer, call)
+        finish(meter, chain, job_id, 0, "finalise a round of 1 spared", shown)
+        devnet.travel(60)
+        opening = Opening(word("trace", 0), word("salt", worker.address, 0))
+        root = unit_root(word("result", 0), word("trace", 0))
+        salt = word("salt", key.address, 0)
+        call = bonds.reveal(job_id, 0, claim, opening, root, salt)
+        meter.send("reveal a newcomer's audit", newcomer, call)
+        meter.send("pay a first bond out", newcomer, bonds.pay_out())
+
+
 def claimed(meter: Meter, devnet: Devnet, account: str) -> None:
     """Rewards paid to an account that has no tokens; each of another round."""
     relay = signer("relay")
@@ -290,6 +325,7 @@ def measure(devnet: Devnet) -> list[Row]:
     claimed(meter, devnet, worker.address)
     with devnet.chain(coordinator) as chain:
         spared(meter, chain, worker)
+        newcomers(meter, chain, worker)
     votes(meter.send, devnet, signer)
     return meter.rows
 

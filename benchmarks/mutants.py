@@ -64,6 +64,8 @@ TESTS = {
     "BondVotes": ("BondVotes",),
     "ComputeToken": ("EmissionSchedule", "ComputeToken", "Events", "Attacks"),
     "EmissionController": ("EmissionController", "Events", "WashCompute", "Attacks"),
+    "FirstBonds": ("FirstBonds", "FirstBondsAttacks"),
+    "Places": ("FirstBonds",),
     "JobEscrow": (
         "JobEscrow",
         "Events",

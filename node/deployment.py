@@ -44,6 +44,10 @@ class Preset:
     quorum_percent: int
     guardian_s: int
     """How long the treasury's account may veto proposals."""
+    first_bonds_day_wei: int
+    """What newcomers may be promised in a day, whoever comes."""
+    first_bonds_pay_wei: int
+    """The most that one of their audits earns."""
     confirmations: int
     """How deep a block must be buried; times the time between blocks, well below every window."""
 
@@ -84,6 +88,8 @@ DEVNET = Preset(
     threshold_wei=1_000 * AIN,
     quorum_percent=4,
     guardian_s=_DAY_S,
+    first_bonds_day_wei=1_000 * AIN,
+    first_bonds_pay_wei=10 * AIN,
     confirmations=0,
 )
 """Windows in seconds: a round takes moments and a vote a minute, or none with time travel."""
@@ -122,6 +128,9 @@ PUBLIC = Preset(
     threshold_wei=100_000 * AIN,
     quorum_percent=4,
     guardian_s=365 * _DAY_S,
+    # A least bond a day, and an eighth of what the treasury's share of the first emission can be.
+    first_bonds_day_wei=1_000 * AIN,
+    first_bonds_pay_wei=10 * AIN,
     confirmations=5,
 )
 """Windows for machines and people that sleep."""
@@ -232,6 +241,16 @@ def _build(site: Site, deployer: str, treasury: str, preset: Preset) -> dict[str
         escrow.address,
         timelock.address,
     )
+    first_bonds = site.create(
+        "FirstBonds",
+        token.address,
+        parameters.address,
+        vault.address,
+        ledger.address,
+        escrow.address,
+        preset.first_bonds_day_wei,
+        preset.first_bonds_pay_wei,
+    )
     site.call(token, "bind", emission.address)
     site.call(vault, "bind", ledger.address)
     site.call(escrow, "bind", ledger.address, rewards.address, emission.address)
@@ -251,6 +270,7 @@ def _build(site: Site, deployer: str, treasury: str, preset: Preset) -> dict[str
         "committee": committee,
         "rewards": rewards,
         "emission": emission,
+        "first_bonds": first_bonds,
         "governor": governor,
         "timelock": timelock,
     }
@@ -276,6 +296,11 @@ def _checks(
         ("committee", "vault", at["vault"]),
         ("token", "minter", at["emission"]),
         ("emission", "treasury", at["timelock"]),
+        ("first_bonds", "token", at["token"]),
+        ("first_bonds", "ledger", at["ledger"]),
+        ("first_bonds", "vault", at["vault"]),
+        ("first_bonds", "dayCapWei", preset.first_bonds_day_wei),
+        ("first_bonds", "payMaxWei", preset.first_bonds_pay_wei),
         ("parameters", "owner", at["timelock"]),
         ("governor", "token", at["token"]),
         ("governor", "vault", at["vault"]),

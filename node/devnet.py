@@ -34,6 +34,8 @@ __all__ = ["CHAIN_ID", "PASSWORD", "Devnet"]
 GAS_WEI = 100 * 10**18
 """Native currency that a funded account gets: more gas than any test can burn."""
 TOKENS_WEI = 10_000 * AIN
+POT_WEI = 2_000 * AIN
+"""What newcomers may earn their first bonds from: twenty of them."""
 PASSWORD = "devnet"
 HOME_SETTINGS = {
     "password_file": "password",
@@ -71,6 +73,8 @@ class Devnet:
                 self.treasury = Signer.random()
                 self.network = self._deploy(preset)
             self._treasury_chain = self.chain(self.treasury)
+            if not self.is_resumed:
+                self._fill_pot()
             if folder is not None:
                 self._keep(folder)
         except BaseException:
@@ -192,6 +196,11 @@ class Devnet:
             name="devnet",
             poll_s=POLL_S,
         )
+
+    def _fill_pot(self) -> None:
+        """Let newcomers without tokens earn their first bonds here."""
+        pot = self.network.contracts.first_bonds
+        self._treasury_chain.send(self._treasury_chain.token.transfer(pot, POT_WEI))
 
     def give_gas(self, account: str, gas_wei: int = GAS_WEI) -> None:
         """Give `account` native currency out of nothing."""

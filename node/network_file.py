@@ -68,6 +68,7 @@ class Contracts(_Strict):
     committee: Address
     rewards: Address
     emission: Address
+    first_bonds: Address
     governor: Address
     timelock: Address
 

@@ -21,6 +21,7 @@ OWN = (
     "BondVault",
     "ComputeToken",
     "EmissionController",
+    "FirstBonds",
     "JobEscrow",
     "NetworkParameters",
     "RefereeSeat",

@@ -76,6 +76,7 @@ class Chain:
         self.committee = contracts.Committee(handles["committee"])
         self.rewards = contracts.Rewards(handles["rewards"])
         self.emission = contracts.Emission(handles["emission"])
+        self.first_bonds = contracts.FirstBonds(handles["first_bonds"])
         self.governor = contracts.Governor(handles["governor"])
         self._sources = _sources(handles)
         self._names = names_of(network.contracts.model_dump())

@@ -21,6 +21,9 @@ from node.chain.types import (
     JobTerms,
     Lease,
     Lineage,
+    Newcomer,
+    NewcomerPlace,
+    Opening,
     Parameter,
     Pending,
     ProposalState,
@@ -433,6 +436,76 @@ class Emission(Contract):
 
     def claim(self, claims: Sequence[RewardClaim]) -> Transaction:
         return self._handle.write("claim", tuple(claims))
+
+
+class FirstBonds(Contract):
+    """FirstBonds: how an account without tokens earns its first bond."""
+
+    def newcomer_of(self, account: str) -> Newcomer:
+        return from_abi(Newcomer, self._handle.value("newcomerOf", account))
+
+    def registered_until(self, account: str) -> int:
+        """Unix seconds; 0 if it is not registered."""
+        return int(self._handle.value("registeredUntil", account))
+
+    def registered_count(self) -> int:
+        return int(self._handle.value("registeredCount"))
+
+    def pot_wei(self) -> int:
+        """What may still be promised, on one day or another."""
+        return int(self._handle.value("potWei"))
+
+    def promised_today_wei(self) -> int:
+        return int(self._handle.value("promisedTodayWei"))
+
+    def caps(self) -> tuple[int, int]:
+        """The most that is promised in a day, and for one audit: fixed at deployment."""
+        return int(self._handle.value("dayCapWei")), int(self._handle.value("payMaxWei"))
+
+    def place_of(self, job_id: JobId, round: int, batch: int, account: str) -> NewcomerPlace:
+        found = self._handle.value("placeOf", job_id, round, batch, account)
+        return from_abi(NewcomerPlace, found)
+
+    def is_openable(self, job_id: JobId, round: int, slot: int, attempt: int) -> bool:
+        """Whether a unit may be opened to newcomers: nobody has to find its root blindly."""
+        return bool(self._handle.value("isOpenable", job_id, round, slot, attempt))
+
+    def register(self) -> Transaction:
+        return self._handle.write("register")
+
+    def fund(self, amount: int) -> Transaction:
+        """Into the pot; needs an allowance for this contract."""
+        return self._handle.write("fund", amount)
+
+    def commit(
+        self,
+        job_id: JobId,
+        round: int,
+        batch: int,
+        claim: ClaimedUnit,
+        proof: Sequence[bytes],
+        commitment: bytes,
+    ) -> Transaction:
+        arguments = (job_id, round, batch, claim, tuple(proof), commitment)
+        return self._handle.write("commit", *arguments)
+
+    def reveal(
+        self,
+        job_id: JobId,
+        round: int,
+        claim: ClaimedUnit,
+        opening: Opening,
+        unit_root: bytes,
+        salt: bytes,
+    ) -> Transaction:
+        return self._handle.write("reveal", job_id, round, claim, opening, unit_root, salt)
+
+    def release(self, unit_id: UnitId, account: str) -> Transaction:
+        """Of what was set apart for an audit that was not revealed in its time; back to the pot."""
+        return self._handle.write("release", unit_id, account)
+
+    def pay_out(self) -> Transaction:
+        return self._handle.write("payOut")
 
 
 class Governor(Contract):

@@ -21,13 +21,14 @@ CONTRACT_NAMES = {
     "committee": "AuditCommittee",
     "rewards": "RewardDistributor",
     "emission": "EmissionController",
+    "first_bonds": "FirstBonds",
     "governor": "AinurGovernor",
     "timelock": "TimelockController",
 }
 """The Solidity name behind each field of the network file's `contracts`."""
 _TEXT_MAX = 400
 _AMOUNTS = frozenset({"amount", "value", "amounts"})
-_IN_TOKENS = frozenset({"ComputeToken", "BondVault"})
+_IN_TOKENS = frozenset({"ComputeToken", "BondVault", "FirstBonds"})
 
 Names = Mapping[str, str]
 """Contract names by address."""

@@ -536,6 +536,7 @@ EVENTS: Mapping[str, tuple[type[Event], ...]] = {
     ),
     "rewards": (Claimed,),
     "emission": (RoundCounted, EmissionClaimed, TreasuryPaid),
+    "first_bonds": (),
     "parameters": (ParameterChanged,),
     "governor": (ProposalCreated, VoteCast, ProposalQueued, ProposalExecuted, ProposalCanceled),
 }

@@ -280,6 +280,33 @@ class RoundEmission:
 
 
 @dataclass(frozen=True, slots=True)
+class Newcomer:
+    """What an account without a bond has earned and may earn, and whether it was paid, for good."""
+
+    retained_wei: int
+    promised_wei: int
+    has_left: bool
+    audits: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewcomerPlace:
+    """Whether an account may audit the unit in `slot` of a batch, if the draw spared it."""
+
+    has_place: bool
+    slot: int
+    commit_deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What opens a worker's commitment."""
+
+    trace_root: bytes
+    salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """Who coordinates a job; the zero address if nobody does."""
 

@@ -19,7 +19,7 @@ from node.errors import BadInput, NodeError
 from node.network_file import NetworkFile, load_network
 from node.wallet import Signer, store_wallet
 
-STEPS = 19
+STEPS = 20
 ROOT = Path(__file__).parents[2]
 
 
@@ -189,7 +189,7 @@ def test_from_a_file_through_kill_9_to_a_network(
 
     done = ainur(*command, "--json")
     assert done.code == 0, done.err
-    assert "checked 37 seats, roles and values" in done.err
+    assert "checked 42 seats, roles and values" in done.err
     assert sent(devnet, deployer) == STEPS
     network = load_network(tmp_path / "mine.network.json")
     assert json.loads(done.out)["contracts"] == network.contracts.model_dump()

@@ -22,6 +22,7 @@ interface Vm {
     function getBlockNumber() external view returns (uint256);
     function getBlockTimestamp() external view returns (uint256);
     function label(address account, string calldata name) external;
+    function load(address account, bytes32 slot) external view returns (bytes32);
     function parseJsonBytes32(
         string calldata json,
         string calldata key
@@ -46,6 +47,7 @@ interface Vm {
     ) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function startPrank(address sender) external;
     function stopPrank() external;
+    function store(address account, bytes32 slot, bytes32 value) external;
     function warp(uint256 timestamp) external;
 }
 

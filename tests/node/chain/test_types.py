@@ -24,6 +24,9 @@ STRUCTS = {
     "Dispute": types.Dispute,
     "RewardClaim": types.RewardClaim,
     "RoundEmission": types.RoundEmission,
+    "Newcomer": types.Newcomer,
+    "NewcomerPlace": types.NewcomerPlace,
+    "Opening": types.Opening,
 }
 # ProposalCreated, ProposalQueued and the like name their id `proposalId`; our own events too.
 UNFOLLOWED = {
@@ -34,6 +37,15 @@ UNFOLLOWED = {
     "committee": set(),
     "rewards": set(),
     "emission": set(),
+    # A newcomer asks for its own state; nobody else has to read what all of them do.
+    "first_bonds": {
+        "NewcomerCommitted",
+        "NewcomerPaidOut",
+        "NewcomerRegistered",
+        "NewcomerRevealed",
+        "PotFunded",
+        "PromiseReleased",
+    },
     "parameters": {"OwnershipTransferred"},
     "governor": {
         "EIP712DomainChanged",
