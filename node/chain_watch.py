@@ -150,6 +150,7 @@ class ChainWatch:
     async def _take_back(self) -> None:
         """Forget the blocks that the chain has replaced, and fold what is left anew."""
         try:
+            await self._chain.read(self._chain.sync.doubt_nonces)
             common = await self._last_common()
         except ChainUnreachable as error:
             self.problem = str(error)

@@ -10,7 +10,6 @@ from pathlib import Path
 from node.chain.answers import Block
 from node.chain.client import Chain
 from node.chain.rpc import Rpc
-from node.clock import unix_s
 from node.config import default_text, set_value
 from node.deployment import AIN, DEVNET, Preset, deploy
 from node.errors import BadInput, NodeError
@@ -168,14 +167,9 @@ class Devnet:
         self.close()
 
     def _resume(self, folder: Path) -> None:
-        """Take up the chain that `folder` keeps. Time has gone on while it was stopped."""
+        """Take up the chain that `folder` keeps."""
         self.network = load_network(folder / "network.json").with_endpoints(self.endpoint)
         self.treasury = unlock(find_wallet(folder / "wallets", "treasury"), PASSWORD)
-        with self.chain() as chain:
-            ahead_s = chain.head().timestamp - int(unix_s())
-        if ahead_s > 0:
-            # It was sent ahead of the time of day, where it would now stand still for as long.
-            self._rpc.request("evm_increaseTime", ahead_s)
 
     def _keep(self, folder: Path) -> None:
         if not self.is_resumed:

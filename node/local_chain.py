@@ -7,6 +7,7 @@ on `close`.
 """
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -64,13 +65,25 @@ def start_hardhat(port: int, log: Path | None) -> LocalChain:
 
 
 def start_anvil(program: Path, port: int, log: Path | None, state: Path | None) -> LocalChain:
-    """anvil at `port`, 0: any; it begins where `state`, a file, says, else empty."""
+    """anvil at `port`, 0: any; it begins where `state`, a file, says, else empty.
+
+    Its clock goes on from the state's last block: while a chain is stopped no deadline passes.
+    """
     options = ["--host", "127.0.0.1", "--port", str(port), "--chain-id", str(CHAIN_ID)]
     options += ["--hardfork", "prague", "--block-time", str(BLOCK_S), "--mixed-mining"]
     if state is not None:
-        options += ["--load-state", str(state)]
+        options += ["--load-state", str(state), "--timestamp", str(_time_of(state) + 1)]
     command = ["/bin/sh", "-c", _WATCH_PARENT_SH, "sh", str(program), *options]
     return _start(command, _ANVIL_STARTED, project_folder(), log)
+
+
+def _time_of(state: Path) -> int:
+    """The timestamp of the last block in anvil's state."""
+    try:
+        document = json.loads(state.read_bytes())
+        return int(document["block"]["timestamp"], 16)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NodeError(f"{state} is no chain that anvil can go on with: {error!r}.") from None
 
 
 def project_folder() -> Path:

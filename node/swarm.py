@@ -221,3 +221,46 @@ def _wait(children: Sequence[Child], timeout_s: float) -> None:
     give_up = time.monotonic() + timeout_s
     while any(child.running for child in children) and time.monotonic() < give_up:
         time.sleep(POLL_S)
+
+
+def stop_node(home: Home, timeout_s: float) -> int:
+    """Ask the daemon of a home, whoever started it, to drain; its process id once it has ended.
+
+    NodeNotRunning if there is none, NodeError if it takes longer.
+    """
+    client = ApiClient(home.api)
+    pid = client.status().pid
+    client.stop()
+    give_up = time.monotonic() + timeout_s
+    while _alive(home, pid):
+        if time.monotonic() > give_up:
+            raise NodeError(
+                f"The node (process {pid}) has not ended within {timeout_s:g} s.",
+                f"It may still be draining; `kill {pid}` hurries it.",
+            )
+        time.sleep(POLL_S)
+    return pid
+
+
+def _alive(home: Home, pid: int) -> bool:
+    try:
+        if ApiClient(home.api).status().pid != pid:
+            return False
+    except NodeNotRunning:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether the process has ended and only waits for its parent to notice."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] == "Z"

@@ -267,6 +267,11 @@ class Chain:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def doubt_nonces(self) -> None:
+        """The chain has replaced blocks: what was sent may be in none of them any more."""
+        if self._sender is not None:
+            self._sender.doubt()
+
     def _require_sender(self) -> Sender:
         if self._sender is None:
             raise BadInput("This needs a wallet, and the chain was opened without one.")

@@ -226,6 +226,15 @@ class Sender:
             self._hasten(flight)
         return None
 
+    def doubt(self) -> None:
+        """Ask the chain for the next nonce again, and hurry what waits: blocks were replaced, and with
+        them transactions that we counted may be gone.
+        """
+        with self._lock:
+            self._nonce = None
+            for flight in self._flights.values():
+                flight.since_s = self._now_s() - STUCK_S
+
     # --- Sending
 
     def _launch(self, made: Draft) -> bytes:

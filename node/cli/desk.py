@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from node.chain.sender import Draft
 
 F = TypeVar("F", bound=Callable[..., Any])
+_DIGITS = 4
 COLUMNS = ("nonce", "does", "gas", "cost", "at most")
 
 
@@ -170,8 +171,8 @@ def show_drafts(chain: "Chain", drafts: "list[Draft]", *, as_json: bool) -> None
                 draft.nonce,
                 line,
                 draft.estimate or f"unknown yet, at most {draft.gas}",
-                native(draft.likely_wei) if draft.estimate else None,
-                native(draft.most_wei),
+                cost(draft.likely_wei) if draft.estimate else None,
+                cost(draft.most_wei),
             )
             for line, draft in zip(lines, drafts, strict=True)
         ],
@@ -183,8 +184,14 @@ def native(wei: int) -> str:
     return ain(wei).removesuffix(" AIN")
 
 
+def cost(wei: int) -> str:
+    """What gas costs, to four digits, rounded up: JSON has every wei."""
+    rest = 10 ** max(0, len(str(wei)) - _DIGITS)
+    return native(-(-wei // rest) * rest)
+
+
 def _announce(draft: "Draft") -> None:
     note(
-        f"{draft.transaction.what}: gas {draft.estimate:,}, about {native(draft.likely_wei)} of "
-        f"native currency, at most {native(draft.most_wei)}"
+        f"{draft.transaction.what}: gas {draft.estimate:,}, about {cost(draft.likely_wei)} of "
+        f"native currency, at most {cost(draft.most_wei)}"
     )

@@ -16,7 +16,7 @@ from node.cli.options import AMOUNT, json_option
 from node.cli.output import emit_fields, emit_json, note
 from node.cli.stoppable import stoppable
 from node.config import set_value
-from node.errors import BadInput, NodeError
+from node.errors import BadInput, NodeError, NodeNotRunning
 from node.home import Home
 from node.identity import load_seed, peer_id_from_key
 from node.network_file import NetworkFile, load_network, save_network
@@ -63,6 +63,7 @@ def command(
             with Swarm(made) as swarm:
                 if nodes:
                     for home in made:
+                        _end_leftover(home)
                         swarm.start(home)
                 # Whoever was told that it runs may end it: from here on that is no failure.
                 with contextlib.suppress(KeyboardInterrupt):
@@ -117,6 +118,16 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def _end_leftover(home: Home) -> None:
+    """End a daemon of an earlier devnet that was killed: daemons outlive that."""
+    from node.cli.node import STOP_TIMEOUT_S
+    from node.swarm import stop_node
+
+    with contextlib.suppress(NodeNotRunning):
+        pid = stop_node(home, STOP_TIMEOUT_S)
+        note(f"{home.path.name} was running still (process {pid}); it has ended and starts anew")
 
 
 def _announce(devnet: "Devnet", root: Path, homes: list[Home], nodes: bool, as_json: bool) -> None:

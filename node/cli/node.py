@@ -2,9 +2,7 @@
 
 import dataclasses
 import logging
-import os
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -13,7 +11,6 @@ from node.api_client import ApiClient
 from node.cli.options import home_option, json_option, signer_options
 from node.cli.output import ain, emit_fields, emit_json, emit_table, note
 from node.cli.session import open_config, open_network, open_signer, require_home
-from node.errors import NodeError, NodeNotRunning
 from node.home import Home
 from node.status import WIRE, NodeStatus
 
@@ -69,17 +66,9 @@ def status(home: Home, as_json: bool) -> None:
 @home_option
 def stop(timeout: float, home: Home) -> None:
     """Ask the running node to finish its unit and end, and wait until it has."""
-    client = ApiClient(home.api)
-    pid = client.status().pid
-    client.stop()
-    give_up = time.monotonic() + timeout
-    while _alive(home, pid):
-        if time.monotonic() > give_up:
-            raise NodeError(
-                f"The node (process {pid}) has not ended within {timeout:g} s.",
-                f"It may still be draining; `kill {pid}` hurries it.",
-            )
-        time.sleep(0.1)
+    from node.swarm import stop_node
+
+    pid = stop_node(home, timeout)
     note(f"the node (process {pid}) has ended")
 
 
@@ -119,30 +108,6 @@ def _announce(found: NodeStatus) -> None:
     note(f"node {found.peer_id} is up, wallet {found.wallet}, on {found.device}")
     for address in found.addresses:
         note(f"  {address}")
-
-
-def _alive(home: Home, pid: int) -> bool:
-    try:
-        if ApiClient(home.api).status().pid != pid:
-            return False
-    except NodeNotRunning:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return not _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    """Whether the process has ended and only waits for its parent to notice."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return text.rpartition(")")[2].split()[0] == "Z"
 
 
 def _traffic(found: NodeStatus) -> str:

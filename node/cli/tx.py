@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from node.cli.desk import native
+from node.cli.desk import cost
 from node.cli.options import home_option, json_option, signer_options
 from node.cli.output import emit_json, emit_table, note
 from node.cli.session import open_chain, signer_of
@@ -115,5 +115,5 @@ def _show(file: UnsignedFile | SignedFile, home: Home, as_json: bool) -> None:
         shown = [{"does": line, **t.model_dump(mode="json")} for t, line in pairs]
         emit_json({"sender": file.sender, "chain_id": file.chain_id, "transactions": shown})
         return
-    rows = [(t.nonce, line, t.gas, native(t.most_wei)) for t, line in zip(each, lines, strict=True)]
+    rows = [(t.nonce, line, t.gas, cost(t.most_wei)) for t, line in zip(each, lines, strict=True)]
     emit_table(("nonce", "does", "gas at most", "cost at most"), rows)

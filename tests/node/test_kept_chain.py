@@ -60,6 +60,22 @@ def test_a_stopped_chain_goes_on_with_its_state_log_and_time(tmp_path: Path) -> 
 
 
 @needs_anvil
+@pytest.mark.parametrize("ahead_s", [50_000, -50_000])
+def test_no_time_passes_on_a_chain_that_is_stopped(tmp_path: Path, ahead_s: int) -> None:
+    """Stopped for half a day, or sent ahead and stopped: its clock goes on where it was."""
+    folder = tmp_path / "chain"
+    with Devnet(folder=folder) as devnet:
+        rpc = Rpc([devnet.endpoint], CHAIN_ID)
+        try:
+            rpc.request("evm_setTime", devnet.head().timestamp + ahead_s)
+        finally:
+            rpc.close()
+        before = devnet.travel(1)
+    with Devnet(folder=folder) as again:
+        assert before.timestamp < again.travel(1).timestamp < before.timestamp + 10_000
+
+
+@needs_anvil
 def test_kill_loses_nothing_that_was_saved(tmp_path: Path) -> None:
     """SIGKILL of whoever runs it: the file is whole, saved after the last transactions."""
     folder = tmp_path / "chain"

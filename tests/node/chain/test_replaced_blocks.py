@@ -90,6 +90,28 @@ def test_an_event_that_vanishes_is_undone(
         cache.close()
 
 
+def test_nonces_of_transactions_that_vanished_are_used_again(
+    devnet: Devnet, make_node: Callable[..., Any], quiet_chain: None
+) -> None:
+    """Else the next transaction waits behind a gap in the pool until it counts as stuck."""
+    node = make_node(bond_wei=0)
+    chain = node.chain
+    watch = ChainWatch(AsyncChain(chain), devnet.network.deployment_block, 0.01)
+    before = devnet._rpc.request("evm_snapshot")
+    chain.send(chain.token.approve(chain.vault.address, 900 * AIN))
+    trio.run(follow, watch)
+    assert devnet._rpc.request("evm_revert", before)
+    for _ in range(3):
+        devnet.fund(node.address)
+    sent: list[int] = []
+    launch = chain._sender._launch
+    chain._sender._launch = lambda made: (sent.append(made.nonce), launch(made))[1]
+    trio.run(follow, watch)
+    assert watch.undone == 1
+    chain.send(chain.token.approve(chain.vault.address, 900 * AIN))
+    assert sent == [0]
+
+
 def test_a_follower_killed_at_any_time_goes_on_where_it_was(
     hostile: Any, devnet: Devnet, make_node: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from node.chain.types import Parameter
+from node.cli.desk import cost
 from node.cli.main import cli
 from node.deployment import AIN
 from node.devnet import PASSWORD, Devnet
@@ -312,3 +313,10 @@ def test_an_unconfigured_home_still_prepares_for_others(
 
 def account_of(devnet: Devnet) -> str:
     return devnet.treasury.address
+
+
+def test_costs_are_told_to_four_digits_and_never_too_low() -> None:
+    """A price of gas has nine and more digits that nobody reads."""
+    assert cost(56_540_150_936_181) == "0.00005655"
+    assert cost(10**18) == "1"
+    assert (cost(0), cost(7)) == ("0", "0.000000000000000007")
