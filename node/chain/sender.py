@@ -227,8 +227,8 @@ class Sender:
         return None
 
     def doubt(self) -> None:
-        """Ask the chain for the next nonce again, and hurry what waits: blocks were replaced, and with
-        them transactions that we counted may be gone.
+        """Ask the chain for the next nonce again, and hurry what waits: blocks were replaced, and
+        with them transactions that we counted may be gone.
         """
         with self._lock:
             self._nonce = None
