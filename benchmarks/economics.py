@@ -30,6 +30,8 @@ BURSTS = (1, 2, 5, 10, 20, 50, 100)
 COLLUDING = (0.0, 0.1, 0.2, 1 / 3)
 POOLED = 0.5
 """The share of one bond for everything that a fault takes, where units have no locks."""
+LENT = (0.0, 0.25, 0.5, 0.75, 0.9)
+"""The contract lets nothing beyond a half happen."""
 PROPOSING = (0.0, 0.05, 0.2, 1 / 3)
 
 
@@ -38,7 +40,8 @@ class Rules:
     """What the network demands, and what a unit costs; shares are of 1.
 
     `lock`: what a fault costs, of the worker's bond. `colluding`: the share of auditors and jurors
-    that it controls. `returned`: the share of its lock that comes back to it through them.
+    that it controls. `returned`: the share of what it loses that comes back to it through them.
+    `lent`: the share of its lock that others, who have delegated to its bond, lose instead of it.
     """
 
     floor_bps: int = PUBLIC.parameters[Parameter.AUDIT_FLOOR_BPS]
@@ -53,6 +56,7 @@ class Rules:
         PUBLIC.parameters[Parameter.LOCK_FACTOR_BPS] / PUBLIC.parameters[Parameter.AUDIT_FLOOR_BPS]
     )
     colluding: float = 0.0
+    lent: float = 0.0
 
     @property
     def returned(self) -> float:
@@ -61,8 +65,8 @@ class Rules:
 
     @property
     def loss(self) -> float:
-        """What one fault costs for good."""
-        return self.lock * (1 - self.returned)
+        """What one fault costs for good: no bounty is paid of what others have delegated."""
+        return self.lock * (1 - self.lent) * (1 - self.returned)
 
     @property
     def caught(self) -> float:
@@ -126,7 +130,7 @@ def lie_gain(rules: Rules) -> float:
 def lock_min(rules: Rules) -> float:
     """By formula, the lock at which a lie at the floor is worth nothing."""
     gain = (1 - rules.caught) * rules.cost - rules.caught * (1 - rules.cost)
-    return max(0.0, gain / (rules.caught * (1 - rules.returned)))
+    return max(0.0, gain / (rules.caught * (1 - rules.lent) * (1 - rules.returned)))
 
 
 def workers(careers: int) -> list[Row]:
@@ -188,6 +192,31 @@ def bursts() -> list[Row]:
         }
         for lies in BURSTS
     ]
+
+
+def _of_all(rules: Rules) -> float:
+    """The lock that would cost as much if bounties were paid of what others lose, too."""
+    return rules.lock * (1 - rules.lent - rules.returned) / (1 - rules.returned)
+
+
+def delegated() -> list[Row]:
+    """What a lie gains whose lock others pay a share of, and if bounties were paid of all of it."""
+    rows: list[Row] = []
+    for lent in LENT:
+        alone, third = Rules(lent=lent), Rules(lent=lent, colluding=1 / 3)
+        # The liar loses its own part, and has the bounty on everybody's.
+        of_all = replace(third, lent=0.0, lock=_of_all(third))
+        rows.append(
+            {
+                "lent": lent,
+                "least lock, alone": round(lock_min(alone), 1),
+                "least lock, a third": round(lock_min(third), 1),
+                "gain, alone": round(lie_gain(alone), 2),
+                "gain, a third": round(lie_gain(third), 2),
+                "gain, a third, bounty of all": round(lie_gain(of_all), 2),
+            }
+        )
+    return rows
 
 
 def majority(share: float, seats: int) -> float:
@@ -310,6 +339,7 @@ def main() -> None:
         "workers": workers(arguments.careers),
         "least lock": locks(),
         "many lies at once": bursts(),
+        "delegated bonds": delegated(),
         "committees": committees(),
         "proposers": proposers(),
         "jobs to oneself": washes(),

@@ -138,6 +138,29 @@ def bonds(meter: Meter, chain: Chain, name: str) -> None:
     meter.send("withdraw", chain, vault.withdraw())
 
 
+def delegated(meter: Meter, devnet: Devnet) -> None:
+    """A delegated bond's way in and out: the first of its account, then another holder's."""
+    names = [signer(name) for name in ("operator", "holder", "second holder")]
+    operator, holder, second = names
+    for account in names:
+        devnet.fund(account.address, BOND_WEI)
+    devnet.bond(operator, BOND_WEI, peer("operator"))
+    with devnet.chain(operator) as chain:
+        what = "open an account to delegated bonds"
+        meter.send(what, chain, chain.vault.set_commission(operator.address, 500))
+    with devnet.chain(holder) as chain, devnet.chain(second) as other:
+        for account in (chain, other):
+            account.send(account.token.approve(account.vault.address, 1 << 200))
+        delegate = chain.vault.delegate_bond(operator.address, 10 * AIN, 500)
+        meter.send("delegate a bond, an account's first", chain, delegate)
+        meter.send("delegate a bond, a holder's first", other, delegate)
+        devnet.travel(2)
+        meter.send("delegate a bond, more", chain, delegate)
+        meter.send("ask a delegated bond back", chain, chain.vault.request_undelegate(5 * AIN))
+        devnet.travel(chain.parameters.get(Parameter.UNBOND_DELAY_S))
+        meter.send("withdraw a delegated bond", chain, chain.vault.withdraw_delegated())
+
+
 def fund(
     meter: Meter, chain: Chain, rounds: int, slots: int, what: str = "", unit_wei: int = AIN
 ) -> JobId:
@@ -327,6 +350,7 @@ def measure(devnet: Devnet) -> list[Row]:
         spared(meter, chain, worker)
         newcomers(meter, chain, worker)
     votes(meter.send, devnet, signer)
+    delegated(meter, devnet)
     return meter.rows
 
 

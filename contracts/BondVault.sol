@@ -2,22 +2,24 @@
 pragma solidity 0.8.37;
 
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {ComputeToken} from "./ComputeToken.sol";
 import {IBondVault} from "./interfaces/IBondVault.sol";
+import {IDelegatedBonds} from "./interfaces/IDelegatedBonds.sol";
 import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
 import {BPS, Parameter} from "./types/Parameter.sol";
 import {ActiveList} from "./vault/ActiveList.sol";
-import {BondOwners} from "./vault/BondOwners.sol";
 import {BondState} from "./vault/BondState.sol";
+import {DelegatedBonds} from "./vault/DelegatedBonds.sol";
 
 /// @title Bonds of nodes
-/// @notice INVARIANT: the vault's tokens are at least the sum of all bonds. Tokens leave for a bond's
-/// owner, or, by order of the ledger, to those who proved a fault and to the fire. Nobody can pause
-/// an exit, no vote reaches the bonds, no lock delays one: what is locked can be asked back, and
-/// UnbondDelayS is longer than a unit can be open.
-contract BondVault is BondOwners, ActiveList {
+/// @notice INVARIANT: the vault's tokens are at least the sum of all bonds and of what is delegated. Tokens
+/// leave for a bond's owner or a delegated one's holder, or, by order of the ledger, to those who proved
+/// a fault and to the fire. Nobody can pause an exit, no vote reaches the bonds, no lock delays one: what
+/// is locked can be asked back, and UnbondDelayS is longer than a unit can be open.
+contract BondVault is DelegatedBonds, ActiveList {
     using SafeERC20 for ComputeToken;
     using SafeCast for uint256;
 
@@ -28,6 +30,8 @@ contract BondVault is BondOwners, ActiveList {
 
     /// @notice The only account that slashes; 0 until bound.
     address public ledger;
+    /// @notice The only account that brings rewards; 0 until bound.
+    address public distributor;
 
     mapping(address account => bytes) private _peerIds;
 
@@ -39,12 +43,14 @@ contract BondVault is BondOwners, ActiveList {
     }
 
     /// @inheritdoc IBondVault
-    function bind(address ledger_) external {
+    function bind(address ledger_, address distributor_) external {
         if (msg.sender != _deployer) revert NotDeployer(msg.sender);
-        // INVARIANT: the seat is given at most once.
-        if (ledger != address(0) || ledger_ == address(0)) revert BadBinding(ledger_);
-        ledger = ledger_;
-        emit LedgerBound(ledger_);
+        // INVARIANT: the seats are given at most once.
+        if (ledger != address(0) || ledger_ == address(0) || distributor_ == address(0)) {
+            revert BadBinding(ledger_, distributor_);
+        }
+        (ledger, distributor) = (ledger_, distributor_);
+        emit SeatsBound(ledger_, distributor_);
     }
 
     /// @inheritdoc IBondVault
@@ -126,7 +132,7 @@ contract BondVault is BondOwners, ActiveList {
     function lock(address account, uint256 amount) external {
         if (msg.sender != ledger) revert NotLedger(msg.sender);
         Account storage entry = _accounts[account];
-        uint256 free = _free(entry);
+        uint256 free = _free(account, entry);
         // INVARIANT: no token answers for two open units, none that was leaving for a new one.
         if (amount > free) revert InsufficientFreeBond(account, amount, free);
         entry.locked += amount.toUint128();
@@ -148,26 +154,36 @@ contract BondVault is BondOwners, ActiveList {
         address[] calldata bountyTo
     ) external returns (uint256 slashed) {
         if (msg.sender != ledger) revert NotLedger(msg.sender);
-        Account storage entry = _accounts[account];
-        slashed = amount < entry.bond ? amount : entry.bond;
-        entry.bond -= uint128(slashed);
-        _removeVotes(ownerOf(account), slashed);
-        // INVARIANT: pending <= bond. What was being withdrawn is slashed last.
-        if (entry.pending > entry.bond) entry.pending = entry.bond;
+        uint256 lost;
+        (slashed, lost) = _take(account, amount);
         _place(account);
+        // INVARIANT: no bounty is paid of what others have delegated, so that a liar which has its own
+        // accuser does not get their tokens for its own.
         uint256 share =
             bountyTo.length == 0
                 ? 0
-                : (slashed * parameters.get(Parameter.BountyBps)) / BPS / bountyTo.length;
+                : (lost * parameters.get(Parameter.BountyBps)) / BPS / bountyTo.length;
         // Everybody gets the same; what the division leaves is burned.
         // slither-disable-next-line divide-before-multiply
         uint256 bounty = share * bountyTo.length;
         // INVARIANT: slashed = burned + bounty.
-        emit Slashed(account, slashed, slashed - bounty, bounty);
+        emit Slashed(account, slashed, slashed - bounty, bounty, _accounts[account].bond);
         token.burn(slashed - bounty);
         for (uint256 i = 0; i < bountyTo.length && share != 0; ++i) {
             token.safeTransfer(bountyTo[i], share);
         }
+    }
+
+    /// @inheritdoc IDelegatedBonds
+    function compound(address account, uint256 amount) external {
+        if (msg.sender != distributor) revert NotDistributor(msg.sender);
+        _compound(account, amount);
+    }
+
+    /// @inheritdoc IDelegatedBonds
+    function bondEarned(address account, uint256 amount) external {
+        if (msg.sender != distributor) revert NotDistributor(msg.sender);
+        _add(account, amount);
     }
 
     /// @inheritdoc IBondVault
@@ -187,7 +203,7 @@ contract BondVault is BondOwners, ActiveList {
 
     /// @inheritdoc IBondVault
     function freeOf(address account) external view returns (uint256) {
-        return _free(_accounts[account]);
+        return _free(account, _accounts[account]);
     }
 
     /// @inheritdoc IBondVault
@@ -201,13 +217,29 @@ contract BondVault is BondOwners, ActiveList {
     }
 
     function _bond(address account, uint256 amount) private {
+        _add(account, amount);
+        token.safeTransferFrom(msg.sender, address(this), amount);
+    }
+
+    function _add(address account, uint256 amount) private {
         if (amount == 0) revert ZeroAmount();
         Account storage entry = _accounts[account];
         entry.bond += amount.toUint128();
         _addVotes(ownerOf(account), amount);
         emit Bonded(account, amount, entry.bond);
         _place(account);
-        token.safeTransferFrom(msg.sender, address(this), amount);
+    }
+
+    /// @dev Takes up to `amount` of an account's own bond, of which `lost`, and of what is delegated to it.
+    function _take(address account, uint256 amount) private returns (uint256 taken, uint256 lost) {
+        Account storage entry = _accounts[account];
+        uint256 own = entry.bond;
+        taken = Math.min(amount, own + _delegatedTo(account));
+        lost = taken - _slashDelegated(account, own, taken);
+        entry.bond -= uint128(lost);
+        _removeVotes(ownerOf(account), lost);
+        // INVARIANT: pending <= bond. What was being withdrawn is slashed last.
+        if (entry.pending > entry.bond) entry.pending = entry.bond;
     }
 
     function _setPeerId(bytes calldata peerId) private {

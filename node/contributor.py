@@ -226,7 +226,7 @@ class Contributor:
             return reason
         each_wei = max(1, self._watch.ledger.lock_wei(job))
         tally = self._watch.ledger.tally(self._signer.address)
-        covered = (tally.bond_wei - tally.pending_wei) // each_wei
+        covered = tally.cover_wei // each_wei
         return (
             f"the bond covers {covered} open units of this job: each locks {each_wei / AIN:g} AIN, "
             f"{tally.locked_wei / AIN:g} AIN are locked, {tally.free_wei / AIN:g} AIN free until "

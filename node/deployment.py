@@ -252,7 +252,7 @@ def _build(site: Site, deployer: str, treasury: str, preset: Preset) -> dict[str
         preset.first_bonds_pay_wei,
     )
     site.call(token, "bind", emission.address)
-    site.call(vault, "bind", ledger.address)
+    site.call(vault, "bind", ledger.address, rewards.address)
     site.call(escrow, "bind", ledger.address, rewards.address, emission.address)
     site.call(seat, "bind", committee.address)
     site.call(ledger, "bind", seat.address)
@@ -283,6 +283,7 @@ def _checks(
     at = {field: handle.address for field, handle in handles.items()}
     seats = (
         ("vault", "ledger", at["ledger"]),
+        ("vault", "distributor", at["rewards"]),
         ("escrow", "ledger", at["ledger"]),
         ("escrow", "distributor", at["rewards"]),
         ("escrow", "emission", at["emission"]),

@@ -232,6 +232,8 @@ class Tally:
 
     bond_wei: int = 0
     pending_wei: int = 0
+    delegated_wei: int = 0
+    """What others have delegated to it and are not withdrawing."""
     locked_wei: int = 0
     active: bool = False
     peer_id: bytes = b""
@@ -244,8 +246,14 @@ class Tally:
 
     @property
     def free_wei(self) -> int:
-        """What of the bond may be locked for further units."""
-        return max(0, self.bond_wei - self.pending_wei - self.locked_wei)
+        """What may be locked for further units."""
+        return max(0, self.cover_wei - self.locked_wei)
+
+    @property
+    def cover_wei(self) -> int:
+        """What may be locked for units: of others' tokens no more than of its own."""
+        own = self.bond_wei - self.pending_wei
+        return own + min(own, self.delegated_wei)
 
 
 class Ledger:
@@ -296,6 +304,7 @@ class Ledger:
                 on_chain.Bonded()
                 | on_chain.Withdrawn()
                 | on_chain.Slashed()
+                | on_chain.DelegatedChanged()
                 | on_chain.UnbondRequested()
                 | on_chain.UnbondCancelled()
                 | on_chain.BondLocked()
@@ -355,10 +364,12 @@ class Ledger:
                 self.tally(event.account).locked_wei = event.locked
             case on_chain.Slashed():
                 tally = self.tally(event.account)
-                tally.bond_wei -= event.amount
+                tally.bond_wei = event.bond
                 tally.pending_wei = min(tally.pending_wei, tally.bond_wei)
                 tally.slashed_wei += event.amount
                 self.slashed_wei += event.amount
+            case on_chain.DelegatedChanged():
+                self.tally(event.account).delegated_wei = event.staying
             case on_chain.ActiveChanged():
                 self.tally(event.account).active = event.active
             case on_chain.PeerIdChanged():

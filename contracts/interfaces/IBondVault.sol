@@ -2,14 +2,16 @@
 pragma solidity 0.8.37;
 
 import {IBondVotes} from "./IBondVotes.sol";
+import {IDelegatedBonds} from "./IDelegatedBonds.sol";
 
 /// @title Bonds of nodes
 /// @notice An account is what works: it signs claims, audits, judges, coordinates, and has the rewards.
 /// Its bond has an owner, by default the account itself, who alone gets it out, votes with it and gives
 /// it away: so the key that a machine in the network holds cannot take the bond. A node is active while its bond, less what it is withdrawing, is at least MinBondWei.
 /// Exits cannot be paused; what is being withdrawn stays slashable until it is gone. Each open unit of
-/// a worker has a part of its bond locked, which can be asked back but answers for no other unit.
-interface IBondVault is IBondVotes {
+/// a worker has a part of its bond locked, which can be asked back but answers for no other unit. What others
+/// have delegated to an account covers its units too, beside its own bond and never more than that.
+interface IBondVault is IBondVotes, IDelegatedBonds {
     /// @notice Tokens were added to an account's bond.
     event Bonded(address indexed account, uint256 amount, uint256 bond);
 
@@ -28,8 +30,15 @@ interface IBondVault is IBondVotes {
     /// @notice Tokens left the vault for the account's owner.
     event Withdrawn(address indexed account, uint256 amount, uint256 bond);
 
-    /// @notice A fault cost an account its tokens. amount = burned + bounty.
-    event Slashed(address indexed account, uint256 amount, uint256 burned, uint256 bounty);
+    /// @notice A fault cost an account and its delegators their tokens, these what DelegatedSlashed said
+    /// before; `bond` is left of its own. amount = burned + bounty.
+    event Slashed(
+        address indexed account,
+        uint256 amount,
+        uint256 burned,
+        uint256 bounty,
+        uint256 bond
+    );
 
     /// @notice A part of an account's bond answers for one more open unit; `locked` is for all.
     event BondLocked(address indexed account, uint256 amount, uint256 locked);
@@ -49,8 +58,8 @@ interface IBondVault is IBondVotes {
     /// @notice An account's bond, with its votes and what is being withdrawn, has another owner.
     event OwnerChanged(address indexed account, address indexed previous, address indexed owner);
 
-    /// @notice The slashing seat was given away, once and for ever.
-    event LedgerBound(address indexed ledger);
+    /// @notice The seats were given away, once and for ever.
+    event SeatsBound(address indexed ledger, address indexed distributor);
 
     /// @notice The amount is zero.
     error ZeroAmount();
@@ -80,11 +89,11 @@ interface IBondVault is IBondVotes {
     /// @notice Only the ledger locks, unlocks and slashes.
     error NotLedger(address caller);
 
-    /// @notice Only the deployer binds the seat.
+    /// @notice Only the deployer binds the seats.
     error NotDeployer(address caller);
 
-    /// @notice The seat was given already, or to nobody.
-    error BadBinding(address ledger);
+    /// @notice The seats were given already, or one to nobody.
+    error BadBinding(address ledger, address distributor);
 
     /// @notice Adds `amount` of the caller's tokens to its account's bond (the vault must be approved)
     /// and sets its libp2p identity; an empty `peerId` keeps the one on record. Where the account has
@@ -132,8 +141,9 @@ interface IBondVault is IBondVotes {
     /// @notice Frees what was locked. Only the ledger.
     function unlock(address account, uint256 amount) external;
 
-    /// @notice Takes up to `amount` of an account's bond. BountyBps of it is shared equally by
-    /// `bountyTo`, the rest is burned. Only the ledger.
+    /// @notice Takes up to `amount` of an account's bond and of what is delegated to it: of that its part by
+    /// size, and at most half of `amount` while the account's own bond has the rest. BountyBps of what its own bond lost is
+    /// shared equally by `bountyTo`, the rest is burned. Only the ledger.
     /// @return slashed What was taken.
     function slash(
         address account,
@@ -141,10 +151,11 @@ interface IBondVault is IBondVotes {
         address[] calldata bountyTo
     ) external returns (uint256 slashed);
 
-    /// @notice Gives the slashing seat to the ledger. Only the deployer, once.
-    function bind(address ledger) external;
+    /// @notice Gives the seats to the ledger, which slashes, and to the distributor, which brings rewards.
+    /// Only the deployer, once.
+    function bind(address ledger, address distributor) external;
 
-    /// @notice An account's bond, what is being withdrawn included.
+    /// @notice An account's own bond, what is being withdrawn included.
     function bondOf(address account) external view returns (uint256);
 
     /// @notice What is being withdrawn, and from when.
@@ -153,7 +164,9 @@ interface IBondVault is IBondVotes {
     /// @notice What answers for open units; it may be pending too.
     function lockedOf(address account) external view returns (uint256);
 
-    /// @notice What may be locked for another unit: bond - pending - locked, or nothing.
+    /// @notice What may be locked for another unit, or nothing: what of the account's own bond and of
+    /// what is delegated to it is not leaving, of the latter no more than of the former, less what is
+    /// locked.
     function freeOf(address account) external view returns (uint256);
 
     /// @notice Who owns an account's bond: the account itself unless another accepted it.

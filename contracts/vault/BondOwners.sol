@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {IBondVault} from "../interfaces/IBondVault.sol";
-import {BondState} from "./BondState.sol";
 import {BondVotes} from "./BondVotes.sol";
 
 /// @title Who owns the bond of an account
@@ -10,7 +9,7 @@ import {BondVotes} from "./BondVotes.sol";
 /// the account itself, may be a key that is kept away from it (cold): the owner alone gets the bond out,
 /// votes with it and gives it away. INVARIANT: no call of an account that is not its own owner, nor of
 /// a stranger, makes anything of its bond pending, pays it out or changes its owner.
-abstract contract BondOwners is BondState, BondVotes {
+abstract contract BondOwners is BondVotes {
     /// @dev 0: the account itself.
     mapping(address account => address owner) private _owners;
     mapping(address account => address to) private _offers;

@@ -12,6 +12,8 @@ from node.chain.types import (
     Bounds,
     Claim,
     ClaimedUnit,
+    DelegatedBond,
+    Delegation,
     Dispute,
     EmissionPlan,
     EmissionSchedule,
@@ -37,6 +39,10 @@ from node.chain.types import (
     from_abi,
 )
 from node.ids import JobId, UnitId
+
+
+UNDELEGATE_ALL = (1 << 256) - 1
+"""More than anybody has: what a slash or a reward changes on the way spoils no exit."""
 
 
 class Contract:
@@ -189,6 +195,34 @@ class Vault(Contract):
         if account:
             return self._handle.write("withdrawOf", account)
         return self._handle.write("withdraw")
+
+    def delegated_to(self, account: str) -> DelegatedBond:
+        """What others have delegated to an account's bond, and on which terms."""
+        return from_abi(DelegatedBond, self._handle.value("delegatedTo", account))
+
+    def delegation_of(self, holder: str) -> Delegation:
+        """What a holder has delegated, and to whom."""
+        return from_abi(Delegation, self._handle.value("delegationOf", holder))
+
+    def set_commission(self, account: str, commission_bps: int) -> Transaction:
+        """Only the account's owner may send it; so is the next."""
+        return self._handle.write("setCommission", account, commission_bps)
+
+    def close_delegations(self, account: str) -> Transaction:
+        return self._handle.write("closeDelegations", account)
+
+    def delegate_bond(self, account: str, amount: int, commission_bps_max: int) -> Transaction:
+        return self._handle.write("delegateBond", account, amount, commission_bps_max)
+
+    def request_undelegate(self, amount: int = UNDELEGATE_ALL) -> Transaction:
+        """Of what the sender has delegated; so are the next two. What is above it means all."""
+        return self._handle.write("requestUndelegate", amount)
+
+    def cancel_undelegate(self) -> Transaction:
+        return self._handle.write("cancelUndelegate")
+
+    def withdraw_delegated(self) -> Transaction:
+        return self._handle.write("withdrawDelegated")
 
     def refresh(self, account: str) -> Transaction:
         return self._handle.write("refresh", account)

@@ -65,6 +65,14 @@ class Slashed(Event):
     amount: int
     burned: int
     bounty: int
+    bond: int
+
+
+@dataclass(frozen=True, slots=True)
+class DelegatedChanged(Event):
+    account: str
+    delegated: int
+    staying: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,6 +494,7 @@ EVENTS: Mapping[str, tuple[type[Event], ...]] = {
         UnbondCancelled,
         Withdrawn,
         Slashed,
+        DelegatedChanged,
         BondLocked,
         BondUnlocked,
         PeerIdChanged,

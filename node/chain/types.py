@@ -331,6 +331,27 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class DelegatedBond:
+    """What others have delegated to an account's bond; amounts in wei."""
+
+    amount: int
+    leaving: int
+    index: int
+    commission_bps: int
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """What a holder has delegated, as of now, and to whom; ZERO_ADDRESS if nothing."""
+
+    account: str
+    amount: int
+    leaving: int
+    available_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Succession:
     """Who waits for the referee's seat, and when it will have it; zeros if nobody does."""
 

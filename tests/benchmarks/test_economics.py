@@ -11,6 +11,7 @@ from benchmarks.economics import (
     Rules,
     burst,
     career,
+    delegated,
     false_accusation,
     lie_gain,
     lock_min,
@@ -52,6 +53,15 @@ def test_simulated_liar_gains_below_the_least_lock_and_loses_above() -> None:
     honest = profit(Rules(), "honest", 1)
     assert profit(Rules(lock=least / 2), name, 60) > honest
     assert profit(Rules(lock=2 * least), name, 60) < honest
+
+
+def test_liar_with_others_tokens_loses_at_the_public_lock_while_half_is_its_own() -> None:
+    """A half is what the lock bears; more, or bounties of others' part, would make lies pay."""
+    half = Rules(lent=0.5, colluding=1 / 3)
+    assert lie_gain(half) < 0 < lie_gain(replace(half, lent=0.55))
+    assert lie_gain(Rules(lent=0.5)) < 0 < lie_gain(Rules(lent=0.9))
+    rows = {row["lent"]: row for row in delegated()}
+    assert float(rows[0.5]["gain, a third, bounty of all"]) > 0 >= float(rows[0.5]["gain, a third"])
 
 
 def test_many_lies_at_once_pay_against_one_bond_but_not_against_a_lock_each() -> None:

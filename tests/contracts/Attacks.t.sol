@@ -295,7 +295,7 @@ contract AttacksTest is EmissionStage {
             VM.expectRevert(reason);
             vault.unlock(victim, 1);
             VM.expectRevert();
-            vault.bind(powers[i]);
+            vault.bind(powers[i], powers[i]);
             VM.expectRevert();
             ledger.bind(powers[i]);
             VM.expectRevert();

@@ -126,10 +126,12 @@ contract BondVaultTest is Stage {
         VM.expectRevert(abi.encodeWithSelector(IBondVault.NotLedger.selector, address(this)));
         vault.slash(alice, 1, new address[](0));
         VM.expectRevert(abi.encodeWithSelector(IBondVault.NotDeployer.selector, address(this)));
-        vault.bind(address(this));
+        vault.bind(address(this), address(this));
         VM.prank(address(net));
-        VM.expectRevert(abi.encodeWithSelector(IBondVault.BadBinding.selector, address(this)));
-        vault.bind(address(this));
+        VM.expectRevert(
+            abi.encodeWithSelector(IBondVault.BadBinding.selector, address(this), address(this))
+        );
+        vault.bind(address(this), address(this));
     }
 
     /// @notice After a change of the minimum, refresh brings the list into line.

@@ -118,9 +118,9 @@ contract EventsTest is EmissionStage {
             net.deploy("BondVault", abi.encode(address(token), address(parameters)))
         );
         VM.expectEmit(address(bonds));
-        emit IBondVault.LedgerBound(address(5));
+        emit IBondVault.SeatsBound(address(5), address(6));
         VM.prank(address(net));
-        bonds.bind(address(5));
+        bonds.bind(address(5), address(6));
     }
 
     /// @notice A bond from its first token to its last: what a node's view of every account is made of.
@@ -163,7 +163,7 @@ contract EventsTest is EmissionStage {
         address[] memory provers = new address[](1);
         provers[0] = node(1);
         VM.expectEmit(address(vault));
-        emit IBondVault.Slashed(account, 100 ether, 60 ether, 40 ether);
+        emit IBondVault.Slashed(account, 100 ether, 60 ether, 40 ether, 80 ether);
         vault.slash(account, 100 ether, provers);
         VM.stopPrank();
     }

@@ -89,7 +89,7 @@ def test_a_fault_is_counted_and_the_slot_has_a_next_attempt() -> None:
     """The faulted unit stays beside its replacement."""
     chain = committed()
     chain.happen(e.UnitDisputed, name(0), JOB, AUDITOR)
-    chain.happen(e.Slashed, WORKER, 75, 45, 30)
+    chain.happen(e.Slashed, WORKER, 75, 45, 30, 75)
     chain.happen(e.UnitFaulted, name(0), JOB, WORKER, 75)
     claim = Claim(0, 1, HOLDER, b"r" * 32, b"c" * 32, b"s" * 65)
     chain.happen(e.RoundCommitted, JOB, 0, 1, b"x" * 32, 12, (claim,))
@@ -190,7 +190,7 @@ def test_bonds_activity_and_identity() -> None:
     chain.happen(e.Bonded, WORKER, 150, 150)
     chain.happen(e.ActiveChanged, WORKER, True)
     chain.happen(e.PeerIdChanged, WORKER, b"peer")
-    chain.happen(e.Slashed, WORKER, 75, 45, 30)
+    chain.happen(e.Slashed, WORKER, 75, 45, 30, 75)
     chain.happen(e.ActiveChanged, WORKER, False)
     tally = chain.ledger.tally(WORKER)
     assert (tally.bond_wei, tally.active, tally.peer_id) == (75, False, b"peer")
@@ -299,10 +299,28 @@ def test_bonds_are_free_but_for_what_is_locked_or_leaving() -> None:
     assert (tally.bond_wei, tally.locked_wei, tally.pending_wei) == (1_000, 400, 300)
     assert (tally.free_wei, chain.ledger.covers(WORKER, job)) == (300, 1)
     chain.happen(e.BondUnlocked, WORKER, 200, 200)
-    chain.happen(e.Slashed, WORKER, 800, 800, 0)
+    chain.happen(e.Slashed, WORKER, 800, 800, 0, 200)
     assert (tally.bond_wei, tally.pending_wei, tally.free_wei) == (200, 200, 0)
     chain.happen(e.Withdrawn, WORKER, 200, 0)
     assert (tally.bond_wei, tally.pending_wei, tally.free_wei) == (0, 0, 0)
+
+
+def test_delegated_bonds_cover_units_beside_the_own_bond_and_never_more() -> None:
+    """As the vault's freeOf; a slash says itself what is left of the own bond."""
+    chain = committed()
+    chain.happen(e.ParameterChanged, Parameter.AUDIT_FLOOR_BPS, 0, 500)
+    chain.happen(e.ParameterChanged, Parameter.LOCK_FACTOR_BPS, 0, 10_000)
+    chain.happen(e.Bonded, WORKER, 250, 250)
+    chain.happen(e.DelegatedChanged, WORKER, 240, 200)
+    tally, job = chain.ledger.tally(WORKER), chain.ledger.jobs[JOB]
+    assert (tally.free_wei, chain.ledger.covers(WORKER, job)) == (450, 2)
+    chain.happen(e.UnbondRequested, WORKER, 150, 150, 99)
+    assert (tally.free_wei, chain.ledger.covers(WORKER, job)) == (200, 1)
+    chain.happen(e.BondLocked, WORKER, 200, 200)
+    chain.happen(e.DelegatedChanged, WORKER, 140, 100)
+    chain.happen(e.Slashed, WORKER, 200, 200, 0, 150)
+    chain.happen(e.BondUnlocked, WORKER, 200, 0)
+    assert (tally.bond_wei, tally.pending_wei, tally.free_wei) == (150, 150, 0)
 
 
 def test_dissolved_units_are_remembered_until_their_locks_are_released() -> None:

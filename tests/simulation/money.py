@@ -181,7 +181,7 @@ class Vault:
         self._place(wallet)
         share = slashed * rules.bounty_bps // BPS // len(bounty_to) if bounty_to else 0
         bounty = share * len(bounty_to)
-        self.env.emit(on_chain.Slashed, wallet, slashed, slashed - bounty, bounty)
+        self.env.emit(on_chain.Slashed, wallet, slashed, slashed - bounty, bounty, entry.bond)
         self.bank.burn(VAULT, slashed - bounty)
         for account in bounty_to:
             self.bank.move(VAULT, account, share)

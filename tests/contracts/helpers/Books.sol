@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IWorkLedger} from "../../../contracts/interfaces/IWorkLedger.sol";
+import {Delegation} from "../../../contracts/types/Bond.sol";
 import {JobId, UnitId} from "../../../contracts/types/Identifiers.sol";
 import {Job} from "../../../contracts/types/Job.sol";
 import {RewardClaim} from "../../../contracts/types/Reward.sol";
@@ -12,8 +13,11 @@ import {Log, VM} from "./Vm.sol";
 /// @notice What the players of a random sequence remember, and what must hold after every move.
 /// @dev The ghosts count money on their own, so that the checks do not believe the contracts' books.
 abstract contract Books is EmissionBooks {
-    uint256 public constant MOVES = 30;
+    uint256 public constant MOVES = 33;
     uint256 public constant COLD_KEYS = 2;
+    uint256 public constant LENDERS = 3;
+    /// @dev What rounding may leave in all pools together.
+    uint256 private constant DUST_WEI = 1_000_000;
 
     JobId[] public jobIds;
     UnitId[] public unitIds;
@@ -69,12 +73,34 @@ abstract contract Books is EmissionBooks {
         for (uint256 i = 0; i < COLD_KEYS; ++i) {
             votes += _checkVotes(cold(i));
         }
-        same(token.balanceOf(address(vault)), bonds, "vault's tokens");
-        same(votes, bonds, "every bonded token votes once");
+        uint256 lent = _checkLent();
+        for (uint256 i = 0; i < LENDERS; ++i) {
+            votes += vault.votesOf(lender(i));
+        }
+        same(token.balanceOf(address(vault)), bonds + lent, "vault's tokens");
+        check(votes <= bonds + lent, "no token votes twice");
+        check(votes + DUST_WEI > bonds + lent, "every token votes once");
         for (uint256 i = 0; i < vault.activeCount(); ++i) {
             for (uint256 j = 0; j < i; ++j) {
                 check(vault.activeAt(i) != vault.activeAt(j), "listed once");
             }
+        }
+    }
+
+    /// @dev No holder's claim is beyond what is delegated, and who has delegated votes with it.
+    function _checkLent() private view returns (uint256 lent) {
+        for (uint256 i = 0; i < net.nodeCount(); ++i) {
+            uint256 amount = vault.delegatedTo(node(i)).amount;
+            uint256 claims = 0;
+            for (uint256 j = 0; j < LENDERS; ++j) {
+                Delegation memory mine = vault.delegationOf(lender(j));
+                if (mine.account != node(i)) continue;
+                claims += mine.amount;
+                check(mine.leaving <= mine.amount, "what leaves is there");
+                same(vault.votesOf(lender(j)), mine.amount, "votes with what it delegated");
+            }
+            check(claims <= amount, "no claim beyond what is delegated");
+            lent += amount;
         }
     }
 
@@ -93,6 +119,11 @@ abstract contract Books is EmissionBooks {
     /// @notice Keys that own bonds of nodes and do nothing else; each may own several.
     function cold(uint256 dice) public pure returns (address) {
         return address(uint160(0xC01D + (dice % COLD_KEYS)));
+    }
+
+    /// @notice Holders without a node, who delegate to the bonds of others.
+    function lender(uint256 dice) public pure returns (address) {
+        return address(uint160(0x1E4D + (dice % LENDERS)));
     }
 
     /// @dev What the first cold key votes with in this second, so far.
@@ -136,6 +167,9 @@ abstract contract Books is EmissionBooks {
         }
         for (uint256 i = 0; i < COLD_KEYS; ++i) {
             sum += token.balanceOf(cold(i));
+        }
+        for (uint256 i = 0; i < LENDERS; ++i) {
+            sum += token.balanceOf(lender(i));
         }
         same(sum, token.totalSupply(), "no token is anywhere else");
         check(sum <= net.SUPPLY() + schedule.emittedWei(), "never more");

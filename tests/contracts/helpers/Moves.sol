@@ -6,11 +6,11 @@ import {JobId, UnitId} from "../../../contracts/types/Identifiers.sol";
 import {JobTerms} from "../../../contracts/types/Job.sol";
 import {PARAMETER_COUNT, Parameter} from "../../../contracts/types/Parameter.sol";
 import {Claim, UnitStatus} from "../../../contracts/types/Work.sol";
-import {BondMoves} from "./BondMoves.sol";
+import {LendMoves} from "./LendMoves.sol";
 import {VM} from "./Vm.sol";
 
 /// @notice Every kind of move. Each picks a legal-looking step and tries it; the contracts may refuse.
-abstract contract Moves is BondMoves {
+abstract contract Moves is LendMoves {
     function _try(uint256 kind, uint256 dice) internal returns (bool) {
         if (kind == 0) return jobIds.length < 8 && _fund(dice);
         if (kind == 1) return _cancel(dice);
@@ -41,7 +41,10 @@ abstract contract Moves is BondMoves {
         if (kind == 26) return _claimEmission(dice);
         if (kind == 27) return _returnDeposit(dice);
         if (kind == 28) return _releaseLocks(dice);
-        return _own(dice);
+        if (kind == 29) return _own(dice);
+        if (kind == 30) return _commission(dice);
+        if (kind == 31) return _lend(dice);
+        return _unlend(dice);
     }
 
     function _fund(uint256 dice) private returns (bool) {

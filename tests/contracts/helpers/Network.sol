@@ -67,7 +67,7 @@ contract Network {
             deploy("EmissionController", abi.encode(token, parameters, ledger, escrow, TREASURY))
         );
         IEmissionSchedule(address(token)).bind(address(emission));
-        vault.bind(address(ledger));
+        vault.bind(address(ledger), address(distributor));
         escrow.bind(address(ledger), address(distributor), address(emission));
         bindReferee(owner);
         for (uint256 i = 0; i < count; ++i) {

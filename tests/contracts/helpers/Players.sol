@@ -16,6 +16,9 @@ contract Players is Moves {
         for (uint256 i = 0; i < COLD_KEYS; ++i) {
             net.equip(cold(i), 1_000 ether);
         }
+        for (uint256 i = 0; i < LENDERS; ++i) {
+            net.equip(lender(i), 1_000 ether);
+        }
         // Trust comes soon, so that the draw spares some.
         setParameter(Parameter.ProbationUnits, 1);
         VM.recordLogs();
@@ -87,6 +90,7 @@ contract Players is Moves {
         while (_rewards.length != 0) {
             check(_claimLast(), "every leaf is payable");
         }
+        _leaveLent();
         _leave();
         while (_emissions.length != 0) {
             check(_claimEmission(0), "every leaf has its emission");

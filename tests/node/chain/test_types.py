@@ -23,6 +23,8 @@ STRUCTS = {
     "FinalizedRound": types.FinalizedRound,
     "Dispute": types.Dispute,
     "RewardClaim": types.RewardClaim,
+    "DelegatedBond": types.DelegatedBond,
+    "Delegation": types.Delegation,
     "RoundEmission": types.RoundEmission,
     "Newcomer": types.Newcomer,
     "NewcomerPlace": types.NewcomerPlace,
@@ -30,7 +32,19 @@ STRUCTS = {
 }
 # ProposalCreated, ProposalQueued and the like name their id `proposalId`; our own events too.
 UNFOLLOWED = {
-    "vault": {"LedgerBound", "OwnerOffered", "OwnerChanged"},
+    "vault": {
+        "SeatsBound",
+        "OwnerOffered",
+        "OwnerChanged",
+        "CommissionChanged",
+        "DelegationsClosed",
+        "BondDelegated",
+        "UndelegateRequested",
+        "UndelegateCancelled",
+        "DelegatedWithdrawn",
+        "DelegatedSlashed",
+        "DelegatorsEarned",
+    },
     "escrow": {"SeatsBound"},
     "ledger": {"RefereeBound"},
     "seat": {"RefereeBound"},
