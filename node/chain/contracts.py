@@ -40,7 +40,6 @@ from node.chain.types import (
 )
 from node.ids import JobId, UnitId
 
-
 UNDELEGATE_ALL = (1 << 256) - 1
 """More than anybody has: what a slash or a reward changes on the way spoils no exit."""
 
