@@ -6,6 +6,7 @@ by `Chain.send` or `AsyncChain.send`; preparing it touches no network.
 
 from collections.abc import Sequence
 
+from node.chain.describe import UINT256_MAX
 from node.chain.handle import Handle, Transaction
 from node.chain.types import (
     Batch,
@@ -39,9 +40,6 @@ from node.chain.types import (
     from_abi,
 )
 from node.ids import JobId, UnitId
-
-UNDELEGATE_ALL = (1 << 256) - 1
-"""More than anybody has: what a slash or a reward changes on the way spoils no exit."""
 
 
 class Contract:
@@ -213,8 +211,10 @@ class Vault(Contract):
     def delegate_bond(self, account: str, amount: int, commission_bps_max: int) -> Transaction:
         return self._handle.write("delegateBond", account, amount, commission_bps_max)
 
-    def request_undelegate(self, amount: int = UNDELEGATE_ALL) -> Transaction:
-        """Of what the sender has delegated; so are the next two. What is above it means all."""
+    def request_undelegate(self, amount: int = UINT256_MAX) -> Transaction:
+        """Of what the sender has delegated; so are the next two. All, if there is not more: what a
+        slash or a reward changes on the way spoils no exit.
+        """
         return self._handle.write("requestUndelegate", amount)
 
     def cancel_undelegate(self) -> Transaction:

@@ -26,6 +26,8 @@ CONTRACT_NAMES = {
     "timelock": "TimelockController",
 }
 """The Solidity name behind each field of the network file's `contracts`."""
+UINT256_MAX = (1 << 256) - 1
+"""As an amount: all that there is."""
 _TEXT_MAX = 400
 _AMOUNTS = frozenset({"amount", "value", "amounts"})
 _IN_TOKENS = frozenset({"ComputeToken", "BondVault", "FirstBonds"})
@@ -84,6 +86,8 @@ def _argument(names: Names, call: Decoded, name: str, value: Any) -> str:
         return "[" + "; ".join(in_words(names, to, data) for to, data in pairs) + "]"
     if name == "parameter" and isinstance(value, int) and value < len(Parameter):
         return Parameter(value).label
+    if name in _AMOUNTS and value == UINT256_MAX:
+        return "all"
     if name in _AMOUNTS and isinstance(value, int) and call.contract in _IN_TOKENS:
         return f"{decimal(value)} AIN"
     return plain(value)

@@ -195,7 +195,7 @@ def _propose(desk: Desk, call: "Transaction", description: str) -> None:
 def delegate(address: str | None, home: Home, how: How) -> None:
     """Let ADDRESS vote with this wallet's tokens; without one, the wallet itself.
 
-    What is bonded votes for the wallet itself all the same.
+    What is bonded, or delegated to a bond, votes for the wallet itself all the same.
     """
     from node.governance import current_votes
 
@@ -384,7 +384,7 @@ def keep_referee(home: Home, how: How) -> None:
 def power(account: str | None, home: Home, as_json: bool) -> None:
     """Show how many tokens an account holds and votes with, and who votes with its tokens.
 
-    What it has bonded votes for itself, whoever votes with its tokens.
+    What it has bonded, or delegated to a bond, votes for itself, whoever votes with its tokens.
     """
     from node.chain.types import ZERO_ADDRESS
     from node.governance import current_votes

@@ -33,7 +33,7 @@ COMMANDS = {
     "deploy": _Entry("node.cli.deploy", "Put the contracts on a chain, from a file; resumable."),
     "node": _Entry("node.cli.node", "Run a node daemon and ask it how it is."),
     "job": _Entry("node.cli.job", "Quote, submit and follow training jobs."),
-    "stake": _Entry("node.cli.stake", "Add, remove and show this node's bond."),
+    "stake": _Entry("node.cli.stake", "Add, remove, show and delegate bonds."),
     "rewards": _Entry("node.cli.rewards", "Show and claim what finalised work has earned."),
     "gov": _Entry("node.cli.gov", "Propose, vote on and execute changes of parameters."),
     "delegate": _Entry("node.cli.delegate", "Let somebody, or yourself, vote with your tokens."),

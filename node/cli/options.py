@@ -46,7 +46,25 @@ class _AmountType(click.ParamType[int]):
         return int(whole) * WEI + int(fraction.ljust(18, "0"))
 
 
+class _PercentType(click.ParamType[int]):
+    """A percentage in basis points: `2.5` and `2.5%` are 250."""
+
+    name = "percent"
+    _form = re.compile(r"(?P<whole>\d{1,3})(\.(?P<part>\d{1,2}))?%?")
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if isinstance(value, int):
+            return value
+        match = self._form.fullmatch(str(value))
+        if match is None:
+            self.fail(f"{value!r} is not a percentage; write 5, 2.5 or 2.5%.", param, ctx)
+        return int(match["whole"]) * 100 + int((match["part"] or "").ljust(2, "0"))
+
+
 AMOUNT = _AmountType()
+PERCENT = _PercentType()
 
 
 def home_option(function: F) -> F:

@@ -67,6 +67,11 @@ def ain(wei: int) -> str:
     return f"{sign}{whole:,}{'.' + fraction if fraction else ''} AIN"
 
 
+def percent(basis_points: int) -> str:
+    """250 as 2.5%."""
+    return f"{basis_points / 100:g}%"
+
+
 def per_gflop(wei: int | None) -> str:
     """The price of a verified GFLOP as people read it."""
     return "nothing is counted" if wei is None else f"{ain(wei)} per GFLOP"

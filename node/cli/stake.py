@@ -4,25 +4,28 @@ from typing import TYPE_CHECKING
 
 import click
 
+from node.cli.bond_owner import operator_option, owned_account, require_owner
 from node.cli.desk import Desk, How, transacting, transaction_options
 from node.cli.options import AMOUNT, home_option, json_option
-from node.cli.output import ain, emit_fields, emit_json, note, utc
+from node.cli.output import Cell, ain, emit_fields, emit_json, note, percent, utc
 from node.cli.session import open_chain, open_wallet, parse_address
+from node.cli.stake_delegated import commission, delegate, undelegate
 from node.errors import BadInput, InsufficientFunds
 from node.home import Home
 from node.identity import load_seed, peer_id_bytes, peer_id_text
 
 if TYPE_CHECKING:
     from node.chain import Chain
-
-operator_option = click.option(
-    "--operator", help="The node's account, where this wallet is not the node but owns its bond."
-)
+    from node.chain.types import DelegatedBond, Delegation
 
 
 @click.group()
 def command() -> None:
-    """Add, remove and show this node's bond."""
+    """Add, remove and show this node's bond, and delegate to that of another."""
+
+
+for _command in (delegate, undelegate, commission):
+    command.add_command(_command)
 
 
 @command.command("add")
@@ -38,7 +41,7 @@ def add(amount: int, operator: str | None, home: Home, how: How) -> None:
         raise BadInput("A bond of nothing is no bond.", "Give an amount such as 250.")
     with transacting(home, how) as desk:
         chain = desk.chain
-        account = _account(chain, operator)
+        account = owned_account(chain, operator)
         held = chain.token.balance_of(chain.address)
         if held < amount:
             raise InsufficientFunds(
@@ -93,8 +96,8 @@ def remove(
     if [amount is not None, everything, withdraw, cancel].count(True) != 1:
         raise BadInput("Give one of: an AMOUNT, --all, --withdraw, --cancel.")
     with transacting(home, how) as desk:
-        account = _account(desk.chain, operator)
-        _require_owner(desk.chain, account)
+        account = owned_account(desk.chain, operator)
+        require_owner(desk.chain, account)
         if withdraw:
             _withdraw(desk, account)
         elif cancel:
@@ -118,8 +121,8 @@ def owner(address: str, operator: str | None, home: Home, how: How) -> None:
     to = parse_address(address)
     with transacting(home, how) as desk:
         chain = desk.chain
-        account = _account(chain, operator)
-        _require_owner(chain, account)
+        account = owned_account(chain, operator)
+        require_owner(chain, account)
         calls = [chain.vault.offer_owner(account, to)]
         if account == chain.address and not chain.vault.peer_id_of(account):
             calls.append(chain.vault.set_peer_id(peer_id_bytes(load_seed(home.peer_key))))
@@ -153,7 +156,7 @@ def accept(operator: str, home: Home, how: How) -> None:
 @home_option
 @json_option
 def show(account: str | None, home: Home, as_json: bool) -> None:
-    """Show a bond: whose, how much, whether the node is active, what is locked, what is leaving."""
+    """Show a bond: whose, how much, whether active, what is locked, leaving, delegated."""
     from node.chain.types import ZERO_ADDRESS, Parameter
 
     address = parse_address(account) if account else open_wallet(home).address
@@ -166,6 +169,9 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
         peer_id = chain.vault.peer_id_of(address)
         least = chain.parameters.get(Parameter.MIN_BOND_WEI)
         clean = chain.ledger.clean_units(address)
+        pool = chain.vault.delegated_to(address)
+        lent = chain.vault.delegation_of(address)
+    elsewhere = lent.account != ZERO_ADDRESS
     if as_json:
         emit_json(
             {
@@ -181,43 +187,54 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
                 "available_at": pending.available_at or None,
                 "peer_id": peer_id_text(peer_id) or None,
                 "clean_units": clean,
+                "takes_delegated": pool.is_open,
+                "commission_bps": pool.commission_bps,
+                "delegated_wei": pool.amount,
+                "delegated_leaving_wei": pool.leaving,
+                "index_ray": pool.index,
+                "delegates_to": lent.account if elsewhere else None,
+                "delegates_wei": lent.amount,
+                "delegates_leaving_wei": lent.leaving,
+                "delegates_available_at": lent.available_at or None,
             }
         )
         return
-    emit_fields(
-        {
-            "account": address,
-            "owner": "itself" if owner == address else owner,
-            "offered to": None if offered == ZERO_ADDRESS else offered,
-            "bond": ain(bond),
-            "active": active,
-            "least bond": ain(least),
-            "locked for open units": ain(locked),
-            "free for more": ain(free),
-            "withdrawing": ain(pending.amount),
-            "available": utc(pending.available_at) if pending.amount else None,
-            "peer id": peer_id_text(peer_id) or None,
-            "clean units": clean,
+    fields: dict[str, Cell] = {
+        "account": address,
+        "owner": "itself" if owner == address else owner,
+        "offered to": None if offered == ZERO_ADDRESS else offered,
+        "bond": ain(bond),
+        "active": active,
+        "least bond": ain(least),
+        "locked for open units": ain(locked),
+        "free for more": ain(free),
+        "withdrawing": ain(pending.amount),
+        "available": utc(pending.available_at) if pending.amount else None,
+        "peer id": peer_id_text(peer_id) or None,
+        "clean units": clean,
+    }
+    emit_fields(fields | _delegated_fields(pool, lent if elsewhere else None))
+
+
+def _delegated_fields(pool: "DelegatedBond", lent: "Delegation | None") -> dict[str, Cell]:
+    """What others have delegated to the account, and what it has delegated, if anything."""
+    fields: dict[str, Cell] = {"takes delegated bonds": pool.is_open}
+    if pool.is_open or pool.amount:
+        fields |= {
+            "commission": percent(pool.commission_bps),
+            "delegated to it": ain(pool.amount),
+            "of that leaving": ain(pool.leaving),
+            # What a token that was delegated at the start is worth: below 1 by slashes, above by
+            # rewards.
+            "index": f"{pool.index / 10**27:.6g}",
         }
-    )
-
-
-def _account(chain: "Chain", operator: str | None) -> str:
-    """Whose bond it is about; BadInput for an operator whose bond this wallet does not own."""
-    if operator is None:
-        return chain.address
-    account = parse_address(operator)
-    _require_owner(chain, account)
-    return account
-
-
-def _require_owner(chain: "Chain", account: str) -> None:
-    owner = chain.vault.owner_of(account)
-    if owner != chain.address:
-        raise BadInput(
-            f"The bond of {account} belongs to {owner}, not to {chain.address}.",
-            f"Use the wallet of {owner}, or have it offer the bond: `ainur stake owner ADDRESS`.",
-        )
+    if lent is not None:
+        fields |= {
+            "has delegated": f"{ain(lent.amount)} to {lent.account}",
+            "of these leaving": ain(lent.leaving),
+            "available then": utc(lent.available_at) if lent.available_at else None,
+        }
+    return fields
 
 
 def _other(chain: "Chain", account: str) -> str:

@@ -99,6 +99,7 @@ def balance(name: str | None, home: Home, as_json: bool) -> None:
         native = chain.balance(wallet.address)
         tokens = chain.token.balance_of(wallet.address)
         bond = chain.vault.bond_of(wallet.address)
+        delegated = chain.vault.delegation_of(wallet.address).amount
         votes = current_votes(chain, wallet.address)
     if as_json:
         emit_json(
@@ -107,6 +108,7 @@ def balance(name: str | None, home: Home, as_json: bool) -> None:
                 "native_wei": native,
                 "token_wei": tokens,
                 "bond_wei": bond,
+                "delegated_wei": delegated,
                 "votes_wei": votes,
             }
         )
@@ -118,6 +120,7 @@ def balance(name: str | None, home: Home, as_json: bool) -> None:
             "gas money": _plain(native),
             "tokens": ain(tokens),
             "bonded": ain(bond),
+            "delegated to a bond": ain(delegated),
             "votes": ain(votes),
         }
     )
