@@ -1,4 +1,4 @@
-"""node/transport.py against real hosts; every weakness that its module text lists, by number."""
+"""node/transport against real hosts; every weakness that its text lists, by number."""
 
 import contextlib
 import os
@@ -28,12 +28,12 @@ from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_ID
 from libp2p.security.noise.transport import Transport as Noise
 from multiaddr import Multiaddr
 
-from node import transport as module
 from node.channel import Channel
 from node.errors import BadInput, ChannelClosed, PeerFault, PeerUnreachable
 from node.identity import peer_id_from_key
 from node.status import WIRE
 from node.transport import Limits, Traffic, Transport
+from node.transport.connections import ExactReader
 
 ECHO = "/echo/0"
 
@@ -504,7 +504,7 @@ async def test_weakness_14_noise_packet_in_many_pieces_arrives() -> None:
     packet = os.urandom(65_535)
     with pytest.raises(IncompleteReadError):
         await read_exactly(Trickle(packet), len(packet))  # type: ignore[arg-type]
-    reader = module._ExactReader(Trickle(packet), Traffic())  # type: ignore[arg-type]
+    reader = ExactReader(Trickle(packet), Traffic())  # type: ignore[arg-type]
     assert await read_exactly(reader, len(packet)) == packet
 
 
