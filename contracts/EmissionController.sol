@@ -4,114 +4,137 @@ pragma solidity 0.8.37;
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {ComputeToken} from "./ComputeToken.sol";
-import {LeafClaims} from "./claims/LeafClaims.sol";
 import {IEmissionController} from "./interfaces/IEmissionController.sol";
 import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
-import {IWorkLedger} from "./interfaces/IWorkLedger.sol";
-import {GFLOP, RoundEmission} from "./types/Emission.sol";
+import {IRewardDistributor} from "./interfaces/IRewardDistributor.sol";
+import {EpochEmission, GFLOP} from "./types/Emission.sol";
 import {JobId} from "./types/Identifiers.sol";
 import {BPS, Parameter} from "./types/Parameter.sol";
-import {RewardClaim} from "./types/Reward.sol";
+import {MAX_CLAIMS_PER_CALL} from "./types/Reward.sol";
 
 /// @title New tokens for verified work, never more than the fee burned for it
-/// @notice An epoch's budget is shared by the rounds that were finalised in it, by their verified
-/// FLOPs. INVARIANT: a round gives less than the fee that was burned for it, unless both are nothing,
-/// and an epoch not more than its budget. docs/spec/economy.md has the formulas.
-contract EmissionController is LeafClaims, IEmissionController {
+/// @notice An epoch's budget is shared by who earned in it, by their parts of the verified FLOPs.
+/// INVARIANT: an epoch gives at most its budget, and nobody as much as the fees burned for what it did
+/// in it, unless both are nothing. docs/spec/economy.md has the formulas.
+contract EmissionController is IEmissionController {
     ComputeToken public immutable token;
     INetworkParameters public immutable parameters;
     /// @notice The only account that counts rounds.
     address public immutable escrow;
-    /// @notice Receives a share of every round's emission: the timelock.
+    /// @notice Pays what is minted.
+    IRewardDistributor public immutable distributor;
+    /// @notice Has a share of all emission: the timelock.
     address public immutable treasury;
 
-    mapping(JobId jobId => mapping(uint32 round => RoundEmission)) private _rounds;
+    mapping(uint256 epoch => EpochEmission) private _epochs;
     /// @inheritdoc IEmissionController
-    mapping(uint256 epoch => uint256 flops) public epochFlops;
+    mapping(uint256 epoch => mapping(address account => uint256)) public flopsOf;
 
     constructor(
         ComputeToken token_,
         INetworkParameters parameters_,
-        IWorkLedger ledger_,
         address escrow_,
+        IRewardDistributor distributor_,
         address treasury_
-    ) LeafClaims(ledger_) {
+    ) {
         token = token_;
         parameters = parameters_;
         escrow = escrow_;
+        distributor = distributor_;
         treasury = treasury_;
     }
 
     /// @inheritdoc IEmissionController
-    function register(JobId jobId, uint32 round, uint256 flops, uint256 feeWei) external {
-        if (msg.sender != escrow) revert NotEscrow(msg.sender);
-        // INVARIANT: FLOPs count only as far as a fee was burned for them, so that nobody takes the
-        // budget from others by stating more FLOPs than were computed, without paying for them.
-        uint256 counted = Math.min(
-            flops,
-            (feeWei * GFLOP) / parameters.get(Parameter.EmissionGflopFeeWei)
-        );
-        // INVARIANT: at most the fee, for EmissionBps <= BPS by NetworkParameters' bounds.
-        uint256 capWei = (feeWei * parameters.get(Parameter.EmissionBps)) / BPS;
-        uint256 treasuryBps = parameters.get(Parameter.TreasuryShareBps);
-        uint256 epoch = token.currentEpoch();
-        epochFlops[epoch] += counted;
-        // All fit: an epoch lasts a second or more, the escrow bounds slots and FLOPs of a unit, and
-        // a fee is part of a supply that is below 2^100.
-        _rounds[jobId][round] = RoundEmission({
-            epoch: uint40(epoch),
-            treasuryBps: uint16(treasuryBps),
-            isTreasuryPaid: false,
-            flops: uint72(counted),
-            capWei: uint120(capWei)
-        });
-        emit RoundCounted(jobId, round, epoch, counted, capWei, treasuryBps);
-    }
-
-    /// @inheritdoc IEmissionController
-    function rounds(JobId jobId, uint32 round) external view returns (RoundEmission memory) {
-        return _rounds[jobId][round];
-    }
-
-    /// @inheritdoc IEmissionController
-    function emissionOf(
-        JobId jobId,
-        uint32 round
-    ) external view returns (uint256 emissionWei, uint256 treasuryWei) {
-        if (ledger.finalized(jobId, round).rewardsRoot == 0) revert NotFinalized(jobId, round);
-        return _emissionOf(jobId, round, _rounds[jobId][round]);
-    }
-
-    /// @inheritdoc LeafClaims
-    function _pay(RewardClaim calldata item, uint256 totalWei) internal override {
-        RoundEmission storage record = _rounds[item.jobId][item.round];
-        (uint256 emissionWei, uint256 treasuryWei) = _emissionOf(item.jobId, item.round, record);
-        // INVARIANT: the shares of all leaves are at most what the treasury leaves of the round, for
-        // the amounts of the leaves add up to totalWei and every share is rounded down.
-        uint256 amount = Math.mulDiv(emissionWei - treasuryWei, item.amount, totalWei);
-        emit EmissionClaimed(item.jobId, item.round, item.index, item.account, amount);
-        if (!record.isTreasuryPaid) {
-            // INVARIANT: the treasury is paid once a round.
-            record.isTreasuryPaid = true;
-            emit TreasuryPaid(item.jobId, item.round, treasuryWei);
-            token.mint(treasury, treasuryWei);
-        }
-        token.mint(item.account, amount);
-    }
-
-    /// @dev INVARIANT: the rounds of an epoch give at most its budget together, for their FLOPs add
-    /// up to the epoch's, which do not change once it is over, and every share is rounded down.
-    function _emissionOf(
+    function register(
         JobId jobId,
         uint32 round,
-        RoundEmission memory record
-    ) private view returns (uint256 emissionWei, uint256 treasuryWei) {
-        uint256 endsAt = token.epochEndsAt(record.epoch);
-        if (block.timestamp < endsAt) revert EpochNotOver(jobId, round, endsAt);
-        if (record.flops == 0) return (0, 0);
-        uint256 shareWei = (token.budgetOf(record.epoch) * record.flops) / epochFlops[record.epoch];
-        emissionWei = Math.min(shareWei, record.capWei);
+        address[] calldata accounts,
+        uint256[] calldata amounts,
+        uint256 flops,
+        uint256 feeWei
+    ) external {
+        if (msg.sender != escrow) revert NotEscrow(msg.sender);
+        uint256 epoch = token.currentEpoch();
+        EpochEmission storage record = _opened(epoch);
+        // INVARIANT: FLOPs count only as far as a fee was burned for them, so that nobody takes the
+        // budget from others by stating more FLOPs than were computed, without paying for them.
+        uint256 counted = Math.min(flops, (feeWei * GFLOP) / record.gflopFeeWei);
+        emit RoundCounted(jobId, round, epoch, counted);
+        if (counted == 0) return;
+        // Fits: the escrow bounds slots and FLOPs of a unit, and no epoch has 2^60 rounds.
+        record.flops += uint128(counted);
+        uint256 total = 0;
+        for (uint256 i = 0; i < amounts.length; ++i) {
+            total += amounts[i];
+        }
+        // INVARIANT: the parts of a round's accounts are at most what was counted for it: amounts add
+        // up to the total, and every part is rounded down.
+        for (uint256 i = 0; i < accounts.length; ++i) {
+            flopsOf[epoch][accounts[i]] += (counted * amounts[i]) / total;
+        }
+    }
+
+    /// @inheritdoc IEmissionController
+    function claim(address account, uint256[] calldata epochs) external {
+        if (epochs.length == 0 || epochs.length > MAX_CLAIMS_PER_CALL) {
+            revert BadEpochCount(epochs.length, MAX_CLAIMS_PER_CALL);
+        }
+        address[] memory accounts = new address[](2);
+        uint256[] memory amounts = new uint256[](2);
+        (accounts[0], accounts[1]) = (account, treasury);
+        for (uint256 i = 0; i < epochs.length; ++i) {
+            (uint256 amount, uint256 treasuryWei) = emissionOf(account, epochs[i]);
+            if (flopsOf[epochs[i]][account] == 0) continue;
+            // INVARIANT: an account's part of an epoch is minted for once.
+            delete flopsOf[epochs[i]][account];
+            emit EmissionClaimed(epochs[i], account, amount, treasuryWei);
+            amounts[0] += amount;
+            amounts[1] += treasuryWei;
+        }
+        // INVARIANT: what is credited was minted to the distributor.
+        if (amounts[1] != 0) {
+            token.mint(address(distributor), amounts[0] + amounts[1]);
+            distributor.credit(token, accounts, amounts);
+        }
+        // What was paid is told by the distributor.
+        // slither-disable-next-line unused-return
+        distributor.claim(token, account);
+    }
+
+    /// @inheritdoc IEmissionController
+    function epochOf(uint256 epoch) external view returns (EpochEmission memory) {
+        return _epochs[epoch];
+    }
+
+    /// @inheritdoc IEmissionController
+    /// @dev INVARIANT: all parts of an epoch's FLOPs give at most its budget together, for they add up
+    /// to no more than the epoch's, which do not change once it is over, and are rounded down. They
+    /// give at most the fees burned for them: no FLOP counts for which less than gflopFeeWei was.
+    function emissionOf(
+        address account,
+        uint256 epoch
+    ) public view returns (uint256 amount, uint256 treasuryWei) {
+        uint256 endsAt = token.epochEndsAt(epoch);
+        if (block.timestamp < endsAt) revert EpochNotOver(epoch, endsAt);
+        uint256 flops = flopsOf[epoch][account];
+        if (flops == 0) return (0, 0);
+        EpochEmission memory record = _epochs[epoch];
+        uint256 capWei = (flops * record.gflopFeeWei * record.emissionBps) / (GFLOP * BPS);
+        uint256 emissionWei = Math.min((token.budgetOf(epoch) * flops) / record.flops, capWei);
         // Rounded up, and TreasuryShareBps is never 0: who owns everything but the treasury loses.
         treasuryWei = Math.ceilDiv(emissionWei * record.treasuryBps, BPS);
+        amount = emissionWei - treasuryWei;
+    }
+
+    /// @dev INVARIANT: an epoch has one price of a FLOP. With two, what an account did for a high one
+    /// would leave room for FLOPs that it buys from itself for a low one.
+    function _opened(uint256 epoch) private returns (EpochEmission storage record) {
+        record = _epochs[epoch];
+        if (record.gflopFeeWei != 0) return record;
+        // All fit, by NetworkParameters' bounds.
+        record.emissionBps = uint16(parameters.get(Parameter.EmissionBps));
+        record.treasuryBps = uint16(parameters.get(Parameter.TreasuryShareBps));
+        record.gflopFeeWei = uint96(parameters.get(Parameter.EmissionGflopFeeWei));
+        emit EpochOpened(epoch, record.emissionBps, record.treasuryBps, record.gflopFeeWei);
     }
 }

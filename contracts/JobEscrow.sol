@@ -8,6 +8,7 @@ import {ComputeToken} from "./ComputeToken.sol";
 import {IEmissionController} from "./interfaces/IEmissionController.sol";
 import {IJobEscrow} from "./interfaces/IJobEscrow.sol";
 import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
+import {IRewardDistributor} from "./interfaces/IRewardDistributor.sol";
 import {IWorkLedger} from "./interfaces/IWorkLedger.sol";
 import {JobId} from "./types/Identifiers.sol";
 import {
@@ -55,9 +56,9 @@ contract JobEscrow is IJobEscrow {
 
     /// @notice The only account that pays rounds; 0 until bound.
     IWorkLedger public ledger;
-    /// @notice Who receives what a round pays.
-    address public distributor;
-    /// @notice Who counts what a round did and burned.
+    /// @notice Holds what was earned until it is claimed.
+    IRewardDistributor public distributor;
+    /// @inheritdoc IJobEscrow
     IEmissionController public emission;
 
     mapping(JobId jobId => Record) private _records;
@@ -79,7 +80,7 @@ contract JobEscrow is IJobEscrow {
             revert BadBinding(ledger_, distributor_, emission_);
         }
         ledger = IWorkLedger(ledger_);
-        distributor = distributor_;
+        distributor = IRewardDistributor(distributor_);
         emission = IEmissionController(emission_);
         emit SeatsBound(ledger_, distributor_, emission_);
     }
@@ -138,12 +139,18 @@ contract JobEscrow is IJobEscrow {
     }
 
     /// @inheritdoc IJobEscrow
-    function payRound(JobId jobId, uint32 round, uint256 amount) external {
+    function payRound(
+        JobId jobId,
+        uint32 round,
+        address[] calldata accounts,
+        uint256[] calldata amounts
+    ) external {
         if (msg.sender != address(ledger)) revert NotLedger(msg.sender);
         Record storage record = _known(jobId);
         if (record.settled) revert AlreadySettled(jobId);
         // INVARIANT: every round is paid at most once, and not more than was deposited for it.
         if (round != record.roundsPaid) revert WrongRound(jobId, round, record.roundsPaid);
+        uint256 amount = _sum(amounts);
         uint256 max = _roundWei(record.terms, record.auditWei);
         if (amount > max) revert PaymentTooHigh(jobId, amount, max);
         uint256 fee = _withFee(amount, record.feeBps) - amount;
@@ -155,9 +162,10 @@ contract JobEscrow is IJobEscrow {
         // slither-disable-next-line incorrect-equality
         if (round + 1 == record.terms.rounds) emit JobCompleted(jobId);
         token.burn(fee);
-        token.safeTransfer(distributor, amount);
+        _credit(accounts, amounts, amount);
         // INVARIANT: what is counted for emission was burned.
-        emission.register(jobId, round, uint256(record.terms.slots) * record.terms.unitFlops, fee);
+        uint256 flops = uint256(record.terms.slots) * record.terms.unitFlops;
+        emission.register(jobId, round, accounts, amounts, flops, fee);
     }
 
     /// @inheritdoc IJobEscrow
@@ -183,11 +191,14 @@ contract JobEscrow is IJobEscrow {
         left -= jurorWei * jurors.length;
         emit DataCharged(jobId, workerWei, auditorWei, jurorWei, jurors.length, left);
         token.burn(left);
-        _pay(worker, workerWei);
-        _pay(auditor, auditorWei);
+        address[] memory accounts = new address[](2 + jurors.length);
+        uint256[] memory amounts = new uint256[](2 + jurors.length);
+        (accounts[0], amounts[0]) = (worker, workerWei);
+        (accounts[1], amounts[1]) = (auditor, auditorWei);
         for (uint256 i = 0; i < jurors.length; ++i) {
-            _pay(jurors[i], jurorWei);
+            (accounts[2 + i], amounts[2 + i]) = (jurors[i], jurorWei);
         }
+        _credit(accounts, amounts, record.dataWei - left);
     }
 
     /// @inheritdoc IJobEscrow
@@ -343,8 +354,17 @@ contract JobEscrow is IJobEscrow {
         return Math.ceilDiv(priceWei * parameters.get(Parameter.DataDepositBps), BPS);
     }
 
-    function _pay(address to, uint256 amount) private {
-        if (amount != 0) token.safeTransfer(to, amount);
+    /// @dev INVARIANT: what the distributor is told that accounts have earned, it has received: `amount`
+    /// is the sum of the amounts.
+    function _credit(address[] memory accounts, uint256[] memory amounts, uint256 amount) private {
+        token.safeTransfer(address(distributor), amount);
+        distributor.credit(token, accounts, amounts);
+    }
+
+    function _sum(uint256[] calldata amounts) private pure returns (uint256 sum) {
+        for (uint256 i = 0; i < amounts.length; ++i) {
+            sum += amounts[i];
+        }
     }
 
     function _held(Record storage record) private view returns (uint256) {

@@ -1,29 +1,88 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
-import {ComputeToken} from "./ComputeToken.sol";
-import {LeafClaims} from "./claims/LeafClaims.sol";
+import {IJobEscrow} from "./interfaces/IJobEscrow.sol";
 import {IRewardDistributor} from "./interfaces/IRewardDistributor.sol";
-import {IWorkLedger} from "./interfaces/IWorkLedger.sol";
-import {RewardClaim} from "./types/Reward.sol";
+import {Account, MAX_CLAIMS_PER_CALL} from "./types/Reward.sol";
 
-/// @title Pays rewards that a finalised round proves
-/// @notice INVARIANT: for every round at most totalWei leaves, which the escrow sent here when the
-/// round was finalised.
-contract RewardDistributor is LeafClaims, IRewardDistributor {
-    using SafeERC20 for ComputeToken;
+/// @title Holds what was earned until it is claimed
+/// @notice INVARIANT: for every token at least the sum of what all accounts have not claimed is here:
+/// who credits has sent the sum before. docs/adr/0012-credits-not-proofs.md says why there is nothing
+/// to prove.
+contract RewardDistributor is IRewardDistributor {
+    using SafeERC20 for IERC20;
+    using SafeCast for uint256;
 
-    ComputeToken public immutable token;
+    /// @notice Credits, and names the other account that may.
+    IJobEscrow public immutable escrow;
 
-    constructor(ComputeToken token_, IWorkLedger ledger_) LeafClaims(ledger_) {
-        token = token_;
+    mapping(IERC20 token => mapping(address account => Account)) private _accounts;
+
+    constructor(IJobEscrow escrow_) {
+        escrow = escrow_;
     }
 
-    /// @inheritdoc LeafClaims
-    function _pay(RewardClaim calldata item, uint256) internal override {
-        emit Claimed(item.jobId, item.round, item.index, item.account, item.amount);
-        token.safeTransfer(item.account, item.amount);
+    /// @inheritdoc IRewardDistributor
+    function credit(
+        IERC20 token,
+        address[] calldata accounts,
+        uint256[] calldata amounts
+    ) external {
+        if (msg.sender != address(escrow) && msg.sender != address(escrow.emission())) {
+            revert NotCreditor(msg.sender);
+        }
+        emit Credited(token, msg.sender, accounts, amounts);
+        for (uint256 i = 0; i < accounts.length; ++i) {
+            if (amounts[i] != 0) {
+                _accounts[token][accounts[i]].earnedWei += amounts[i].toUint128();
+            }
+        }
+    }
+
+    /// @inheritdoc IRewardDistributor
+    function claim(IERC20 token, address account) external returns (uint256 amount) {
+        amount = _pay(token, account);
+        if (amount == 0) revert NothingToClaim(token, account);
+    }
+
+    /// @inheritdoc IRewardDistributor
+    function claimMany(IERC20 token, address[] calldata accounts) external {
+        if (accounts.length == 0 || accounts.length > MAX_CLAIMS_PER_CALL) {
+            revert BadClaimCount(accounts.length, MAX_CLAIMS_PER_CALL);
+        }
+        for (uint256 i = 0; i < accounts.length; ++i) {
+            _pay(token, accounts[i]);
+        }
+    }
+
+    /// @inheritdoc IRewardDistributor
+    function creditOf(IERC20 token, address account) external view returns (uint256) {
+        Account storage record = _accounts[token][account];
+        return record.earnedWei - record.claimedWei;
+    }
+
+    /// @inheritdoc IRewardDistributor
+    function accountOf(
+        IERC20 token,
+        address account
+    ) external view returns (uint256 earnedWei, uint256 claimedWei) {
+        Account storage record = _accounts[token][account];
+        return (record.earnedWei, record.claimedWei);
+    }
+
+    function _pay(IERC20 token, address account) private returns (uint256 amount) {
+        Account storage record = _accounts[token][account];
+        amount = record.earnedWei - record.claimedWei;
+        // Of our own books, not of a balance that somebody else can raise.
+        // slither-disable-next-line incorrect-equality
+        if (amount == 0) return 0;
+        // INVARIANT: claimed <= earned, and what was paid once is not paid again.
+        record.claimedWei = record.earnedWei;
+        emit Claimed(token, account, amount);
+        token.safeTransfer(account, amount);
     }
 }

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {JobId} from "../types/Identifiers.sol";
 import {Job, JobTerms} from "../types/Job.sol";
+import {IEmissionController} from "./IEmissionController.sol";
 
 /// @title What submitters deposit for their jobs
 /// @notice For every job: deposited = paid + refunded + fees + charged + held.
@@ -111,12 +112,18 @@ interface IJobEscrow {
     /// can be earned any more. Anyone.
     function settle(JobId jobId) external;
 
-    /// @notice Moves a finalised round's rewards to the distributor, burns the fee and has the round
-    /// counted for emission. Only the ledger.
-    function payRound(JobId jobId, uint32 round, uint256 amount) external;
+    /// @notice Moves a finalised round's rewards to the distributor, which credits them, burns the fee
+    /// and has the round counted for emission. Only the ledger.
+    /// @param accounts Who earned by it, each once.
+    function payRound(
+        JobId jobId,
+        uint32 round,
+        address[] calldata accounts,
+        uint256[] calldata amounts
+    ) external;
 
     /// @notice Spends the data deposit after the verdict that the job's data is unavailable, and ends
-    /// the job. Does nothing if it was spent or went back already. Only the ledger.
+    /// the job. Who gets a part of it has it credited. Does nothing if it was spent or went back already. Only the ledger.
     /// @param worker Of the unit; 0 if it gets nothing.
     /// @param auditor Who said so first; 0 if nobody did.
     /// @param jurors Who said so in the verdict.
@@ -130,6 +137,9 @@ interface IJobEscrow {
     /// @notice Gives the paying seat to the ledger and names the distributor and the emission
     /// controller. Only the deployer, once.
     function bind(address ledger, address distributor, address emission) external;
+
+    /// @notice Counts what rounds did and burned, and mints for it.
+    function emission() external view returns (IEmissionController);
 
     /// @notice What fund(terms) will take: the price of all rounds, its fee, and the data deposit.
     function quote(JobTerms calldata terms) external view returns (uint256 depositWei);

@@ -130,18 +130,17 @@ interface IWorkLedger is IRefereeCallback {
     /// after `round` up to `head` are dissolved, and `round` takes claims again.
     event AnchorsWithdrawn(JobId indexed jobId, uint32 indexed round, uint32 head);
 
-    /// @notice A round is final: its checkpoint stands and its rewards can be claimed.
+    /// @notice A round is final: its checkpoint stands and its rewards are credited.
     event RoundFinalized(
         JobId indexed jobId,
         uint32 indexed round,
         bytes32 checkpoint,
         bytes32 checkpointBlobRoot,
         uint64 checkpointSize,
-        bytes32 rewardsRoot,
         uint256 totalWei
     );
 
-    /// @notice The reward leaves of a finalised round, by index.
+    /// @notice What a finalised round was credited to whom: its receipt.
     event RoundRewards(
         JobId indexed jobId,
         uint32 indexed round,

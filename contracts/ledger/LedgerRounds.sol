@@ -77,17 +77,13 @@ abstract contract LedgerRounds is LedgerOutcomes {
         _requireOpenRound(jobId, round);
         if (checkpoint == 0 || checkpointBlobRoot == 0 || checkpointSize == 0) revert ZeroValue();
         Rewards memory rewards = _collectRewards(jobId, round, claims);
-        bytes32 rewardsRoot = _rewardsRoot(jobId, round, rewards);
         _requireAnchored(jobId, round, checkpoint);
         // INVARIANT: a round is finalised at most once, in order.
         _jobs[jobId].openRound = uint24(round + 1);
         _finalized[jobId][round] = FinalizedRound({
             checkpoint: checkpoint,
             checkpointBlobRoot: checkpointBlobRoot,
-            rewardsRoot: rewardsRoot,
-            checkpointSize: checkpointSize,
-            rewardCount: uint32(rewards.count),
-            totalWei: rewards.totalWei
+            checkpointSize: checkpointSize
         });
         emit RoundFinalized(
             jobId,
@@ -95,15 +91,12 @@ abstract contract LedgerRounds is LedgerOutcomes {
             checkpoint,
             checkpointBlobRoot,
             checkpointSize,
-            rewardsRoot,
             rewards.totalWei
         );
         emit RoundRewards(jobId, round, rewards.accounts, rewards.amounts);
         _renewLease(jobId);
         _freeLocks(rewards);
-        // INVARIANT: what the distributor may be asked for, it has received: totalWei is the sum of
-        // the leaves.
-        escrow.payRound(jobId, round, rewards.totalWei);
+        escrow.payRound(jobId, round, rewards.accounts, rewards.amounts);
     }
 
     /// @dev Examines claims and locks what answers for them; nothing of them is kept but their root.
@@ -170,8 +163,8 @@ abstract contract LedgerRounds is LedgerOutcomes {
         return Hashes.claimLeaf(unitId, claim.worker, claim.resultRoot, claim.commitment);
     }
 
-    /// @dev Every slot's worker earns the unit's price, every auditor that agreed the audit's; one
-    /// leaf per account.
+    /// @dev Every slot's worker earns the unit's price, every auditor that agreed the audit's; each
+    /// account stands once.
     function _collectRewards(
         JobId jobId,
         uint32 round,
@@ -281,17 +274,5 @@ abstract contract LedgerRounds is LedgerOutcomes {
             mstore(accounts, count)
             mstore(amounts, count)
         }
-    }
-
-    function _rewardsRoot(
-        JobId jobId,
-        uint32 round,
-        Rewards memory rewards
-    ) private pure returns (bytes32) {
-        bytes32[] memory leaves = new bytes32[](rewards.count);
-        for (uint256 i = 0; i < rewards.count; ++i) {
-            leaves[i] = Hashes.rewardLeaf(jobId, round, i, rewards.accounts[i], rewards.amounts[i]);
-        }
-        return Hashes.treeRoot(leaves);
     }
 }

@@ -45,17 +45,6 @@ library Hashes {
         return keccak256(bytes.concat(keccak256(abi.encode(id, worker, resultRoot, commitment_))));
     }
 
-    /// @notice One reward of a finalised round. Hashed twice, likewise.
-    function rewardLeaf(
-        JobId jobId,
-        uint32 round,
-        uint256 index,
-        address account,
-        uint256 amount
-    ) internal pure returns (bytes32) {
-        return keccak256(bytes.concat(keccak256(abi.encode(jobId, round, index, account, amount))));
-    }
-
     /// @notice The root over leaves, in order: pairs are sorted before hashing (OpenZeppelin's
     /// MerkleProof verifies it), an odd last node moves up unchanged. Overwrites `nodes`; needs at
     /// least one.

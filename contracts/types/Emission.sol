@@ -20,11 +20,11 @@ struct EmissionPlan {
     uint256 halvingEpochs; // epochs between two halvings, 1 to MAX_HALVING_EPOCHS
 }
 
-/// @notice What a finalised round brings into its epoch. One word.
-struct RoundEmission {
-    uint40 epoch; // in which the round was finalised
-    uint16 treasuryBps; // TreasuryShareBps at that time
-    bool isTreasuryPaid;
-    uint72 flops; // verified and counted: at most 64 * 2^62
-    uint120 capWei; // the fee burned for it * EmissionBps / 10000: below 2^100
+/// @notice What is counted in an epoch, and the rates that hold for all of it: those of the moment of
+/// its first round. One word.
+struct EpochEmission {
+    uint128 flops; // verified and counted: at most 2^68 a round
+    uint16 emissionBps; // EmissionBps
+    uint16 treasuryBps; // TreasuryShareBps
+    uint96 gflopFeeWei; // EmissionGflopFeeWei; 0 while nothing was counted
 }

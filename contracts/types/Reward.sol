@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {JobId} from "./Identifiers.sol";
-
-/// @notice One reward leaf of a finalised round and its proof.
-struct RewardClaim {
-    JobId jobId;
-    uint32 round;
-    uint256 index; // of the leaf, in the order of RoundRewards
-    address account;
-    uint256 amount;
-    bytes32[] proof; // sibling hashes from the leaf upwards
+/// @notice What an account has earned in a token, and what of it was paid out. Neither ever falls.
+/// One word.
+struct Account {
+    uint128 earnedWei;
+    uint128 claimedWei;
 }
 
-/// @dev Claims in one call.
+/// @dev Accounts, or epochs of one account, in one call.
 uint256 constant MAX_CLAIMS_PER_CALL = 256;

@@ -92,10 +92,7 @@ struct RoundState {
 
 /// @notice What finalizeRound fixed for ever.
 struct FinalizedRound {
-    bytes32 checkpoint; // state root of the round state after the round
+    bytes32 checkpoint; // state root of the round state after the round; 0 while not finalised
     bytes32 checkpointBlobRoot;
-    bytes32 rewardsRoot; // Merkle root over the reward leaves; 0 while not finalised
     uint64 checkpointSize;
-    uint32 rewardCount; // leaves
-    uint256 totalWei; // their sum
 }

@@ -3,17 +3,16 @@ pragma solidity 0.8.37;
 
 import {IBondVault} from "../../contracts/interfaces/IBondVault.sol";
 import {IJobEscrow} from "../../contracts/interfaces/IJobEscrow.sol";
-import {ILeafClaims} from "../../contracts/interfaces/ILeafClaims.sol";
 import {INetworkParameters} from "../../contracts/interfaces/INetworkParameters.sol";
+import {IRewardDistributor} from "../../contracts/interfaces/IRewardDistributor.sol";
 import {IWorkLedger} from "../../contracts/interfaces/IWorkLedger.sol";
-import {Hashes} from "../../contracts/libraries/Hashes.sol";
 import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
 import {JobTerms} from "../../contracts/types/Job.sol";
 import {PARAMETER_COUNT, Parameter} from "../../contracts/types/Parameter.sol";
-import {RewardClaim} from "../../contracts/types/Reward.sol";
-import {Claim, UnitStatus} from "../../contracts/types/Work.sol";
+import {Claim, ClaimedUnit, UnitStatus} from "../../contracts/types/Work.sol";
 import {EmissionStage} from "./helpers/EmissionStage.sol";
 import {HostileWallet} from "./helpers/HostileWallet.sol";
+import {Trees} from "./helpers/Trees.sol";
 import {VM} from "./helpers/Vm.sol";
 
 /// @notice What somebody could try, and what comes of it. docs/spec/economy.md, "Attacks", has the
@@ -46,11 +45,8 @@ contract AttacksTest is EmissionStage {
         same(refused, PARAMETER_COUNT - 4, "all but bounty, fee, audit pay and emission");
         JobId jobId = finished(0, 3);
         nextEpoch();
-        same(accounts[jobId].length, 3, "an unpaid audit has no leaf");
-        for (uint256 i = 0; i < accounts[jobId].length; ++i) {
-            distributor.claim(proved(jobId, i));
-            emission.claim(proved(jobId, i));
-        }
+        same(accounts[jobId].length, 3, "an unpaid audit has no line");
+        claimAll(jobId, 0);
         same(schedule.emittedWei(), 0, "no fee, no emission");
         same(token.balanceOf(address(distributor)), 0, "all paid");
     }
@@ -99,43 +95,36 @@ contract AttacksTest is EmissionStage {
         commitOne(jobId, 0, 1, node(1), TRUTH);
     }
 
-    /// @notice A leaf twice in one call pays nothing, twice in two calls once.
+    /// @notice What was paid is not paid again, whoever asks, in one call or in two.
     function test_attack_doubleClaim_paysOnce() public {
         JobId jobId = finished(0, 3);
-        RewardClaim[] memory twice = new RewardClaim[](2);
-        (twice[0], twice[1]) = (proved(jobId, 0)[0], proved(jobId, 0)[0]);
-        bytes memory reason = abi.encodeWithSelector(
-            ILeafClaims.AlreadyClaimed.selector,
-            jobId,
-            0,
-            0
-        );
+        address account = accounts[jobId][0];
         uint256 held = token.balanceOf(address(distributor));
-        VM.expectRevert(reason);
-        distributor.claim(twice);
-        same(token.balanceOf(address(distributor)), held, "nothing");
-        RewardClaim[] memory once = proved(jobId, 0);
-        distributor.claim(once);
-        VM.expectRevert(reason);
-        distributor.claim(once);
+        address[] memory twice = new address[](2);
+        (twice[0], twice[1]) = (account, account);
+        distributor.claimMany(token, twice);
         same(token.balanceOf(address(distributor)), held - amounts[jobId][0], "once");
+        VM.expectRevert(
+            abi.encodeWithSelector(IRewardDistributor.NothingToClaim.selector, token, account)
+        );
+        distributor.claim(token, account);
+        same(token.balanceOf(address(distributor)), held - amounts[jobId][0], "still once");
     }
 
     /// @notice A claim has no deadline: neither years nor the end of its job take a reward back.
     function test_attack_lateClaim_paysAllTheSame() public {
+        uint256 epoch = schedule.currentEpoch();
         JobId jobId = finished(0, 3);
         escrow.settle(jobId);
         net.pass(3_650 days);
-        for (uint256 i = 0; i < accounts[jobId].length; ++i) {
-            distributor.claim(proved(jobId, i));
-            emission.claim(proved(jobId, i));
-        }
+        claimAll(jobId, epoch);
+        distributor.claim(token, net.TREASURY());
         same(token.balanceOf(address(distributor)), 0, "all of it");
     }
 
-    /// @notice Where the money of a round is not there the round does not become final: no leaf is
-    /// ever made that cannot be paid.
-    function test_attack_underfundedPool_makesNoLeaves() public {
+    /// @notice Where the money of a round is not there the round does not become final: nothing is
+    /// ever credited that cannot be paid.
+    function test_attack_underfundedPool_creditsNothing() public {
         JobId jobId = openJob(1, 1);
         audit(drawn(jobId, 0, 0, node(1), TRUTH), TRUTH, TRUTH);
         net.pass(31);
@@ -144,44 +133,68 @@ contract AttacksTest is EmissionStage {
         token.transfer(address(1), held);
         VM.expectRevert();
         finalize(jobId, 0);
-        same(ledger.finalized(jobId, 0).rewardsRoot, 0, "not final");
+        same(ledger.finalized(jobId, 0).checkpoint, 0, "not final");
+        same(distributor.creditOf(token, node(1)), 0, "nothing credited");
         same(token.balanceOf(address(distributor)), 0, "nothing there");
     }
 
-    /// @notice Nobody posts a root: the ledger makes it of the units, and everybody can make it
-    /// again from the leaves that the round's event names.
-    function test_attack_badRewardRoot_isNobodysToPost() public {
+    /// @notice Nobody posts what was earned: the ledger adds it up of the units, and credits and money
+    /// come in the transaction that makes the round final.
+    function test_attack_inventedReward_isNobodysToCredit() public {
         JobId jobId = finished(0, 5);
         uint256 total = 0;
-        bytes32[] memory leaves = new bytes32[](accounts[jobId].length);
-        for (uint256 i = 0; i < leaves.length; ++i) {
-            leaves[i] = Hashes.rewardLeaf(jobId, 0, i, accounts[jobId][i], amounts[jobId][i]);
+        for (uint256 i = 0; i < accounts[jobId].length; ++i) {
+            same(
+                distributor.creditOf(token, accounts[jobId][i]),
+                amounts[jobId][i],
+                "as the receipt says"
+            );
             total += amounts[jobId][i];
         }
-        same(ledger.finalized(jobId, 0).rewardsRoot, Hashes.treeRoot(leaves), "the same root");
-        same(ledger.finalized(jobId, 0).totalWei, total, "the same total");
         same(token.balanceOf(address(distributor)), total, "funded to the wei");
+        address[6] memory liars = [
+            address(this),
+            address(net),
+            submitter,
+            coordinator,
+            address(ledger),
+            net.TREASURY()
+        ];
+        for (uint256 i = 0; i < liars.length; ++i) {
+            VM.expectRevert(
+                abi.encodeWithSelector(IRewardDistributor.NotCreditor.selector, liars[i])
+            );
+            VM.prank(liars[i]);
+            distributor.credit(token, earner(), one(1));
+        }
     }
 
-    /// @notice An inner node is no leaf, the root proves nothing, and a proof that is a hash too short
-    /// or too long proves nothing.
+    /// @notice An inner node is no claim, and a proof that is a hash too short or too long proves
+    /// nothing.
     function test_attack_secondPreimageOrWrongDepth_isRefused() public {
-        JobId jobId = finished(0, 6);
-        check(accounts[jobId].length > 2, "a tree");
-        RewardClaim[] memory forged = proved(jobId, 0);
-        bytes32[] memory real = forged[0].proof;
+        JobId jobId = openJob(1, 6);
+        Claim[] memory made = new Claim[](6);
+        for (uint32 slot = 0; slot < 6; ++slot) {
+            made[slot] = net.claimOf(jobId, 0, slot, node(1 + slot), TRUTH);
+        }
+        VM.prank(coordinator);
+        commit(jobId, 0, made);
+        capture(jobId, 0);
+        ClaimedUnit[] memory claims = claimsAt(jobId, 0, 0);
+        bytes32[] memory real = Trees.proofOf(leavesOf(jobId, 0, claims), 0);
+        check(real.length > 1, "a tree");
         bytes32[] memory shorter = new bytes32[](real.length - 1);
         for (uint256 i = 0; i < shorter.length; ++i) {
             shorter[i] = real[i + 1];
         }
-        refuse(forged, shorter);
-        refuse(forged, new bytes32[](0));
+        refuse(jobId, claims[0], shorter);
+        refuse(jobId, claims[0], new bytes32[](0));
         bytes32[] memory longer = new bytes32[](real.length + 1);
         for (uint256 i = 0; i < real.length; ++i) {
             longer[i] = real[i];
         }
-        longer[real.length] = ledger.finalized(jobId, 0).rewardsRoot;
-        refuse(forged, longer);
+        longer[real.length] = ledger.batch(jobId, 0, 0, 0).claimsRoot;
+        refuse(jobId, claims[0], longer);
     }
 
     /// @notice A claim that was signed on another chain, or for another job, binds nobody here.
@@ -204,17 +217,6 @@ contract AttacksTest is EmissionStage {
         VM.expectRevert(reason);
         VM.prank(coordinator);
         ledger.commitRound(second, 0, claims);
-    }
-
-    /// @notice A reward of one job proves nothing about another, nor one round about another.
-    function test_attack_crossJobReward_isRefused() public {
-        (JobId first, JobId second) = (finished(0, 3), finished(0, 3));
-        RewardClaim[] memory claims = proved(first, 0);
-        claims[0].jobId = second;
-        VM.expectRevert(abi.encodeWithSelector(ILeafClaims.BadProof.selector, second, 0, 0));
-        distributor.claim(claims);
-        VM.expectRevert(abi.encodeWithSelector(ILeafClaims.BadProof.selector, second, 0, 0));
-        emission.claim(claims);
     }
 
     /// @notice Whoever copies an auditor's commitment gains nothing: it is not the auditor. Whoever
@@ -306,12 +308,10 @@ contract AttacksTest is EmissionStage {
         same(vault.bondOf(victim), net.BOND(), "its own");
     }
 
-    function refuse(RewardClaim[] memory claims, bytes32[] memory proof) private {
-        claims[0].proof = proof;
-        VM.expectRevert(
-            abi.encodeWithSelector(ILeafClaims.BadProof.selector, claims[0].jobId, 0, 0)
-        );
-        distributor.claim(claims);
+    function refuse(JobId jobId, ClaimedUnit memory claim, bytes32[] memory proof) private {
+        VM.expectRevert(abi.encodeWithSelector(IWorkLedger.WrongClaims.selector, jobId, 0));
+        VM.prank(address(0xC));
+        ledger.challenge(jobId, 0, 0, claim, proof);
     }
 
     function unsigned(

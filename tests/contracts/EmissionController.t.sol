@@ -2,186 +2,226 @@
 pragma solidity 0.8.37;
 
 import {IEmissionController} from "../../contracts/interfaces/IEmissionController.sol";
-import {ILeafClaims} from "../../contracts/interfaces/ILeafClaims.sol";
-import {RoundEmission} from "../../contracts/types/Emission.sol";
+import {IRewardDistributor} from "../../contracts/interfaces/IRewardDistributor.sol";
+import {EpochEmission} from "../../contracts/types/Emission.sol";
 import {JobId} from "../../contracts/types/Identifiers.sol";
 import {Parameter} from "../../contracts/types/Parameter.sol";
-import {RewardClaim} from "../../contracts/types/Reward.sol";
 import {EmissionStage} from "./helpers/EmissionStage.sol";
 import {VM} from "./helpers/Vm.sol";
 
-/// @notice What rounds and leaves get of an epoch's budget, and how claims are refused.
+/// @notice What accounts get of an epoch's budget, and how claims are refused.
 contract EmissionControllerTest is EmissionStage {
+    uint256 private constant FLOPS = 7_000_000_001;
+
     function setUp() public {
         stage(5);
     }
 
-    /// @notice Workers and auditors share what the treasury leaves by their leaves' amounts.
-    function test_claim_everyLeaf_sharesTheRound() public {
+    /// @notice Workers and auditors share a round's FLOPs by their pay, and one claim brings both what
+    /// they earned and what is minted for it.
+    function test_claim_everyAccount_sharesByItsPay() public {
+        uint256 epoch = schedule.currentEpoch();
         JobId jobId = finished(0, 3);
-        RoundEmission memory counted = emission.rounds(jobId, 0);
-        same(counted.flops, 3 * 7_000_000_001, "all units' FLOPs");
-        same(counted.capWei, escrow.jobs(jobId).fees, "at most the fee: EmissionBps is 10000");
+        same(emission.epochOf(epoch).flops, 3 * FLOPS, "all units' FLOPs");
         nextEpoch();
-        (uint256 round, uint256 share) = emission.emissionOf(jobId, 0);
-        same(round, counted.capWei, "far below the budget, so the fee bounds it");
-        same(share, (round * 1_234 + 9_999) / 10_000, "the treasury's, rounded up");
-        uint256 total = ledger.finalized(jobId, 0).totalWei;
         uint256 minted = 0;
+        uint256 treasuryWei = 0;
         for (uint256 i = 0; i < accounts[jobId].length; ++i) {
-            uint256 wealth = token.balanceOf(accounts[jobId][i]);
-            // Anyone relays; the money goes to the owner of the leaf.
+            address account = accounts[jobId][i];
+            uint256 part = partOf(jobId, i, 3 * FLOPS);
+            same(emission.flopsOf(epoch, account), part, "its part");
+            // Far below the budget, so the price of a FLOP bounds it: 0.01 AIN a GFLOP.
+            uint256 whole = (part * 1e16) / 1e9;
+            uint256 share = (whole * 1_234 + 9_999) / 10_000;
+            (uint256 got, uint256 shareToo) = emission.emissionOf(account, epoch);
+            same(got, whole - share, "by the formula");
+            same(shareToo, share, "the treasury's, rounded up");
+            uint256 wealth = token.balanceOf(account);
+            // Anyone relays; the money goes to the account.
             VM.prank(submitter);
-            emission.claim(proved(jobId, i));
-            uint256 got = token.balanceOf(accounts[jobId][i]) - wealth;
-            same(got, ((round - share) * amounts[jobId][i]) / total, "by the leaf's amount");
-            minted += got;
+            emission.claim(account, one(epoch));
+            same(token.balanceOf(account) - wealth, amounts[jobId][i] + got, "work and emission");
+            (minted, treasuryWei) = (minted + got, treasuryWei + share);
         }
-        same(token.balanceOf(net.TREASURY()), share, "once, with the first claim");
-        check(minted + share <= round && round - minted - share < 8, "all but dust");
-        same(schedule.emittedWei(), minted + share, "nothing else");
+        same(distributor.creditOf(token, net.TREASURY()), treasuryWei, "credited, not pushed");
+        same(token.balanceOf(address(distributor)), treasuryWei, "nothing else is there");
+        same(schedule.emittedWei(), minted + treasuryWei, "nothing else was minted");
+        check(minted + treasuryWei < escrow.jobs(jobId).fees, "less than was burned");
+        distributor.claim(token, net.TREASURY());
+        same(token.balanceOf(net.TREASURY()), treasuryWei, "anyone has it paid");
     }
 
-    /// @notice Rounds of one epoch share a small budget by their FLOPs, in whole numbers.
+    /// @notice What a fee does not cover does not count, and what counts gives at most the fee.
+    function test_register_feeBelowItsFlops_countsByTheFee() public {
+        uint256 epoch = schedule.currentEpoch();
+        JobId jobId = finished(2 ** 62, 2);
+        uint256 fee = escrow.jobs(jobId).fees;
+        same(emission.epochOf(epoch).flops, (fee * 1e9) / 1e16, "as far as it was burned for");
+        nextEpoch();
+        claimAll(jobId, epoch);
+        check(schedule.emittedWei() <= fee, "never more");
+        check(schedule.emittedWei() + 1e8 > fee, "all but dust of a price of 1e7 wei a FLOP");
+    }
+
+    /// @notice Accounts share a small budget by their FLOPs of all rounds of an epoch.
     function test_emissionOf_smallBudget_isSharedByFlops() public {
-        // The budget has fallen to a hundredth of what the fees would allow.
-        VM.warp(schedule.epochEndsAt(4 * 9));
+        // The budget has fallen below what the price of a FLOP would allow.
+        VM.warp(schedule.epochEndsAt(4 * 10));
+        setParameter(Parameter.EmissionGflopFeeWei, 4e15);
+        uint256 epoch = schedule.currentEpoch();
         JobId small = finished(0, 1);
-        JobId large = finished(7_000_000_001 * 3, 1);
-        uint256 epoch = emission.rounds(small, 0).epoch;
-        same(emission.rounds(large, 0).epoch, epoch, "the same epoch");
-        same(emission.epochFlops(epoch), 4 * 7_000_000_001, "summed");
+        JobId large = finished(uint64(FLOPS) * 3, 1);
+        same(emission.epochOf(epoch).flops, 4 * FLOPS, "summed");
+        address worker = accounts[small][0];
+        same(worker, accounts[large][0], "it worked for both");
+        uint256 part = partOf(small, 0, FLOPS) + partOf(large, 0, 3 * FLOPS);
+        same(emission.flopsOf(epoch, worker), part, "and so have its FLOPs");
         nextEpoch();
         uint256 budget = schedule.budgetOf(epoch);
-        (uint256 first, ) = emission.emissionOf(small, 0);
-        (uint256 second, ) = emission.emissionOf(large, 0);
-        same(first, budget / 4, "a quarter");
-        same(second, (budget * 3) / 4, "three quarters");
-        check(first + second <= budget, "rounded down");
+        (uint256 got, uint256 share) = emission.emissionOf(worker, epoch);
+        same(got + share, (budget * part) / (4 * FLOPS), "its part of the budget");
+        claimAll(small, epoch);
+        for (uint256 i = 1; i < accounts[large].length; ++i) {
+            if (emission.flopsOf(epoch, accounts[large][i]) != 0)
+                emission.claim(accounts[large][i], one(epoch));
+        }
+        check(schedule.emittedWei() <= budget, "rounded down");
+        check(schedule.emittedWei() + 1e7 > budget, "all but the budget of some FLOPs");
     }
 
-    /// @notice Until its epoch is over a round gives nothing, and then the same for ever.
+    /// @notice Until an epoch is over it gives nothing, and then the same for ever.
     function test_claim_beforeTheEpochEnds_isRefused() public {
+        uint256 epoch = schedule.currentEpoch();
         JobId jobId = finished(0, 1);
-        uint256 end = schedule.epochEndsAt(emission.rounds(jobId, 0).epoch);
-        RewardClaim[] memory claims = proved(jobId, 0);
+        address worker = accounts[jobId][0];
+        uint256 end = schedule.epochEndsAt(epoch);
         VM.warp(end - 1);
         bytes memory reason = abi.encodeWithSelector(
             IEmissionController.EpochNotOver.selector,
-            jobId,
-            0,
+            epoch,
             end
         );
         VM.expectRevert(reason);
-        emission.claim(claims);
+        emission.claim(worker, one(epoch));
         VM.expectRevert(reason);
-        emission.emissionOf(jobId, 0);
+        emission.emissionOf(worker, epoch);
         VM.warp(end);
-        (uint256 round, ) = emission.emissionOf(jobId, 0);
+        (uint256 got, ) = emission.emissionOf(worker, epoch);
         finished(0, 1);
         VM.warp(end + 365 days);
-        (uint256 later, ) = emission.emissionOf(jobId, 0);
-        same(later, round, "later rounds are of later epochs");
-        emission.claim(claims);
+        (uint256 later, ) = emission.emissionOf(worker, epoch);
+        same(later, got, "later rounds are of later epochs");
+        emission.claim(worker, one(epoch));
     }
 
-    /// @notice A leaf is paid once, also within one call; the distributor's mark is another.
-    function test_claim_twice_isRefused() public {
+    /// @notice An epoch is paid once, also within one call; what is claimed already, or was never
+    /// earned, is passed over.
+    function test_claim_twice_paysOnce() public {
+        uint256 epoch = schedule.currentEpoch();
         JobId jobId = finished(0, 1);
         nextEpoch();
-        RewardClaim[] memory claims = proved(jobId, 0);
-        distributor.claim(claims);
-        RewardClaim[] memory both = new RewardClaim[](2);
-        (both[0], both[1]) = (claims[0], claims[0]);
+        nextEpoch();
+        address worker = accounts[jobId][0];
+        (uint256 got, uint256 share) = emission.emissionOf(worker, epoch);
+        distributor.claim(token, worker);
+        uint256[] memory epochs = new uint256[](3);
+        (epochs[0], epochs[1], epochs[2]) = (epoch, epoch + 1, epoch);
+        uint256 wealth = token.balanceOf(worker);
+        emission.claim(worker, epochs);
+        same(token.balanceOf(worker), wealth + got, "once");
+        same(schedule.emittedWei(), got + share, "minted once");
+        same(emission.flopsOf(epoch, worker), 0, "forgotten");
         bytes memory reason = abi.encodeWithSelector(
-            ILeafClaims.AlreadyClaimed.selector,
-            jobId,
-            0,
-            0
+            IRewardDistributor.NothingToClaim.selector,
+            token,
+            worker
         );
         VM.expectRevert(reason);
-        emission.claim(both);
-        emission.claim(claims);
-        check(emission.isClaimed(jobId, 0, 0), "marked");
-        VM.expectRevert(reason);
-        emission.claim(claims);
+        emission.claim(worker, one(epoch));
     }
 
-    /// @notice No other amount, account or index can be proved.
-    function testFuzz_claim_alteredLeaf_isRefused(uint256 amount, address account) public {
-        JobId jobId = finished(0, 2);
-        nextEpoch();
-        RewardClaim[] memory claims = proved(jobId, 0);
-        VM.assume(amount != claims[0].amount && account != claims[0].account);
-        claims[0].amount = amount;
-        refuse(claims, abi.encodeWithSelector(ILeafClaims.BadProof.selector, jobId, 0, 0));
-        claims = proved(jobId, 0);
-        claims[0].account = account;
-        refuse(claims, abi.encodeWithSelector(ILeafClaims.BadProof.selector, jobId, 0, 0));
-        claims = proved(jobId, 0);
-        claims[0].index = 1_000;
-        refuse(claims, abi.encodeWithSelector(ILeafClaims.BadProof.selector, jobId, 0, 1_000));
-        claims = proved(jobId, 0);
-        claims[0].proof = new bytes32[](0);
-        refuse(claims, abi.encodeWithSelector(ILeafClaims.BadProof.selector, jobId, 0, 0));
+    /// @notice Several epochs come in one claim, each by its own budget and FLOPs.
+    function test_claim_severalEpochs_paysTheSum() public {
+        uint256[] memory epochs = new uint256[](3);
+        uint256 expected = 0;
+        address worker = node(1);
+        for (uint256 i = 0; i < 3; ++i) {
+            epochs[i] = schedule.currentEpoch();
+            finished(uint64(FLOPS * (i + 1)), 1);
+            nextEpoch();
+            (uint256 got, ) = emission.emissionOf(worker, epochs[i]);
+            expected += got;
+        }
+        expected += distributor.creditOf(token, worker);
+        uint256 wealth = token.balanceOf(worker);
+        emission.claim(worker, epochs);
+        same(token.balanceOf(worker), wealth + expected, "work and three epochs");
     }
 
-    /// @notice The leaf of one round proves nothing in another, of this job or of another one.
-    function test_claim_leafOfAnotherRound_isRefused() public {
-        JobId jobId = finished(0, 2);
-        JobId other = finished(0, 2);
-        nextEpoch();
-        RewardClaim[] memory claims = proved(jobId, 0);
-        claims[0].jobId = other;
-        refuse(claims, abi.encodeWithSelector(ILeafClaims.BadProof.selector, other, 0, 0));
-        claims = proved(jobId, 0);
-        claims[0].round = 1;
-        refuse(claims, abi.encodeWithSelector(ILeafClaims.NotFinalized.selector, jobId, 1));
-        VM.expectRevert(abi.encodeWithSelector(ILeafClaims.NotFinalized.selector, jobId, 1));
-        emission.emissionOf(jobId, 1);
+    /// @notice Empty and unbounded calls are refused.
+    function test_claim_countOutOfBounds_isRefused() public {
+        VM.expectRevert(abi.encodeWithSelector(IEmissionController.BadEpochCount.selector, 0, 256));
+        emission.claim(submitter, new uint256[](0));
+        VM.expectRevert(
+            abi.encodeWithSelector(IEmissionController.BadEpochCount.selector, 257, 256)
+        );
+        emission.claim(submitter, new uint256[](257));
     }
 
     /// @notice Only the escrow counts rounds: nobody invents FLOPs or a burned fee.
     function test_register_stranger_isRefused() public {
-        VM.expectRevert(
-            abi.encodeWithSelector(IEmissionController.NotEscrow.selector, address(this))
-        );
-        emission.register(JobId.wrap(bytes32(uint256(1))), 0, 1, 1 ether);
+        address[3] memory strangers = [address(this), address(ledger), coordinator];
+        for (uint256 i = 0; i < 3; ++i) {
+            VM.expectRevert(
+                abi.encodeWithSelector(IEmissionController.NotEscrow.selector, strangers[i])
+            );
+            VM.prank(strangers[i]);
+            emission.register(JobId.wrap(bytes32(uint256(1))), 0, earner(), one(1), 1, 1 ether);
+        }
     }
 
-    /// @notice A vote changes later rounds only: a round keeps what held when it was finalised.
-    function test_parameters_changedLater_leaveCountedRounds() public {
+    /// @notice A vote changes later epochs only: an epoch keeps the rates of its first round.
+    function test_parameters_changedLater_leaveTheEpoch() public {
+        uint256 epoch = schedule.currentEpoch();
         JobId jobId = finished(0, 1);
         setParameter(Parameter.EmissionBps, 0);
         setParameter(Parameter.TreasuryShareBps, 5_000);
         setParameter(Parameter.EmissionGflopFeeWei, 1_000 ether);
-        JobId later = finished(0, 1);
-        VM.warp(schedule.epochEndsAt(emission.rounds(later, 0).epoch));
-        (uint256 round, uint256 share) = emission.emissionOf(jobId, 0);
-        same(round, escrow.jobs(jobId).fees, "as it was");
-        same(share, (round * 1_234 + 9_999) / 10_000, "as it was");
-        (uint256 nothing, ) = emission.emissionOf(later, 0);
-        same(nothing, 0, "switched off");
-        emission.claim(proved(later, 0));
-        same(schedule.emittedWei(), 0, "a leaf of it is worth nothing");
+        finished(0, 1);
+        EpochEmission memory counted = emission.epochOf(epoch);
+        same(counted.flops, 2 * FLOPS, "counted whole, as the first");
+        same(counted.emissionBps, 10_000, "as it was");
+        same(counted.treasuryBps, 1_234, "as it was");
+        same(counted.gflopFeeWei, 1e16, "as it was");
+        nextEpoch();
+        uint256 later = schedule.currentEpoch();
+        JobId switchedOff = finished(0, 1);
+        counted = emission.epochOf(later);
+        same(counted.emissionBps, 0, "the new ones");
+        same(counted.treasuryBps, 5_000, "the new ones");
+        same(counted.gflopFeeWei, 1_000 ether, "the new ones");
+        check(counted.flops < FLOPS, "the fee covers less");
+        nextEpoch();
+        claimAll(jobId, epoch);
+        uint256 minted = schedule.emittedWei();
+        check(minted != 0, "given");
+        (uint256 nothing, uint256 share) = emission.emissionOf(accounts[switchedOff][0], later);
+        same(nothing + share, 0, "switched off");
     }
 
-    /// @notice A claim is cheap, and no dearer for what others claimed before.
+    /// @notice A claim is cheap, however many rounds it pays for.
     function test_gas_claims_stayWithinBounds() public {
+        uint256 epoch = schedule.currentEpoch();
         JobId jobId = finished(0, 3);
         nextEpoch();
-        check(spend(proved(jobId, 0)) < 200_000, "first of a round, with the treasury's share");
-        check(spend(proved(jobId, 1)) < 120_000, "later ones");
+        check(spend(accounts[jobId][0], epoch) < 200_000, "the first");
+        check(spend(accounts[jobId][1], epoch) < 120_000, "later ones");
     }
 
-    function spend(RewardClaim[] memory claims) private returns (uint256 gas) {
+    function spend(address account, uint256 epoch) private returns (uint256 gas) {
+        uint256[] memory epochs = one(epoch);
         gas = gasleft();
-        emission.claim(claims);
+        emission.claim(account, epochs);
         gas -= gasleft();
-    }
-
-    function refuse(RewardClaim[] memory claims, bytes memory reason) private {
-        VM.expectRevert(reason);
-        emission.claim(claims);
     }
 }

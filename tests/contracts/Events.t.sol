@@ -6,7 +6,6 @@ import {IBondVault} from "../../contracts/interfaces/IBondVault.sol";
 import {IEmissionController} from "../../contracts/interfaces/IEmissionController.sol";
 import {IEmissionSchedule} from "../../contracts/interfaces/IEmissionSchedule.sol";
 import {IJobEscrow} from "../../contracts/interfaces/IJobEscrow.sol";
-import {ILeafClaims} from "../../contracts/interfaces/ILeafClaims.sol";
 import {INetworkParameters} from "../../contracts/interfaces/INetworkParameters.sol";
 import {IRewardDistributor} from "../../contracts/interfaces/IRewardDistributor.sol";
 import {IWorkLedger} from "../../contracts/interfaces/IWorkLedger.sol";
@@ -16,7 +15,6 @@ import {EmissionPlan} from "../../contracts/types/Emission.sol";
 import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
 import {Job, JobTerms} from "../../contracts/types/Job.sol";
 import {Parameter} from "../../contracts/types/Parameter.sol";
-import {RewardClaim} from "../../contracts/types/Reward.sol";
 import {Claim} from "../../contracts/types/Work.sol";
 import {EmissionStage} from "./helpers/EmissionStage.sol";
 import {Log, VM} from "./helpers/Vm.sol";
@@ -60,23 +58,20 @@ contract EventsTest is EmissionStage {
         (uint256 amount, uint256 fee) = (3 ether, uint256(3 ether * 333) / 10_000);
         VM.expectEmit(address(escrow));
         emit IJobEscrow.RoundPaid(jobId, 0, amount, fee);
+        VM.expectEmit(address(distributor));
+        emit IRewardDistributor.Credited(token, address(escrow), earner(), one(amount));
         VM.expectEmit(address(emission));
-        emit IEmissionController.RoundCounted(
-            jobId,
-            0,
-            schedule.currentEpoch(),
-            7_000_000_001,
-            fee,
-            1_234
-        );
+        emit IEmissionController.EpochOpened(0, 10_000, 1_234, 1e16);
+        VM.expectEmit(address(emission));
+        emit IEmissionController.RoundCounted(jobId, 0, 0, 7_000_000_001);
         VM.prank(address(ledger));
-        escrow.payRound(jobId, 0, amount);
+        escrow.payRound(jobId, 0, earner(), one(amount));
         VM.expectEmit(address(escrow));
         emit IJobEscrow.RoundPaid(jobId, 1, 0, 0);
         VM.expectEmit(address(escrow));
         emit IJobEscrow.JobCompleted(jobId);
         VM.prank(address(ledger));
-        escrow.payRound(jobId, 1, 0);
+        escrow.payRound(jobId, 1, earner(), one(0));
     }
 
     /// @notice What a charged data deposit went to.
@@ -94,6 +89,13 @@ contract EventsTest is EmissionStage {
         left -= 2 * jurorWei;
         VM.expectEmit(address(escrow));
         emit IJobEscrow.DataCharged(jobId, unitWei, auditorWei, jurorWei, 2, left);
+        address[] memory accounts_ = new address[](4);
+        uint256[] memory amounts_ = new uint256[](4);
+        (accounts_[0], accounts_[1], amounts_[0]) = (worker, auditor, unitWei);
+        (accounts_[2], accounts_[3], amounts_[1]) = (jurors[0], jurors[1], auditorWei);
+        (amounts_[2], amounts_[3]) = (jurorWei, jurorWei);
+        VM.expectEmit(address(distributor));
+        emit IRewardDistributor.Credited(token, address(escrow), accounts_, amounts_);
         VM.prank(address(ledger));
         escrow.chargeData(jobId, worker, auditor, jurors);
     }
@@ -175,36 +177,23 @@ contract EventsTest is EmissionStage {
         parameters.set(Parameter.LeaseS, 401);
     }
 
-    /// @notice A claim tells whose leaf it was; the first one of a round also the treasury's share.
+    /// @notice A claim tells what was minted, for whom and for which epoch, and what was paid.
     function test_claims_tellWhatTheyPay() public {
         JobId jobId = finished(0, 3);
         nextEpoch();
-        (uint256 emissionWei, uint256 treasuryWei) = emission.emissionOf(jobId, 0);
-        uint256 total = ledger.finalized(jobId, 0).totalWei;
-        RewardClaim[] memory leaf = proved(jobId, 1);
-        (address account, uint256 amount) = (leaf[0].account, leaf[0].amount);
+        (address account, uint256 pay) = (accounts[jobId][1], amounts[jobId][1]);
+        (uint256 amount, uint256 treasuryWei) = emission.emissionOf(account, 0);
+        address[] memory both = new address[](2);
+        uint256[] memory shares = new uint256[](2);
+        (both[0], both[1]) = (account, net.TREASURY());
+        (shares[0], shares[1]) = (amount, treasuryWei);
+        VM.expectEmit(address(emission));
+        emit IEmissionController.EmissionClaimed(0, account, amount, treasuryWei);
         VM.expectEmit(address(distributor));
-        emit IRewardDistributor.Claimed(jobId, 0, 1, account, amount);
-        distributor.claim(leaf);
-        VM.expectEmit(address(emission));
-        emit IEmissionController.EmissionClaimed(
-            jobId,
-            0,
-            1,
-            account,
-            ((emissionWei - treasuryWei) * amount) / total
-        );
-        VM.expectEmit(address(emission));
-        emit IEmissionController.TreasuryPaid(jobId, 0, treasuryWei);
-        emission.claim(leaf);
-        check(emission.rounds(jobId, 0).isTreasuryPaid, "once");
-    }
-
-    /// @notice What was never finalised has no emission to tell of.
-    function test_emissionOf_unknownRound_isRefused() public {
-        JobId jobId = finished(0, 1);
-        VM.expectRevert(abi.encodeWithSelector(ILeafClaims.NotFinalized.selector, jobId, 1));
-        emission.emissionOf(jobId, 1);
+        emit IRewardDistributor.Credited(token, address(emission), both, shares);
+        VM.expectEmit(address(distributor));
+        emit IRewardDistributor.Claimed(token, account, pay + amount);
+        emission.claim(account, one(0));
     }
 
     /// @notice A dispute from its opening to its verdict, with every fact that a node acts on.

@@ -30,7 +30,7 @@ contract JobEscrowTest is Stage {
         uint256 roundWei = uint256(terms.slots) * (uint256(terms.unitWei) + job.auditWei);
         for (uint32 round = 0; round < terms.rounds; ++round) {
             VM.prank(address(ledger));
-            escrow.payRound(jobId, round, roundWei);
+            escrow.payRound(jobId, round, earner(), one(roundWei));
         }
         job = escrow.jobs(jobId);
         check(job.status == JobStatus.Completed, "completed");
@@ -178,7 +178,7 @@ contract JobEscrowTest is Stage {
         same(token.balanceOf(submitter), wealth, "whole");
         VM.prank(address(ledger));
         VM.expectRevert(abi.encodeWithSelector(IJobEscrow.AlreadySettled.selector, jobId));
-        escrow.payRound(jobId, 0, 1);
+        escrow.payRound(jobId, 0, earner(), one(1));
     }
 
     /// @notice A job without a started round closes at its deadline.
@@ -201,10 +201,10 @@ contract JobEscrowTest is Stage {
         Job memory job = escrow.jobs(jobId);
         uint256 roundWei = 2 * (uint256(job.terms.unitWei) + job.auditWei);
         VM.expectRevert(abi.encodeWithSelector(IJobEscrow.NotLedger.selector, address(this)));
-        escrow.payRound(jobId, 0, 1);
+        escrow.payRound(jobId, 0, earner(), one(1));
         VM.startPrank(address(ledger));
         VM.expectRevert(abi.encodeWithSelector(IJobEscrow.WrongRound.selector, jobId, 1, 0));
-        escrow.payRound(jobId, 1, 1);
+        escrow.payRound(jobId, 1, earner(), one(1));
         VM.expectRevert(
             abi.encodeWithSelector(
                 IJobEscrow.PaymentTooHigh.selector,
@@ -213,7 +213,7 @@ contract JobEscrowTest is Stage {
                 roundWei
             )
         );
-        escrow.payRound(jobId, 0, roundWei + 1);
+        escrow.payRound(jobId, 0, earner(), one(roundWei + 1));
         VM.stopPrank();
     }
 

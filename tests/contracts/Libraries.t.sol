@@ -74,9 +74,10 @@ contract LibrariesTest is Stage {
         );
         bytes32[] memory leaves = new bytes32[](3);
         for (uint256 i = 0; i < 3; ++i) {
-            leaves[i] = Hashes.rewardLeaf(JobId.wrap(jobId), 3, i, account, 10 ** (18 + i));
+            UnitId claimed = Hashes.unitId(JobId.wrap(jobId), 3, uint32(i), 2);
+            leaves[i] = Hashes.claimLeaf(claimed, account, result, root);
         }
-        same(Hashes.treeRoot(leaves), VM.parseJsonBytes32(json, ".rewards_root"), "rewards root");
+        same(Hashes.treeRoot(leaves), VM.parseJsonBytes32(json, ".claims_root"), "claims root");
     }
 
     /// @notice Every leaf of a tree of any size is proved to OpenZeppelin's verifier.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {ILeafClaims} from "../../contracts/interfaces/ILeafClaims.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+
+import {IRewardDistributor} from "../../contracts/interfaces/IRewardDistributor.sol";
 import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
-import {RewardClaim} from "../../contracts/types/Reward.sol";
 import {Stage} from "./helpers/Stage.sol";
 import {VM} from "./helpers/Vm.sol";
 
-/// @notice Claims against roots that the ledger built.
+/// @notice What final rounds earned, and how it is paid.
 contract RewardDistributorTest is Stage {
     JobId private jobId;
     address[] private accounts;
@@ -15,77 +16,115 @@ contract RewardDistributorTest is Stage {
 
     function setUp() public {
         stage(7);
-        jobId = openJob(1, 5);
+        jobId = openJob(2, 5);
+        playRound(0);
+    }
+
+    /// @notice Everybody is paid, by anybody, once, and nothing is left.
+    function test_claim_everyAccount_paysAll() public {
+        for (uint256 i = 0; i < accounts.length; ++i) {
+            uint256 wealth = token.balanceOf(accounts[i]);
+            same(distributor.creditOf(token, accounts[i]), amounts[i], "credited");
+            VM.prank(submitter);
+            same(distributor.claim(token, accounts[i]), amounts[i], "told");
+            same(token.balanceOf(accounts[i]), wealth + amounts[i], "paid");
+            same(distributor.creditOf(token, accounts[i]), 0, "nothing is left");
+        }
+        same(token.balanceOf(address(distributor)), 0, "empty");
+    }
+
+    /// @notice One claim brings what several rounds earned; what was earned and paid never falls.
+    function test_claim_afterMoreRounds_paysTheSum() public {
+        (address account, uint256 first) = (accounts[0], amounts[0]);
+        distributor.claim(token, account);
+        playRound(1);
+        uint256 second = distributor.creditOf(token, account);
+        same(second, amountOf(account), "the second round's");
+        (uint256 earned, uint256 claimed) = distributor.accountOf(token, account);
+        same(earned, first + second, "earned in all");
+        same(claimed, first, "claimed so far");
+        JobId other = openJob(1, 1);
+        audit(drawn(other, 0, 0, account, TRUTH), TRUTH, TRUTH);
+        net.pass(31);
+        finalize(other, 0);
+        uint256 wealth = token.balanceOf(account);
+        uint256 third = net.UNIT_WEI();
+        check(distributor.claim(token, account) >= second + third, "both jobs in one claim");
+        check(token.balanceOf(account) >= wealth + second + third, "paid");
+        (earned, claimed) = distributor.accountOf(token, account);
+        same(earned, claimed, "all");
+    }
+
+    /// @notice Whoever has nothing is refused, and so is another token.
+    function test_claim_nothing_isRefused() public {
+        IERC20 other = IERC20(address(0x70CE));
+        refuse(token, address(0xDEAD));
+        refuse(other, accounts[0]);
+        distributor.claim(token, accounts[0]);
+        refuse(token, accounts[0]);
+    }
+
+    /// @notice One relayer pays everybody; who has nothing, or stands there twice, is passed over.
+    function test_claimMany_everybody_paysEachOnce() public {
+        address[] memory list = new address[](accounts.length + 2);
+        uint256[] memory wealth = new uint256[](accounts.length);
+        for (uint256 i = 0; i < accounts.length; ++i) {
+            list[i] = accounts[i];
+            wealth[i] = token.balanceOf(accounts[i]);
+        }
+        (list[accounts.length], list[accounts.length + 1]) = (address(0xDEAD), accounts[0]);
+        VM.prank(submitter);
+        distributor.claimMany(token, list);
+        for (uint256 i = 0; i < accounts.length; ++i) {
+            same(token.balanceOf(accounts[i]), wealth[i] + amounts[i], "paid");
+        }
+        same(token.balanceOf(address(distributor)), 0, "empty");
+    }
+
+    /// @notice Empty and unbounded calls are refused.
+    function test_claimMany_countOutOfBounds_isRefused() public {
+        VM.expectRevert(abi.encodeWithSelector(IRewardDistributor.BadClaimCount.selector, 0, 256));
+        distributor.claimMany(token, new address[](0));
+        VM.expectRevert(
+            abi.encodeWithSelector(IRewardDistributor.BadClaimCount.selector, 257, 256)
+        );
+        distributor.claimMany(token, new address[](257));
+        distributor.claimMany(token, new address[](256));
+    }
+
+    /// @notice Amounts are held in 128 bits: more is refused, never cut.
+    function test_credit_tooMuch_isRefused() public {
+        VM.startPrank(address(escrow));
+        VM.expectRevert();
+        distributor.credit(token, earner(), one(2 ** 128));
+        distributor.credit(token, earner(), one(2 ** 128 - 1));
+        VM.expectRevert();
+        distributor.credit(token, earner(), one(1));
+        VM.stopPrank();
+    }
+
+    function playRound(uint32 round) private {
         for (uint32 slot = 0; slot < 5; ++slot) {
-            UnitId unitId = drawn(jobId, 0, slot, node(1 + slot), TRUTH);
+            UnitId unitId = drawn(jobId, round, slot, node(1 + slot), TRUTH);
             audit(unitId, TRUTH, TRUTH);
         }
         net.pass(31);
         VM.recordLogs();
-        finalize(jobId, 0);
+        finalize(jobId, round);
         (accounts, amounts) = recordedRewards();
     }
 
-    /// @notice Everybody is paid, by anybody, once, and nothing is left.
-    function test_claim_everyLeaf_paysAll() public {
-        RewardClaim[] memory claims = new RewardClaim[](accounts.length);
-        uint256[] memory wealth = new uint256[](accounts.length);
+    function amountOf(address account) private view returns (uint256) {
         for (uint256 i = 0; i < accounts.length; ++i) {
-            claims[i] = proved(i);
-            wealth[i] = token.balanceOf(accounts[i]);
+            if (accounts[i] == account) return amounts[i];
         }
-        VM.prank(submitter);
-        distributor.claim(claims);
-        for (uint256 i = 0; i < accounts.length; ++i) {
-            same(token.balanceOf(accounts[i]), wealth[i] + amounts[i], "paid");
-            check(distributor.isClaimed(jobId, 0, i), "marked");
-        }
-        same(token.balanceOf(address(distributor)), 0, "empty");
-        VM.expectRevert(abi.encodeWithSelector(ILeafClaims.AlreadyClaimed.selector, jobId, 0, 0));
-        distributor.claim(claims);
+        return 0;
     }
 
-    /// @notice No other amount, account or index can be proved.
-    function testFuzz_claim_alteredLeaf_isRefused(
-        uint256 amount,
-        address account,
-        uint8 index
-    ) public {
-        uint256 real = index % accounts.length;
-        RewardClaim memory claim = proved(real);
-        VM.assume(amount != claim.amount && account != claim.account);
-        claim.amount = amount;
-        refuse(claim, abi.encodeWithSelector(ILeafClaims.BadProof.selector, jobId, 0, real));
-        claim = proved(real);
-        claim.account = account;
-        refuse(claim, abi.encodeWithSelector(ILeafClaims.BadProof.selector, jobId, 0, real));
-        claim = proved(real);
-        claim.index = real + 1_000;
-        refuse(
-            claim,
-            abi.encodeWithSelector(ILeafClaims.BadProof.selector, jobId, 0, real + 1_000)
+    function refuse(IERC20 asked, address account) private {
+        VM.expectRevert(
+            abi.encodeWithSelector(IRewardDistributor.NothingToClaim.selector, asked, account)
         );
-        claim = proved(real);
-        claim.round = 1;
-        refuse(claim, abi.encodeWithSelector(ILeafClaims.NotFinalized.selector, jobId, 1));
-    }
-
-    /// @notice Empty and unbounded calls are refused.
-    function test_claim_countOutOfBounds_isRefused() public {
-        VM.expectRevert(abi.encodeWithSelector(ILeafClaims.BadClaimCount.selector, 0, 256));
-        distributor.claim(new RewardClaim[](0));
-        VM.expectRevert(abi.encodeWithSelector(ILeafClaims.BadClaimCount.selector, 257, 256));
-        distributor.claim(new RewardClaim[](257));
-    }
-
-    function proved(uint256 index) private view returns (RewardClaim memory) {
-        return net.rewardClaim(jobId, 0, accounts, amounts, index);
-    }
-
-    function refuse(RewardClaim memory claim, bytes memory reason) private {
-        RewardClaim[] memory claims = new RewardClaim[](1);
-        claims[0] = claim;
-        VM.expectRevert(reason);
-        distributor.claim(claims);
+        distributor.claim(asked, account);
     }
 }

@@ -72,36 +72,64 @@ contract WashComputeTest is EmissionStage {
     function test_inflatedFlops_ofACheapJob_dilutesNobody() public {
         // An epoch in which the fees would allow far more than the budget.
         VM.warp(schedule.epochEndsAt(4 * 9));
-        setParameter(Parameter.EmissionGflopFeeWei, 1e16);
+        uint256 epoch = schedule.currentEpoch();
         JobTerms memory cheap = net.terms(1, 1);
         (cheap.unitWei, cheap.unitFlops) = (1e12, 2 ** 62);
         JobId liar = finishedOf(cheap, submitter);
+        uint256 bought = (escrow.jobs(liar).fees * 1e9) / 1e16;
+        same(emission.epochOf(epoch).flops, bought, "counted by its fee");
         JobTerms memory fair = net.terms(1, 1);
         // Fee and FLOPs fit: all count.
         fair.unitFlops = 10_000_000_000;
         fair.deadline = uint64(VM.getBlockTimestamp() + 10_000);
-        JobId honest = finishedOf(fair, submitter);
-        uint256 epoch = emission.rounds(honest, 0).epoch;
-        same(emission.rounds(liar, 0).epoch, epoch, "the same epoch");
-        same(emission.rounds(honest, 0).flops, 10_000_000_000, "counted whole");
-        same(
-            emission.rounds(liar, 0).flops,
-            (escrow.jobs(liar).fees * 1e9) / 1e16,
-            "counted by its fee"
-        );
+        finishedOf(fair, submitter);
+        same(emission.epochOf(epoch).flops, bought + 10_000_000_000, "counted whole");
+        check(bought * 100 < 10_000_000_000, "so nearly all of the budget is the honest job's");
+    }
+
+    /// @notice What a node did for others at a high price makes no FLOPs worth buying from itself:
+    /// beside any other work, its own and others', a fee that it burns brings it less than the fee.
+    function testFuzz_washCompute_besideOtherWork_losesMoney(
+        uint256[3] memory flops,
+        uint256[3] memory fees,
+        uint256 ownFlops,
+        uint256 ownFee
+    ) public {
+        // Two epochs with the same budget, with and without what it buys.
+        uint256 first = schedule.currentEpoch();
+        for (uint256 epoch = first; epoch < first + 2; ++epoch) {
+            same(schedule.budgetOf(epoch), net.FIRST_BUDGET(), "the same budget");
+            for (uint256 i = 0; i < 3; ++i) {
+                // The first is others', the second its own for others, the third both parties'.
+                register(i, 1 + (flops[i] % 2 ** 50), fees[i] % 1_000 ether);
+            }
+            if (epoch == first) nextEpoch();
+        }
+        uint256 fee = 1 + (ownFee % 1_000 ether);
+        register(1, 1 + (ownFlops % 2 ** 62), fee);
         nextEpoch();
-        (uint256 got, ) = emission.emissionOf(honest, 0);
-        check(got > (schedule.budgetOf(epoch) * 99) / 100, "nearly all of the budget");
+        (uint256 without, ) = emission.emissionOf(address(0xB), first);
+        (uint256 with_, ) = emission.emissionOf(address(0xB), first + 1);
+        check(with_ <= without + fee, "never more");
+        check(fee < 20 || with_ < without + fee, "less, but for dust");
+    }
+
+    /// @dev A paid round as the escrow reports it.
+    function register(uint256 kind, uint256 flops, uint256 fee) private {
+        address[] memory earners = new address[](2);
+        (earners[0], earners[1]) = (address(0xA), address(0xB));
+        uint256[] memory pay = new uint256[](2);
+        (pay[0], pay[1]) = kind == 0 ? (uint256(1), uint256(0)) : (kind - 1, uint256(1));
+        VM.prank(address(escrow));
+        emission.register(JobId.wrap(bytes32(kind)), 0, earners, pay, flops, fee);
     }
 
     /// @dev A job of the party's own, done, paid, and its emission claimed by the party.
     function wash(JobTerms memory terms) private returns (JobId jobId) {
         jobId = finishedOf(terms, submitter);
+        uint256 epoch = schedule.currentEpoch();
         nextEpoch();
-        for (uint256 i = 0; i < accounts[jobId].length; ++i) {
-            distributor.claim(proved(jobId, i));
-            emission.claim(proved(jobId, i));
-        }
+        claimAll(jobId, epoch);
         escrow.settle(jobId);
     }
 

@@ -46,13 +46,11 @@ def test_commitment_matches_the_chain(vectors: dict[str, object]) -> None:
     assert made == word(vectors, "commitment")
 
 
-def test_rewards_root_matches_the_chain(vectors: dict[str, object]) -> None:
+def test_claims_root_matches_the_chain(vectors: dict[str, object]) -> None:
     """Three leaves: a pair, sorted before hashing, and an odd one that moves up."""
-    types = ("bytes32", "uint32", "uint256", "address", "uint256")
-    job, account = word(vectors, "job_id"), str(vectors["account"])
-    leaves = [
-        keccak(keccak(encode(types, (job, vectors["round"], i, account, 10 ** (18 + i)))))
-        for i in range(3)
-    ]
+    types = ("bytes32", "address", "bytes32", "bytes32")
+    job, account = JobId(word(vectors, "job_id")), str(vectors["account"])
+    bound = (account, word(vectors, "result_root"), word(vectors, "unit_root"))
+    leaves = [keccak(keccak(encode(types, (unit_id(job, 3, i, 2), *bound)))) for i in range(3)]
     pair = keccak(b"".join(sorted(leaves[:2])))
-    assert keccak(b"".join(sorted([pair, leaves[2]]))) == word(vectors, "rewards_root")
+    assert keccak(b"".join(sorted([pair, leaves[2]]))) == word(vectors, "claims_root")

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IJobEscrow} from "../../../contracts/interfaces/IJobEscrow.sol";
+import {IRewardDistributor} from "../../../contracts/interfaces/IRewardDistributor.sol";
 import {IWorkLedger} from "../../../contracts/interfaces/IWorkLedger.sol";
 import {Delegation} from "../../../contracts/types/Bond.sol";
 import {JobId, UnitId} from "../../../contracts/types/Identifiers.sol";
 import {Job} from "../../../contracts/types/Job.sol";
-import {RewardClaim} from "../../../contracts/types/Reward.sol";
 import {Batch, Unit, UnitStatus} from "../../../contracts/types/Work.sol";
 import {EmissionBooks} from "./EmissionBooks.sol";
 import {Log, VM} from "./Vm.sol";
@@ -27,12 +28,13 @@ abstract contract Books is EmissionBooks {
     mapping(UnitId => uint256) public lockedFor; // when it was committed
     /// @dev Looked at first by moves that search for a unit.
     UnitId internal _focus;
-    RewardClaim[] internal _rewards;
     /// @notice Successful moves by kind: a sequence that does nothing proves nothing.
     uint256[MOVES] public done;
 
-    uint256 public earnedWei; // sum of all reward leaves of finalised rounds
+    uint256 public earnedWei; // sum of the receipts of all finalised rounds
+    uint256 public chargedWei; // of data deposits, to accounts
     uint256 public claimedWei;
+    mapping(address account => uint256) public claimedBy;
     uint256[] private _seconds;
     mapping(uint256 second => uint256 votes) private _votesThen;
 
@@ -55,7 +57,21 @@ abstract contract Books is EmissionBooks {
         }
         same(token.balanceOf(address(escrow)), held, "escrow's tokens");
         same(paid, earnedWei, "paid for finalised rounds only");
-        same(token.balanceOf(address(distributor)), earnedWei - claimedWei, "distributor's tokens");
+        _checkCredits();
+    }
+
+    /// @dev What the distributor holds is what accounts can claim, to the wei, and nobody's figures
+    /// ever fell.
+    function _checkCredits() private view {
+        uint256 credits = distributor.creditOf(token, net.TREASURY());
+        for (uint256 i = 0; i < net.nodeCount(); ++i) {
+            credits += distributor.creditOf(token, node(i));
+            (uint256 earned, uint256 claimed) = distributor.accountOf(token, node(i));
+            check(claimed <= earned, "claimed <= earned");
+            same(claimed, claimedBy[node(i)], "claimed is the sum of the payments");
+        }
+        same(token.balanceOf(address(distributor)), credits, "distributor's tokens");
+        same(credits + claimedWei, earnedWei + chargedWei + _mintedWei, "nothing from nowhere");
     }
 
     /// @notice The vault holds every bond, each owner votes with what it owns, and the list holds every
@@ -285,35 +301,44 @@ abstract contract Books is EmissionBooks {
         }
     }
 
-    function _claimLast() internal returns (bool) {
-        RewardClaim[] memory claims = new RewardClaim[](1);
-        claims[0] = _rewards[_rewards.length - 1];
-        _rewards.pop();
-        uint256 wealth = token.balanceOf(claims[0].account);
-        distributor.claim(claims);
-        claimedWei += claims[0].amount;
-        return token.balanceOf(claims[0].account) == wealth + claims[0].amount;
+    /// @dev One random account: paid all that it has, or refused where that is nothing.
+    function _claim(address account) internal returns (bool) {
+        uint256 owed = distributor.creditOf(token, account);
+        uint256 wealth = token.balanceOf(account);
+        try distributor.claim(token, account) returns (uint256 amount) {
+            check(amount == owed && amount != 0, "all of it");
+            same(token.balanceOf(account), wealth + owed, "paid");
+            return true;
+        } catch {
+            same(owed, 0, "every credit is payable");
+            VM.getRecordedLogs();
+            return false;
+        }
     }
 
-    /// @dev Reads the events of the last move: the rewards to claim, what was burned and minted.
+    /// @dev Reads the events of the last move: what was earned, claimed, burned and minted.
     function _collect() internal {
         Log[] memory logs = VM.getRecordedLogs();
         for (uint256 i = 0; i < logs.length; ++i) {
             _record(logs[i]);
-            if (
-                logs[i].emitter != address(ledger) ||
-                logs[i].topics[0] != IWorkLedger.RoundRewards.selector
-            ) continue;
-            (address[] memory accounts, uint256[] memory amounts) = abi.decode(
-                logs[i].data,
-                (address[], uint256[])
-            );
-            JobId jobId = JobId.wrap(logs[i].topics[1]);
-            uint32 round = uint32(uint256(logs[i].topics[2]));
-            for (uint256 j = 0; j < accounts.length; ++j) {
-                _rewards.push(net.rewardClaim(jobId, round, accounts, amounts, j));
-                _emissions.push(_rewards[_rewards.length - 1]);
-                earnedWei += amounts[j];
+            (address from, bytes32 kind) = (logs[i].emitter, logs[i].topics[0]);
+            if (from == address(ledger) && kind == IWorkLedger.RoundRewards.selector) {
+                (, uint256[] memory amounts) = abi.decode(logs[i].data, (address[], uint256[]));
+                for (uint256 j = 0; j < amounts.length; ++j) {
+                    earnedWei += amounts[j];
+                }
+            } else if (from == address(escrow) && kind == IJobEscrow.DataCharged.selector) {
+                (uint256 worker, uint256 auditor, uint256 juror, uint256 jurors, ) = abi.decode(
+                    logs[i].data,
+                    (uint256, uint256, uint256, uint256, uint256)
+                );
+                chargedWei += worker + auditor + juror * jurors;
+            } else if (
+                from == address(distributor) && kind == IRewardDistributor.Claimed.selector
+            ) {
+                uint256 amount = abi.decode(logs[i].data, (uint256));
+                claimedWei += amount;
+                claimedBy[address(uint160(uint256(logs[i].topics[2])))] += amount;
             }
         }
     }

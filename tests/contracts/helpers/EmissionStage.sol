@@ -3,11 +3,10 @@ pragma solidity 0.8.37;
 
 import {JobId, UnitId} from "../../../contracts/types/Identifiers.sol";
 import {JobTerms} from "../../../contracts/types/Job.sol";
-import {RewardClaim} from "../../../contracts/types/Reward.sol";
 import {Stage} from "./Stage.sol";
 import {VM} from "./Vm.sol";
 
-/// @notice Whole rounds, their reward leaves, and the ends of their epochs.
+/// @notice Whole rounds, who earned by them, and the ends of their epochs.
 abstract contract EmissionStage is Stage {
     mapping(JobId => address[]) internal accounts;
     mapping(JobId => uint256[]) internal amounts;
@@ -35,13 +34,20 @@ abstract contract EmissionStage is Stage {
         (accounts[jobId], amounts[jobId]) = recordedRewards();
     }
 
-    /// @notice One leaf of a job's round, proved.
-    function proved(
-        JobId jobId,
-        uint256 index
-    ) internal view returns (RewardClaim[] memory claims) {
-        claims = new RewardClaim[](1);
-        claims[0] = net.rewardClaim(jobId, 0, accounts[jobId], amounts[jobId], index);
+    /// @notice What an account gets of the round's FLOPs.
+    function partOf(JobId jobId, uint256 index, uint256 flops) internal view returns (uint256) {
+        uint256 total = 0;
+        for (uint256 i = 0; i < amounts[jobId].length; ++i) {
+            total += amounts[jobId][i];
+        }
+        return (flops * amounts[jobId][index]) / total;
+    }
+
+    /// @notice Everybody who earned by a job claims, for its work and for this epoch.
+    function claimAll(JobId jobId, uint256 epoch) internal {
+        for (uint256 i = 0; i < accounts[jobId].length; ++i) {
+            emission.claim(accounts[jobId][i], one(epoch));
+        }
     }
 
     /// @notice To the end of the running epoch.

@@ -30,7 +30,7 @@ abstract contract Moves is LendMoves {
         if (kind == 15) return _cancelUnbond(dice);
         if (kind == 16) return _withdraw(dice);
         if (kind == 17) return _settle(dice);
-        if (kind == 18) return _rewards.length != 0 && _claimLast();
+        if (kind == 18) return _claim(_node(dice));
         if (kind == 19) return _parameter(dice);
         if (kind == 20) return dice % 4 == 0 && _wait(dice % 3_000);
         if (kind == 21) return _wait(dice % 50);

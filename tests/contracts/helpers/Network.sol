@@ -17,9 +17,7 @@ import {EmissionPlan} from "../../../contracts/types/Emission.sol";
 import {JobId, UnitId} from "../../../contracts/types/Identifiers.sol";
 import {JobTerms} from "../../../contracts/types/Job.sol";
 import {Parameter} from "../../../contracts/types/Parameter.sol";
-import {RewardClaim} from "../../../contracts/types/Reward.sol";
 import {Claim} from "../../../contracts/types/Work.sol";
-import {Trees} from "./Trees.sol";
 import {VM} from "./Vm.sol";
 
 /// @notice All contracts, deployed and bound as docs/spec/contracts.md says, with nodes that know
@@ -62,9 +60,12 @@ contract Network {
         vault = IBondVault(deploy("BondVault", abi.encode(token, parameters)));
         escrow = IJobEscrow(deploy("JobEscrow", abi.encode(token, parameters)));
         ledger = IWorkLedger(deploy("WorkLedger", abi.encode(token, parameters, vault, escrow)));
-        distributor = IRewardDistributor(deploy("RewardDistributor", abi.encode(token, ledger)));
+        distributor = IRewardDistributor(deploy("RewardDistributor", abi.encode(escrow)));
         emission = IEmissionController(
-            deploy("EmissionController", abi.encode(token, parameters, ledger, escrow, TREASURY))
+            deploy(
+                "EmissionController",
+                abi.encode(token, parameters, escrow, distributor, TREASURY)
+            )
         );
         IEmissionSchedule(address(token)).bind(address(emission));
         vault.bind(address(ledger), address(distributor));
@@ -102,7 +103,7 @@ contract Network {
         values[uint256(Parameter.DataDepositBps)] = 1_000;
         values[uint256(Parameter.EmissionBps)] = 10_000;
         values[uint256(Parameter.TreasuryShareBps)] = 1_234;
-        values[uint256(Parameter.EmissionGflopFeeWei)] = 1e12;
+values[uint256(Parameter.EmissionGflopFeeWei)] = 1e16;
         values[uint256(Parameter.ArithmeticVersions)] = 1 << 1;
         values[uint256(Parameter.ManifestVersions)] = 1 << 2;
     }
@@ -237,29 +238,5 @@ contract Network {
             if (nodes[i] == account) return KEY_BASE + i;
         }
         revert("no node");
-    }
-
-    /// @notice A reward leaf of a finalised round with its proof, rebuilt from RoundRewards'
-    /// arrays.
-    function rewardClaim(
-        JobId jobId,
-        uint32 round,
-        address[] memory accounts,
-        uint256[] memory amounts,
-        uint256 index
-    ) public pure returns (RewardClaim memory) {
-        bytes32[] memory level = new bytes32[](accounts.length);
-        for (uint256 i = 0; i < accounts.length; ++i) {
-            level[i] = Hashes.rewardLeaf(jobId, round, i, accounts[i], amounts[i]);
-        }
-        return
-            RewardClaim({
-                jobId: jobId,
-                round: round,
-                index: index,
-                account: accounts[index],
-                amount: amounts[index],
-                proof: Trees.proofOf(level, index)
-            });
     }
 }

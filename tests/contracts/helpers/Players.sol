@@ -67,10 +67,6 @@ contract Players is Moves {
         return (dice >> 16) % 8 == 0 ? 10 : 9;
     }
 
-    function counts() external view returns (uint256 jobs, uint256 units, uint256 rewards) {
-        return (jobIds.length, unitIds.length, _rewards.length);
-    }
-
     /// @notice Everybody leaves: only calls that anyone may make, and time. At the end no unit
     /// waits and no money is left anywhere but with people.
     function drain() external {
@@ -87,15 +83,26 @@ contract Players is Moves {
             if (time > VM.getBlockTimestamp()) VM.warp(time);
             escrow.settle(jobIds[i]);
         }
-        while (_rewards.length != 0) {
-            check(_claimLast(), "every leaf is payable");
-        }
+        _collect();
         _leaveLent();
         _leave();
-        while (_emissions.length != 0) {
-            check(_claimEmission(0), "every leaf has its emission");
+        _collectAll();
+    }
+
+    /// @dev Half of all by way of emission, which pays the rest too.
+    function _collectAll() private {
+        for (uint256 i = 0; i < net.nodeCount(); ++i) {
+            if (i % 2 == 0) _claim(node(i));
+            _collect();
+            for (uint256 j = 0; j < _epochs.length; ++j) {
+                _claimEpoch(node(i), _epochs[j]);
+                _collect();
+            }
+            _claim(node(i));
             _collect();
         }
+        _claim(net.TREASURY());
+        _collect();
     }
 
     /// @dev Every unit is at its end: what is still locked comes back by calls that anyone may make.
