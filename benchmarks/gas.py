@@ -23,10 +23,10 @@ from node.chain.types import Claim, ClaimedUnit, JobTerms, Opening, Parameter
 from node.claim_signature import ClaimDomain, Statement
 from node.deployment import AIN, DEVNET
 from node.devnet import Devnet
+from node.emission import emissions_of
 from node.errors import NodeError
 from node.identity import peer_id_bytes
 from node.ids import JobId, UnitId, commitment, unit_id
-from node.rewards import rewards_of
 from node.wallet import Signer
 
 ROOT = Path(__file__).parents[1]
@@ -315,18 +315,19 @@ def newcomers(meter: Meter, chain: Chain, worker: Signer) -> None:
         meter.send("pay a first bond out", newcomer, bonds.pay_out())
 
 
-def claimed(meter: Meter, devnet: Devnet, account: str) -> None:
-    """Rewards paid to an account that has no tokens; each of another round."""
+def claimed(meter: Meter, devnet: Devnet, worker: Signer, auditor: Signer) -> None:
+    """Rewards paid: to an account that has no tokens, then to accounts that have some."""
     relay = signer("relay")
     devnet.give_gas(relay.address)
     with devnet.chain(relay) as chain:
-        claims = [reward.claim for reward in rewards_of(chain, account)]
-        meter.send("claim, first", chain, chain.rewards.claim(claims[:1]))
-        meter.send("claim, later", chain, chain.rewards.claim(claims[1:2]))
-        meter.send("claim, a hash of proof", chain, chain.rewards.claim(claims[3:4]))
+        token, rewards, emission = chain.token.address, chain.rewards, chain.emission
         devnet.travel(chain.token.schedule().plan.epoch_s)
-        meter.send("claim emission, first", chain, chain.emission.claim(claims[:1]))
-        meter.send("claim emission, later", chain, chain.emission.claim(claims[1:2]))
+        epochs = [e.epoch for e in emissions_of(chain, worker.address)]
+        meter.send("claim, first", chain, rewards.claim(token, worker.address))
+        meter.send("claim, later", chain, rewards.claim(token, auditor.address))
+        meter.send("claim emission, first", chain, emission.claim(worker.address, epochs[:1]))
+        meter.send("claim emission, later", chain, emission.claim(worker.address, epochs[1:2]))
+        meter.send("claim 2 epochs' emission", chain, emission.claim(worker.address, epochs[2:4]))
 
 
 def measure(devnet: Devnet) -> list[Row]:
@@ -345,7 +346,7 @@ def measure(devnet: Devnet) -> list[Row]:
             unaudited(meter, chain, worker, slots)
         devnet.bond(auditor, BOND_WEI, peer("auditor"))
         audited(meter, chain, worker, third, auditor)
-    claimed(meter, devnet, worker.address)
+    claimed(meter, devnet, worker, auditor)
     with devnet.chain(coordinator) as chain:
         spared(meter, chain, worker)
         newcomers(meter, chain, worker)

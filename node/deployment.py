@@ -77,7 +77,8 @@ DEVNET = Preset(
         Parameter.DATA_DEPOSIT_BPS: 500,
         Parameter.EMISSION_BPS: 10_000,
         Parameter.TREASURY_SHARE_BPS: 1_000,
-        Parameter.EMISSION_GFLOP_FEE_WEI: 10**12,
+        # What is burned where a GFLOP costs 40 AIN, as in the example.
+        Parameter.EMISSION_GFLOP_FEE_WEI: 2 * AIN // 5,
         Parameter.ARITHMETIC_VERSIONS: 1 << ARITHMETIC_VERSION,
         Parameter.MANIFEST_VERSIONS: 1 << MANIFEST_VERSION,
     },
@@ -232,13 +233,13 @@ def _build(site: Site, deployer: str, treasury: str, preset: Preset) -> dict[str
     committee = site.create(
         "AuditCommittee", parameters.address, vault.address, ledger.address, seat.address
     )
-    rewards = site.create("RewardDistributor", token.address, ledger.address)
+    rewards = site.create("RewardDistributor", escrow.address)
     emission = site.create(
         "EmissionController",
         token.address,
         parameters.address,
-        ledger.address,
         escrow.address,
+        rewards.address,
         timelock.address,
     )
     first_bonds = site.create(
@@ -297,6 +298,9 @@ def _checks(
         ("committee", "vault", at["vault"]),
         ("token", "minter", at["emission"]),
         ("emission", "treasury", at["timelock"]),
+        ("emission", "escrow", at["escrow"]),
+        ("emission", "distributor", at["rewards"]),
+        ("rewards", "escrow", at["escrow"]),
         ("first_bonds", "token", at["token"]),
         ("first_bonds", "ledger", at["ledger"]),
         ("first_bonds", "vault", at["vault"]),

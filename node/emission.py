@@ -1,91 +1,119 @@
-"""What an account has earned by emission: new tokens for its leaves of finalised rounds.
+"""What an account has earned by emission: new tokens for its part of an epoch's FLOPs.
 
 The formulas of docs/spec/economy.md, "Emission", in integers, applied to the chain's events; what
-the contract pays is the same to the wei. How much a round gets is known when its epoch is over, for
-it shares the epoch's budget with every other round; until then the figure can only fall.
+the contract pays is the same to the wei. How much a FLOP gets is known when its epoch is over, for
+it shares the epoch's budget with every other; until then the figure can only fall.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from node.chain import Chain
-from node.chain.events import EmissionClaimed, RoundCounted, RoundRewards
-from node.chain.types import EmissionSchedule, EmissionShare, RewardClaim
-from node.rewards import claims_in
+from node.chain.events import EmissionClaimed, EpochOpened, Event, RoundCounted, RoundRewards
+from node.chain.types import EmissionSchedule, EmissionShare
 
 BPS = 10_000
+GFLOP = 10**9
+KINDS = (RoundRewards, EpochOpened, RoundCounted, EmissionClaimed)
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What holds for a whole epoch: the parameters at its first round."""
+
+    emission_bps: int
+    treasury_bps: int
+    gflop_fee_wei: int
 
 
 @dataclass(frozen=True, slots=True)
 class EmissionReward:
-    """What emission gives for one leaf. `amount_wei` is at most that while `is_final` is false."""
+    """What an epoch gives an account. `amount_wei` is at most that while `is_final` is false."""
 
-    claim: RewardClaim
     epoch: int
     claimable_at_s: int
+    flops: int
     amount_wei: int
+    treasury_wei: int
     is_final: bool
     is_claimed: bool
 
 
-def share_of(counted: RoundCounted, budget_wei: int, epoch_flops: int) -> EmissionShare:
-    """What a round gives in all and the treasury's share of it, with so many FLOPs in its epoch."""
-    if counted.flops == 0:
+def counted_flops(flops: int, fee_wei: int, gflop_fee_wei: int) -> int:
+    """Of a round's FLOPs those that the fee burned for it covers."""
+    return min(flops, fee_wei * GFLOP // gflop_fee_wei)
+
+
+def part_of(flops: int, amount: int, total_wei: int) -> int:
+    """The part of a round's FLOPs of who earned `amount` of its `total_wei`."""
+    return flops * amount // total_wei
+
+
+def cap_wei(flops: int, rates: Rates) -> int:
+    """The most that FLOPs can give: a part of what was burned for them."""
+    return flops * rates.gflop_fee_wei * rates.emission_bps // (GFLOP * BPS)
+
+
+def share_of(flops: int, epoch_flops: int, budget_wei: int, rates: Rates) -> EmissionShare:
+    """What an account gets for its part of an epoch's FLOPs, and the treasury besides."""
+    if flops == 0:
         return EmissionShare(0, 0)
-    emission_wei = min(budget_wei * counted.flops // epoch_flops, counted.cap_wei)
-    return EmissionShare(emission_wei, -(-emission_wei * counted.treasury_bps // BPS))
-
-
-def leaf_wei(share: EmissionShare, amount: int, total_wei: int) -> int:
-    """What a leaf with this reward gets in a round whose rewards add up to `total_wei`."""
-    return (share.emission_wei - share.treasury_wei) * amount // total_wei
+    emission_wei = min(budget_wei * flops // epoch_flops, cap_wei(flops, rates))
+    treasury_wei = -(-emission_wei * rates.treasury_bps // BPS)
+    return EmissionShare(emission_wei - treasury_wei, treasury_wei)
 
 
 def emissions_of(chain: Chain, account: str) -> list[EmissionReward]:
-    """What emission gives `account` so far, in the order of its rounds' finalisation.
-
-    Leaves that get nothing are left out.
-    """
-    start, head = chain.network.deployment_block, chain.head()
-    kinds = (RoundRewards, RoundCounted, EmissionClaimed)
-    events = chain.events(start, head.number, kinds)
-    counted = [event for event in events if isinstance(event, RoundCounted)]
-    rewards = [event for event in events if isinstance(event, RoundRewards)]
-    paid = {(e.job_id, e.round, e.index) for e in events if isinstance(e, EmissionClaimed)}
-    found = _emissions(account, counted, rewards, chain.token.schedule())
-    return [
-        EmissionReward(
-            claim=claim,
-            epoch=epoch,
-            claimable_at_s=ends_at_s,
-            amount_wei=amount_wei,
-            is_final=head.timestamp >= ends_at_s,
-            is_claimed=(claim.job_id, claim.round, claim.index) in paid,
-        )
-        for claim, epoch, ends_at_s, amount_wei in found
-        if amount_wei
-    ]
+    """What emission gives `account` so far, by epochs; those that give nothing are left out."""
+    head = chain.head()
+    log = _Log(account)
+    for event in chain.events(chain.network.deployment_block, head.number, KINDS):
+        log.apply(event)
+    found = log.rewards(chain.token.schedule(), head.timestamp)
+    return [each for each in found if each.amount_wei]
 
 
-def _emissions(
-    account: str,
-    counted: Iterable[RoundCounted],
-    rewards: Iterable[RoundRewards],
-    schedule: EmissionSchedule,
-) -> Iterable[tuple[RewardClaim, int, int, int]]:
-    epoch_flops = Counter[int]()
-    by_round: dict[tuple[bytes, int], RoundCounted] = {}
-    for event in counted:
-        epoch_flops[event.epoch] += event.flops
-        by_round[event.job_id, event.round] = event
-    for reward in rewards:
-        # One transaction emits both: an endpoint that has but one of them is behind.
-        found = by_round.get((reward.job_id, reward.round))
-        if found is None:
-            continue
-        epoch = found.epoch
-        share = share_of(found, schedule.budget_wei(epoch), epoch_flops[epoch])
-        for claim in claims_in(reward, account):
-            wei = leaf_wei(share, claim.amount, sum(reward.amounts))
-            yield claim, epoch, schedule.ends_at(epoch), wei
+class _Log:
+    """What the events say of one account and of all together, folded."""
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+        self._rates: dict[int, Rates] = {}
+        self._epoch_flops = Counter[int]()
+        self._own_flops = Counter[int]()
+        self._paid: dict[int, EmissionClaimed] = {}
+        self._pay: dict[tuple[bytes, int], tuple[int, int]] = {}
+
+    def apply(self, event: Event) -> None:
+        """In chain order: a round's receipt comes before it is counted, in one transaction."""
+        match event:
+            case RoundRewards():
+                own = dict(zip(event.accounts, event.amounts, strict=True)).get(self._account, 0)
+                self._pay[event.job_id, event.round] = own, sum(event.amounts)
+            case EpochOpened():
+                rates = Rates(event.emission_bps, event.treasury_bps, event.gflop_fee_wei)
+                self._rates[event.epoch] = rates
+            case RoundCounted():
+                self._epoch_flops[event.epoch] += event.flops
+                own, total = self._pay.pop((event.job_id, event.round), (0, 0))
+                if own:
+                    self._own_flops[event.epoch] += part_of(event.flops, own, total)
+            case EmissionClaimed():
+                if event.account == self._account:
+                    self._paid[event.epoch] = event
+
+    def rewards(self, schedule: EmissionSchedule, now_s: int) -> Iterator[EmissionReward]:
+        """One for each epoch in which the account earned, in order."""
+        for epoch, flops in sorted(self._own_flops.items()):
+            budget_wei, ends_at_s = schedule.budget_wei(epoch), schedule.ends_at(epoch)
+            share = share_of(flops, self._epoch_flops[epoch], budget_wei, self._rates[epoch])
+            yield EmissionReward(
+                epoch=epoch,
+                claimable_at_s=ends_at_s,
+                flops=flops,
+                amount_wei=share.amount_wei,
+                treasury_wei=share.treasury_wei,
+                is_final=now_s >= ends_at_s,
+                is_claimed=epoch in self._paid,
+            )

@@ -1,10 +1,11 @@
 """What emission gives an account, in its parts: every figure from the events of the chain.
 
-For each leaf of a finalised round: which epoch, how much of the epoch's FLOPs, what the burned fee
-allows, what the treasury takes, what is left for the leaf (docs/spec/economy.md, "Emission"). Each
-figure is recomputed from what it follows from, a round's FLOPs from its job's terms and the fee
-that was burned, rates from the parameters of that moment, and held against what the contract says;
-where the two differ the difference is reported.
+For each epoch in which it earned: its rounds, how much of their FLOPs are the account's, what the
+epoch's budget gives for them, what the burned fee allows, what the treasury takes
+(docs/spec/economy.md, "Emission"). Each figure is recomputed from what it follows from, a round's
+FLOPs from its job's terms and the fee that was burned, rates from the parameters of the epoch's
+first round, and held against what the contract says; where the two differ the difference is
+reported.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from node.chain import Chain
 from node.chain.events import (
     EmissionClaimed,
+    EpochOpened,
     Event,
     JobFunded,
     ParameterChanged,
@@ -20,27 +22,35 @@ from node.chain.events import (
     RoundPaid,
     RoundRewards,
 )
-from node.chain.types import EmissionSchedule, EmissionShare, JobTerms, Parameter, RewardClaim
-from node.emission import BPS, leaf_wei, share_of
+from node.chain.types import EmissionSchedule, EmissionShare, JobTerms, Parameter
+from node.emission import Rates, cap_wei, counted_flops, part_of, share_of
 from node.ids import JobId
-from node.rewards import claims_in
 
-GFLOP = 10**9
-_KINDS = (JobFunded, ParameterChanged, RoundRewards, RoundPaid, RoundCounted, EmissionClaimed)
+_KINDS = (
+    JobFunded,
+    ParameterChanged,
+    RoundRewards,
+    RoundPaid,
+    EpochOpened,
+    RoundCounted,
+    EmissionClaimed,
+)
 Key = tuple[bytes, int]
 """A job and one of its rounds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """What a final round brought into its epoch, and what that follows from."""
+class CountedRound:
+    """What a final round brought into its epoch, and the account's part of it."""
 
     event: RoundCounted
     terms: JobTerms
     fee_wei: int
-    gflop_fee_wei: int
-    emission_bps: int
-    treasury_bps: int
+    rates: Rates
+    pay_wei: int
+    """What the account earned by it."""
+    round_wei: int
+    """What all accounts earned by it."""
 
     @property
     def stated_flops(self) -> int:
@@ -50,43 +60,48 @@ class Counted:
     @property
     def flops(self) -> int:
         """As far as a fee was burned for them."""
-        return min(self.stated_flops, self.fee_wei * GFLOP // self.gflop_fee_wei)
+        return counted_flops(self.stated_flops, self.fee_wei, self.rates.gflop_fee_wei)
 
     @property
-    def cap_wei(self) -> int:
-        """The most that the round can give."""
-        return self.fee_wei * self.emission_bps // BPS
-
-    def recomputed(self) -> RoundCounted:
-        """The event as it has to be."""
-        return replace(
-            self.event, flops=self.flops, cap_wei=self.cap_wei, treasury_bps=self.treasury_bps
-        )
+    def part_flops(self) -> int:
+        """The account's."""
+        return part_of(self.flops, self.pay_wei, self.round_wei)
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedEmission:
-    """What emission gives for one leaf, and why. At most that, unless `is_final`."""
+    """What an epoch gives an account, and why. At most that, unless `is_final`."""
 
-    claim: RewardClaim
-    counted: Counted
+    epoch: int
+    rates: Rates
+    rounds: tuple[CountedRound, ...]
     ends_at_s: int
     is_final: bool
     is_claimed: bool
     budget_wei: int
     epoch_flops: int
-    share: EmissionShare
-    round_wei: int
-    """What all leaves of the round earned by work."""
-    amount_wei: int
     differences: tuple[str, ...] = ()
     """Where the chain says otherwise; empty if it does nowhere."""
 
     @property
+    def flops(self) -> int:
+        """The account's, of all its rounds."""
+        return sum(each.part_flops for each in self.rounds)
+
+    @property
     def by_flops_wei(self) -> int:
-        """The round's part of its epoch's budget, before the cap."""
-        flops = self.counted.flops
-        return self.budget_wei * flops // self.epoch_flops if flops else 0
+        """Its part of the epoch's budget, before the cap."""
+        return self.budget_wei * self.flops // self.epoch_flops if self.flops else 0
+
+    @property
+    def cap_wei(self) -> int:
+        """The most that its FLOPs can give."""
+        return cap_wei(self.flops, self.rates)
+
+    @property
+    def share(self) -> EmissionShare:
+        """What it gets, and the treasury besides."""
+        return share_of(self.flops, self.epoch_flops, self.budget_wei, self.rates)
 
 
 @dataclass(slots=True)
@@ -96,9 +111,11 @@ class _Log:
     values: dict[Parameter, int] = field(default_factory=dict)
     terms: dict[bytes, JobTerms] = field(default_factory=dict)
     fees: dict[Key, int] = field(default_factory=dict)
-    counted: dict[Key, Counted] = field(default_factory=dict)
-    rewards: list[RoundRewards] = field(default_factory=list)
-    paid: dict[tuple[bytes, int, int], int] = field(default_factory=dict)
+    receipts: dict[Key, RoundRewards] = field(default_factory=dict)
+    rates: dict[int, Rates] = field(default_factory=dict)
+    opened: dict[int, EpochOpened] = field(default_factory=dict)
+    rounds: dict[int, list[RoundCounted]] = field(default_factory=dict)
+    paid: dict[tuple[int, str], EmissionClaimed] = field(default_factory=dict)
 
     def apply(self, event: Event) -> None:
         """In chain order: rates are those of the parameters at that point."""
@@ -109,85 +126,94 @@ class _Log:
                 self.terms[event.job_id] = event.terms
             case RoundPaid():
                 self.fees[event.job_id, event.round] = event.fee
-            case RoundCounted():
-                self.counted[event.job_id, event.round] = Counted(
-                    event,
-                    self.terms[event.job_id],
-                    self.fees[event.job_id, event.round],
-                    self.values[Parameter.EMISSION_GFLOP_FEE_WEI],
+            case RoundRewards():
+                self.receipts[event.job_id, event.round] = event
+            case EpochOpened():
+                self.opened[event.epoch] = event
+                self.rates[event.epoch] = Rates(
                     self.values[Parameter.EMISSION_BPS],
                     self.values[Parameter.TREASURY_SHARE_BPS],
+                    self.values[Parameter.EMISSION_GFLOP_FEE_WEI],
                 )
-            case RoundRewards():
-                self.rewards.append(event)
+            case RoundCounted():
+                self.rounds.setdefault(event.epoch, []).append(event)
             case EmissionClaimed():
-                self.paid[event.job_id, event.round, event.index] = event.amount
+                self.paid[event.epoch, event.account] = event
 
-    def epoch_flops(self, epoch: int) -> int:
-        """The FLOPs of all rounds of an epoch."""
-        return sum(c.flops for c in self.counted.values() if c.event.epoch == epoch)
+    def counted(self, event: RoundCounted, account: str) -> CountedRound:
+        """A round with what follows for it, and what the account has of it."""
+        key = event.job_id, event.round
+        receipt = self.receipts[key]
+        own = dict(zip(receipt.accounts, receipt.amounts, strict=True)).get(account, 0)
+        rates, total = self.rates[event.epoch], sum(receipt.amounts)
+        return CountedRound(event, self.terms[event.job_id], self.fees[key], rates, own, total)
 
 
 def explain_emission(
     chain: Chain, account: str, wanted: Callable[[JobId, int], bool] = lambda _job, _round: True
 ) -> list[ExplainedEmission]:
-    """Every leaf of `account` in a round that is `wanted`, as the rounds became final."""
+    """Every epoch in which `account` earned by a round that is `wanted`, in order."""
     head, log = chain.head(), _Log()
     for event in chain.events(chain.network.deployment_block, head.number, _KINDS):
         log.apply(event)
     schedule = chain.token.schedule()
-    found = [
-        _explain(log, schedule, claim, sum(reward.amounts), head.timestamp)
-        for reward in log.rewards
-        if wanted(reward.job_id, reward.round) and (reward.job_id, reward.round) in log.counted
-        for claim in claims_in(reward, account)
-    ]
-    return [replace(each, differences=tuple(_differences(chain, log, each))) for each in found]
+    found = []
+    for _, events in sorted(log.rounds.items()):
+        rounds = [log.counted(event, account) for event in events]
+        own = tuple(each for each in rounds if each.pay_wei)
+        if any(wanted(JobId(each.event.job_id), each.event.round) for each in own):
+            flops = sum(each.flops for each in rounds)
+            each = _explain(log, schedule, account, own, flops, head.timestamp)
+            found.append(replace(each, differences=tuple(_differences(chain, log, account, each))))
+    return found
 
 
 def _explain(
-    log: _Log, schedule: EmissionSchedule, claim: RewardClaim, round_wei: int, now_s: int
+    log: _Log,
+    schedule: EmissionSchedule,
+    account: str,
+    own: tuple[CountedRound, ...],
+    epoch_flops: int,
+    now_s: int,
 ) -> ExplainedEmission:
-    counted = log.counted[claim.job_id, claim.round]
-    epoch = counted.event.epoch
-    budget_wei, epoch_flops = schedule.budget_wei(epoch), log.epoch_flops(epoch)
-    share = share_of(counted.recomputed(), budget_wei, epoch_flops)
+    epoch = own[0].event.epoch
     return ExplainedEmission(
-        claim=claim,
-        counted=counted,
+        epoch=epoch,
+        rates=log.rates[epoch],
+        rounds=own,
         ends_at_s=schedule.ends_at(epoch),
         is_final=now_s >= schedule.ends_at(epoch),
-        is_claimed=(claim.job_id, claim.round, claim.index) in log.paid,
-        budget_wei=budget_wei,
+        is_claimed=(epoch, account) in log.paid,
+        budget_wei=schedule.budget_wei(epoch),
         epoch_flops=epoch_flops,
-        share=share,
-        round_wei=round_wei,
-        amount_wei=leaf_wei(share, claim.amount, round_wei),
     )
 
 
-def _differences(chain: Chain, log: _Log, each: ExplainedEmission) -> Iterator[str]:
+def _differences(chain: Chain, log: _Log, account: str, each: ExplainedEmission) -> Iterator[str]:
     """Where the contract's events and views say otherwise than what was recomputed."""
-    claim, ours = each.claim, each.counted.recomputed()
-    theirs = chain.emission.round_emission(claim.job_id, claim.round)
-    block = chain.block(ours.place.block)
-    schedule = chain.token.schedule()
+    epoch, opened, held = each.epoch, log.opened[each.epoch], chain.emission.epoch_of(each.epoch)
+    told = Rates(opened.emission_bps, opened.treasury_bps, opened.gflop_fee_wei)
+    holds = Rates(held.emission_bps, held.treasury_bps, held.gflop_fee_wei)
     pairs: list[tuple[str, object, object]] = [
-        ("what was counted", ours, each.counted.event),
-        (
-            "what the contract holds of the round",
-            (ours.epoch, ours.flops, ours.cap_wei, ours.treasury_bps),
-            (theirs.epoch, theirs.flops, theirs.cap_wei, theirs.treasury_bps),
-        ),
-        ("the epoch's FLOPs", each.epoch_flops, chain.emission.epoch_flops(ours.epoch)),
+        ("the epoch's rates", each.rates, told),
+        ("the rates that the contract holds", each.rates, holds),
+        ("the epoch's FLOPs", each.epoch_flops, held.flops),
     ]
-    if block is not None:
-        pairs.append(("the epoch", schedule.epoch_at(block.timestamp), ours.epoch))
-    if each.is_final:
-        held = chain.emission.share_of(claim.job_id, claim.round)
-        pairs.append(("the round's share", each.share, held))
-    paid = log.paid.get((claim.job_id, claim.round, claim.index), each.amount_wei)
-    pairs.append(("what was claimed", each.amount_wei, paid))
+    for one in each.rounds:
+        name = f"round {one.event.round + 1} of job 0x{one.event.job_id.hex()}"
+        pairs.append((f"the FLOPs of {name}", one.flops, one.event.flops))
+        block = chain.block(one.event.place.block)
+        if block is not None:
+            then = chain.token.schedule().epoch_at(block.timestamp)
+            pairs.append((f"the epoch of {name}", then, epoch))
+    paid = log.paid.get((epoch, account))
+    if paid is None:
+        pairs.append(("its FLOPs", each.flops, chain.emission.flops_of(epoch, account)))
+        if each.is_final:
+            pairs.append(("its share", each.share, chain.emission.share_of(account, epoch)))
+    else:
+        share = EmissionShare(paid.amount, paid.treasury_wei)
+        pairs.append(("what was claimed", each.share, share))
     for what, recomputed, found in pairs:
         if recomputed != found:
             yield f"{what}: recomputed {recomputed}, on the chain {found}"

@@ -326,6 +326,9 @@ class Ledger:
                 self._apply_escrow(event)
             case on_chain.ParameterChanged():
                 self.parameters[event.parameter] = event.new_value
+            case on_chain.Credited():
+                for account, amount in zip(event.accounts, event.amounts, strict=True):
+                    self.tally(account).earned_wei += amount
             case on_chain.Claimed():
                 self.tally(event.account).claimed_wei += event.amount
             case (
@@ -424,9 +427,6 @@ class Ledger:
                 self._withdraw_anchors(event)
             case on_chain.RoundFinalized():
                 self._finalize_round(event)
-            case on_chain.RoundRewards():
-                for account, amount in zip(event.accounts, event.amounts, strict=True):
-                    self.tally(account).earned_wei += amount
 
     def _commit_round(self, event: on_chain.RoundCommitted) -> None:
         job = self.jobs[event.job_id]

@@ -1,5 +1,4 @@
-"""The Merkle trees of the ledger, rebuilt from its events: claims that it is shown again, rewards
-that `RewardDistributor.claim` wants proofs of.
+"""The Merkle trees of the ledger, rebuilt from its events: claims that it is shown again.
 
 A leaf is hashed twice, keccak256(keccak256(abi.encode(...))); a node is the keccak256 of its
 children in ascending order, as OpenZeppelin's MerkleProof expects; an odd last node moves up
@@ -14,7 +13,6 @@ from eth_utils.crypto import keccak
 from node.chain.types import ClaimedUnit
 from node.ids import JobId, unit_id
 
-_REWARD_TYPES = ("bytes32", "uint32", "uint256", "address", "uint256")
 _CLAIM_TYPES = ("bytes32", "address", "bytes32", "bytes32")
 
 
@@ -23,21 +21,6 @@ def claim_leaf(job_id: JobId, round: int, claim: ClaimedUnit) -> bytes:
     unit = unit_id(job_id, round, claim.slot, claim.attempt)
     values = (unit, claim.worker, claim.result_root, claim.commitment)
     return keccak(keccak(encode(_CLAIM_TYPES, values)))
-
-
-def reward_leaf(job_id: JobId, round: int, index: int, account: str, amount: int) -> bytes:
-    """The leaf of one reward."""
-    return keccak(keccak(encode(_REWARD_TYPES, (job_id, round, index, account, amount))))
-
-
-def reward_leaves(
-    job_id: JobId, round: int, accounts: Sequence[str], amounts: Sequence[int]
-) -> list[bytes]:
-    """All leaves of a round, in the order of its RoundRewards event."""
-    pairs = zip(accounts, amounts, strict=True)
-    return [
-        reward_leaf(job_id, round, i, account, amount) for i, (account, amount) in enumerate(pairs)
-    ]
 
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:

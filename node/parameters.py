@@ -22,9 +22,9 @@ MEANINGS = {
     Parameter.COMMITTEE_SIZE: "seats of a committee; more than half must agree",
     Parameter.LEASE_S: "a coordinator's lease without a call",
     Parameter.DATA_DEPOSIT_BPS: "part of a job's price deposited for its data staying available",
-    Parameter.EMISSION_BPS: "most that is minted for a round, as a part of the fee burned for it",
+    Parameter.EMISSION_BPS: "most that is minted for work, as a part of the fee burned for it",
     Parameter.TREASURY_SHARE_BPS: "the treasury's part of what is minted",
-    Parameter.EMISSION_GFLOP_FEE_WEI: "fee burned for a GFLOP that makes it count whole",
+    Parameter.EMISSION_GFLOP_FEE_WEI: "fee that makes a GFLOP count whole; most minted for it",
     Parameter.ARITHMETIC_VERSIONS: "of docs/spec/arithmetic.md: new jobs of others nobody takes",
     Parameter.MANIFEST_VERSIONS: "of job manifests: new jobs of others nobody takes",
 }

@@ -1,35 +1,32 @@
-"""What an account has earned by work: the leaves of finalised rounds, claimed or not.
+"""What an account has earned: credited by final rounds and for data that was not to be had.
 
-Read from the events RoundRewards and Claimed, so that nothing is trusted but the chain. Claims go
-out in bounded batches; anyone may send them, the money always goes to the leaf's account.
+Read from the chain's events, so that nothing is trusted but the chain. A claim pays all that is
+credited, whatever it is for; anyone may send it, the money always goes to the account.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from node.chain import Chain, Receipt, Reverted
-from node.chain.contracts import Emission, Rewards
-from node.chain.events import Claimed, EmissionClaimed, RoundRewards
+from node.chain.events import Claimed, Credited, DataCharged, RoundPaid
 from node.chain.handle import Transaction
-from node.chain.types import RewardClaim
 from node.ids import JobId
 from node.ledger import JobView, Ledger
-from node.merkle import merkle_proof, reward_leaves
 from node.unit_history import UnitHistory, history_of
 
-BATCH_MAX = 64
-"""Leaves in one transaction: some five million gas, a third of what a transaction may have."""
-_ATTEMPTS = 3
+EPOCHS_MAX = 200
+"""Epochs in one transaction: some four million gas, a quarter of what a transaction may have."""
 Send = Callable[..., list[Receipt]]
 """Sends transactions one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """One leaf of a finalised round that belongs to the account asked about."""
+    """What an account was credited by a job: for a round, or (None) from its data deposit."""
 
-    claim: RewardClaim
-    claimed: bool
+    job_id: JobId
+    round: int | None
+    amount: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +54,26 @@ class Explained:
 
 
 def rewards_of(chain: Chain, account: str) -> list[Reward]:
-    """All rewards of `account` so far, in the order of their rounds' finalisation."""
+    """All that jobs have credited `account` so far, in the order of the chain."""
     start, head = chain.network.deployment_block, chain.head().number
-    events = chain.events(start, head, (RoundRewards, Claimed))
-    paid = {(e.job_id, e.round, e.index) for e in events if isinstance(e, Claimed)}
-    return [
-        Reward(claim, (claim.job_id, claim.round, claim.index) in paid)
-        for event in events
-        if isinstance(event, RoundRewards)
-        for claim in claims_in(event, account)
-    ]
+    cause: RoundPaid | DataCharged | None = None
+    found = []
+    for event in chain.events(start, head, (RoundPaid, DataCharged, Credited)):
+        # The escrow says what it pays for, then it has it credited, in one transaction.
+        if isinstance(event, RoundPaid | DataCharged):
+            cause = event
+        elif isinstance(event, Credited) and event.by == chain.escrow.address and cause:
+            amount = credited(event, account)
+            round = cause.round if isinstance(cause, RoundPaid) else None
+            if amount:
+                found.append(Reward(JobId(cause.job_id), round, amount))
+    return found
+
+
+def credited(event: Credited, account: str) -> int:
+    """What an account has in a credit."""
+    pairs = zip(event.accounts, event.amounts, strict=True)
+    return sum(amount for owner, amount in pairs if owner == account)
 
 
 def explain(ledger: Ledger, account: str) -> list[Explained]:
@@ -88,55 +95,30 @@ def _part(unit: UnitHistory, account: str) -> Part:
     return Part(unit, role, unit.paid[account])
 
 
-def claim_calls(claims: Sequence[RewardClaim], source: Rewards | Emission) -> list[Transaction]:
-    """The transactions that claim these leaves from what pays them."""
-    return [source.claim(batch) for batch in _batches(claims)]
+def claim_calls(
+    chain: Chain, account: str, credit_wei: int, epochs: Sequence[int]
+) -> list[Transaction]:
+    """The transactions that pay `account` its credit, and the emission of epochs that are over.
 
-
-def claim_all(
-    chain: Chain,
-    claims: Sequence[RewardClaim],
-    send: Send,
-    source: Rewards | Emission | None = None,
-) -> Iterator[tuple[Receipt, int]]:
-    """Send `claims` in batches; yields each receipt with the wei that it paid.
-
-    `source` pays: the distributor of rewards if None, else the emission controller. Leaves that
-    somebody else claims in the meantime are left out.
+    The first pays what is credited already: as a rule there is one.
     """
-    for batch in _batches(claims):
-        yield from _claim_batch(batch, send, source or chain.rewards)
+    starts = range(0, len(epochs), EPOCHS_MAX)
+    batches = [epochs[start : start + EPOCHS_MAX] for start in starts]
+    if batches:
+        return [chain.emission.claim(account, batch) for batch in batches]
+    return [chain.rewards.claim(chain.token.address, account)] if credit_wei else []
 
 
-def _batches(claims: Sequence[RewardClaim]) -> list[Sequence[RewardClaim]]:
-    return [claims[start : start + BATCH_MAX] for start in range(0, len(claims), BATCH_MAX)]
+def claim_all(calls: Sequence[Transaction], send: Send) -> Iterator[tuple[Receipt, int]]:
+    """Send `calls`; yields each receipt with the wei that it paid.
 
-
-def _claim_batch(
-    batch: Sequence[RewardClaim], send: Send, source: Rewards | Emission
-) -> Iterator[tuple[Receipt, int]]:
-    for attempt in range(_ATTEMPTS):
+    What somebody else has claimed in the meantime is left out.
+    """
+    for call in calls:
         try:
-            (receipt,) = send(source.claim(batch))
+            (receipt,) = send(call)
         except Reverted as error:
-            if error.name != "AlreadyClaimed" or attempt == _ATTEMPTS - 1:
+            if error.name != "NothingToClaim":
                 raise
-            batch = [c for c in batch if not source.is_claimed(c.job_id, c.round, c.index)]
-            if not batch:
-                return
             continue
-        paid = (e for e in receipt.events if isinstance(e, Claimed | EmissionClaimed))
-        yield receipt, sum(event.amount for event in paid)
-        return
-
-
-def claims_in(event: RoundRewards, account: str) -> Iterator[RewardClaim]:
-    """The leaf of `account` in a round, proved; nothing if it has none."""
-    if account not in event.accounts:
-        return
-    job_id = JobId(event.job_id)
-    leaves = reward_leaves(job_id, event.round, event.accounts, event.amounts)
-    for index, (owner, amount) in enumerate(zip(event.accounts, event.amounts, strict=True)):
-        if owner == account:
-            proof = merkle_proof(leaves, index)
-            yield RewardClaim(job_id, event.round, index, account, amount, proof)
+        yield receipt, sum(e.amount for e in receipt.events if isinstance(e, Claimed))

@@ -19,6 +19,7 @@ from node.chain.types import (
     EmissionPlan,
     EmissionSchedule,
     EmissionShare,
+    EpochEmission,
     FinalizedRound,
     Job,
     JobTerms,
@@ -31,8 +32,6 @@ from node.chain.types import (
     Pending,
     ProposalState,
     ProposalVotes,
-    RewardClaim,
-    RoundEmission,
     RoundState,
     Succession,
     Support,
@@ -441,34 +440,38 @@ class Committee(Contract):
 
 
 class Rewards(Contract):
-    """RewardDistributor: pull claims of finalised rounds."""
+    """RewardDistributor: what was earned and is not claimed yet, by token and account."""
 
-    def is_claimed(self, job_id: JobId, round: int, index: int) -> bool:
-        return bool(self._handle.value("isClaimed", job_id, round, index))
+    def credit_of(self, token: str, account: str) -> int:
+        """What an account would be paid now."""
+        return int(self._handle.value("creditOf", token, account))
 
-    def claim(self, claims: Sequence[RewardClaim]) -> Transaction:
-        return self._handle.write("claim", tuple(claims))
+    def account_of(self, token: str, account: str) -> tuple[int, int]:
+        """What an account has earned, and been paid, in all time."""
+        earned_wei, claimed_wei = self._handle.read("accountOf", token, account)
+        return int(earned_wei), int(claimed_wei)
+
+    def claim(self, token: str, account: str) -> Transaction:
+        return self._handle.write("claim", token, account)
 
 
 class Emission(Contract):
-    """EmissionController: new tokens for finalised rounds, once their epoch is over."""
+    """EmissionController: new tokens for what accounts did in epochs that are over."""
 
-    def round_emission(self, job_id: JobId, round: int) -> RoundEmission:
-        return from_abi(RoundEmission, self._handle.value("rounds", job_id, round))
+    def epoch_of(self, epoch: int) -> EpochEmission:
+        return from_abi(EpochEmission, self._handle.value("epochOf", epoch))
 
-    def epoch_flops(self, epoch: int) -> int:
-        """The FLOPs that rounds brought into an epoch."""
-        return int(self._handle.value("epochFlops", epoch))
+    def flops_of(self, epoch: int, account: str) -> int:
+        """An account's part of an epoch's FLOPs; 0 once it was claimed."""
+        return int(self._handle.value("flopsOf", epoch, account))
 
-    def share_of(self, job_id: JobId, round: int) -> EmissionShare:
-        """What a round gives; Reverted("EpochNotOver") until its epoch is over."""
-        return from_abi(EmissionShare, self._handle.read("emissionOf", job_id, round))
+    def share_of(self, account: str, epoch: int) -> EmissionShare:
+        """What an account can claim; Reverted("EpochNotOver") until the epoch is over."""
+        return from_abi(EmissionShare, self._handle.read("emissionOf", account, epoch))
 
-    def is_claimed(self, job_id: JobId, round: int, index: int) -> bool:
-        return bool(self._handle.value("isClaimed", job_id, round, index))
-
-    def claim(self, claims: Sequence[RewardClaim]) -> Transaction:
-        return self._handle.write("claim", tuple(claims))
+    def claim(self, account: str, epochs: Sequence[int]) -> Transaction:
+        """Mints, and pays the account all that it has earned."""
+        return self._handle.write("claim", account, tuple(epochs))
 
 
 class FirstBonds(Contract):

@@ -324,7 +324,6 @@ class RoundFinalized(Event):
     checkpoint: bytes
     checkpoint_blob_root: bytes
     checkpoint_size: int
-    rewards_root: bytes
     total_wei: int
 
 
@@ -399,10 +398,16 @@ class DisputeResolved(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Credited(Event):
+    token: str
+    by: str
+    accounts: tuple[str, ...]
+    amounts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed(Event):
-    job_id: JobId
-    round: int
-    index: int
+    token: str
     account: str
     amount: int
 
@@ -411,29 +416,27 @@ class Claimed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class EpochOpened(Event):
+    epoch: int
+    emission_bps: int
+    treasury_bps: int
+    gflop_fee_wei: int
+
+
+@dataclass(frozen=True, slots=True)
 class RoundCounted(Event):
     job_id: JobId
     round: int
     epoch: int
     flops: int
-    cap_wei: int
-    treasury_bps: int
 
 
 @dataclass(frozen=True, slots=True)
 class EmissionClaimed(Event):
-    job_id: JobId
-    round: int
-    index: int
+    epoch: int
     account: str
     amount: int
-
-
-@dataclass(frozen=True, slots=True)
-class TreasuryPaid(Event):
-    job_id: JobId
-    round: int
-    amount: int
+    treasury_wei: int
 
 
 # --- NetworkParameters
@@ -543,8 +546,8 @@ EVENTS: Mapping[str, tuple[type[Event], ...]] = {
         VoteRevealed,
         DisputeResolved,
     ),
-    "rewards": (Claimed,),
-    "emission": (RoundCounted, EmissionClaimed, TreasuryPaid),
+    "rewards": (Credited, Claimed),
+    "emission": (EpochOpened, RoundCounted, EmissionClaimed),
     "first_bonds": (),
     "parameters": (ParameterChanged,),
     "governor": (ProposalCreated, VoteCast, ProposalQueued, ProposalExecuted, ProposalCanceled),

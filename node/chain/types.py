@@ -232,10 +232,7 @@ class FinalizedRound:
 
     checkpoint: bytes
     checkpoint_blob_root: bytes
-    rewards_root: bytes
     checkpoint_size: int
-    reward_count: int
-    total_wei: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,26 +254,13 @@ class Dispute:
 
 
 @dataclass(frozen=True, slots=True)
-class RewardClaim:
-    """One reward leaf of a finalised round and its proof."""
+class EpochEmission:
+    """What is counted in an epoch, and the rates of all of it; all zero if nothing is."""
 
-    job_id: JobId
-    round: int
-    index: int
-    account: str
-    amount: int
-    proof: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RoundEmission:
-    """What a finalised round brings into its epoch; all zero if it is not final."""
-
-    epoch: int
-    treasury_bps: int
-    is_treasury_paid: bool
     flops: int
-    cap_wei: int
+    emission_bps: int
+    treasury_bps: int
+    gflop_fee_wei: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,9 +374,9 @@ class EmissionSchedule:
 
 @dataclass(frozen=True, slots=True)
 class EmissionShare:
-    """What a round whose epoch is over gives in all, and the treasury's share of it."""
+    """What an epoch gives an account, and the treasury's share besides."""
 
-    emission_wei: int
+    amount_wei: int
     treasury_wei: int
 
 

@@ -13,7 +13,6 @@ from node.cli.session import open_chain, open_wallet, parse_address
 from node.home import Home
 
 if TYPE_CHECKING:
-    from node.chain.types import RewardClaim
     from node.emission import EmissionReward
     from node.rewards import Reward
 
@@ -31,33 +30,34 @@ command.add_command(explain)
 @home_option
 @json_option
 def show(account: str | None, home: Home, as_json: bool) -> None:
-    """Show what every finalised round earned: by work, and by emission once its epoch is over."""
+    """Show what every finalised round earned, and what emission gives for every epoch."""
     from node.emission import emissions_of
     from node.rewards import rewards_of
 
     address = parse_address(account) if account else open_wallet(home).address
     with open_chain(home) as chain:
         rewards, emissions = rewards_of(chain, address), emissions_of(chain, address)
+        earned_wei, claimed_wei = chain.rewards.account_of(chain.token.address, address)
+    sums = _sums(earned_wei, claimed_wei, emissions)
     if as_json:
-        emit_json({"account": address} | _document(rewards, emissions))
+        emit_json({"account": address} | sums | _document(rewards, emissions))
         return
-    by_leaf = {_key(e.claim): e for e in emissions}
     emit_table(
-        ("job", "round", "by work", "claimed", "by emission", "claimable"),
+        ("for", "round", "earned", "state"),
         [
             # People count rounds from 1, as `job show` and `job get --round` do.
             (
-                f"0x{r.claim.job_id.hex()[:16]}",
-                r.claim.round + 1,
-                ain(r.claim.amount),
-                r.claimed,
-                *_emission_cells(by_leaf.get(_key(r.claim))),
+                f"0x{r.job_id.hex()[:16]}",
+                "its data" if r.round is None else r.round + 1,
+                ain(r.amount),
+                "credited",
             )
             for r in rewards
-        ],
+        ]
+        + [(f"epoch {e.epoch}", "emission", *_emission_cells(e)) for e in emissions],
         empty=f"{address} has no rewards yet; they come when a round is finalised",
     )
-    note(_summary(rewards, emissions))
+    note(_summary(sums, emissions))
 
 
 @command.command("claim")
@@ -65,26 +65,34 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
 @home_option
 @transaction_options
 def claim(account: str | None, home: Home, how: How) -> None:
-    """Claim all unclaimed rewards, and the emission of epochs that are over.
+    """Claim all that was earned and is not paid yet, with the emission of epochs that are over.
 
-    Anyone may claim for anyone: the money goes to its owner.
+    One transaction for all rounds of all jobs. Anyone may claim for anyone: the money goes to its
+    owner.
     """
+    from node.chain.events import EmissionClaimed
     from node.emission import emissions_of
-    from node.rewards import claim_all, claim_calls, rewards_of
+    from node.rewards import claim_all, claim_calls
 
     with transacting(home, how) as desk:
         chain = desk.chain
         address = parse_address(account) if account else chain.address
-        wanted = [r.claim for r in rewards_of(chain, address) if not r.claimed]
         emissions = [e for e in emissions_of(chain, address) if not e.is_claimed]
-        ripe = [e.claim for e in emissions if e.is_final]
+        ripe = [e.epoch for e in emissions if e.is_final]
         later = [e for e in emissions if not e.is_final]
-        if not how.sends and (wanted or ripe):
-            desk.send(*claim_calls(wanted, chain.rewards), *claim_calls(ripe, chain.emission))
-        work = list(claim_all(chain, wanted, desk.send))
-        minted = list(claim_all(chain, ripe, desk.send, chain.emission))
-        paid, emitted = (sum(amount for _, amount in sent) for sent in (work, minted))
-        transactions = [receipt.transaction for receipt, _ in (*work, *minted)]
+        credit_wei = chain.rewards.credit_of(chain.token.address, address)
+        calls = claim_calls(chain, address, credit_wei, ripe)
+        if not how.sends and calls:
+            desk.send(*calls)
+        sent = list(claim_all(calls, desk.send))
+        paid = sum(amount for _, amount in sent)
+        emitted = sum(
+            event.amount
+            for receipt, _ in sent
+            for event in receipt.events
+            if isinstance(event, EmissionClaimed)
+        )
+        transactions = [receipt.transaction for receipt, _ in sent]
         if how.as_json:
             desk.emit(
                 {"account": address, "claimed_wei": paid, "emission_claimed_wei": emitted,
@@ -94,22 +102,16 @@ def claim(account: str | None, home: Home, how: How) -> None:
             note(f"{address} has nothing to claim" + _later(later))
         else:
             count = len(transactions)
-            sent = f"in {count} transaction{'s' * (count != 1)}"
-            note(f"claimed {ain(paid)} and {ain(emitted)} of emission for {address} {sent}")
+            by = f"in {count} transaction{'s' * (count != 1)}"
+            note(f"claimed {ain(paid)} for {address} {by}, {ain(emitted)} of it emission")
             if later:
                 note(_later(later).removeprefix("; "))
 
 
-def _key(claim: "RewardClaim") -> tuple[bytes, int, int]:
-    return claim.job_id, claim.round, claim.index
-
-
-def _emission_cells(emission: "EmissionReward | None") -> tuple[str | None, str | None]:
-    if emission is None:
-        return None, None
+def _emission_cells(emission: "EmissionReward") -> tuple[str, str]:
     if not emission.is_final:
-        return f"at most {ain(emission.amount_wei)}", utc(emission.claimable_at_s)
-    return ain(emission.amount_wei), "claimed" if emission.is_claimed else "now"
+        return f"at most {ain(emission.amount_wei)}", f"from {utc(emission.claimable_at_s)}"
+    return ain(emission.amount_wei), "claimed" if emission.is_claimed else "claimable"
 
 
 def _later(emissions: "Sequence[EmissionReward]") -> str:
@@ -121,50 +123,41 @@ def _later(emissions: "Sequence[EmissionReward]") -> str:
     return f"; at most {ain(most)} of emission can be claimed later, the first from {utc(first)}"
 
 
-def _sums(rewards: "Sequence[Reward]", emissions: "Sequence[EmissionReward]") -> dict[str, int]:
+def _sums(
+    earned_wei: int, claimed_wei: int, emissions: "Sequence[EmissionReward]"
+) -> dict[str, int]:
     ripe = [e for e in emissions if e.is_final]
     return {
-        "claimed_wei": sum(r.claim.amount for r in rewards if r.claimed),
-        "claimable_wei": sum(r.claim.amount for r in rewards if not r.claimed),
+        "earned_wei": earned_wei,
+        "claimed_wei": claimed_wei,
+        "claimable_wei": earned_wei - claimed_wei,
         "emission_claimed_wei": sum(e.amount_wei for e in ripe if e.is_claimed),
         "emission_claimable_wei": sum(e.amount_wei for e in ripe if not e.is_claimed),
     }
 
 
-def _summary(rewards: "Sequence[Reward]", emissions: "Sequence[EmissionReward]") -> str:
-    sums = _sums(rewards, emissions)
+def _summary(sums: dict[str, int], emissions: "Sequence[EmissionReward]") -> str:
     return (
-        f"claimed {ain(sums['claimed_wei'])}, claimable {ain(sums['claimable_wei'])}; of emission "
-        f"claimed {ain(sums['emission_claimed_wei'])}, "
-        f"claimable {ain(sums['emission_claimable_wei'])}"
-        + _later([e for e in emissions if not e.is_final])
+        f"claimed {ain(sums['claimed_wei'])}, {ain(sums['emission_claimed_wei'])} of it emission; "
+        f"claimable {ain(sums['claimable_wei'])}, and {ain(sums['emission_claimable_wei'])} of "
+        "emission" + _later([e for e in emissions if not e.is_final])
     )
 
 
 def _document(
     rewards: "Sequence[Reward]", emissions: "Sequence[EmissionReward]"
 ) -> dict[str, object]:
-    leaves = [
-        {
-            "job_id": reward.claim.job_id,
-            "round": reward.claim.round,
-            "index": reward.claim.index,
-            "amount_wei": reward.claim.amount,
-            "claimed": reward.claimed,
-        }
-        for reward in rewards
-    ]
+    credited = [{"job_id": r.job_id, "round": r.round, "amount_wei": r.amount} for r in rewards]
     minted = [
         {
-            "job_id": emission.claim.job_id,
-            "round": emission.claim.round,
-            "index": emission.claim.index,
             "epoch": emission.epoch,
             "claimable_at": emission.claimable_at_s,
+            "flops": emission.flops,
             "amount_wei": emission.amount_wei,
+            "treasury_wei": emission.treasury_wei,
             "final": emission.is_final,
             "claimed": emission.is_claimed,
         }
         for emission in emissions
     ]
-    return _sums(rewards, emissions) | {"rewards": leaves, "emissions": minted}
+    return {"rewards": credited, "emissions": minted}

@@ -13,8 +13,8 @@ from node.home import Home
 from node.ids import JobId
 
 if TYPE_CHECKING:
-    from node.emission_account import ExplainedEmission
-    from node.rewards import Explained
+    from node.emission_account import CountedRound, ExplainedEmission
+    from node.rewards import Explained, Reward
 
 
 @click.command("explain")
@@ -36,8 +36,8 @@ def explain(
 ) -> None:
     """Say for what each wei was earned, recomputed from the chain's events alone.
 
-    By work: unit by unit. By emission: the epoch, its FLOPs and budget, the cap by the burned fee,
-    the treasury's share, the leaf's. Of one JOB, or of all.
+    By work: unit by unit. By emission, for each epoch: the rounds and the account's part of their
+    FLOPs, the budget, the cap by the burned fee, the treasury's share. Of one JOB, or of all.
 
     Exit code 12 if anything on the chain is not what was recomputed.
     """
@@ -55,21 +55,27 @@ def explain(
             return wanted_job in (None, job_id) and number in (None, round + 1)
 
         minted = explain_emission(chain, address, wanted)
-        leaves = {
-            (r.claim.job_id, r.claim.round): r.claim.amount for r in rewards_of(chain, address)
-        }
+        credits = rewards_of(chain, address)
     if emission:
         _require_over(minted)
     found = [e for e in explained(ledger, address) if wanted(e.job.job_id, e.round)]
     worked = [] if emission else found
+    data = [] if emission or number is not None else _data(credits, wanted_job)
     if as_json:
         works = {} if emission else {"rewards": [_explanation(each) for each in worked]}
+        if data:
+            works["data"] = [{"job_id": r.job_id, "amount_wei": r.amount} for r in data]
         emit_json({"account": address} | works | {"emissions": [_minted(each) for each in minted]})
     else:
         if not emission:
             _show_worked(address, worked)
+            for each in data:
+                note(
+                    f"{ain(each.amount)} of the data deposit of 0x{each.job_id.hex()[:16]}: its "
+                    "data was not to be had"
+                )
         _show_minted(minted)
-    _require_equal(worked, leaves, minted)
+    _require_equal(worked, credits, minted)
 
 
 def _require_over(minted: "Sequence[ExplainedEmission]") -> None:
@@ -79,30 +85,34 @@ def _require_over(minted: "Sequence[ExplainedEmission]") -> None:
         return
     first, last = open_[0], max(each.ends_at_s for each in open_)
     raise BadInput(
-        f"Epoch {first.counted.event.epoch} of round {first.claim.round + 1} of job "
-        f"0x{first.claim.job_id.hex()} is not over: what it gives depends on the rounds to come.",
+        f"Epoch {first.epoch} is not over: what it gives depends on the rounds to come.",
         f"Ask again from {utc(last)} on, or leave --emission out to see what it can be at most.",
     )
 
 
+def _data(credits: "Sequence[Reward]", job: bytes | None) -> "list[Reward]":
+    """What data deposits paid."""
+    return [r for r in credits if r.round is None and job in (None, r.job_id)]
+
+
 def _require_equal(
     worked: "Sequence[Explained]",
-    leaves: dict[tuple[JobId, int], int],
+    credits: "Sequence[Reward]",
     minted: "Sequence[ExplainedEmission]",
 ) -> None:
     """ReplayDiffers if the chain has anything else than was recomputed."""
+    paid = {(r.job_id, r.round): r.amount for r in credits}
     for each in worked:
-        paid = leaves.get((JobId(each.job.job_id), each.round), 0)
-        if each.unexplained or paid != each.amount:
+        held = paid.get((JobId(each.job.job_id), each.round), 0)
+        if each.unexplained or held != each.amount:
             raise ReplayDiffers(
                 f"The units of round {each.round + 1} of job 0x{each.job.job_id.hex()} earned "
-                f"{each.amount - each.unexplained} wei, the chain has {paid}."
+                f"{each.amount - each.unexplained} wei, the chain has {held}."
             )
     for minting in minted:
         if minting.differences:
             raise ReplayDiffers(
-                f"The emission of round {minting.claim.round + 1} of job "
-                f"0x{minting.claim.job_id.hex()} is another on the chain: "
+                f"The emission of epoch {minting.epoch} is another on the chain: "
                 f"{'; '.join(minting.differences)}."
             )
 
@@ -125,30 +135,36 @@ def _explanation(each: "Explained") -> dict[str, object]:
 
 
 def _minted(each: "ExplainedEmission") -> dict[str, object]:
-    counted = each.counted
     return {
-        "job_id": each.claim.job_id,
-        "round": each.claim.round + 1,
-        "epoch": counted.event.epoch,
+        "epoch": each.epoch,
         "epoch_ends_at": each.ends_at_s,
         "final": each.is_final,
         "claimed": each.is_claimed,
-        "stated_flops": counted.stated_flops,
-        "fee_wei": counted.fee_wei,
-        "gflop_fee_wei": counted.gflop_fee_wei,
-        "flops": counted.flops,
+        "gflop_fee_wei": each.rates.gflop_fee_wei,
+        "emission_bps": each.rates.emission_bps,
+        "treasury_bps": each.rates.treasury_bps,
+        "rounds": [_counted(one) for one in each.rounds],
+        "flops": each.flops,
         "epoch_flops": each.epoch_flops,
         "budget_wei": each.budget_wei,
         "by_flops_wei": each.by_flops_wei,
-        "emission_bps": counted.emission_bps,
-        "cap_wei": counted.cap_wei,
-        "round_emission_wei": each.share.emission_wei,
-        "treasury_bps": counted.treasury_bps,
+        "cap_wei": each.cap_wei,
         "treasury_wei": each.share.treasury_wei,
-        "leaf_wei": each.claim.amount,
-        "round_wei": each.round_wei,
-        "amount_wei": each.amount_wei,
+        "amount_wei": each.share.amount_wei,
         "differences": list(each.differences),
+    }
+
+
+def _counted(one: "CountedRound") -> dict[str, object]:
+    return {
+        "job_id": one.event.job_id,
+        "round": one.event.round + 1,
+        "stated_flops": one.stated_flops,
+        "fee_wei": one.fee_wei,
+        "flops": one.flops,
+        "pay_wei": one.pay_wei,
+        "round_wei": one.round_wei,
+        "part_flops": one.part_flops,
     }
 
 
@@ -180,23 +196,25 @@ def _show_minted(minted: "Sequence[ExplainedEmission]") -> None:
 
 def _lines(each: "ExplainedEmission") -> list[str]:
     """One formula a line, each with the figures that it was fed with."""
-    counted, share = each.counted, each.share
+    share, rates = each.share, each.rates
     most = "" if each.is_final else "at most "
     open_ = "" if each.is_final else f", not over until {utc(each.ends_at_s)}"
     state = "claimed" if each.is_claimed else "to be claimed"
     return [
-        f"emission of round {each.claim.round + 1} of 0x{each.claim.job_id.hex()[:16]}, epoch "
-        f"{counted.event.epoch}{open_}:",
-        f"  FLOPs: {counted.stated_flops} stated, of which the fee of {ain(counted.fee_wei)}, "
-        f"burned, covers {counted.flops} ({ain(counted.gflop_fee_wei)} a GFLOP)",
-        f"  by FLOPs: {counted.flops} of the epoch's {each.epoch_flops}, of its budget of "
+        f"emission of epoch {each.epoch}{open_}:",
+        *(
+            f"  round {one.event.round + 1} of 0x{one.event.job_id.hex()[:16]}: {one.stated_flops} "
+            f"FLOPs stated, of which the fee of {ain(one.fee_wei)}, burned, covers {one.flops} "
+            f"({ain(rates.gflop_fee_wei)} a GFLOP); for {ain(one.pay_wei)} of the round's "
+            f"{ain(one.round_wei)} by work {one.part_flops} of them"
+            for one in each.rounds
+        ),
+        f"  by FLOPs: {each.flops} of the epoch's {each.epoch_flops}, of its budget of "
         f"{ain(each.budget_wei)}: {ain(each.by_flops_wei)}",
-        f"  cap: {_percent(counted.emission_bps)} of the fee: {ain(counted.cap_wei)}; the round "
-        f"gives the lesser, {most}{ain(share.emission_wei)}",
-        f"  treasury: {_percent(counted.treasury_bps)} of it, rounded up: "
-        f"{ain(share.treasury_wei)}",
-        f"  this leaf: {ain(each.claim.amount)} of the round's {ain(each.round_wei)} by work, of "
-        f"the rest: {most}{ain(each.amount_wei)}{f', {state}' if each.is_final else ''}",
+        f"  cap: {_percent(rates.emission_bps)} of what was burned for them: {ain(each.cap_wei)}; "
+        f"the epoch gives the lesser, {most}{ain(share.amount_wei + share.treasury_wei)}",
+        f"  treasury: {_percent(rates.treasury_bps)} of it, rounded up: {ain(share.treasury_wei)}",
+        f"  this account: {most}{ain(share.amount_wei)}{f', {state}' if each.is_final else ''}",
     ]
 
 

@@ -20,11 +20,9 @@ from benchmarks.economics import (
     proposer,
     wash,
 )
-from node.chain.events import Place, RoundCounted
 from node.chain.types import Parameter
 from node.deployment import PUBLIC
-from node.emission import leaf_wei, share_of
-from node.ids import JobId
+from node.emission import Rates, counted_flops, part_of, share_of
 from scheduler.audit import BPS
 
 
@@ -121,18 +119,17 @@ def test_same_job_again_loses_every_time_in_whole_wei() -> None:
         for _ in range(random.randint(1, 5)):
             paid_wei = random.randint(1, 10 ** random.randint(1, 24))
             fee_wei = paid_wei * fee_bps // BPS
-            counted = RoundCounted(
-                place=Place(1, 0, b""),
-                job_id=JobId(bytes(32)),
-                round=0,
-                epoch=0,
-                flops=random.randint(0, 64 << 62),
-                cap_wei=fee_wei * random.randint(0, BPS) // BPS,
+            rates = Rates(
+                emission_bps=random.randint(0, BPS),
                 treasury_bps=random.randint(500, 5_000),
+                gflop_fee_wei=random.randint(1, 10 ** random.randint(1, 21)),
             )
-            share = share_of(counted, 10 ** random.randint(0, 24), max(1, counted.flops))
-            earned = sum(leaf_wei(share, part, paid_wei) for part in _parts(paid_wei, random))
-            assert earned + share.treasury_wei <= share.emission_wei <= fee_wei
+            flops = counted_flops(random.randint(0, 64 << 62), fee_wei, rates.gflop_fee_wei)
+            budget_wei = 10 ** random.randint(0, 24)
+            parts = [part_of(flops, part, paid_wei) for part in _parts(paid_wei, random)]
+            shares = [share_of(part, max(1, flops), budget_wei, rates) for part in parts]
+            earned = sum(share.amount_wei for share in shares)
+            assert earned + sum(share.treasury_wei for share in shares) <= fee_wei
             assert earned < fee_wei or fee_wei == 0
             wealth += earned - fee_wei
         assert wealth <= 10**30

@@ -83,8 +83,8 @@ def test_round_ends_with_its_first_checkpoint_that_was_not_withdrawn() -> None:
         (1.0, on_chain.RoundAnchored(PLACE, *anchor)),
         (2.0, on_chain.RoundAnchored(PLACE, *final)),
         (3.0, on_chain.AnchorsWithdrawn(PLACE, JOB, 1, 2)),
-        (4.0, on_chain.RoundFinalized(PLACE, *anchor, b"r" * 32, 0)),
-        (5.0, on_chain.RoundFinalized(PLACE, *final, b"r" * 32, 0)),
+        (4.0, on_chain.RoundFinalized(PLACE, *anchor, 0)),
+        (5.0, on_chain.RoundFinalized(PLACE, *final, 0)),
     ):
         job.log.append(event)
         seen.look(cast(JobView, job), now)

@@ -182,12 +182,12 @@ async def test_a_job_and_its_rounds_come_back_as_they_were(
     anchored = peers.keep(tensors.encode(after))
     check = e.RoundFinalized(
         e.Place(9, 0, b""), JOB, 0, state_root(after), bytes.fromhex(anchored.root),
-        anchored.size, b"w" * 32, 0,
+        anchored.size, 0,
     )  # fmt: skip
     ledger_of(job, check)
     assert tensors.decode(await fetch_checkpoint(client(peers), job, 0)).keys() == after.keys()
     false = e.RoundFinalized(
-        e.Place(9, 1, b""), JOB, 1, A, bytes.fromhex(anchored.root), anchored.size, b"w" * 32, 0
+        e.Place(9, 1, b""), JOB, 1, A, bytes.fromhex(anchored.root), anchored.size, 0
     )
     ledger_of(job, false)
     with pytest.raises(PeerFault, match="anchored a wrong blob"):

@@ -31,7 +31,7 @@ EACH: list[tuple[Event, facts.ChainEvent | None]] = [
     (e.UnitVoided(PLACE, NAME, JOB), facts.UnitVoided(AT, UNIT)),
     (e.JobCancelled(PLACE, JOB), facts.JobCancelled(AT)),
     (
-        e.RoundFinalized(PLACE, JOB, 0, b"p" * 32, b"b" * 32, 5, b"w" * 32, 1),
+        e.RoundFinalized(PLACE, JOB, 0, b"p" * 32, b"b" * 32, 5, 1),
         facts.RoundFinalizedOnChain(AT, 0, b"p" * 32),
     ),
     (e.AuditRevealed(PLACE, NAME, AUDITOR, b"o" * 32), None),

@@ -88,7 +88,7 @@ def job(checkpoint: bytes, blob: BlobRef | None = None, workers: int = SLOTS) ->
                 Place(1, 2 + slot, b""), unit_id(JOB, 0, slot, 0), JOB, PassReason.NOT_DRAWN, 9
             )
         )
-    final = (JOB, 0, checkpoint, bytes.fromhex(blob.root), blob.size, b"w" * 32, 20)
+    final = (JOB, 0, checkpoint, bytes.fromhex(blob.root), blob.size, 20)
     ledger.apply(e.RoundFinalized(Place(1, 9, b""), *final))
     return ledger.jobs[JOB]
 

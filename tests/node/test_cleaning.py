@@ -127,7 +127,7 @@ class Node:
         self.custody.keep(job_id, RoundCustody(round=round, results=()))
         self.own[job_id, round] = [*results, aggregate, after, lost]
         place = Place(100 + round, 0, b"")
-        final = (job_id, round, b"c" * 32, bytes.fromhex(after.root), after.size, b"w" * 32, 20)
+        final = (job_id, round, b"c" * 32, bytes.fromhex(after.root), after.size, 20)
         self.watch.ledger.apply(e.RoundFinalized(place, *final))
 
     def blobs(self, job_id: JobId) -> list[BlobRef]:

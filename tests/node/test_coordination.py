@@ -428,9 +428,7 @@ def test_a_journal_behind_the_chain_is_begun_anew(journal: Journal) -> None:
     watching = watch()
     coordination(journal, watching)
     blob_root = b"q" * 32
-    watching.ledger.apply(
-        e.RoundFinalized(Place(2, 0, b""), JOB, 0, b"p" * 32, blob_root, 9, b"w" * 32, 1)
-    )
+    watching.ledger.apply(e.RoundFinalized(Place(2, 0, b""), JOB, 0, b"p" * 32, blob_root, 9, 1))
     of = coordination(journal, watching)
     assert (of.state.round, of.state.open.checkpoint) == (1, b"p" * 32)
     assert of.state.open.blob == BlobRef(root=blob_root.hex(), size=9)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from node import emission_account as module
-from node.chain.types import Parameter
+from node.chain.types import EmissionSchedule, Parameter
 from node.deployment import AIN
 from node.devnet import Devnet
 from node.emission import emissions_of
 from node.emission_account import explain_emission
-from node.rewards import claim_all
+from node.rewards import claim_all, claim_calls
 
 UNIT_FLOPS = 3 * 10**9
 SLOTS = 3
@@ -37,63 +37,88 @@ def test_every_figure_follows_from_the_log_and_is_the_contracts(
 ) -> None:
     """Two ways to the same wei: this account, and what the contract pays."""
     worker, job_id, cheap = worked
-    chain = worker.chain
+    chain, account = worker.chain, worker.address
     devnet.travel(chain.token.schedule().plan.epoch_s)
-    explained = explain_emission(chain, worker.address)
-    assert [(e.claim.job_id, e.claim.round) for e in explained] == [
+    explained = explain_emission(chain, account)
+    rounds = [one for each in explained for one in each.rounds]
+    assert [(one.event.job_id, one.event.round) for one in rounds] == [
         (job_id, 0), (job_id, 1), (cheap, 0),
     ]  # fmt: skip
-    assert [e.differences for e in explained] == [(), (), ()]
-    fee_bps = 100
-    for each in explained[:2]:
-        counted = each.counted
-        assert counted.stated_flops == SLOTS * UNIT_FLOPS == counted.flops
-        assert counted.fee_wei == each.round_wei * fee_bps // 10_000
-        assert counted.cap_wei == counted.fee_wei
-        assert each.by_flops_wei == each.budget_wei * counted.flops // each.epoch_flops
-        assert each.share.emission_wei == min(each.by_flops_wei, counted.cap_wei)
-        assert each.share.treasury_wei == -(-each.share.emission_wei // 10)
-    none = explained[2]
-    assert (none.counted.fee_wei, none.counted.flops, none.by_flops_wei) == (0, 0, 0)
-    foretold = {(e.claim.job_id, e.claim.round): e.amount_wei for e in explained if e.amount_wei}
-    paid = emissions_of(chain, worker.address)
-    assert {(e.claim.job_id, e.claim.round): e.amount_wei for e in paid} == foretold
-    send = lambda *calls: [chain.send(call) for call in calls]  # noqa: E731
-    list(claim_all(chain, [e.claim for e in paid], send, chain.emission))
-    again = explain_emission(chain, worker.address, lambda job, _round: job == job_id)
-    assert [(e.is_claimed, e.differences) for e in again] == [(True, ()), (True, ())]
+    assert not any(each.differences for each in explained)
+    for one in rounds[:2]:
+        assert one.stated_flops == SLOTS * UNIT_FLOPS
+        assert one.fee_wei == one.round_wei // 100
+        covered = one.fee_wei * 10**9 // one.rates.gflop_fee_wei
+        assert one.flops == one.part_flops == min(one.stated_flops, covered) > 0
+    assert (rounds[2].fee_wei, rounds[2].flops, rounds[2].part_flops) == (0, 0, 0)
+    for each in explained:
+        assert each.flops == sum(one.part_flops for one in each.rounds)
+        assert each.by_flops_wei == each.budget_wei * each.flops // max(1, each.epoch_flops)
+        whole = each.share.amount_wei + each.share.treasury_wei
+        assert whole == min(each.by_flops_wei, each.cap_wei)
+        assert each.cap_wei <= sum(one.fee_wei for one in each.rounds)
+        assert each.share.treasury_wei == -(-whole // 10)
+    foretold = {e.epoch: e.share.amount_wei for e in explained if e.share.amount_wei}
+    paid = emissions_of(chain, account)
+    assert {e.epoch: e.amount_wei for e in paid} == foretold
+    calls = claim_calls(chain, account, 1, [e.epoch for e in paid])
+    list(claim_all(calls, lambda call: [chain.send(call)]))
+    again = explain_emission(chain, account, lambda job, _round: job == job_id)
+    assert all(e.is_claimed and not e.differences for e in again)
 
 
 @pytest.mark.parametrize(
     ("forge", "said"),
-    [
-        ({"flops": 1}, "what was counted"),
-        ({"cap_wei": 1}, "what was counted"),
-        ({"treasury_bps": 501}, "what was counted"),
-        ({"epoch": 10**6}, "the epoch: recomputed"),
-    ],
+    [({"flops": 1}, "the FLOPs of round 2"), ({"epoch": 10**6}, "the epoch of round 2")],
 )
 def test_a_chain_that_says_otherwise_is_told_of(
     worked: Any, devnet: Devnet, monkeypatch: pytest.MonkeyPatch, forge: dict[str, int], said: str
 ) -> None:
     """One changed figure of an event, and the difference is named with both values."""
     worker, job_id, _ = worked
-    build = module.Counted
+    build = module.CountedRound
 
     def forged(event: Any, *rest: Any) -> Any:
-        return build(replace(event, **forge), *rest)
+        wrong = (event.job_id, event.round) == (job_id, 1)
+        return build(replace(event, **forge) if wrong and "flops" in forge else event, *rest)
 
-    monkeypatch.setattr(module, "Counted", forged)
+    monkeypatch.setattr(module, "CountedRound", forged)
+    if "epoch" in forge:
+        monkeypatch.setattr(EmissionSchedule, "epoch_at", lambda _schedule, _time: forge["epoch"])
     found = explain_emission(worker.chain, worker.address, lambda j, r: (j, r) == (job_id, 1))
     (each,) = found
     assert any(said in difference for difference in each.differences), each.differences
 
 
-def test_rates_are_those_of_the_rounds_own_moment(worked: Any) -> None:
+def test_other_rates_or_another_share_are_told_of(
+    worked: Any, devnet: Devnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rates are those of the parameters; the contract's own figures are asked for."""
+    worker, *_ = worked
+    chain, account = worker.chain, worker.address
+    devnet.travel(chain.token.schedule().plan.epoch_s)
+    values = module._Log.apply
+
+    def other(log: Any, event: Any) -> None:
+        values(log, event)
+        log.values[Parameter.EMISSION_BPS] = 9_999
+
+    monkeypatch.setattr(module._Log, "apply", other)
+    found = [d for each in explain_emission(chain, account) for d in each.differences]
+    assert any(d.startswith("the epoch's rates: recomputed") for d in found)
+    assert any(d.startswith("the rates that the contract holds: recomputed") for d in found)
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "part_of", lambda flops, *_: max(0, flops - 1))
+    found = [d for each in explain_emission(chain, account) for d in each.differences]
+    assert any(d.startswith("its FLOPs: recomputed") for d in found)
+    assert any(d.startswith("its share: recomputed") for d in found)
+
+
+def test_rates_are_those_of_the_epochs_first_round(worked: Any) -> None:
     """The parameters' values come from their events, in order."""
     worker, job_id, _ = worked
     (each,) = explain_emission(worker.chain, worker.address, lambda j, r: (j, r) == (job_id, 0))
     values = worker.chain.parameters.all()
-    assert each.counted.treasury_bps == values[Parameter.TREASURY_SHARE_BPS]
-    assert each.counted.emission_bps == values[Parameter.EMISSION_BPS]
-    assert each.counted.gflop_fee_wei == values[Parameter.EMISSION_GFLOP_FEE_WEI]
+    assert each.rates.treasury_bps == values[Parameter.TREASURY_SHARE_BPS]
+    assert each.rates.emission_bps == values[Parameter.EMISSION_BPS]
+    assert each.rates.gflop_fee_wei == values[Parameter.EMISSION_GFLOP_FEE_WEI]

@@ -85,7 +85,7 @@ class Node:
             made_by = claims if round else claims[:1]
             place = Place(10 * (round + 1), 0, b"")
             self.ledger.apply(e.RoundCommitted(place, JOB, round, 0, b"w" * 32, 3, made_by))
-            final = (JOB, round, b"c" * 32, b"b" * 32, 7, b"w" * 32, 20)
+            final = (JOB, round, b"c" * 32, b"b" * 32, 7, 20)
             self.ledger.apply(e.RoundFinalized(Place(10 * (round + 1), 1, b""), *final))
         self.memory = RoundMemory(journal)
         self.peers = Peers(self.memory)

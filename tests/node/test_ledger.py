@@ -121,8 +121,9 @@ def test_a_dispute_collects_its_jurors_and_votes() -> None:
 def finish_round(chain: Chain, round: int) -> None:
     for slot in (0, 1):
         chain.happen(e.UnitPassed, name(slot, 0, round), JOB, PassReason.NOT_DRAWN, 90)
-    chain.happen(e.RoundRewards, JOB, round, (WORKER, WORKER), (10, 10))
-    chain.happen(e.RoundFinalized, JOB, round, bytes([round]) * 32, b"p" * 32, 77, b"w" * 32, 20)
+    chain.happen(e.RoundRewards, JOB, round, (WORKER,), (20,))
+    chain.happen(e.RoundFinalized, JOB, round, bytes([round]) * 32, b"p" * 32, 77, 20)
+    chain.happen(e.Credited, "0x5", "0x6", (WORKER, AUDITOR), (20, 0))
 
 
 def test_a_finalised_round_opens_the_next_and_pays() -> None:
@@ -214,7 +215,7 @@ def test_sizes_beyond_any_blob_stop_nobody() -> None:
     chain = Chain()
     huge = replace(TERMS, manifest_size=2**64 - 1)
     chain.happen(e.JobFunded, JOB, SUBMITTER, huge, 5, 66)
-    chain.happen(e.RoundFinalized, JOB, 0, b"s" * 32, b"b" * 32, 2**64 - 1, b"w" * 32, 20)
+    chain.happen(e.RoundFinalized, JOB, 0, b"s" * 32, b"b" * 32, 2**64 - 1, 20)
     job = chain.ledger.jobs[JOB]
     assert job.manifest.size == job.finalized[0].blob.size == BLOB_BYTES_MAX
 
@@ -254,7 +255,7 @@ def test_an_anchored_round_is_where_the_next_one_starts() -> None:
 def test_an_anchored_round_that_is_final_is_anchored_no_more() -> None:
     """What follows it goes on as it was."""
     chain = ahead()
-    chain.happen(e.RoundFinalized, JOB, 0, b"a" * 32, b"d" * 32, 9, b"w" * 32, 20)
+    chain.happen(e.RoundFinalized, JOB, 0, b"a" * 32, b"d" * 32, 9, 20)
     job = chain.ledger.jobs[JOB]
     assert (job.open_round, job.head_round, job.anchors) == (1, 1, {})
     assert job.parent(1) == b"a" * 32

@@ -1,22 +1,20 @@
 """node/merkle.py: proofs that OpenZeppelin's MerkleProof accepts, and no others."""
 
+from dataclasses import replace
+
 import pytest
 from eth_utils.crypto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.chain.types import ClaimedUnit
 from node.ids import JobId
-from node.merkle import (
-    merkle_proof,
-    merkle_root,
-    reward_leaf,
-    reward_leaves,
-    verify_proof,
-)
+from node.merkle import claim_leaf, merkle_proof, merkle_root, verify_proof
 
 JOB = JobId(b"\x11" * 32)
 ALICE = "0x" + "aa" * 20
 BOB = "0x" + "bb" * 20
+CLAIM = ClaimedUnit(3, 0, ALICE, b"\x22" * 32, b"\x33" * 32)
 
 
 @given(st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=70), st.data())
@@ -39,25 +37,26 @@ def test_three_leaves_by_hand() -> None:
 
 
 def test_single_leaf_is_its_own_root() -> None:
-    """A round with one reward needs no sibling."""
-    leaf = reward_leaf(JOB, 0, 0, ALICE, 1)
+    """A batch of one claim needs no sibling."""
+    leaf = claim_leaf(JOB, 0, CLAIM)
     assert merkle_root([leaf]) == leaf
     assert merkle_proof([leaf], 0) == ()
 
 
 def test_leaf_covers_every_field() -> None:
-    """No two rewards share a leaf."""
-    base = reward_leaf(JOB, 1, 2, ALICE, 3)
+    """No two claims share a leaf."""
+    base = claim_leaf(JOB, 1, CLAIM)
     others = {
-        reward_leaf(JobId(b"\x12" * 32), 1, 2, ALICE, 3),
-        reward_leaf(JOB, 2, 2, ALICE, 3),
-        reward_leaf(JOB, 1, 3, ALICE, 3),
-        reward_leaf(JOB, 1, 2, BOB, 3),
-        reward_leaf(JOB, 1, 2, ALICE, 4),
+        claim_leaf(JobId(b"\x12" * 32), 1, CLAIM),
+        claim_leaf(JOB, 2, CLAIM),
+        claim_leaf(JOB, 1, replace(CLAIM, slot=4)),
+        claim_leaf(JOB, 1, replace(CLAIM, attempt=1)),
+        claim_leaf(JOB, 1, replace(CLAIM, worker=BOB)),
+        claim_leaf(JOB, 1, replace(CLAIM, result_root=b"\x23" * 32)),
+        claim_leaf(JOB, 1, replace(CLAIM, commitment=b"\x34" * 32)),
     }
     assert base not in others
-    assert len(others) == 5
-    assert reward_leaves(JOB, 1, [ALICE, BOB], [3, 4])[1] == reward_leaf(JOB, 1, 1, BOB, 4)
+    assert len(others) == 7
 
 
 def test_misuse_is_refused() -> None:
@@ -66,5 +65,3 @@ def test_misuse_is_refused() -> None:
         merkle_root([])
     with pytest.raises(ValueError, match="no leaf 1"):
         merkle_proof([b"\0" * 32], 1)
-    with pytest.raises(ValueError):
-        reward_leaves(JOB, 0, [ALICE], [])

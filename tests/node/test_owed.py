@@ -83,7 +83,7 @@ def test_a_draw_that_is_left_alone_is_captured_by_others_in_time() -> None:
 def test_a_final_round_has_freed_its_locks() -> None:
     """There is nothing to ask for."""
     fold = Fold(1_000)
-    fold.happen(e.RoundFinalized, JOB, 0, b"c" * 32, b"b" * 32, 1, b"w" * 32, 30)
+    fold.happen(e.RoundFinalized, JOB, 0, b"c" * 32, b"b" * 32, 1, 30)
     assert fold.releases(10**6) == []
 
 

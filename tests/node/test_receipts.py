@@ -39,7 +39,7 @@ def job(commitment: bytes | None, holder: Signer = COORDINATOR, final: int = 0) 
         claim = Claim(0, 0, OTHER.address, b"r" * 32, commitment, b"s" * 65)
         ledger.apply(e.RoundCommitted(place, JOB, 0, 0, b"c" * 32, 9, (claim,)))
     for round in range(final):
-        ledger.apply(e.RoundFinalized(place, JOB, round, b"c" * 32, b"b" * 32, 7, b"w" * 32, 1))
+        ledger.apply(e.RoundFinalized(place, JOB, round, b"c" * 32, b"b" * 32, 7, 1))
     return ledger.jobs[JOB]
 
 

@@ -1,4 +1,4 @@
-"""node/rewards.py on a real chain: what was earned is found, proved, and paid once."""
+"""node/rewards.py on a real chain: what was earned is found, and paid once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,10 @@ import pytest
 
 from node import rewards as module
 from node.chain import Chain, Receipt, Reverted
+from node.chain.events import Credited
 from node.deployment import AIN
-from node.rewards import claim_all, rewards_of
+from node.devnet import Devnet
+from node.rewards import claim_all, claim_calls, rewards_of
 from node.wallet import Signer
 
 
@@ -20,7 +22,7 @@ def earned(
 ) -> Any:
     """A worker with the rewards of three rounds of three slots."""
     submitter, coordinator, worker = make_node(bond_wei=0), make_node(), make_node()
-    job_id = fund_job(submitter, rounds=3, slots=3, unit_wei=2 * AIN)
+    job_id = fund_job(submitter, rounds=3, slots=3, unit_wei=2 * AIN, unit_flops=10**9)
     for round in range(3):
         finish_round(job_id, coordinator, worker, round=round, slots=3)
     return worker
@@ -31,53 +33,53 @@ def sending(chain: Chain) -> Callable[..., list[Receipt]]:
     return lambda *transactions: [chain.send(each) for each in transactions]
 
 
-def test_rewards_are_found_and_paid_once(earned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In several batches, to the worker; afterwards nothing is left and nothing can be repeated."""
-    chain = earned.chain
-    before = chain.token.balance_of(earned.address)
-    rewards = rewards_of(chain, earned.address)
-    total = sum(reward.claim.amount for reward in rewards)
-    assert total == 18 * AIN
-    assert not any(reward.claimed for reward in rewards)
-    monkeypatch.setattr(module, "BATCH_MAX", 2)
-    claims = [reward.claim for reward in rewards]
-    paid = list(claim_all(chain, claims, sending(chain)))
-    assert len(paid) == -(-len(claims) // 2)
-    assert sum(amount for _, amount in paid) == total
-    assert chain.token.balance_of(earned.address) == before + total
-    assert all(reward.claimed for reward in rewards_of(chain, earned.address))
-    with pytest.raises(Reverted, match="AlreadyClaimed"):
-        chain.send(chain.rewards.claim(claims[:1]))
+def credit(chain: Chain, account: str) -> int:
+    return chain.rewards.credit_of(chain.token.address, account)
+
+
+def test_one_claim_pays_all_rounds_once(earned: Any) -> None:
+    """What the receipts say, in one transaction; afterwards nothing is left or can be repeated."""
+    chain, account = earned.chain, earned.address
+    before = chain.token.balance_of(account)
+    rewards = rewards_of(chain, account)
+    assert [(r.round, r.amount) for r in rewards] == [(round, 6 * AIN) for round in range(3)]
+    assert credit(chain, account) == 18 * AIN
+    calls = claim_calls(chain, account, credit(chain, account), [])
+    ((receipt, paid),) = claim_all(calls, sending(chain))
+    assert paid == 18 * AIN
+    assert chain.token.balance_of(account) == before + paid
+    assert chain.rewards.account_of(chain.token.address, account) == (paid, paid)
+    assert rewards_of(chain, account) == rewards
+    assert not [e for e in receipt.events if isinstance(e, Credited)]
+    with pytest.raises(Reverted, match="NothingToClaim"):
+        chain.send(*calls)
+    assert claim_calls(chain, account, 0, []) == []
 
 
 def test_anyone_may_claim_for_anyone(earned: Any, make_node: Callable[..., Any]) -> None:
-    """A relay pays the gas, the worker gets the money; what it was too late for is left out."""
+    """A relay pays the gas, the worker gets the money; one that comes too late pays nobody."""
     relay = make_node(bond_wei=0)
-    rewards = [reward.claim for reward in rewards_of(relay.chain, earned.address)]
-    earned.chain.send(earned.chain.rewards.claim(rewards[:1]))
+    calls = claim_calls(relay.chain, earned.address, 1, [])
     before = relay.chain.token.balance_of(earned.address)
-    paid = sum(amount for _, amount in claim_all(relay.chain, rewards, sending(relay.chain)))
-    assert paid == sum(claim.amount for claim in rewards[1:])
+    paid = sum(amount for _, amount in claim_all(calls, sending(relay.chain)))
+    assert paid == 18 * AIN
     assert relay.chain.token.balance_of(earned.address) == before + paid
-    assert list(claim_all(relay.chain, rewards, sending(relay.chain))) == []
+    assert list(claim_all(calls, sending(relay.chain))) == []
 
 
-def test_false_claims_are_refused(earned: Any) -> None:
-    """More money, another account, another proof: none is paid."""
-    from dataclasses import replace
-
-    chain = earned.chain
-    claim = rewards_of(chain, earned.address)[0].claim
-    for forged in (
-        replace(claim, amount=claim.amount + 1),
-        replace(claim, account=Signer.random().address),
-        replace(claim, index=claim.index + 1),
-        replace(claim, proof=(*claim.proof, b"\0" * 32)),
-    ):
-        with pytest.raises(Reverted, match="BadProof"):
-            list(claim_all(chain, [forged], sending(chain)))
-    with pytest.raises(Reverted, match="NotFinalized"):
-        list(claim_all(chain, [replace(claim, round=9)], sending(chain)))
+def test_many_epochs_go_in_batches(
+    earned: Any, devnet: Devnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first brings what is credited; epochs that give nothing are passed over."""
+    chain, account = earned.chain, earned.address
+    schedule = chain.token.schedule()
+    devnet.travel(schedule.plan.epoch_s)
+    now = schedule.epoch_at(chain.head().timestamp)
+    monkeypatch.setattr(module, "EPOCHS_MAX", now)
+    calls = claim_calls(chain, account, credit(chain, account), [*range(now), 0])
+    assert len(calls) == 2
+    ((_, paid),) = claim_all(calls, sending(chain))
+    assert paid > 18 * AIN
 
 
 def test_stranger_has_no_rewards(earned: Any) -> None:

@@ -27,9 +27,9 @@ def audited(chain: Chain, slot: int, attempt: int = 0, seen: bytes = ROOT) -> No
 
 
 def final(chain: Chain, *rewards: tuple[str, int]) -> JobHistory:
-    """Finalise round 0 with these leaves; the history."""
+    """Finalise round 0 with this receipt; the history."""
     total = sum(wei for _, wei in rewards)
-    chain.happen(e.RoundFinalized, JOB, 0, b"c" * 32, b"p" * 32, 77, b"w" * 32, total)
+    chain.happen(e.RoundFinalized, JOB, 0, b"c" * 32, b"p" * 32, 77, total)
     accounts, amounts = zip(*rewards, strict=True)
     chain.happen(e.RoundRewards, JOB, 0, accounts, amounts)
     return history_of(chain.ledger.jobs[JOB])

@@ -199,15 +199,13 @@ class Ledger:
             raise Reverted("finalize", "WrongCheckpoint", {})
         del self.anchors[:1], self.anchored_in[:1]
         self.checkpoints.append(checkpoint)
-        self.env.emit(on_chain.RoundFinalized, truth.JOB, round, checkpoint, blob, size, b"", total)
+        self.env.emit(on_chain.RoundFinalized, truth.JOB, round, checkpoint, blob, size, total)
         accounts, amounts = tuple(rewards), tuple(rewards.values())
         self.env.emit(on_chain.RoundRewards, truth.JOB, round, accounts, amounts)
         for unit in units:
             self._unlock(unit)
-        for account, amount in rewards.items():
-            self.escrow.rewards[account] = self.escrow.rewards.get(account, 0) + amount
         self._renew(sender)
-        self.escrow.pay_round(round, total)
+        self.escrow.pay_round(round, rewards)
 
     def anchor_round(
         self, sender: str, _job: JobId, round: int, checkpoint: bytes, blob: bytes, size: int

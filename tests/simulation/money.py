@@ -4,7 +4,7 @@ The rules are those of ComputeToken, BondVault and JobEscrow (docs/spec/contract
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from node.chain import Reverted
@@ -253,7 +253,8 @@ class Escrow:
             raise Reverted("settle", "NotYetSettleable", {})
         self._close()
 
-    def pay_round(self, round: int, amount: int) -> None:
+    def pay_round(self, round: int, rewards: Mapping[str, int]) -> None:
+        amount = sum(rewards.values())
         if self.settled or round != self.rounds_paid or amount > self.round_wei():
             raise Reverted("pay", "WrongRound", {"round": round})
         fee = self.env.rules.with_fee(amount) - amount
@@ -265,6 +266,10 @@ class Escrow:
             self.env.emit(on_chain.JobCompleted, truth.JOB)
         self.bank.burn(ESCROW, fee)
         self.bank.move(ESCROW, REWARDS, amount)
+        for account, wei in rewards.items():
+            self.rewards[account] = self.rewards.get(account, 0) + wei
+        accounts, amounts = tuple(rewards), tuple(rewards.values())
+        self.env.emit(on_chain.Credited, "token", ESCROW, accounts, amounts)
 
     def claim(self, account: str) -> None:
         """What an account earned, once."""

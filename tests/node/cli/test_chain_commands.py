@@ -365,24 +365,30 @@ def test_rewards_show_and_claim(
     ainur("config", "set", "wallet", "worker", "--home", home.path)
 
     before = ainur("rewards", "show", "--json", "--home", home.path).json
-    assert (before["claimable_wei"], before["claimed_wei"]) == (8 * AIN, 0)
-    assert all(leaf["job_id"] == f"0x{job_id.hex()}" for leaf in before["rewards"])
+    assert (before["earned_wei"], before["claimable_wei"], before["claimed_wei"]) == (
+        8 * AIN, 8 * AIN, 0,
+    )  # fmt: skip
+    assert before["rewards"] == [{"job_id": f"0x{job_id.hex()}", "round": 0, "amount_wei": 8 * AIN}]
+    planned = ainur("rewards", "claim", "--dry-run", "--home", home.path)
+    assert planned.code == 0, planned.err
+    assert ainur("rewards", "show", "--json", "--home", home.path).json == before
     outcome = ainur("rewards", "claim", "--json", "--home", home.path)
     assert outcome.code == 0, outcome.err
     claimed = outcome.json
-    assert claimed["claimed_wei"] == 8 * AIN
     # A hundredth was burned; a tenth of it is the treasury's.
     minted = before["emission_claimable_wei"]
     assert minted == claimed["emission_claimed_wei"] == 8 * AIN // 100 * 9 // 10
-    assert len(claimed["transactions"]) == 2
+    assert claimed["claimed_wei"] == 8 * AIN + minted
+    assert len(claimed["transactions"]) == 1
     again = ainur("rewards", "claim", "--home", home.path)
     assert (again.code, "nothing to claim" in again.err) == (0, True)
     after = ainur("rewards", "show", "--home", home.path)
-    assert after.out.splitlines()[0] == ("job\tround\tby work\tclaimed\tby emission\tclaimable")
-    assert after.out.splitlines()[-1].endswith("\tyes\t0.072 AIN\tclaimed")
-    assert after.out.splitlines()[-1].startswith(f"0x{job_id.hex()[:16]}\t1\t")
-    assert "claimed 8 AIN, claimable 0 AIN" in after.err
-    assert "of emission claimed 0.072 AIN, claimable 0 AIN" in after.err
+    head, work, emission = after.out.splitlines()
+    assert head == "for\tround\tearned\tstate"
+    assert work == f"0x{job_id.hex()[:16]}\t1\t8 AIN\tcredited"
+    assert emission.startswith("epoch ")
+    assert emission.endswith("\temission\t0.072 AIN\tclaimed")
+    assert "claimed 8.072 AIN, 0.072 AIN of it emission; claimable 0 AIN" in after.err
 
 
 def test_rewards_of_a_newcomer(ainur: Ainur, home: Home) -> None:

@@ -39,16 +39,15 @@ def test_emission_is_explained_to_the_wei(explain: Any) -> None:
     assert told.code == 0, told.err
     (found,) = told.json["emissions"]
     assert set(told.json) == {"account", "emissions"}
-    (minted,) = [
-        e
-        for e in explain("--json", verb="show").json["emissions"]
-        if e["job_id"] == found["job_id"]
-    ]
+    shown = explain("--json", verb="show").json["emissions"]
+    (minted,) = [e for e in shown if e["epoch"] == found["epoch"]]
     assert (found["amount_wei"], found["final"]) == (minted["amount_wei"], True)
-    assert found["fee_wei"] == AIN // 50
-    assert found["round_emission_wei"] == min(found["by_flops_wei"], found["cap_wei"])
-    assert found["treasury_wei"] == -(-found["round_emission_wei"] // 10)
-    assert found["amount_wei"] == found["round_emission_wei"] - found["treasury_wei"]
+    (counted,) = found["rounds"]
+    assert counted["fee_wei"] == AIN // 50
+    assert counted["part_flops"] == found["flops"] == minted["flops"]
+    whole = min(found["by_flops_wei"], found["cap_wei"])
+    assert found["treasury_wei"] == -(-whole // 10)
+    assert found["amount_wei"] == whole - found["treasury_wei"]
     both = explain("--json").json
     assert (both["emissions"], len(both["rewards"])) == ([found], 1)
 
@@ -57,15 +56,17 @@ def test_people_get_a_formula_a_line(explain: Any) -> None:
     """Work first, unit by unit; then what emission adds."""
     told = explain()
     assert len(told.out.splitlines()) == 3
-    _, head, flops, by_flops, cap, treasury, leaf = told.err.splitlines()
-    assert head.startswith("emission of round 1 of 0x")
-    assert "2000000000 stated, of which the fee of 0.02 AIN, burned, covers 2000000000" in flops
-    assert "of the epoch's" in by_flops
-    assert "cap: 100% of the fee: 0.02 AIN; the round gives the lesser, 0.02 AIN" in cap
-    assert treasury == "  treasury: 10% of it, rounded up: 0.002 AIN"
-    assert leaf == (
-        "  this leaf: 2 AIN of the round's 2 AIN by work, of the rest: 0.018 AIN, to be claimed"
+    _, head, counted, by_flops, cap, treasury, own = told.err.splitlines()
+    assert head.startswith("emission of epoch ")
+    assert counted.startswith("  round 1 of 0x")
+    assert "2000000000 FLOPs stated, of which the fee of 0.02 AIN, burned, covers 5" in counted
+    assert counted.endswith(
+        "(0.4 AIN a GFLOP); for 2 AIN of the round's 2 AIN by work 50000000 of them"
     )
+    assert "of the epoch's" in by_flops
+    assert "cap: 100% of what was burned for them: 0.02 AIN; the epoch gives the lesser" in cap
+    assert treasury == "  treasury: 10% of it, rounded up: 0.002 AIN"
+    assert own == "  this account: 0.018 AIN, to be claimed"
 
 
 def test_an_epoch_that_is_not_over_is_refused_with_the_time(
@@ -91,8 +92,8 @@ def test_another_figure_on_the_chain_is_exit_code_12(
     explain: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Said with both values, after all that was found is shown."""
-    monkeypatch.setattr(emission_account.Counted, "cap_wei", property(lambda _each: 7))
+    monkeypatch.setattr(emission_account.CountedRound, "flops", property(lambda _each: 7))
     wrong = explain("--emission")
     assert wrong.code == 12
-    assert "is another on the chain: what was counted: recomputed" in wrong.err
-    assert "gives the lesser, 0.000000000000000007 AIN" in wrong.err
+    assert "is another on the chain: the epoch's FLOPs: recomputed 7" in wrong.err
+    assert "covers 7 (0.4 AIN a GFLOP)" in wrong.err
