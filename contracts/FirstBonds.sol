@@ -222,7 +222,7 @@ contract FirstBonds is IFirstBonds {
         return
             deadline != 0 &&
             block.timestamp > deadline &&
-            ledger.finalized(jobId, round).rewardsRoot != 0 &&
+            ledger.finalized(jobId, round).checkpoint != 0 &&
             ledger.attemptOf(jobId, round, slot) == attempt;
     }
 

@@ -217,6 +217,24 @@ contract JobEscrowTest is Stage {
         VM.stopPrank();
     }
 
+    /// @notice The dearest round there can be, of 64 slots and 128 accounts that never earned before.
+    function test_gas_payRound_128newAccounts_fits() public {
+        JobTerms memory terms = net.terms(1, 64);
+        VM.prank(submitter);
+        JobId jobId = escrow.fund(terms);
+        address[] memory accounts = new address[](128);
+        uint256[] memory amounts = new uint256[](128);
+        for (uint256 i = 0; i < 128; ++i) {
+            (accounts[i], amounts[i]) = (address(uint160(0xE000 + i)), terms.unitWei / 2);
+        }
+        VM.prank(address(ledger));
+        uint256 gas = gasleft();
+        escrow.payRound(jobId, 0, accounts, amounts);
+        gas -= gasleft();
+        check(gas > 5_600_000, "two new words for each");
+        check(gas < 6_500_000, "and little more");
+    }
+
     /// @notice The seats are given once, by the deployer, to somebody.
     function test_bind_strangerOrTwice_isRefused() public {
         VM.expectRevert(abi.encodeWithSelector(IJobEscrow.NotDeployer.selector, address(this)));

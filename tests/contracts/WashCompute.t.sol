@@ -100,13 +100,14 @@ contract WashComputeTest is EmissionStage {
         for (uint256 epoch = first; epoch < first + 2; ++epoch) {
             same(schedule.budgetOf(epoch), net.FIRST_BUDGET(), "the same budget");
             for (uint256 i = 0; i < 3; ++i) {
-                // The first is others', the second its own for others, the third both parties'.
-                register(i, 1 + (flops[i] % 2 ** 50), fees[i] % 1_000 ether);
+                // The first is its own work for others, so dear that not all of its fee buys FLOPs, the
+                // second both parties', the third others'.
+                register(i, 1 + (flops[i] % 10 ** (9 + i)), fees[i] % 1_000 ether);
             }
             if (epoch == first) nextEpoch();
         }
-        uint256 fee = 1 + (ownFee % 1_000 ether);
-        register(1, 1 + (ownFlops % 2 ** 62), fee);
+        uint256 fee = 1 + (ownFee % 1 ether);
+        register(0, 1 + (ownFlops % 2 ** 62), fee);
         nextEpoch();
         (uint256 without, ) = emission.emissionOf(address(0xB), first);
         (uint256 with_, ) = emission.emissionOf(address(0xB), first + 1);
@@ -119,7 +120,7 @@ contract WashComputeTest is EmissionStage {
         address[] memory earners = new address[](2);
         (earners[0], earners[1]) = (address(0xA), address(0xB));
         uint256[] memory pay = new uint256[](2);
-        (pay[0], pay[1]) = kind == 0 ? (uint256(1), uint256(0)) : (kind - 1, uint256(1));
+        (pay[0], pay[1]) = (kind, 2 - kind);
         VM.prank(address(escrow));
         emission.register(JobId.wrap(bytes32(kind)), 0, earners, pay, flops, fee);
     }

@@ -73,5 +73,5 @@ def test_the_units_of_a_final_round_are_forgotten() -> None:
     reader = FactReader(JOB)
     for round in (0, 1):
         reader.read(replace(COMMITTED, round=round))
-    reader.read(e.RoundFinalized(PLACE, JOB, 0, b"p" * 32, b"b" * 32, 5, b"w" * 32, 1))
+    reader.read(e.RoundFinalized(PLACE, JOB, 0, b"p" * 32, b"b" * 32, 5, 1))
     assert set(reader._units) == {unit_id(JOB, 1, 1, 0)}

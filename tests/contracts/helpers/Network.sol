@@ -103,7 +103,7 @@ contract Network {
         values[uint256(Parameter.DataDepositBps)] = 1_000;
         values[uint256(Parameter.EmissionBps)] = 10_000;
         values[uint256(Parameter.TreasuryShareBps)] = 1_234;
-values[uint256(Parameter.EmissionGflopFeeWei)] = 1e16;
+        values[uint256(Parameter.EmissionGflopFeeWei)] = 1e16;
         values[uint256(Parameter.ArithmeticVersions)] = 1 << 1;
         values[uint256(Parameter.ManifestVersions)] = 1 << 2;
     }
