@@ -16,6 +16,7 @@ from node.devnet import Devnet
 from node.ids import INPUT_UNAVAILABLE, JobId, UnitId, unit_id
 from node.journal import Journal
 from node.ledger import JobState
+from node.rewards import Reward, rewards_of
 from node.unit_history import history_of
 
 ROOTS = Roots(b"r" * 32, b"t" * 32)
@@ -76,7 +77,6 @@ def test_a_committee_that_cannot_get_the_data_charges_the_submitter(
     devnet.travel(1)
     coordinator.chain.send(coordinator.chain.committee.draw(unit))
     jurors = [players[account] for account in chain.committee.dispute(unit).jurors]
-    before = chain.token.balance_of(worker.node.address)
     for juror in jurors:
         juror.chain.send(
             juror.chain.committee.commit_vote(
@@ -92,7 +92,8 @@ def test_a_committee_that_cannot_get_the_data_charges_the_submitter(
     assert job.status is JobStatus.INPUT_UNAVAILABLE
     assert job.charged == job.data_wei > 0
     assert job.deposited == job.paid + job.fees + job.refunded + job.charged + held
-    assert chain.token.balance_of(worker.node.address) == before + AIN
+    assert chain.rewards.credit_of(chain.token.address, worker.node.address) == AIN
+    assert rewards_of(chain, worker.node.address) == [Reward(job_id, None, AIN)]
     assert all(chain.vault.bond_of(account) == 500 * AIN for account in players)
     view = LedgerReader(chain).update().jobs[job_id]
     assert (view.state, view.charged_wei) == (JobState.INPUT_UNAVAILABLE, job.charged)
