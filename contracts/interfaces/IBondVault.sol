@@ -178,12 +178,15 @@ interface IBondVault is IBondVotes, IDelegatedBonds {
     /// @notice Whether the account may work, audit, judge and coordinate now.
     function isActive(address account) external view returns (bool);
 
-    /// @notice The length of the list of active accounts. After a change of MinBondWei, `refresh`
-    /// trims it.
+    /// @notice How many accounts are on the list. After a change of MinBondWei, `refresh` trims it.
     function activeCount() external view returns (uint256);
 
-    /// @notice An account on the list; the order changes.
-    function activeAt(uint256 index) external view returns (address);
+    /// @notice How many places the list has, vacant ones included; it never falls.
+    function placeCount() external view returns (uint256);
+
+    /// @notice Who has a place of the list, counted from 0; 0 if it is vacant. An account keeps its place
+    /// until it leaves the list.
+    function activeAt(uint256 place) external view returns (address);
 
     /// @notice An account's libp2p identity.
     function peerIdOf(address account) external view returns (bytes memory);
@@ -191,7 +194,7 @@ interface IBondVault is IBondVotes, IDelegatedBonds {
     /// @notice One eligible account, drawn uniformly by `seed`; 0 if there is none.
     /// @param excluded Accounts that are not eligible.
     /// @param drawBlock Whose hash is the seed: only accounts that came onto the list in an earlier
-    /// block are eligible.
+    /// block are eligible, and only places that it had in this one are drawn from.
     function draw(
         bytes32 seed,
         address[] calldata excluded,

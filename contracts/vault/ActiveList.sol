@@ -6,14 +6,25 @@ import {Parameter} from "../types/Parameter.sol";
 import {BondState} from "./BondState.sol";
 
 /// @title The list that auditors and jurors are drawn from
+/// @notice Every account on it has a place that it keeps until it leaves; a place that was left is the
+/// next newcomer's. INVARIANT: once a seed is known nobody changes what it draws but by taking accounts
+/// of its own out: places do not move, who comes is not eligible, and the number of places is that of
+/// the draw block. So owners of many accounts cannot come and go until the draw suits them.
 abstract contract ActiveList is BondState {
+    struct Place {
+        address account; // who has it, or had it before it was left
+        uint48 since; // the block in which the list grew by it
+    }
+
     /// @dev Uniform tries before a scan, and the scan's length: bounds on a draw's gas. Where fewer
-    /// than half of the list are excluded, 16 tries miss with probability below 2^-16, and a list
-    /// of up to 64 is then searched whole.
+    /// than half of the places are vacant or excluded, 16 tries miss with probability below 2^-16, and
+    /// a list of up to 64 is then searched whole.
     uint256 private constant DRAW_TRIES = 16;
     uint256 private constant DRAW_SCAN = 64;
 
-    address[] private _active;
+    /// @dev By ascending `since`; there are never fewer.
+    Place[] private _places;
+    uint32[] private _vacant;
 
     /// @inheritdoc IBondVault
     function refresh(address account) external {
@@ -22,12 +33,18 @@ abstract contract ActiveList is BondState {
 
     /// @inheritdoc IBondVault
     function activeCount() external view returns (uint256) {
-        return _active.length;
+        return _places.length - _vacant.length;
     }
 
     /// @inheritdoc IBondVault
-    function activeAt(uint256 index) external view returns (address) {
-        return _active[index];
+    function placeCount() external view returns (uint256) {
+        return _places.length;
+    }
+
+    /// @inheritdoc IBondVault
+    function activeAt(uint256 place) external view returns (address account) {
+        account = _places[place].account;
+        if (_accounts[account].place != place + 1) account = address(0);
     }
 
     /// @inheritdoc IBondVault
@@ -67,19 +84,40 @@ abstract contract ActiveList is BondState {
         Account storage entry = _accounts[account];
         bool active = _isActive(account, parameters.get(Parameter.MinBondWei));
         if (active == (entry.place != 0)) return;
+        // INVARIANT: _places[_accounts[a].place - 1] == a for every a on the list.
         if (active) {
-            _active.push(account);
-            entry.place = uint32(_active.length);
+            entry.place = _takePlace(account);
             entry.activeSince = uint40(block.number);
         } else {
-            // INVARIANT: _active[_accounts[a].place - 1] == a for every a on the list.
-            address last = _active[_active.length - 1];
-            _active[entry.place - 1] = last;
-            _accounts[last].place = entry.place;
-            _active.pop();
+            _vacant.push(entry.place);
             entry.place = 0;
         }
         emit ActiveChanged(account, active);
+    }
+
+    /// @return place From 1.
+    function _takePlace(address account) private returns (uint32 place) {
+        uint256 vacant = _vacant.length;
+        if (vacant != 0) {
+            place = _vacant[vacant - 1];
+            _vacant.pop();
+            _places[place - 1].account = account;
+        } else {
+            _places.push(Place(account, uint48(block.number)));
+            place = uint32(_places.length);
+        }
+    }
+
+    /// @dev How many places there were at the end of a block: a binary search, after a look at the last
+    /// place, for most lists have not grown since.
+    function _placeCountAt(uint256 blockNumber) private view returns (uint256 low) {
+        uint256 high = _places.length;
+        if (high == 0 || _places[high - 1].since <= blockNumber) return high;
+        while (low < high) {
+            uint256 middle = (low + high) / 2;
+            if (_places[middle].since <= blockNumber) low = middle + 1;
+            else high = middle;
+        }
     }
 
     function _draw(
@@ -88,26 +126,32 @@ abstract contract ActiveList is BondState {
         uint256 drawBlock,
         uint256 minBond
     ) private view returns (address) {
-        uint256 count = _active.length;
+        uint256 count = _placeCountAt(drawBlock);
         if (count == 0) return address(0);
         for (uint256 i = 0; i < DRAW_TRIES; ++i) {
-            address candidate = _active[uint256(keccak256(abi.encode(seed, i))) % count];
-            if (_isEligible(candidate, excluded, drawBlock, minBond)) return candidate;
+            uint256 place = uint256(keccak256(abi.encode(seed, i))) % count;
+            if (_isEligible(place, excluded, drawBlock, minBond)) {
+                return _places[place].account;
+            }
         }
         uint256 steps = count < DRAW_SCAN ? count : DRAW_SCAN;
         for (uint256 i = 0; i < steps; ++i) {
-            address candidate = _active[addmod(uint256(seed), i, count)];
-            if (_isEligible(candidate, excluded, drawBlock, minBond)) return candidate;
+            uint256 place = addmod(uint256(seed), i, count);
+            if (_isEligible(place, excluded, drawBlock, minBond)) {
+                return _places[place].account;
+            }
         }
         return address(0);
     }
 
     function _isEligible(
-        address candidate,
+        uint256 place,
         address[] memory excluded,
         uint256 drawBlock,
         uint256 minBond
     ) private view returns (bool) {
+        address candidate = _places[place].account;
+        if (_accounts[candidate].place != place + 1) return false;
         for (uint256 i = 0; i < excluded.length; ++i) {
             if (excluded[i] == candidate) return false;
         }

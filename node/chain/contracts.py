@@ -146,8 +146,11 @@ class Vault(Contract):
     def active_count(self) -> int:
         return int(self._handle.value("activeCount"))
 
-    def active_at(self, index: int) -> str:
-        return str(self._handle.value("activeAt", index))
+    def place_count(self) -> int:
+        return int(self._handle.value("placeCount"))
+
+    def active_at(self, place: int) -> str:
+        return str(self._handle.value("activeAt", place))
 
     def peer_id_of(self, account: str) -> bytes:
         return bytes(self._handle.value("peerIdOf", account))
