@@ -197,11 +197,6 @@ contract FirstBonds is IFirstBonds {
     }
 
     /// @inheritdoc IFirstBonds
-    function promisedTodayWei() external view returns (uint256) {
-        return _day == _today() ? _promisedOfDay : 0;
-    }
-
-    /// @inheritdoc IFirstBonds
     function placeOf(
         JobId jobId,
         uint32 round,
@@ -231,6 +226,13 @@ contract FirstBonds is IFirstBonds {
         uint256 period = _period(block.timestamp);
         if (_since[account][period + 1] != 0) return uint64((period + 2) * PERIOD_S);
         return _since[account][period] != 0 ? uint64((period + 1) * PERIOD_S) : 0;
+    }
+
+    /// @inheritdoc IFirstBonds
+    function promisedTodayWei() public view returns (uint256) {
+        // The same day or another: nobody gains by the second in which it changes.
+        // slither-disable-next-line incorrect-equality
+        return _day == _today() ? _promisedOfDay : 0;
     }
 
     /// @inheritdoc IFirstBonds
@@ -298,13 +300,12 @@ contract FirstBonds is IFirstBonds {
         uint256 earned = uint256(newcomer.retainedWei) + newcomer.promisedWei;
         // INVARIANT: no account earns more than MinBondWei and one audit.
         if (earned >= minBondWei) revert EarnedEnough(msg.sender, earned, minBondWei);
-        uint48 today = _today();
-        uint256 before = _day == today ? _promisedOfDay : 0;
+        uint256 before = promisedTodayWei();
         // INVARIANT: no day promises more than dayCapWei, whoever asks.
         if (before + payWei > dayCapWei) revert DayCapReached(before, dayCapWei);
         uint256 pot = potWei();
         if (pot < payWei) revert PotTooSmall(pot, payWei);
-        (_day, _promisedOfDay) = (today, uint208(before + payWei));
+        (_day, _promisedOfDay) = (_today(), uint208(before + payWei));
         newcomer.promisedWei += payWei;
         promisedWei += payWei;
     }

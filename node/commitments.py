@@ -15,7 +15,7 @@ from engine.commitment import unit_root
 from node.ids import INPUT_UNAVAILABLE, UnitId, commitment
 from node.journal import Journal
 
-Role = Literal["worker", "auditor", "juror"]
+Role = Literal["worker", "auditor", "juror", "newcomer"]
 """Each role has salts of its own: an auditor that becomes a juror has shown its first one."""
 
 _PREFIX, _UNITS = "roots/", "rooted/"
@@ -92,5 +92,5 @@ def _of_round(job_id: bytes, round: int) -> str:
 
 
 def _key(role: Role, unit: UnitId) -> str:
-    """Auditor and juror recompute alike, so they share their roots."""
+    """Auditor, juror and newcomer recompute alike, so they share their roots."""
     return f"{_PREFIX}{'own' if role == 'worker' else 'recomputed'}/{unit.hex()}"

@@ -151,7 +151,9 @@ class Contributor:
     def _next_job(self) -> JobView | None:
         """The job to ask for work now; says in `activity` why there is none."""
         if not self._watch.ledger.is_active(self._signer.address):
-            self.counts.activity = "idle: the bond is below the minimum; see `ainur stake add`"
+            self.counts.activity = (
+                "idle: the bond is below the minimum; see `ainur stake add` and `ainur stake earn`"
+            )
             return None
         fault = self._duties.recompute.fault
         if fault:

@@ -8,6 +8,8 @@ Builds the parts and runs them side by side:
     leases        coordinates jobs                 coordination
     contributor   computes units                   compute (a process of its own)
     duties        audits, opens, votes             recompute, commitments
+    first_bond    audits as a newcomer             recompute, newcomer_audits
+    openings      opens units to newcomers         commitments
     custody       holds results for others         holders
     alarms        tells of false checkpoints       checkpoints
     last_rounds   keeps what jobs were for         checkpoints
@@ -53,6 +55,7 @@ from node.discovery import Discovery, Pace
 from node.duties import Duties
 from node.event_cache import EventCache, network_key
 from node.files import make_private_folder
+from node.first_bond import FirstBond
 from node.holders import Holders
 from node.home import Home
 from node.identity import load_seed
@@ -65,12 +68,17 @@ from node.messages import (
     ALARM_PROTOCOL,
     CUSTODY_PROTOCOL,
     OFFER_PROTOCOL,
+    OPENING_PROTOCOL,
     AlarmHeard,
     AskCustody,
+    AskOpening,
     Message,
     RaiseAlarm,
+    UnitOpening,
 )
 from node.network_file import NetworkFile
+from node.newcomer_audits import NewcomerAudits
+from node.openings import Openings, ask_worker
 from node.own_hello import OwnHello
 from node.own_results import OwnResults
 from node.pause_order import Orders
@@ -304,6 +312,17 @@ class Daemon:
             self._custody,
             self._config.input_patience_s,
         )
+        self._openings = Openings(self._watch, self._chain, commitments)
+        self._first_bond = FirstBond(
+            wallet,
+            self._watch,
+            self._chain,
+            self._jobs,
+            self._recompute,
+            commitments,
+            NewcomerAudits(self._journal),
+            self._ask_worker,
+        )
         self._contributor = Contributor(
             self._signer,
             self._watch,
@@ -328,6 +347,7 @@ class Daemon:
             (OFFER_PROTOCOL, self._jobs.answer_offer),
             (ALARM_PROTOCOL, self._alarms.answer),
             (CUSTODY_PROTOCOL, self._answer_custody),
+            (OPENING_PROTOCOL, self._openings.answer),
         ):
             self._transport.serve(protocol, rpc.serve(handle, self._count_fault))
         self._coordinators.serve(self._count_fault)
@@ -339,6 +359,8 @@ class Daemon:
         if "coordinate" in self._config.roles:
             nursery.start_soon(self._leases.run)
         nursery.start_soon(self._duties.run, "audit" in self._config.roles)
+        if "audit" in self._config.roles:
+            nursery.start_soon(self._first_bond.run)
         if "work" in self._config.roles:
             nursery.start_soon(self._contributor.run)
         serving = trio.Event()
@@ -420,6 +442,9 @@ class Daemon:
         async with await self._transport.open(peer_id, ALARM_PROTOCOL, addresses) as channel:
             await rpc.ask(channel, alarm, AlarmHeard)
 
+    async def _ask_worker(self, worker: str, question: AskOpening) -> UnitOpening:
+        return await ask_worker(self._transport, self._book, self._watch.ledger, worker, question)
+
     def _punish(self, peer_id: str, points: float, reason: str) -> None:
         self._book.punish(peer_id, points, reason)
 
@@ -486,7 +511,10 @@ class Daemon:
             storage_bytes_max=self._config.storage_bytes_max,
             cleaned_bytes=self._cleaner.freed_bytes,
             draining=self._stop.is_set(),
-            activity=self._watch.problem or self._duties.counts.problem or counts.activity,
+            activity=self._watch.problem
+            or self._duties.counts.problem
+            or self._first_bond.activity
+            or counts.activity,
             jobs=tuple(self._job_status(job) for job in ledger.jobs.values()),
             traffic=tuple(
                 TrafficStatus(protocol=name, sent_bytes=count.sent, received_bytes=count.received)

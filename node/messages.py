@@ -21,6 +21,7 @@ WORK_PROTOCOL = "/ainur/work/5"
 JOB_PROTOCOL = "/ainur/job/1"
 ALARM_PROTOCOL = "/ainur/alarm/0"
 CUSTODY_PROTOCOL = "/ainur/custody/0"
+OPENING_PROTOCOL = "/ainur/opening/0"
 
 MESSAGE_BYTES_MAX = 512 * 1024
 HELD_MAX = 256
@@ -248,6 +249,22 @@ class AlarmHeard(Message):
     type: Literal["alarm_heard"] = "alarm_heard"
 
 
+class AskOpening(Message):
+    """Newcomer to worker: open your commitment to this unit; nobody has to find it blindly now."""
+
+    type: Literal["ask_opening"] = "ask_opening"
+    job_id: Hash
+    unit: UnitKey
+
+
+class UnitOpening(Message):
+    """Worker to newcomer: what opens the commitment that the unit's claim has on chain."""
+
+    type: Literal["unit_opening"] = "unit_opening"
+    trace_root: Hash
+    salt: Hash
+
+
 class AskJob(Message):
     """Anyone to the coordinator: how far is the job?"""
 
@@ -313,6 +330,8 @@ AnyMessage = Annotated[
     | RoundCustody
     | RaiseAlarm
     | AlarmHeard
+    | AskOpening
+    | UnitOpening
     | AskJob
     | OrderPause
     | OrderKept

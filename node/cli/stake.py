@@ -1,5 +1,6 @@
 """`ainur stake`: the bond that a node works under, and who owns it."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from node.cli.options import AMOUNT, home_option, json_option
 from node.cli.output import Cell, ain, emit_fields, emit_json, note, percent, utc
 from node.cli.session import open_chain, open_wallet, parse_address
 from node.cli.stake_delegated import commission, delegate, undelegate
+from node.cli.stake_first import FirstBondView
 from node.errors import BadInput, InsufficientFunds
 from node.home import Home
 from node.identity import load_seed, peer_id_bytes, peer_id_text
@@ -70,6 +72,43 @@ def _tell_rest(chain: "Chain", account: str) -> None:
     if not chain.vault.is_active(account):
         least = chain.parameters.get(Parameter.MIN_BOND_WEI)
         note(f"not active yet: a node needs {ain(least)} that it is not withdrawing")
+
+
+@command.command("earn")
+@home_option
+@transaction_options
+def earn(home: Home, how: How) -> None:
+    """Earn a first bond without any tokens, by blind audits of others' work. Needs only gas.
+
+    Registers this home's wallet; its running node then audits units whenever it is drawn for one.
+    What it earns is retained until it is a bond, then paid out: the node does that, or this
+    command. `ainur stake show` tells how far it is.
+    """
+    from node.chain.types import Parameter
+
+    with transacting(home, how) as desk:
+        chain, bonds = desk.chain, desk.chain.first_bonds
+        state = bonds.newcomer_of(chain.address)
+        least = chain.parameters.get(Parameter.MIN_BOND_WEI)
+        if state.has_left:
+            raise BadInput(
+                f"{chain.address} has earned its first bond and was paid.", "`ainur stake add`."
+            )
+        if state.retained_wei >= least:
+            desk.send(bonds.pay_out())
+            note(f"paid out {ain(state.retained_wei)}; bond it with `ainur stake add`")
+            return
+        if bond := chain.vault.bond_of(chain.address):
+            raise BadInput(
+                f"{chain.address} has a bond of {ain(bond)}; a first bond is for who has none.",
+                "Add to it: `ainur stake add AMOUNT`.",
+            )
+        if until := bonds.registered_until(chain.address):
+            note(f"registered until {utc(until)} already; an audit that earns renews it")
+            return
+        desk.send(bonds.register())
+        note(f"registered until {utc(bonds.registered_until(chain.address))}")
+        note("keep the node running: `ainur node`; how far it is: `ainur stake show`")
 
 
 @command.command("remove")
@@ -171,6 +210,7 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
         clean = chain.ledger.clean_units(address)
         pool = chain.vault.delegated_to(address)
         lent = chain.vault.delegation_of(address)
+        first = FirstBondView.of(chain, address, least)
     elsewhere = lent.account != ZERO_ADDRESS
     if as_json:
         emit_json(
@@ -196,6 +236,7 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
                 "delegates_wei": lent.amount,
                 "delegates_leaving_wei": lent.leaving,
                 "delegates_available_at": lent.available_at or None,
+                "first_bond": asdict(first),
             }
         )
         return
@@ -213,7 +254,8 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
         "peer id": peer_id_text(peer_id) or None,
         "clean units": clean,
     }
-    emit_fields(fields | _delegated_fields(pool, lent if elsewhere else None))
+    of_first: dict[str, Cell] = {} if active else {**first.fields()}
+    emit_fields(fields | _delegated_fields(pool, lent if elsewhere else None) | of_first)
 
 
 def _delegated_fields(pool: "DelegatedBond", lent: "Delegation | None") -> dict[str, Cell]:

@@ -14,6 +14,7 @@ from node.messages import (
     AlarmHeard,
     AskCustody,
     AskJob,
+    AskOpening,
     AskRound,
     CommitUnit,
     HeldResult,
@@ -34,6 +35,7 @@ from node.messages import (
     UnitAssigned,
     UnitDeclined,
     UnitKey,
+    UnitOpening,
 )
 from scheduler.blob_ref import BlobRef
 
@@ -43,6 +45,8 @@ WALLET = "0x" + "12" * 20
 EVERY_MESSAGE = (
     OfferJob(job_id=HASH, manifest=BLOB),
     JobHeld(job_id=HASH, wallet=WALLET),
+    AskOpening(job_id=HASH, unit=UNIT),
+    UnitOpening(trace_root=HASH, salt=HASH),
     PullUnit(job_id=HASH, memory_bytes=5, ready=(UNIT,)),
     UnitAssigned(unit=UNIT, checkpoint=BLOB, checkpoint_root=HASH, timeout_ms=9),
     UnitDeclined(reason="nothing", retry_after_ms=0),
