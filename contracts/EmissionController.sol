@@ -76,6 +76,14 @@ contract EmissionController is IEmissionController {
 
     /// @inheritdoc IEmissionController
     function claim(address account, uint256[] calldata epochs) external {
+        collect(account, epochs);
+        // What was paid is told by the distributor.
+        // slither-disable-next-line unused-return
+        distributor.claim(token, account);
+    }
+
+    /// @inheritdoc IEmissionController
+    function collect(address account, uint256[] calldata epochs) public {
         if (epochs.length == 0 || epochs.length > MAX_CLAIMS_PER_CALL) {
             revert BadEpochCount(epochs.length, MAX_CLAIMS_PER_CALL);
         }
@@ -96,9 +104,6 @@ contract EmissionController is IEmissionController {
             token.mint(address(distributor), amounts[0] + amounts[1]);
             distributor.credit(token, accounts, amounts);
         }
-        // What was paid is told by the distributor.
-        // slither-disable-next-line unused-return
-        distributor.claim(token, account);
     }
 
     /// @inheritdoc IEmissionController

@@ -5,6 +5,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
+import {IBondVault} from "./interfaces/IBondVault.sol";
 import {IJobEscrow} from "./interfaces/IJobEscrow.sol";
 import {IRewardDistributor} from "./interfaces/IRewardDistributor.sol";
 import {Account, MAX_CLAIMS_PER_CALL} from "./types/Reward.sol";
@@ -17,13 +18,19 @@ contract RewardDistributor is IRewardDistributor {
     using SafeERC20 for IERC20;
     using SafeCast for uint256;
 
-    /// @notice Credits, and names the other account that may.
+    /// @inheritdoc IRewardDistributor
+    IERC20 public immutable networkToken;
+    /// @inheritdoc IRewardDistributor
     IJobEscrow public immutable escrow;
+    /// @inheritdoc IRewardDistributor
+    IBondVault public immutable vault;
 
     mapping(IERC20 token => mapping(address account => Account)) private _accounts;
 
-    constructor(IJobEscrow escrow_) {
+    constructor(IERC20 networkToken_, IJobEscrow escrow_, IBondVault vault_) {
+        networkToken = networkToken_;
         escrow = escrow_;
+        vault = vault_;
     }
 
     /// @inheritdoc IRewardDistributor
@@ -45,8 +52,18 @@ contract RewardDistributor is IRewardDistributor {
 
     /// @inheritdoc IRewardDistributor
     function claim(IERC20 token, address account) external returns (uint256 amount) {
-        amount = _pay(token, account);
+        amount = _pay(token, account, false);
         if (amount == 0) revert NothingToClaim(token, account);
+    }
+
+    /// @inheritdoc IRewardDistributor
+    function claimToBond(address account) external returns (uint256 amount) {
+        // INVARIANT: nobody else decides what an account does with its rewards.
+        if (msg.sender != account && msg.sender != vault.ownerOf(account)) {
+            revert NotAccountOrOwner(account, msg.sender);
+        }
+        amount = _pay(networkToken, account, true);
+        if (amount == 0) revert NothingToClaim(networkToken, account);
     }
 
     /// @inheritdoc IRewardDistributor
@@ -55,7 +72,7 @@ contract RewardDistributor is IRewardDistributor {
             revert BadClaimCount(accounts.length, MAX_CLAIMS_PER_CALL);
         }
         for (uint256 i = 0; i < accounts.length; ++i) {
-            _pay(token, accounts[i]);
+            _pay(token, accounts[i], false);
         }
     }
 
@@ -74,7 +91,8 @@ contract RewardDistributor is IRewardDistributor {
         return (record.earnedWei, record.claimedWei);
     }
 
-    function _pay(IERC20 token, address account) private returns (uint256 amount) {
+    /// @param toBond Into the account's bond; only the network's token.
+    function _pay(IERC20 token, address account, bool toBond) private returns (uint256 amount) {
         Account storage record = _accounts[token][account];
         amount = record.earnedWei - record.claimedWei;
         // Of our own books, not of a balance that somebody else can raise.
@@ -83,6 +101,21 @@ contract RewardDistributor is IRewardDistributor {
         // INVARIANT: claimed <= earned, and what was paid once is not paid again.
         record.claimedWei = record.earnedWei;
         emit Claimed(token, account, amount);
-        token.safeTransfer(account, amount);
+        uint256 own = amount;
+        if (token == networkToken) own -= _payDelegators(account, amount);
+        if (!toBond) {
+            token.safeTransfer(account, own);
+        } else if (own != 0) {
+            token.safeTransfer(address(vault), own);
+            vault.bondEarned(account, own);
+        }
+    }
+
+    /// @dev INVARIANT: what the vault is told that it was brought, it was.
+    function _payDelegators(address account, uint256 amount) private returns (uint256 part) {
+        part = vault.delegatorsPart(account, amount);
+        if (part == 0) return 0;
+        networkToken.safeTransfer(address(vault), part);
+        vault.compound(account, part);
     }
 }

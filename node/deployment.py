@@ -233,7 +233,7 @@ def _build(site: Site, deployer: str, treasury: str, preset: Preset) -> dict[str
     committee = site.create(
         "AuditCommittee", parameters.address, vault.address, ledger.address, seat.address
     )
-    rewards = site.create("RewardDistributor", escrow.address)
+    rewards = site.create("RewardDistributor", token.address, escrow.address, vault.address)
     emission = site.create(
         "EmissionController",
         token.address,
@@ -301,6 +301,8 @@ def _checks(
         ("emission", "escrow", at["escrow"]),
         ("emission", "distributor", at["rewards"]),
         ("rewards", "escrow", at["escrow"]),
+        ("rewards", "vault", at["vault"]),
+        ("rewards", "networkToken", at["token"]),
         ("first_bonds", "token", at["token"]),
         ("first_bonds", "ledger", at["ledger"]),
         ("first_bonds", "vault", at["vault"]),

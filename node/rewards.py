@@ -96,14 +96,18 @@ def _part(unit: UnitHistory, account: str) -> Part:
 
 
 def claim_calls(
-    chain: Chain, account: str, credit_wei: int, epochs: Sequence[int]
+    chain: Chain, account: str, credit_wei: int, epochs: Sequence[int], *, to_bond: bool = False
 ) -> list[Transaction]:
     """The transactions that pay `account` its credit, and the emission of epochs that are over.
 
-    The first pays what is credited already: as a rule there is one.
+    The first pays what is credited already: as a rule there is one. `to_bond`: all of it goes into
+    the account's bond, which the last does.
     """
     starts = range(0, len(epochs), EPOCHS_MAX)
     batches = [epochs[start : start + EPOCHS_MAX] for start in starts]
+    if to_bond and (credit_wei or batches):
+        collects = [chain.emission.collect(account, batch) for batch in batches]
+        return [*collects, chain.rewards.claim_to_bond(account)]
     if batches:
         return [chain.emission.claim(account, batch) for batch in batches]
     return [chain.rewards.claim(chain.token.address, account)] if credit_wei else []

@@ -58,6 +58,9 @@ interface IEmissionController {
     /// were claimed, are passed over; NothingToClaim if nothing is left.
     function claim(address account, uint256[] calldata epochs) external;
 
+    /// @notice The same without the payment: what is minted is credited. For who has it bonded.
+    function collect(address account, uint256[] calldata epochs) external;
+
     /// @notice What is counted in an epoch, and its rates; all zero if nothing is.
     function epochOf(uint256 epoch) external view returns (EpochEmission memory);
 

@@ -457,6 +457,10 @@ class Rewards(Contract):
     def claim(self, token: str, account: str) -> Transaction:
         return self._handle.write("claim", token, account)
 
+    def claim_to_bond(self, account: str) -> Transaction:
+        """Of the network's token; only the account and its bond's owner may."""
+        return self._handle.write("claimToBond", account)
+
 
 class Emission(Contract):
     """EmissionController: new tokens for what accounts did in epochs that are over."""
@@ -471,6 +475,10 @@ class Emission(Contract):
     def share_of(self, account: str, epoch: int) -> EmissionShare:
         """What an account can claim; Reverted("EpochNotOver") until the epoch is over."""
         return from_abi(EmissionShare, self._handle.read("emissionOf", account, epoch))
+
+    def collect(self, account: str, epochs: Sequence[int]) -> Transaction:
+        """Mints, and credits it."""
+        return self._handle.write("collect", account, tuple(epochs))
 
     def claim(self, account: str, epochs: Sequence[int]) -> Transaction:
         """Mints, and pays the account all that it has earned."""

@@ -69,6 +69,12 @@ class Slashed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DelegatorsEarned(Event):
+    account: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class DelegatedChanged(Event):
     account: str
     delegated: int
@@ -498,6 +504,7 @@ EVENTS: Mapping[str, tuple[type[Event], ...]] = {
         Withdrawn,
         Slashed,
         DelegatedChanged,
+        DelegatorsEarned,
         BondLocked,
         BondUnlocked,
         PeerIdChanged,

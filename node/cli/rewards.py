@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from node.cli.bond_owner import require_owner
 from node.cli.desk import How, transacting, transaction_options
 from node.cli.options import home_option, json_option
 from node.cli.output import ain, emit_json, emit_table, note, utc
@@ -13,6 +14,7 @@ from node.cli.session import open_chain, open_wallet, parse_address
 from node.home import Home
 
 if TYPE_CHECKING:
+    from node.chain import Receipt
     from node.emission import EmissionReward
     from node.rewards import Reward
 
@@ -62,13 +64,14 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
 
 @command.command("claim")
 @click.option("--account", help="Claim for this address; the money goes there, not to the sender.")
+@click.option("--to-bond", is_flag=True, help="Into the bond of the account, or of one you own.")
 @home_option
 @transaction_options
-def claim(account: str | None, home: Home, how: How) -> None:
+def claim(account: str | None, to_bond: bool, home: Home, how: How) -> None:
     """Claim all that was earned and is not paid yet, with the emission of epochs that are over.
 
     One transaction for all rounds of all jobs. Anyone may claim for anyone: the money goes to its
-    owner.
+    owner, and what is its delegators' to them.
     """
     from node.chain.events import EmissionClaimed
     from node.emission import emissions_of
@@ -80,8 +83,10 @@ def claim(account: str | None, home: Home, how: How) -> None:
         emissions = [e for e in emissions_of(chain, address) if not e.is_claimed]
         ripe = [e.epoch for e in emissions if e.is_final]
         later = [e for e in emissions if not e.is_final]
+        if to_bond and address != chain.address:
+            require_owner(chain, address)
         credit_wei = chain.rewards.credit_of(chain.token.address, address)
-        calls = claim_calls(chain, address, credit_wei, ripe)
+        calls = claim_calls(chain, address, credit_wei, ripe, to_bond=to_bond)
         if not how.sends and calls:
             desk.send(*calls)
         sent = list(claim_all(calls, desk.send))
@@ -103,9 +108,21 @@ def claim(account: str | None, home: Home, how: How) -> None:
         else:
             count = len(transactions)
             by = f"in {count} transaction{'s' * (count != 1)}"
-            note(f"claimed {ain(paid)} for {address} {by}, {ain(emitted)} of it emission")
+            where = "into the bond of" if to_bond else "for"
+            note(f"claimed {ain(paid)} {where} {address} {by}, {ain(emitted)} of it emission")
+            for_holders = _delegators_wei(sent)
+            if for_holders:
+                note(f"{ain(for_holders)} of it went to who delegated to this account")
             if later:
                 note(_later(later).removeprefix("; "))
+
+
+def _delegators_wei(sent: "Sequence[tuple[Receipt, int]]") -> int:
+    """What of the claims was the delegators'."""
+    from node.chain.events import DelegatorsEarned
+
+    events = (event for receipt, _ in sent for event in receipt.events)
+    return sum(event.amount for event in events if isinstance(event, DelegatorsEarned))
 
 
 def _emission_cells(emission: "EmissionReward") -> tuple[str, str]:

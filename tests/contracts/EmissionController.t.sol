@@ -140,6 +140,27 @@ contract EmissionControllerTest is EmissionStage {
         emission.claim(worker, one(epoch));
     }
 
+    /// @notice Emission can be credited alone, by anybody, to be bonded then with all else.
+    function test_collect_thenToBond_bondsEverything() public {
+        uint256 epoch = schedule.currentEpoch();
+        JobId jobId = finished(0, 2);
+        nextEpoch();
+        address worker = accounts[jobId][0];
+        (uint256 got, uint256 share) = emission.emissionOf(worker, epoch);
+        uint256 wealth = token.balanceOf(worker);
+        VM.prank(submitter);
+        emission.collect(worker, one(epoch));
+        same(token.balanceOf(worker), wealth, "not paid");
+        same(distributor.creditOf(token, worker), amounts[jobId][0] + got, "credited");
+        same(distributor.creditOf(token, net.TREASURY()), share, "and the treasury");
+        emission.collect(worker, one(epoch));
+        same(schedule.emittedWei(), got + share, "once");
+        VM.prank(worker);
+        distributor.claimToBond(worker);
+        same(vault.bondOf(worker), net.BOND() + amounts[jobId][0] + got, "bonded");
+        same(token.balanceOf(worker), wealth, "still not paid");
+    }
+
     /// @notice Several epochs come in one claim, each by its own budget and FLOPs.
     function test_claim_severalEpochs_paysTheSum() public {
         uint256[] memory epochs = new uint256[](3);

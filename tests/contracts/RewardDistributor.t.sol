@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
+import {IDelegatedBonds} from "../../contracts/interfaces/IDelegatedBonds.sol";
 import {IRewardDistributor} from "../../contracts/interfaces/IRewardDistributor.sol";
 import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
 import {Stage} from "./helpers/Stage.sol";
@@ -101,6 +102,89 @@ contract RewardDistributorTest is Stage {
         VM.expectRevert();
         distributor.credit(token, earner(), one(1));
         VM.stopPrank();
+    }
+
+    /// @notice Who delegated to an account has its part of what is claimed, less the commission, added to
+    /// what it delegated; the account has the rest.
+    function test_claim_delegatedBond_sharesWithItsHolders() public {
+        address account = accounts[0];
+        address holder = lent(account, 250 ether, 2_000);
+        uint256 part = (amounts[0] * 250 ether * 8_000) / (1_250 ether * 10_000);
+        uint256 wealth = token.balanceOf(account);
+        VM.expectEmit(address(distributor));
+        emit IRewardDistributor.Claimed(token, account, amounts[0]);
+        VM.expectEmit(address(vault));
+        emit IDelegatedBonds.DelegatorsEarned(account, part);
+        same(distributor.claim(token, account), amounts[0], "all is claimed");
+        same(token.balanceOf(account), wealth + amounts[0] - part, "less the delegators'");
+        same(vault.delegatedTo(account).amount, 250 ether + part, "theirs");
+        check(
+            vault.delegationOf(holder).amount + 2 > 250 ether + part,
+            "the holder's, but for dust"
+        );
+        same(vault.bondOf(account), net.BOND(), "its own bond is as it was");
+    }
+
+    /// @notice An account, or whoever owns its bond, has its rewards bonded; nobody else decides that.
+    function test_claimToBond_accountOrOwner_addsToTheBond() public {
+        (address first, address second) = (accounts[0], accounts[1]);
+        address cold = address(0xC01D);
+        VM.prank(second);
+        vault.offerOwner(second, cold);
+        VM.prank(cold);
+        vault.acceptOwner(second);
+        address[2] memory strangers = [submitter, cold];
+        for (uint256 i = 0; i < 2; ++i) {
+            VM.expectRevert(
+                abi.encodeWithSelector(
+                    IRewardDistributor.NotAccountOrOwner.selector,
+                    first,
+                    strangers[i]
+                )
+            );
+            VM.prank(strangers[i]);
+            distributor.claimToBond(first);
+        }
+        lent(first, 100 ether, 0);
+        uint256 part = vault.delegatorsPart(first, amounts[0]);
+        check(part != 0, "its delegators have theirs first");
+        uint256[2] memory wealth = [token.balanceOf(first), token.balanceOf(second)];
+        VM.prank(first);
+        same(distributor.claimToBond(first), amounts[0], "all is claimed");
+        VM.prank(cold);
+        same(distributor.claimToBond(second), amounts[1], "all is claimed");
+        same(vault.bondOf(first), net.BOND() + amounts[0] - part, "bonded");
+        same(vault.delegatedTo(first).amount, 100 ether + part, "and delegated");
+        same(vault.bondOf(second), net.BOND() + amounts[1], "bonded, by its owner");
+        same(vault.votesOf(cold), vault.bondOf(second), "which votes with it");
+        same(token.balanceOf(first), wealth[0], "nothing besides");
+        same(token.balanceOf(second), wealth[1], "nothing besides");
+        VM.expectRevert(
+            abi.encodeWithSelector(IRewardDistributor.NothingToClaim.selector, token, first)
+        );
+        VM.prank(first);
+        distributor.claimToBond(first);
+    }
+
+    /// @notice The vault and the network's token are fixed at deployment.
+    function test_seats_areTheDeployments() public view {
+        same(address(distributor.vault()), address(vault), "vault");
+        same(address(distributor.networkToken()), address(token), "token");
+        same(address(distributor.escrow()), address(escrow), "escrow");
+    }
+
+    /// @dev Somebody delegates to a node.
+    function lent(
+        address account,
+        uint256 amount,
+        uint256 commissionBps
+    ) private returns (address holder) {
+        holder = address(0x1E4D);
+        net.equip(holder, amount);
+        VM.prank(account);
+        vault.setCommission(account, commissionBps);
+        VM.prank(holder);
+        vault.delegateBond(account, amount, commissionBps);
     }
 
     function playRound(uint32 round) private {

@@ -189,7 +189,7 @@ def test_from_a_file_through_kill_9_to_a_network(
 
     done = ainur(*command, "--json")
     assert done.code == 0, done.err
-    assert "checked 46 seats, roles and values" in done.err
+    assert "checked 48 seats, roles and values" in done.err
     assert sent(devnet, deployer) == STEPS
     network = load_network(tmp_path / "mine.network.json")
     assert json.loads(done.out)["contracts"] == network.contracts.model_dump()

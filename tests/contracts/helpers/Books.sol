@@ -309,9 +309,12 @@ abstract contract Books is EmissionBooks {
     function _claim(address account) internal returns (bool) {
         uint256 owed = distributor.creditOf(token, account);
         uint256 wealth = token.balanceOf(account);
+        uint256 part = vault.delegatorsPart(account, owed);
+        uint256 lent = vault.delegatedTo(account).amount;
         try distributor.claim(token, account) returns (uint256 amount) {
             check(amount == owed && amount != 0, "all of it");
-            same(token.balanceOf(account), wealth + owed, "paid");
+            same(token.balanceOf(account), wealth + owed - part, "paid");
+            same(vault.delegatedTo(account).amount, lent + part, "and its delegators");
             return true;
         } catch {
             same(owed, 0, "every credit is payable");

@@ -73,12 +73,14 @@ abstract contract EmissionBooks is Stage {
         bool over = schedule.epochEndsAt(epoch) <= VM.getBlockTimestamp();
         uint256 owed = distributor.creditOf(token, account);
         uint256 wealth = token.balanceOf(account);
+        uint256 lent = vault.delegatedTo(account).amount;
         uint256 gives = 0;
         if (over) (gives, ) = emission.emissionOf(account, epoch);
         try emission.claim(account, one(epoch)) {
             check(over, "paid before its epoch was over");
             check(gives + owed != 0, "paid nothing");
-            same(token.balanceOf(account), wealth + owed + gives, "work and emission");
+            uint256 part = vault.delegatedTo(account).amount - lent;
+            same(token.balanceOf(account) + part, wealth + owed + gives, "work and emission");
             same(emission.flopsOf(epoch, account), 0, "claimed");
             return has;
         } catch {

@@ -60,7 +60,9 @@ contract Network {
         vault = IBondVault(deploy("BondVault", abi.encode(token, parameters)));
         escrow = IJobEscrow(deploy("JobEscrow", abi.encode(token, parameters)));
         ledger = IWorkLedger(deploy("WorkLedger", abi.encode(token, parameters, vault, escrow)));
-        distributor = IRewardDistributor(deploy("RewardDistributor", abi.encode(escrow)));
+        distributor = IRewardDistributor(
+            deploy("RewardDistributor", abi.encode(token, escrow, vault))
+        );
         emission = IEmissionController(
             deploy(
                 "EmissionController",

@@ -42,7 +42,6 @@ UNFOLLOWED = {
         "UndelegateCancelled",
         "DelegatedWithdrawn",
         "DelegatedSlashed",
-        "DelegatorsEarned",
     },
     "escrow": {"SeatsBound"},
     "ledger": {"RefereeBound"},

@@ -391,6 +391,41 @@ def test_rewards_show_and_claim(
     assert "claimed 8.072 AIN, 0.072 AIN of it emission; claimable 0 AIN" in after.err
 
 
+def test_rewards_claimed_into_the_bond_are_shared_with_who_delegated(
+    ainur: Ainur,
+    home: Home,
+    make_node: Callable[..., Any],
+    fund_job: Callable[..., Any],
+    finish_round: Callable[..., None],
+    devnet: Devnet,
+) -> None:
+    """Work and emission, a holder's part first; a stranger cannot decide it."""
+    submitter, coordinator, worker = make_node(bond_wei=0), make_node(), make_node()
+    holder = make_node(bond_wei=0)
+    worker.chain.send(worker.chain.vault.set_commission(worker.address, 0))
+    vault = holder.chain.vault
+    holder.chain.send(holder.chain.token.approve(vault.address, 50 * AIN))
+    holder.chain.send(vault.delegate_bond(worker.address, 50 * AIN, 0))
+    job_id = fund_job(submitter, slots=2, unit_wei=4 * AIN, unit_flops=10**9)
+    finish_round(job_id, coordinator, worker, round=0, slots=2)
+    devnet.travel(coordinator.chain.token.schedule().plan.epoch_s)
+    refused = ainur(
+        "rewards", "claim", "--to-bond", "--account", worker.address, "--home", home.path
+    )
+    assert (refused.code, "belongs to" in refused.err) == (2, True)
+    store_wallet(home.wallets, "worker", worker.signer, PASSWORD, devnet=True)
+    ainur("config", "set", "wallet", "worker", "--home", home.path)
+    own = vault.bond_of(worker.address)
+    claimed = ainur("rewards", "claim", "--to-bond", "--home", home.path)
+    assert claimed.code == 0, claimed.err
+    assert "into the bond of" in claimed.err
+    assert "went to who delegated to this account" in claimed.err
+    paid = 8_072 * AIN // 1000
+    part = paid * 50 * AIN // (own + 50 * AIN)
+    assert vault.delegated_to(worker.address).amount == 50 * AIN + part
+    assert vault.bond_of(worker.address) == own + paid - part
+
+
 def test_rewards_of_a_newcomer(ainur: Ainur, home: Home) -> None:
     """No rewards: said on stderr, not an error; nothing is sent."""
     shown = ainur("rewards", "show", "--home", home.path)
