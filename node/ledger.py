@@ -416,6 +416,10 @@ class Ledger:
                     job.lease_epoch = event.epoch
             case on_chain.RoundCommitted():
                 self._commit_round(event)
+            case on_chain.DrawMissed():
+                missed = self.jobs[event.job_id].batches.get((event.round, event.batch))
+                if missed is not None:
+                    missed.draw_block = event.draw_block
             case on_chain.DrawCaptured():
                 batch = self.jobs[event.job_id].batches.get((event.round, event.batch))
                 if batch is not None:

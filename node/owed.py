@@ -16,7 +16,8 @@ RELEASE_STEP_S = 30
 CAPTURE_AFTER_BLOCKS = 30
 CAPTURE_SPREAD_BLOCKS = 64
 """How long its coordinator has for a batch's draw before others capture it, each at a time of its
-own. The chain forgets the block's hash after 256; who captures later than that can choose auditors.
+own. The chain forgets the block's hash after 256: later than that another block is set, and the
+whole batch is drawn.
 """
 
 

@@ -35,8 +35,11 @@ interface IWorkLedger is IRefereeCallback {
         Claim[] claims
     );
 
-    /// @notice The draw is fixed. `late`: nobody captured it within 256 blocks, so every unit is
-    /// drawn.
+    /// @notice Nobody captured a draw within 256 blocks: another block's hash is its seed, and it spares
+    /// nobody.
+    event DrawMissed(JobId indexed jobId, uint32 indexed round, uint32 batch, uint48 drawBlock);
+
+    /// @notice The draw is fixed. `late`: it had been missed, so every unit is drawn.
     event DrawCaptured(
         JobId indexed jobId,
         uint32 indexed round,

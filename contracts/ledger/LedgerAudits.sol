@@ -29,12 +29,10 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         Batch storage from = _batchAt(jobId, round, index);
         if (from.challengeDeadline != 0) revert AlreadyCaptured(jobId, round, index);
         if (block.number <= from.drawBlock) revert DrawTooEarly(from.drawBlock, block.number);
-        _requireClaims(jobId, round, from, claims);
         bytes32 seed = blockhash(from.drawBlock);
-        bool late = seed == 0;
-        // A draw that nobody captured spares nobody; but its new seed is known to whoever captures it
-        // now, and with it the auditors. Nodes capture what is left alone long before.
-        if (late) seed = blockhash(block.number - 1);
+        if (seed == 0) return _missDraw(jobId, round, index, from);
+        _requireClaims(jobId, round, from, claims);
+        bool late = from.isLate;
         from.challengeDeadline = _after(Parameter.ChallengeWindowS);
         from.seed = seed;
         emit DrawCaptured(jobId, round, index, seed, late);
@@ -109,6 +107,14 @@ abstract contract LedgerAudits is LedgerRounds, LedgerDisputes {
         } else {
             _replaceAuditor(unitId, entry);
         }
+    }
+
+    /// @dev INVARIANT: no seed is known before it is certain to be used; and waiting for another one is no
+    /// way to be spared, for a draw that was missed spares nobody.
+    function _missDraw(JobId jobId, uint32 round, uint32 index, Batch storage from) private {
+        from.isLate = true;
+        from.drawBlock = uint48(block.number + 1);
+        emit DrawMissed(jobId, round, index, from.drawBlock);
     }
 
     /// @dev INVARIANT: a unit is drawn or spared once, for a draw is captured once.

@@ -54,6 +54,7 @@ abstract contract LedgerRounds is LedgerOutcomes {
             coordinator: msg.sender,
             drawBlock: drawBlock,
             challengeDeadline: 0,
+            isLate: false,
             slotsBitmap: bitmap,
             releasedBitmap: 0,
             // Fits: a price is at most the supply, a lock at most 1,000 prices.

@@ -76,6 +76,7 @@ struct Batch {
     address coordinator; // who committed it; audits none of its units
     uint48 drawBlock; // its hash is the seed
     uint40 challengeDeadline; // of the units that the draw spared; 0 until it is captured
+    bool isLate; // nobody captured it in time: it has another draw block, and spares nobody
     uint64 slotsBitmap; // bit s: slot s has a unit in this batch
     uint64 releasedBitmap; // bit s: that unit's lock ended before its round's end
     uint128 lockWei; // of each worker's bond, for each of its units

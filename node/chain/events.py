@@ -194,6 +194,14 @@ class RoundCommitted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DrawMissed(Event):
+    job_id: JobId
+    round: int
+    batch: int
+    draw_block: int
+
+
+@dataclass(frozen=True, slots=True)
 class DrawCaptured(Event):
     job_id: JobId
     round: int
@@ -524,6 +532,7 @@ EVENTS: Mapping[str, tuple[type[Event], ...]] = {
         LeaseTaken,
         LeaseRenewed,
         RoundCommitted,
+        DrawMissed,
         DrawCaptured,
         UnitDrawn,
         UnitPassed,

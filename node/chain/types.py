@@ -211,6 +211,7 @@ class Batch:
     coordinator: str
     draw_block: int
     challenge_deadline: int
+    is_late: bool
     slots_bitmap: int
     released_bitmap: int
     lock_wei: int

@@ -64,6 +64,26 @@ contract WorkLedgerAuditsTest is Stage {
         same(ledger.openRound(jobId), 2, "done");
     }
 
+    /// @notice Who captures what was missed knows no seed: the next one is of a block to come, again and
+    /// again, and is told.
+    function test_captureDraw_missed_setsABlockToCome() public {
+        commitOne(jobId, 0, 0, node(1), TRUTH);
+        for (uint256 i = 0; i < 3; ++i) {
+            VM.roll(VM.getBlockNumber() + 300);
+            uint48 next = uint48(VM.getBlockNumber() + 1);
+            VM.expectEmit(address(ledger));
+            emit IWorkLedger.DrawMissed(jobId, 0, 0, next);
+            ledger.captureDraw(jobId, 0, 0, claimsAt(jobId, 0, 0));
+            VM.roll(next);
+            VM.expectRevert(abi.encodeWithSelector(IWorkLedger.DrawTooEarly.selector, next, next));
+            ledger.captureDraw(jobId, 0, 0, claimsAt(jobId, 0, 0));
+        }
+        net.nextBlock();
+        ledger.captureDraw(jobId, 0, 0, claimsAt(jobId, 0, 0));
+        check(ledger.batch(jobId, 0, 0, 0).isLate, "late");
+        check(ledger.batch(jobId, 0, 0, 0).seed != 0, "captured");
+    }
+
     /// @notice A draw that nobody captured in time spares nobody.
     function test_captureDraw_late_drawsEveryUnit() public {
         setParameter(Parameter.ProbationUnits, 1);
@@ -76,6 +96,10 @@ contract WorkLedgerAuditsTest is Stage {
             if (status(onTime) == UnitStatus.Passed) ++spared;
             UnitId unitId = commitOne(jobId, 12 + i, 1, node(1), TRUTH);
             VM.roll(VM.getBlockNumber() + 300);
+            ledger.captureDraw(jobId, 12 + i, 1, claimsAt(jobId, 12 + i, 1));
+            check(status(unitId) == UnitStatus.Committed, "not drawn yet");
+            net.nextBlock();
+            net.nextBlock();
             ledger.captureDraw(jobId, 12 + i, 1, claimsAt(jobId, 12 + i, 1));
             if (status(unitId) == UnitStatus.Drawn) ++all;
             if (status(onTime) == UnitStatus.Drawn) audit(onTime, TRUTH, TRUTH);

@@ -356,3 +356,12 @@ def test_a_job_keeps_the_versions_that_were_accepted_when_it_was_funded() -> Non
     chain.happen(e.ParameterChanged, Parameter.ARITHMETIC_VERSIONS, 0b0010, 0b1000)
     assert chain.ledger.jobs[JOB].versions == Versions(0b0010, 0b0100)
     assert Versions.of(chain.ledger.parameters) == Versions(0b1000, 0b0100)
+
+
+def test_a_draw_that_was_missed_has_another_block() -> None:
+    """Whoever captures it next waits for that one."""
+    chain = committed()
+    chain.happen(e.DrawMissed, JOB, 0, 0, 777)
+    assert chain.ledger.jobs[JOB].batches[0, 0].draw_block == 777
+    chain.happen(e.DrawMissed, JOB, 0, 9, 888)
+    assert not chain.ledger.jobs[JOB].batches[0, 0].is_captured

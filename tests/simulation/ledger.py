@@ -66,6 +66,7 @@ class Batch:
     claims: tuple[ClaimedUnit, ...]
     dissolved: int
     seed: bytes = b""
+    is_late: bool = False
 
 
 @dataclass
@@ -362,11 +363,13 @@ class Ledger:
             raise Reverted("capture", "DrawTooEarly", {})
         if tuple(claims) != batch.claims:
             raise Reverted("capture", "WrongClaims", {})
-        seed = self.env.block_hash(batch.draw_block)
-        late = not seed
-        batch.seed = seed or self.env.block_hash(self.env.height - 1)
-        self.env.emit(on_chain.DrawCaptured, truth.JOB, round, index, batch.seed, late)
-        probation = 1 << 30 if late else rules.probation
+        batch.seed = self.env.block_hash(batch.draw_block)
+        if not batch.seed:
+            batch.is_late, batch.draw_block = True, self.env.height + 1
+            self.env.emit(on_chain.DrawMissed, truth.JOB, round, index, batch.draw_block)
+            return
+        self.env.emit(on_chain.DrawCaptured, truth.JOB, round, index, batch.seed, batch.is_late)
+        probation = 1 << 30 if batch.is_late else rules.probation
         for name in batch.units:
             unit = self.units[name]
             clean = self.clean[unit.worker]
