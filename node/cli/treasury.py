@@ -19,6 +19,7 @@ def command(home: Home, as_json: bool) -> None:
     with open_chain(home) as chain:
         account = chain.network.contracts.timelock
         tokens, gas_money = chain.token.balance_of(account), chain.balance(account)
+        credit = chain.rewards.credit_of(chain.token.address, account)
         found = grants(chain)
     if as_json:
         listed = [
@@ -27,8 +28,9 @@ def command(home: Home, as_json: bool) -> None:
             for g in found
         ]  # fmt: skip
         emit_json(
-            {"account": account, "token_wei": tokens, "native_wei": gas_money, "grants": listed}
-        )
+            {"account": account, "token_wei": tokens, "native_wei": gas_money,
+             "credit_wei": credit, "grants": listed}
+        )  # fmt: skip
         return
     emit_table(
         ("proposal", "state", "to", "amount", "why"),
@@ -40,3 +42,8 @@ def command(home: Home, as_json: bool) -> None:
         empty="no grants yet; propose one: `ainur gov propose grant ADDRESS AMOUNT`",
     )  # fmt: skip
     note(f"treasury {account} holds {ain(tokens)} and {native(gas_money)} of native currency")
+    if credit:
+        note(
+            f"{ain(credit)} of emission are its share too; anybody has them paid: "
+            f"`ainur rewards claim --account {account}`"
+        )

@@ -161,6 +161,21 @@ contract EmissionControllerTest is EmissionStage {
         same(token.balanceOf(worker), wealth, "still not paid");
     }
 
+    /// @notice Where emission is a wei the treasury has it, for its share is rounded up.
+    function test_collect_oneWei_isTheTreasurys() public {
+        setParameter(Parameter.EmissionGflopFeeWei, 1e9);
+        uint256 epoch = schedule.currentEpoch();
+        JobId jobId = JobId.wrap(bytes32(uint256(1)));
+        VM.prank(address(escrow));
+        emission.register(jobId, 0, earner(), one(1), 1, 1 ether);
+        nextEpoch();
+        emission.collect(earner()[0], one(epoch));
+        same(schedule.emittedWei(), 1, "minted");
+        same(distributor.creditOf(token, net.TREASURY()), 1, "the treasury's");
+        same(distributor.creditOf(token, earner()[0]), 0, "nothing is left");
+        same(token.balanceOf(address(distributor)), 1, "it is there");
+    }
+
     /// @notice Several epochs come in one claim, each by its own budget and FLOPs.
     function test_claim_severalEpochs_paysTheSum() public {
         uint256[] memory epochs = new uint256[](3);

@@ -149,8 +149,10 @@ contract RewardDistributorTest is Stage {
         uint256 part = vault.delegatorsPart(first, amounts[0]);
         check(part != 0, "its delegators have theirs first");
         uint256[2] memory wealth = [token.balanceOf(first), token.balanceOf(second)];
+        uint256 there = token.balanceOf(address(vault));
         VM.prank(first);
         same(distributor.claimToBond(first), amounts[0], "all is claimed");
+        same(token.balanceOf(address(vault)), there + amounts[0], "the tokens are there");
         VM.prank(cold);
         same(distributor.claimToBond(second), amounts[1], "all is claimed");
         same(vault.bondOf(first), net.BOND() + amounts[0] - part, "bonded");
@@ -164,6 +166,20 @@ contract RewardDistributorTest is Stage {
         );
         VM.prank(first);
         distributor.claimToBond(first);
+    }
+
+    /// @notice A single wei is bonded too.
+    function test_claimToBond_oneWei_isBonded() public {
+        address account = node(6);
+        if (distributor.creditOf(token, account) != 0) distributor.claim(token, account);
+        net.equip(address(distributor), 1);
+        address[] memory list = new address[](1);
+        list[0] = account;
+        VM.prank(address(escrow));
+        distributor.credit(token, list, one(1));
+        VM.prank(account);
+        distributor.claimToBond(account);
+        same(vault.bondOf(account), net.BOND() + 1, "bonded");
     }
 
     /// @notice The vault and the network's token are fixed at deployment.

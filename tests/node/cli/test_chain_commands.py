@@ -382,6 +382,15 @@ def test_rewards_show_and_claim(
     assert len(claimed["transactions"]) == 1
     again = ainur("rewards", "claim", "--home", home.path)
     assert (again.code, "nothing to claim" in again.err) == (0, True)
+    # What the treasury has of it is credited, and anybody may have it paid.
+    held = ainur("treasury", "--json", "--home", home.path).json
+    assert held["credit_wei"] >= 8 * AIN // 100 // 10
+    dao = held["account"]
+    assert f"`ainur rewards claim --account {dao}`" in ainur("treasury", "--home", home.path).err
+    assert ainur("rewards", "claim", "--account", dao, "--home", home.path).code == 0
+    paid = ainur("treasury", "--json", "--home", home.path).json
+    assert paid["token_wei"] == held["token_wei"] + held["credit_wei"]
+    assert paid["credit_wei"] == 0
     after = ainur("rewards", "show", "--home", home.path)
     head, work, emission = after.out.splitlines()
     assert head == "for\tround\tearned\tstate"
