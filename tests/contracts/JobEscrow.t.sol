@@ -160,6 +160,19 @@ contract JobEscrowTest is Stage {
         check(escrow.jobs(jobId).status == JobStatus.Cancelled, "cancelled");
     }
 
+    /// @notice What is complete, settled or both cannot be cancelled.
+    function test_cancel_completedOrSettled_isRefused() public {
+        (JobId complete, JobId expired) = (openJob(1, 1), openJob(1, 1));
+        VM.prank(address(ledger));
+        escrow.payRound(complete, 0, earner(), one(1));
+        refuseCancel(complete);
+        escrow.settle(complete);
+        refuseCancel(complete);
+        VM.warp(escrow.jobs(expired).terms.deadline);
+        escrow.settle(expired);
+        refuseCancel(expired);
+    }
+
     /// @notice After the deadline, work that nobody finalised is refunded; nothing is locked for
     /// ever.
     function test_settle_openRoundNeverFinalised_refundsAll() public {
@@ -276,6 +289,12 @@ contract JobEscrowTest is Stage {
         }
         VM.prank(address(net));
         fresh.bind(seats[0], seats[1], seats[2]);
+    }
+
+    function refuseCancel(JobId jobId) private {
+        VM.expectRevert(abi.encodeWithSelector(IJobEscrow.NotCancellable.selector, jobId));
+        VM.prank(submitter);
+        escrow.cancel(jobId);
     }
 
     function refuse(JobTerms memory terms, bytes memory reason) private {
