@@ -60,6 +60,8 @@ contract FirstBonds is IFirstBonds {
     mapping(address account => mapping(uint256 period => uint256 block_)) private _since;
     /// @dev How many accounts count for a period, by block.
     mapping(uint256 period => Checkpoints.Trace208) private _registered;
+    /// @dev Written by _examine.
+    // slither-disable-next-line uninitialized-state
     mapping(UnitId unitId => ExaminedUnit) private _units;
     mapping(UnitId unitId => mapping(address account => bytes32)) private _commitments;
 
@@ -113,6 +115,7 @@ contract FirstBonds is IFirstBonds {
     ) external {
         if (commitment == 0 || commitment == SETTLED) revert BadCommitment(commitment);
         if (vault.isActive(msg.sender)) revert HasBond(msg.sender);
+        if (_newcomers[msg.sender].hasLeft) revert AlreadyPaidOut(msg.sender);
         UnitId unitId = Hashes.unitId(jobId, round, claim.slot, claim.attempt);
         ExaminedUnit storage unit = _examine(jobId, round, batch, unitId, claim, proof);
         uint40 deadline = unit.commitDeadline;

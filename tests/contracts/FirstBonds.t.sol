@@ -39,6 +39,7 @@ contract FirstBondsTest is FirstBondsStage {
         same(token.balanceOf(account), 3 * PAY_MAX, "all of it");
         same(bonds.potWei(), POT - 3 * PAY_MAX, "from the pot");
         same(bonds.registeredCount(), 0, "registered no more");
+        same(bonds.registeredUntil(account), 0, "nor by itself");
         VM.startPrank(account);
         token.approve(address(vault), MIN_BOND);
         vault.bond(MIN_BOND, "peer");
@@ -189,6 +190,23 @@ contract FirstBondsTest is FirstBondsStage {
         commitWith(account, 0, commitment);
     }
 
+    /// @notice Who was paid out has no place any more, nor a commitment by one that it had.
+    function test_commit_afterPayOut_isRefused() public {
+        address account = newcomer(0);
+        registerAll(1);
+        for (uint256 i = 0; i < 3; ++i) {
+            earn(account);
+        }
+        claimRound(3, TRUTH);
+        check(placeOf(3, account).hasPlace, "as a newcomer");
+        VM.prank(account);
+        bonds.payOut();
+        check(!placeOf(3, account).hasPlace, "no more");
+        bytes32 commitment = net.commitment(examined(3), account, TRUTH);
+        refuses(IFirstBonds.AlreadyPaidOut.selector);
+        commitWith(account, 3, commitment);
+    }
+
     /// @notice The last second to commit, and the first in which nobody may.
     function test_commit_late_isRefused() public {
         registerAll(2);
@@ -308,6 +326,22 @@ contract FirstBondsTest is FirstBondsStage {
         registerAll(1);
         NewcomerPlace memory place = placeOf(0, newcomer(0));
         check(!place.hasPlace && place.commitDeadline == 0, "no batch");
+    }
+
+    /// @notice The slot that has places is the one that the batch's seed says, another one each round.
+    function test_placeOf_slot_followsFromTheSeed() public {
+        registerAll(1);
+        net.equip(node(1), 10_000 ether);
+        cover(node(1), 12);
+        uint64 seen = 0;
+        for (uint32 i = 0; i < 6; ++i) {
+            jobId = openJob(2, SLOTS);
+            claimRound(0, TRUTH);
+            uint32 slot = placeOf(0, newcomer(0)).slot;
+            same(slot, Places.slotOf(ledger.batch(jobId, 0, 0, 0).seed, 7), "the seed's");
+            seen |= uint64(1) << slot;
+        }
+        check(seen & (seen - 1) != 0, "more than one slot");
     }
 
     /// @notice Places fall on each slot of a batch, and on no other.
