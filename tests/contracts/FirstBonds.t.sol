@@ -285,6 +285,34 @@ contract FirstBondsTest is FirstBondsStage {
         bonds.release(unitId, account);
     }
 
+    /// @notice The last second to reveal is in time.
+    function test_reveal_inTheLastSecond_isPaid() public {
+        registerAll(1);
+        claimRound(0, TRUTH);
+        commitAs(newcomer(0), 0, TRUTH);
+        uint64 deadline = uint64(placeOf(0, newcomer(0)).commitDeadline + REVEAL_S);
+        endRound(0);
+        VM.warp(deadline);
+        revealAs(newcomer(0), 0, TRUTH);
+        same(bonds.retainedWei(), PAY_MAX, "paid");
+    }
+
+    /// @notice Who is paid out long after its last audit leaves the period that it still counts for.
+    function test_payOut_inTheLastPeriod_leavesIt() public {
+        address account = newcomer(0);
+        registerAll(2);
+        for (uint256 i = 0; i < 3; ++i) {
+            earn(account);
+        }
+        VM.warp((VM.getBlockTimestamp() / PERIOD_S + 1) * PERIOD_S);
+        same(bonds.registeredCount(), 2, "both");
+        VM.prank(account);
+        bonds.payOut();
+        same(bonds.registeredCount(), 1, "one is left");
+        VM.warp(bonds.registeredUntil(newcomer(1)));
+        same(bonds.registeredCount(), 0, "and lapses");
+    }
+
     /// @notice Who was paid out while another audit was open has no more of it; the pot has it at once.
     function test_payOut_withAnAuditOpen_givesItBack() public {
         address account = newcomer(0);

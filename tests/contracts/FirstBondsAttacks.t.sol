@@ -115,6 +115,21 @@ contract FirstBondsAttacksTest is FirstBondsStage {
         check(!placeOf(0, newcomer(2)).hasPlace, "in the draw block");
     }
 
+    /// @notice Who registers in the very block of the claims, the last one in time, shares the places.
+    function test_attack_manyInTheLastBlock_shareThePlaces() public {
+        for (uint256 i = 0; i < 40; ++i) {
+            VM.prank(newcomer(i));
+            bonds.register();
+        }
+        commitOne(jobId, 0, 0, node(1), TRUTH);
+        capture(jobId, 0);
+        uint256 places = 0;
+        for (uint256 i = 0; i < 40; ++i) {
+            if (placeOf(0, newcomer(i)).hasPlace) ++places;
+        }
+        check(places < 12, "two on average, not forty");
+    }
+
     /// @notice One who goes as two has two chances of twice as many, and each pays its own registration.
     function test_attack_twoAccounts_haveNoMoreThanTwo() public {
         registerAll(2);
