@@ -159,6 +159,19 @@ def delegated(meter: Meter, devnet: Devnet) -> None:
         meter.send("ask a delegated bond back", chain, chain.vault.request_undelegate(5 * AIN))
         devnet.travel(chain.parameters.get(Parameter.UNBOND_DELAY_S))
         meter.send("withdraw a delegated bond", chain, chain.vault.withdraw_delegated())
+    earned(meter, devnet)
+
+
+def earned(meter: Meter, devnet: Devnet) -> None:
+    """A claim that is due when somebody delegates: the worker has rewards that nobody claimed."""
+    worker, third = signer("worker"), signer("third holder")
+    devnet.fund(third.address, BOND_WEI)
+    with devnet.chain(worker) as chain:
+        chain.send(chain.vault.set_commission(worker.address, 500))
+    with devnet.chain(third) as chain:
+        chain.send(chain.token.approve(chain.vault.address, 1 << 200))
+        delegate = chain.vault.delegate_bond(worker.address, 10 * AIN, 500)
+        meter.send("delegate a bond, with a claim that is due", chain, delegate)
 
 
 def fund(

@@ -9,6 +9,7 @@ import {ComputeToken} from "./ComputeToken.sol";
 import {IBondVault} from "./interfaces/IBondVault.sol";
 import {IDelegatedBonds} from "./interfaces/IDelegatedBonds.sol";
 import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
+import {IRewardDistributor} from "./interfaces/IRewardDistributor.sol";
 import {BPS, Parameter} from "./types/Parameter.sol";
 import {ActiveList} from "./vault/ActiveList.sol";
 import {BondState} from "./vault/BondState.sol";
@@ -30,9 +31,6 @@ contract BondVault is DelegatedBonds, ActiveList {
 
     /// @notice The only account that slashes; 0 until bound.
     address public ledger;
-    /// @notice The only account that brings rewards; 0 until bound.
-    address public distributor;
-
     mapping(address account => bytes) private _peerIds;
 
     constructor(
@@ -49,7 +47,8 @@ contract BondVault is DelegatedBonds, ActiveList {
         if (ledger != address(0) || ledger_ == address(0) || distributor_ == address(0)) {
             revert BadBinding(ledger_, distributor_);
         }
-        (ledger, distributor) = (ledger_, distributor_);
+        ledger = ledger_;
+        distributor = IRewardDistributor(distributor_);
         emit SeatsBound(ledger_, distributor_);
     }
 
@@ -176,13 +175,13 @@ contract BondVault is DelegatedBonds, ActiveList {
 
     /// @inheritdoc IDelegatedBonds
     function compound(address account, uint256 amount) external {
-        if (msg.sender != distributor) revert NotDistributor(msg.sender);
+        if (msg.sender != address(distributor)) revert NotDistributor(msg.sender);
         _compound(account, amount);
     }
 
     /// @inheritdoc IDelegatedBonds
     function bondEarned(address account, uint256 amount) external {
-        if (msg.sender != distributor) revert NotDistributor(msg.sender);
+        if (msg.sender != address(distributor)) revert NotDistributor(msg.sender);
         _add(account, amount);
     }
 
@@ -217,6 +216,8 @@ contract BondVault is DelegatedBonds, ActiveList {
     }
 
     function _bond(address account, uint256 amount) private {
+        // INVARIANT: what was credited before a bond grew is shared as it was then.
+        if (_delegatedTo(account) != 0) _settle(account);
         _add(account, amount);
         token.safeTransferFrom(msg.sender, address(this), amount);
     }

@@ -7,6 +7,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {ComputeToken} from "../ComputeToken.sol";
 import {IDelegatedBonds} from "../interfaces/IDelegatedBonds.sol";
+import {IRewardDistributor} from "../interfaces/IRewardDistributor.sol";
 import {COMMISSION_BPS_MAX, DelegatedBond, Delegation, RAY} from "../types/Bond.sol";
 import {BPS, Parameter} from "../types/Parameter.sol";
 import {BondOwners} from "./BondOwners.sol";
@@ -29,6 +30,9 @@ abstract contract DelegatedBonds is BondOwners {
     uint256 private constant INDEX_MIN = RAY / 1e6;
     /// @dev Below it a share is worth less than 10^6 wei, so that is the most that rounding costs.
     uint256 private constant INDEX_MAX = RAY * 1e6;
+
+    /// @notice The only account that brings rewards; 0 until bound.
+    IRewardDistributor public distributor;
 
     mapping(address holder => Exit) private _exits;
     mapping(uint256 number => address account) private _numbered;
@@ -69,6 +73,8 @@ abstract contract DelegatedBonds is BondOwners {
         if (commissionBps > commissionBpsMax) {
             revert CommissionAbove(account, commissionBps, commissionBpsMax);
         }
+        // INVARIANT: nobody enters for what others have earned: it is shared before.
+        _settle(account);
         (uint256 number, uint256 shares) = _sharesOf(msg.sender);
         if (number != 0 && number != pool.number) {
             revert DelegatedElsewhere(msg.sender, _numbered[number]);
@@ -177,6 +183,14 @@ abstract contract DelegatedBonds is BondOwners {
                 leaving: _worth(exit.shares, index),
                 availableAt: exit.availableAt
             });
+    }
+
+    /// @dev Has the distributor pay what an account has earned, and its delegators with it. It may call
+    /// back to `compound`, and knows nobody else. Never on the way out.
+    function _settle(address account) internal {
+        // What was paid is told by the distributor.
+        // slither-disable-next-line unused-return
+        if (distributor.creditOf(token, account) != 0) distributor.claim(token, account);
     }
 
     /// @dev Adds a reward to what is delegated.

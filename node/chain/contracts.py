@@ -203,6 +203,10 @@ class Vault(Contract):
         """What a holder has delegated, and to whom."""
         return from_abi(Delegation, self._handle.value("delegationOf", holder))
 
+    def delegators_part(self, account: str, amount: int) -> int:
+        """What of an account's reward is its delegators', as of now."""
+        return int(self._handle.value("delegatorsPart", account, amount))
+
     def set_commission(self, account: str, commission_bps: int) -> Transaction:
         """Only the account's owner may send it; so is the next."""
         return self._handle.write("setCommission", account, commission_bps)

@@ -134,7 +134,10 @@ def _require_room(chain: "Chain", account: str, amount: int) -> None:
             "Send tokens to it, or delegate less.",
         )
     own = chain.vault.bond_of(account) - chain.vault.pending_of(account).amount
-    room = max(0, own - chain.vault.delegated_to(account).amount)
+    # What the account has earned is shared first, and what its delegators have of it stays there.
+    credit = chain.rewards.credit_of(chain.token.address, account)
+    soon = chain.vault.delegated_to(account).amount + chain.vault.delegators_part(account, credit)
+    room = max(0, own - soon)
     if amount > room:
         raise BadInput(
             f"{account} takes {ain(room)} more: what others delegate is never more than its own "
@@ -199,5 +202,9 @@ def _withdraw(desk: Desk) -> None:
             "Try again then.",
         )
     before = chain.token.balance_of(chain.address)
-    desk.send(chain.vault.withdraw_delegated())
+    calls = [chain.vault.withdraw_delegated()]
+    # What leaves earns until it is gone, but the exit waits for no claim: so one is made first.
+    if chain.rewards.credit_of(chain.token.address, mine.account):
+        calls.insert(0, chain.rewards.claim(chain.token.address, mine.account))
+    desk.send(*calls)
     note(f"withdrew {ain(chain.token.balance_of(chain.address) - before)} to {chain.address}")

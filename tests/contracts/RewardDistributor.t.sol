@@ -109,6 +109,7 @@ contract RewardDistributorTest is Stage {
     function test_claim_delegatedBond_sharesWithItsHolders() public {
         address account = accounts[0];
         address holder = lent(account, 250 ether, 2_000);
+        earnAgain(account, amounts[0]);
         uint256 part = (amounts[0] * 250 ether * 8_000) / (1_250 ether * 10_000);
         uint256 wealth = token.balanceOf(account);
         VM.expectEmit(address(distributor));
@@ -146,6 +147,7 @@ contract RewardDistributorTest is Stage {
             distributor.claimToBond(first);
         }
         lent(first, 100 ether, 0);
+        earnAgain(first, amounts[0]);
         uint256 part = vault.delegatorsPart(first, amounts[0]);
         check(part != 0, "its delegators have theirs first");
         uint256[2] memory wealth = [token.balanceOf(first), token.balanceOf(second)];
@@ -180,6 +182,17 @@ contract RewardDistributorTest is Stage {
         VM.prank(account);
         distributor.claimToBond(account);
         same(vault.bondOf(account), net.BOND() + 1, "bonded");
+    }
+
+    /// @dev What was credited before somebody delegates is paid before.
+    function earnAgain(address account, uint256 amount) private {
+        same(distributor.creditOf(token, account), 0, "paid before");
+        VM.prank(submitter);
+        token.transfer(address(distributor), amount);
+        address[] memory list = new address[](1);
+        list[0] = account;
+        VM.prank(address(escrow));
+        distributor.credit(token, list, one(amount));
     }
 
     /// @notice The vault and the network's token are fixed at deployment.

@@ -35,6 +35,8 @@ abstract contract LendMoves is BondMoves {
         try vault.delegateBond(account, amount, 10_000) {
             return true;
         } catch {
+            // What was paid on the way was not.
+            VM.getRecordedLogs();
             return false;
         }
     }

@@ -149,3 +149,45 @@ def test_dry_run_says_what_would_be_sent(stake: Ainur, operator: Node) -> None:
     assert stake("delegate", operator.address, "10").code == 0
     everything = stake("undelegate", "--all", "--dry-run")
     assert "BondVault.requestUndelegate(amount = all)" in everything.out
+
+
+def test_delegators_have_their_part_of_what_a_node_earns(
+    ainur: Ainur,
+    stake: Ainur,
+    devnet: Devnet,
+    home: Home,
+    make_node: Callable[..., Node],
+    fund_job: Callable[..., Any],
+    finish_round: Callable[..., None],
+) -> None:
+    """Of a claim by anybody, of one to the bond, and of what is due when they leave."""
+    submitter, coordinator, worker = (
+        make_node(bond_wei=0),
+        make_node(),
+        make_node(bond_wei=600 * AIN),
+    )
+    worker.chain.send(worker.chain.vault.set_commission(worker.address, 1_000))
+    assert stake("delegate", worker.address, "200").code == 0
+    job_id = fund_job(submitter, rounds=3, slots=4, unit_wei=2 * AIN)
+
+    finish_round(job_id, coordinator, worker, round=0, slots=4)
+    claim = ("rewards", "claim", "--account", worker.address, "--home", home.path)
+    assert "1.8 AIN of it went to who delegated" in ainur(*claim).err
+    assert stake("show", "--json").json["delegates_wei"] == 2018 * AIN // 10
+
+    finish_round(job_id, coordinator, worker, round=1, slots=4)
+    refused = ainur(*claim, "--to-bond")
+    assert (refused.code, f"belongs to {worker.address}" in refused.err) == (2, True), refused.err
+    worker.chain.send(worker.chain.rewards.claim_to_bond(worker.address))
+    part = worker.chain.vault.delegated_to(worker.address).amount - 2018 * AIN // 10
+    assert worker.chain.vault.bond_of(worker.address) == 608 * AIN - part
+
+    assert stake("undelegate", "--all").code == 0
+    devnet.travel(worker.chain.parameters.get(Parameter.UNBOND_DELAY_S))
+    job_id = fund_job(submitter, rounds=1, slots=4, unit_wei=2 * AIN)
+    finish_round(job_id, coordinator, worker, round=0, slots=4)
+    held = worker.chain.token.balance_of(account(home))
+    due = stake("show", "--json").json["delegates_wei"]
+    assert stake("undelegate", "--withdraw").code == 0
+    assert worker.chain.token.balance_of(account(home)) > held + due + AIN
+    assert worker.chain.vault.delegated_to(worker.address).amount == 0
