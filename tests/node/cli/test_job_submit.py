@@ -55,6 +55,7 @@ def test_rounds_ahead_are_a_term_of_the_job_that_is_funded(tiny: Bundle) -> None
     chain.head.return_value = SimpleNamespace(timestamp=100)
     chain.escrow.quote.return_value = chain.token.allowance.return_value = 5
     chain.token.balance_of.return_value = 5
+    chain.parameters.all.return_value = {}
     (call,) = fund_calls(cast(Chain, chain), tiny.manifest, 5, 3)
     assert call is chain.escrow.fund.return_value
     funded = e.JobFunded(Place(1, 0, b""), JOB, "0x1", Mock(), 5, 5)
