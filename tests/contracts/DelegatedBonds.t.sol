@@ -434,6 +434,19 @@ contract DelegatedBondsTest is LendingStage {
         );
     }
 
+    /// @notice Who asks for exactly what its shares are worth asks for all of them: none stays behind that
+    /// is worth nothing and keeps its holder from another account.
+    function test_requestUndelegate_exactWorth_isAll() public {
+        lend(ann, 101);
+        slash(((own + 101) * 51) / 101 + 1);
+        ask(ann, worth(ann));
+        VM.warp(vault.delegationOf(ann).availableAt);
+        VM.prank(ann);
+        vault.withdrawDelegated();
+        same(vault.delegationOf(ann).account, address(0), "gone");
+        same(pool().amount, 0, "with all of it");
+    }
+
     /// @notice Illegal neighbours of the way out.
     function test_undelegate_illegalNeighbours_areRefused() public {
         VM.startPrank(ann);
