@@ -17,8 +17,11 @@ test: check unit contracts-test
 check: setup
 	@scripts/check
 
+# Half as many again as processors, at most 4: daemons in tests often wait for each other.
+WORKERS := $(shell $(PYTHON) -c "import os; print(max(1, min(4, (os.cpu_count() or 1) * 3 // 2)))")
+
 unit: setup
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 contracts-test: setup
 	$(BIN)/npx hardhat test
