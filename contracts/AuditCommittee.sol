@@ -28,11 +28,15 @@ contract AuditCommittee is IAuditCommittee {
         address accuser;
         uint64 revealDeadline;
         uint64 drawBlock; // 0: no dispute
+        uint8 redraws; // juries that were not full though there are enough nodes
         bytes32 verdict;
         address[] jurors;
         mapping(address juror => bytes32) commitments;
         mapping(address juror => bytes32) votes;
     }
+
+    /// @dev Then the unit is void: whoever fills the list with vacant places holds nobody up for ever.
+    uint256 private constant MAX_JURY_REDRAWS = 8;
 
     INetworkParameters public immutable parameters;
     IBondVault public immutable vault;
@@ -77,7 +81,13 @@ contract AuditCommittee is IAuditCommittee {
         if (seed == 0) return _setDrawBlock(unitId, record);
         uint256 seats = parameters.get(Parameter.CommitteeSize);
         address[] memory jurors = _drawJurors(unitId, record, seed, seats);
-        if (jurors.length < seats) return _decide(unitId, record, 0, new address[](0), seats);
+        if (jurors.length < seats) {
+            // The list is long and its places mostly vacant: another block finds others.
+            bool unlucky = vault.activeCount() >= seats + 3 && record.redraws < MAX_JURY_REDRAWS;
+            if (!unlucky) return _decide(unitId, record, 0, new address[](0), seats);
+            ++record.redraws;
+            return _setDrawBlock(unitId, record);
+        }
         record.jurors = jurors;
         record.commitDeadline = uint64(block.timestamp + parameters.get(Parameter.AuditWindowS));
         record.revealDeadline = uint64(

@@ -296,8 +296,8 @@ contract FirstBonds is IFirstBonds {
         unit.payWei = payWei.toUint112();
     }
 
-    /// @dev Sets the pay of an audit apart. INVARIANT: whoever has committed is paid if it agrees; what is
-    /// not there is not promised.
+    /// @dev Sets the pay of an audit apart. INVARIANT: whoever has committed and agrees is paid if its unit's
+    /// round is final, and it reveals, in time; what is not there is not promised.
     function _promise(Newcomer storage newcomer, uint112 payWei) private {
         uint256 minBondWei = parameters.get(Parameter.MinBondWei);
         uint256 earned = uint256(newcomer.retainedWei) + newcomer.promisedWei;

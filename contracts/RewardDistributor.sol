@@ -58,7 +58,7 @@ contract RewardDistributor is IRewardDistributor {
 
     /// @inheritdoc IRewardDistributor
     function claimToBond(address account) external returns (uint256 amount) {
-        // INVARIANT: nobody else decides what an account does with its rewards.
+        // Whoever claims first decides: anyone may have them paid to the account instead.
         if (msg.sender != account && msg.sender != vault.ownerOf(account)) {
             revert NotAccountOrOwner(account, msg.sender);
         }

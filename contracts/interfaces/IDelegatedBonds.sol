@@ -57,6 +57,9 @@ interface IDelegatedBonds {
     /// @notice Nearly all that was delegated to the account is lost; its holders leave first.
     error NearlyLost(address account, uint256 index, uint256 min);
 
+    /// @notice Rewards have raised the index beyond `max`: its holders leave first.
+    error IndexTooHigh(address account, uint256 index, uint256 max);
+
     /// @notice More than the account's own bond would be delegated to it.
     error BeyondOwnBond(address account, uint256 asked, uint256 room);
 
@@ -86,8 +89,12 @@ interface IDelegatedBonds {
     /// @notice Puts what is leaving back to work.
     function cancelUndelegate() external;
 
-    /// @notice Pays out what is leaving once the delay is over.
+    /// @notice withdrawDelegatedOf the caller.
     function withdrawDelegated() external;
+
+    /// @notice Pays out to a holder what is leaving once the delay is over. Anyone: so nobody goes on to earn
+    /// in a pool that it could leave in the moment in which it would lose.
+    function withdrawDelegatedOf(address holder) external;
 
     /// @notice Adds tokens that were sent to the vault just before to what is delegated to an account, for
     /// all its delegators. Only the distributor.

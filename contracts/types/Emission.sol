@@ -26,5 +26,5 @@ struct EpochEmission {
     uint128 flops; // verified and counted: at most 2^68 a round
     uint16 emissionBps; // EmissionBps
     uint16 treasuryBps; // TreasuryShareBps
-    uint96 gflopFeeWei; // EmissionGflopFeeWei; 0 while nothing was counted
+    uint96 gflopFeeWei; // EmissionGflopFeeWei; 0 while no round was final in it
 }

@@ -7,8 +7,8 @@ import {BondState} from "./BondState.sol";
 
 /// @title The list that auditors and jurors are drawn from
 /// @notice Every account on it has a place that it keeps until it leaves; a place that was left is the
-/// next newcomer's. INVARIANT: once a seed is known nobody changes what it draws but by taking accounts
-/// of its own out: places do not move, who comes is not eligible, and the number of places is that of
+/// next newcomer's. INVARIANT: once a seed is known no owner changes what it draws but by taking accounts
+/// of its own out (a slash or a vote on MinBondWei may take others out): places do not move, who comes is not eligible, and the number of places is that of
 /// the draw block. So owners of many accounts cannot come and go until the draw suits them.
 abstract contract ActiveList is BondState {
     struct Place {
@@ -16,10 +16,11 @@ abstract contract ActiveList is BondState {
         uint48 since; // the block in which the list grew by it
     }
 
-    /// @dev Uniform tries before a scan, and the scan's length: bounds on a draw's gas. Where fewer
-    /// than half of the places are vacant or excluded, 16 tries miss with probability below 2^-16, and
-    /// a list of up to 64 is then searched whole.
-    uint256 private constant DRAW_TRIES = 16;
+    /// @dev Uniform tries: a bound on a draw's gas. They miss with probability (1 - l)^128 where l is the
+    /// share of places whose accounts are eligible. A list of up to 64 is searched whole after a few; a
+    /// longer one is not, for whoever comes after many vacant places would be found for all of them.
+    uint256 private constant DRAW_TRIES = 128;
+    uint256 private constant FEW_TRIES = 16;
     uint256 private constant DRAW_SCAN = 64;
 
     /// @dev By ascending `since`; there are never fewer.
@@ -128,14 +129,14 @@ abstract contract ActiveList is BondState {
     ) private view returns (address) {
         uint256 count = _placeCountAt(drawBlock);
         if (count == 0) return address(0);
-        for (uint256 i = 0; i < DRAW_TRIES; ++i) {
+        uint256 tries = count <= DRAW_SCAN ? FEW_TRIES : DRAW_TRIES;
+        for (uint256 i = 0; i < tries; ++i) {
             uint256 place = uint256(keccak256(abi.encode(seed, i))) % count;
             if (_isEligible(place, excluded, drawBlock, minBond)) {
                 return _places[place].account;
             }
         }
-        uint256 steps = count < DRAW_SCAN ? count : DRAW_SCAN;
-        for (uint256 i = 0; i < steps; ++i) {
+        for (uint256 i = 0; i < count && count <= DRAW_SCAN; ++i) {
             uint256 place = addmod(uint256(seed), i, count);
             if (_isEligible(place, excluded, drawBlock, minBond)) {
                 return _places[place].account;

@@ -73,13 +73,19 @@ abstract contract DelegatedBonds is BondOwners {
         if (commissionBps > commissionBpsMax) {
             revert CommissionAbove(account, commissionBps, commissionBpsMax);
         }
-        // INVARIANT: nobody enters for what others have earned: it is shared before.
+        // INVARIANT: nobody enters for what is credited already: it is shared before. Emission that nobody has
+        // collected yet is not.
         _settle(account);
         (uint256 number, uint256 shares) = _sharesOf(msg.sender);
         if (number != 0 && number != pool.number) {
             revert DelegatedElsewhere(msg.sender, _numbered[number]);
         }
         if (pool.index < INDEX_MIN) revert NearlyLost(account, pool.index, INDEX_MIN);
+        // INVARIANT: whoever enters has rewards of a thousand times its tokens before it, however an operator
+        // has driven the index up.
+        if (pool.index > INDEX_MAX / 1_000) {
+            revert IndexTooHigh(account, pool.index, INDEX_MAX / 1_000);
+        }
         _requireRoom(account, amount);
         uint256 added = (amount * RAY) / pool.index;
         if (added == 0) revert ZeroAmount();
@@ -115,7 +121,7 @@ abstract contract DelegatedBonds is BondOwners {
 
     /// @inheritdoc IDelegatedBonds
     function cancelUndelegate() external {
-        (address account, uint128 leaving, ) = _takeExit();
+        (address account, uint128 leaving, ) = _takeExit(msg.sender);
         _pools[account].leaving -= leaving;
         emit UndelegateCancelled(msg.sender, account);
         _tell(account, _pools[account]);
@@ -123,8 +129,13 @@ abstract contract DelegatedBonds is BondOwners {
 
     /// @inheritdoc IDelegatedBonds
     function withdrawDelegated() external {
-        (address account, uint128 leaving, uint40 availableAt) = _takeExit();
-        if (block.timestamp < availableAt) revert NotYetAvailable(msg.sender, availableAt);
+        withdrawDelegatedOf(msg.sender);
+    }
+
+    /// @inheritdoc IDelegatedBonds
+    function withdrawDelegatedOf(address holder) public {
+        (address account, uint128 leaving, uint40 availableAt) = _takeExit(holder);
+        if (block.timestamp < availableAt) revert NotYetAvailable(holder, availableAt);
         Pool storage pool = _pools[account];
         bool isLast = leaving == pool.shares;
         // The last one takes what rounding has left, so that nothing stays behind.
@@ -132,28 +143,33 @@ abstract contract DelegatedBonds is BondOwners {
         pool.delegated -= amount.toUint128();
         pool.shares -= leaving;
         pool.leaving -= leaving;
-        (uint256 number, uint256 shares) = _sharesOf(msg.sender);
-        _setShares(msg.sender, number, shares - leaving);
+        (uint256 number, uint256 shares) = _sharesOf(holder);
+        _setShares(holder, number, shares - leaving);
         // An empty pool begins anew, also one that lost everything.
         if (isLast && pool.index != RAY) _setIndex(pool, RAY);
-        emit DelegatedWithdrawn(msg.sender, account, amount);
+        emit DelegatedWithdrawn(holder, account, amount);
         _tell(account, pool);
-        token.safeTransfer(msg.sender, amount);
+        token.safeTransfer(holder, amount);
     }
 
     /// @inheritdoc IDelegatedBonds
     function delegatorsPart(address account, uint256 amount) public view returns (uint256) {
         Account storage entry = _accounts[account];
-        uint256 delegated = _delegatedTo(account);
-        if (delegated == 0) return 0;
+        if (!_hasPool(entry)) return 0;
+        Pool storage pool = _pools[account];
+        // INVARIANT: what is leaving, an account's own or its delegators', covers nothing and dilutes nobody.
+        // Not the lesser of both sides: an account could ask its own back for the moment of the claim.
+        uint256 own = entry.bond - entry.pending;
+        uint256 staying = _staying(pool);
+        if (staying == 0) return 0;
         uint256 part = Math.mulDiv(
             amount * (BPS + 1 - entry.terms),
-            delegated,
-            (entry.bond + delegated) * BPS
+            staying,
+            (own + staying) * BPS
         );
         // What would raise the index above its bound, a reward of a million times what is delegated,
         // is the operator's.
-        return _raised(_pools[account], part) > INDEX_MAX ? 0 : part;
+        return _raised(pool, part) > INDEX_MAX ? 0 : part;
     }
 
     /// @inheritdoc IDelegatedBonds
@@ -224,27 +240,33 @@ abstract contract DelegatedBonds is BondOwners {
     }
 
     function _tell(address account, Pool storage pool) private {
-        uint256 staying = _worth(pool.shares - pool.leaving, pool.index);
-        emit DelegatedChanged(account, pool.delegated, staying);
+        emit DelegatedChanged(account, pool.delegated, _staying(pool));
     }
 
     /// @dev Tokens that others' bonds could still add to what an account's own bond covers.
     function _requireRoom(address account, uint256 amount) private view {
         Account storage entry = _accounts[account];
         uint256 own = entry.bond - entry.pending;
-        uint256 delegated = _pools[account].delegated;
-        uint256 room = own > delegated ? own - delegated : 0;
+        uint256 staying = _staying(_pools[account]);
+        uint256 room = own > staying ? own - staying : 0;
         if (amount > room) revert BeyondOwnBond(account, amount, room);
     }
 
-    /// @dev The caller's exit, which is over with this call.
-    function _takeExit() private returns (address account, uint128 shares, uint40 availableAt) {
-        Exit storage exit = _exits[msg.sender];
+    /// @dev A holder's exit, which is over with this call.
+    function _takeExit(
+        address holder
+    ) private returns (address account, uint128 shares, uint40 availableAt) {
+        Exit storage exit = _exits[holder];
         (shares, availableAt) = (exit.shares, exit.availableAt);
-        if (shares == 0) revert NothingPending(msg.sender);
-        delete _exits[msg.sender];
-        (uint256 number, ) = _sharesOf(msg.sender);
+        if (shares == 0) revert NothingPending(holder);
+        delete _exits[holder];
+        (uint256 number, ) = _sharesOf(holder);
         account = _numbered[number];
+    }
+
+    /// @dev What of it covers units, in tokens.
+    function _staying(Pool storage pool) private view returns (uint256) {
+        return _worth(pool.shares - pool.leaving, pool.index);
     }
 
     /// @dev A pool's index with so much more in it.

@@ -2,7 +2,9 @@
 pragma solidity 0.8.37;
 
 import {IAuditCommittee} from "../../contracts/interfaces/IAuditCommittee.sol";
+import {IBondVault} from "../../contracts/interfaces/IBondVault.sol";
 import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
+import {UnitStatus} from "../../contracts/types/Work.sol";
 import {Stage} from "./helpers/Stage.sol";
 import {VM} from "./helpers/Vm.sol";
 
@@ -38,6 +40,28 @@ contract AuditCommitteeTest is Stage {
         VM.roll(drawBlock + 1);
         committee.draw(unitId);
         same(committee.dispute(unitId).drawBlock, drawBlock, "drawn by that block");
+    }
+
+    /// @notice A jury that is not full though there are nodes enough is drawn again, from another block, and
+    /// not for ever.
+    function test_draw_unluckyJury_isDrawnAgain() public {
+        JobId jobId = openJob(1, 1);
+        UnitId unitId = drawn(jobId, 0, 0, node(1), LIE);
+        audit(unitId, LIE, TRUTH);
+        VM.mockCall(
+            address(vault),
+            abi.encodeWithSelector(IBondVault.drawMany.selector),
+            abi.encode(new address[](1))
+        );
+        for (uint256 i = 0; i < 8; ++i) {
+            uint256 drawBlock = committee.dispute(unitId).drawBlock;
+            VM.roll(drawBlock + 1);
+            committee.draw(unitId);
+            same(committee.dispute(unitId).drawBlock, drawBlock + 2, "another block");
+        }
+        VM.roll(committee.dispute(unitId).drawBlock + 1);
+        committee.draw(unitId);
+        check(status(unitId) == UnitStatus.Voided, "void at last");
     }
 
     /// @notice A vote for no root at all is refused even if it was committed to.

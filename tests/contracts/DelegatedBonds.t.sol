@@ -542,13 +542,63 @@ contract DelegatedBondsTest is LendingStage {
         reward(1e6 - 1);
         same(worth(ann), 1e6, "the dearest share there is");
         same(vault.delegatorsPart(operator, 1e30), 0, "no dearer");
-        lend(ben, 100 ether + 999_999);
-        check(worth(ben) >= 100 ether, "less than a millionth of a millionth of a token is lost");
-        leave(ben);
-        check(token.balanceOf(ben) + 1e6 > 5_000 ether, "to that much");
+        uint256 index = pool().index;
+        VM.prank(ben);
+        VM.expectRevert(
+            abi.encodeWithSelector(
+                IDelegatedBonds.IndexTooHigh.selector,
+                operator,
+                index,
+                RAY * 1_000
+            )
+        );
+        vault.delegateBond(operator, 100 ether, COMMISSION);
+        leave(ann);
+        lend(ben, 100 ether);
+        check(vault.delegatorsPart(operator, 1 ether) != 0, "and earns: the pool began anew");
+    }
+
+    /// @notice Attack: an operator lets bond of its own wait, ready to leave, to have a larger part of the
+    /// rewards without covering anything with it.
+    function test_attack_pendingOwnBond_dilutesNobody() public {
+        lend(ann, own / 2);
+        uint256 part = vault.delegatorsPart(operator, 30 ether);
+        net.equip(operator, 9 * own);
+        VM.startPrank(operator);
+        vault.bond(9 * own, "");
+        vault.requestUnbond(9 * own);
+        VM.warp(VM.getBlockTimestamp() + UNBOND_DELAY_S);
+        VM.stopPrank();
+        same(vault.delegatorsPart(operator, 30 ether), part, "as before");
+    }
+
+    /// @notice Attack: an operator asks its own bond back for the moment of the claim. Its delegators' part
+    /// only grows.
+    function testFuzz_attack_ownBondAskedBack_takesNothingFromThem(uint256 amount) public {
+        lend(ann, own / 2);
+        uint256 part = vault.delegatorsPart(operator, 30 ether);
+        VM.prank(operator);
+        vault.requestUnbond(1 + (amount % own));
+        check(vault.delegatorsPart(operator, 30 ether) >= part, "no less");
+    }
+
+    /// @notice Attack: a holder asks back at once and stays, to earn without covering and leave before a
+    /// slash. The operator pays for what covers alone, its room is free, and anyone ends a ripe exit.
+    function test_attack_ripeExit_earnsNothingAndIsEnded() public {
+        lend(ann, own);
+        ask(ann, ALL);
+        same(vault.delegatorsPart(operator, 30 ether), 0, "covers nothing, earns nothing");
+        lend(ben, own);
         VM.prank(cas);
-        VM.expectRevert(abi.encodeWithSelector(IBondVault.ZeroAmount.selector));
-        vault.delegateBond(operator, 999_999, COMMISSION);
+        VM.expectRevert();
+        vault.withdrawDelegatedOf(ann);
+        VM.warp(VM.getBlockTimestamp() + UNBOND_DELAY_S);
+        VM.prank(cas);
+        vault.withdrawDelegatedOf(ann);
+        same(token.balanceOf(ann), 5_000 ether, "its own, and nobody else's");
+        same(vault.delegationOf(ann).amount, 0, "gone");
+        VM.expectRevert(abi.encodeWithSelector(IBondVault.NothingPending.selector, ben));
+        vault.withdrawDelegatedOf(ben);
     }
 
     /// @notice Where nearly all is lost nobody enters until who was there has left; then the pool begins

@@ -22,6 +22,7 @@ interface Vm {
     function getBlockNumber() external view returns (uint256);
     function getBlockTimestamp() external view returns (uint256);
     function label(address account, string calldata name) external;
+    function mockCall(address callee, bytes calldata data, bytes calldata returnData) external;
     function load(address account, bytes32 slot) external view returns (bytes32);
     function parseJsonBytes32(
         string calldata json,
