@@ -14,6 +14,7 @@ from node.home import Home
 
 if TYPE_CHECKING:
     from node.chain import Chain
+    from node.chain.handle import Transaction
     from node.chain.types import Delegation
 
 
@@ -64,7 +65,8 @@ def undelegate(
 ) -> None:
     """Ask for AMOUNT of what this wallet delegated back; after the delay, --withdraw pays it out.
 
-    Until it is paid out it earns and votes, and a fault of the node can still cost it.
+    Until it is paid out it votes, and a fault of the node can still cost it. What the node has
+    earned until now is shared first: what is leaving adds nothing to the delegators' part.
     """
     if [amount is not None, everything, withdraw, cancel].count(True) != 1:
         raise BadInput("Give one of: an AMOUNT, --all, --withdraw, --cancel.")
@@ -136,7 +138,8 @@ def _require_room(chain: "Chain", account: str, amount: int) -> None:
     own = chain.vault.bond_of(account) - chain.vault.pending_of(account).amount
     # What the account has earned is shared first, and what its delegators have of it stays there.
     credit = chain.rewards.credit_of(chain.token.address, account)
-    soon = chain.vault.delegated_to(account).amount + chain.vault.delegators_part(account, credit)
+    pool = chain.vault.delegated_to(account)
+    soon = pool.amount - pool.leaving + chain.vault.delegators_part(account, credit)
     room = max(0, own - soon)
     if amount > room:
         raise BadInput(
@@ -174,9 +177,9 @@ def _request(desk: Desk, amount: int | None) -> None:
     mine = _delegation(chain)
     there = mine.amount - mine.leaving
     if amount is None:
-        desk.send(chain.vault.request_undelegate())
+        desk.send(*_due(chain, mine), chain.vault.request_undelegate())
     elif 0 < amount <= there:
-        desk.send(chain.vault.request_undelegate(amount))
+        desk.send(*_due(chain, mine), chain.vault.request_undelegate(amount))
     else:
         raise InsufficientFunds(
             f"{ain(amount)} cannot be asked back: {ain(there)} are delegated and not leaving.",
@@ -185,6 +188,15 @@ def _request(desk: Desk, amount: int | None) -> None:
     mine = _delegation(chain)
     note(f"{ain(mine.leaving)}, as of now, can be withdrawn from {utc(mine.available_at)} on:")
     note("  ainur stake undelegate --withdraw")
+
+
+def _due(chain: "Chain", mine: "Delegation") -> "list[Transaction]":
+    """A claim of what the account has earned, if anything: it is shared by what is not leaving, and
+    an exit waits for no claim.
+    """
+    if not chain.rewards.credit_of(chain.token.address, mine.account):
+        return []
+    return [chain.rewards.claim(chain.token.address, mine.account)]
 
 
 def _withdraw(desk: Desk) -> None:
@@ -202,9 +214,5 @@ def _withdraw(desk: Desk) -> None:
             "Try again then.",
         )
     before = chain.token.balance_of(chain.address)
-    calls = [chain.vault.withdraw_delegated()]
-    # What leaves earns until it is gone, but the exit waits for no claim: so one is made first.
-    if chain.rewards.credit_of(chain.token.address, mine.account):
-        calls.insert(0, chain.rewards.claim(chain.token.address, mine.account))
-    desk.send(*calls)
+    desk.send(*_due(chain, mine), chain.vault.withdraw_delegated())
     note(f"withdrew {ain(chain.token.balance_of(chain.address) - before)} to {chain.address}")
