@@ -13,7 +13,7 @@ import trio
 
 from node import rpc
 from node.chain_watch import ChainWatch
-from node.coordination import STRANGER, Coordination
+from node.coordination import Coordination
 from node.errors import PeerFault, PeerUnreachable
 from node.identity import peer_id_text
 from node.ledger import JobView
@@ -36,6 +36,7 @@ from node.pause_order import Orders, StaleOrder
 from node.peers import PeerBook
 from node.round_memory import RoundMemory
 from node.transport import Channel, Transport
+from node.unit_requests import STRANGER
 
 ANSWER_S = 30.0
 NOT_HERE = "this node does not coordinate the job"

@@ -1,6 +1,6 @@
 """A job small enough to follow by hand: three weights, ten rows, every feature of the protocol."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from engine.program import TensorType
 from engine.tensor import Tensor
 from engine.trace import trace
 from node.bundle import Bundle, assemble
+from node.journal import Journal
 
 ROUNDS, SLOTS, STEPS, TRACE_EVERY, BATCH, ROWS, TEST_ROWS = 2, 3, 5, 2, 4, 10, 6
 WIDE_ROWS = 110_000
@@ -154,3 +155,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, write_tiny: Callable[..., Pat
 def wide(tmp_path_factory: pytest.TempPathFactory, write_tiny: Callable[..., Path]) -> Bundle:
     """The tiny job with data of 7 chunks, of which a unit reads the first and the sixth."""
     return assemble(write_tiny(tmp_path_factory.mktemp("wide"), WIDE_ROWS))
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "journal") as opened:
+        yield opened

@@ -261,7 +261,7 @@ class Host(Peer):
     # --- What workers ask ---
 
     def hear(self, event: UnitRequested | Offer) -> None:
-        """A request or a commit that arrived, checked as node/coordination.py does."""
+        """A request or a commit that arrived, checked as node/unit_requests.py does."""
         if not self.working or self.state is None or self.job is None:
             return
         worker = self.world.by_peer[event.peer]
@@ -312,7 +312,7 @@ class Host(Peer):
         return lambda: (self.life, self.epoch) == now
 
     async def _keep_trying(self, command: StandingCommand) -> None:
-        """As in node/coordination.py: until it no longer stands."""
+        """As in node/standing_commands.py: until it no longer stands."""
         pause_ms = RETRY_FIRST_MS
         try:
             await self.loop.sleep(self.loop.random.randrange(1, 200))
