@@ -1,13 +1,15 @@
-"""node/daemon.py: what it says of a job."""
+"""What a node says of a job."""
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
-from node.daemon import Daemon
+from node.ground import Ground
 from node.ledger import JobState, JobView
+from node.own_status import OwnStatus
 from node.round_memory import Refutation
+from node.services import Services
 
 
 @pytest.mark.parametrize("stands", [True, False])
@@ -16,17 +18,15 @@ def test_status_tells_of_a_refutation_for_as_long_as_the_checkpoint_stands(stand
     wrong = (
         Refutation(1, b"w" * 32, "checkpoint 7777 of round 1 does not follow") if stands else None
     )
-    daemon = Daemon.__new__(Daemon)
-    parts: dict[str, Any] = {
-        "_jobs": SimpleNamespace(held={}, problems={}),
-        "_leases": SimpleNamespace(active={}),
-        "_checkpoints": SimpleNamespace(refuted=lambda _job: wrong),
-    }
-    for name, part in parts.items():
-        setattr(daemon, name, part)
+    services = SimpleNamespace(
+        jobs=SimpleNamespace(held={}, problems={}),
+        leases=SimpleNamespace(active={}),
+        checkpoints=SimpleNamespace(refuted=lambda _job: wrong),
+    )
+    own = OwnStatus("1", 0.0, cast(Ground, None), cast(Services, services), lambda: False)
     facts = {"job_id": b"j" * 32, "state": JobState.FUNDED, "is_over": False, "open_round": 1}
     numbers = {"anchors": {1: None, 2: None}, "rounds": 6, "slots": 4}
-    told = daemon._job_status(cast(JobView, SimpleNamespace(**facts, **numbers)))
+    told = own._job(cast(JobView, SimpleNamespace(**facts, **numbers)))
     expected = "stopped: checkpoint 7777" if stands else "its program and data are being fetched"
     assert told.waiting_for.startswith(expected)
     assert (told.rounds_done, told.rounds_anchored) == (1, 2)
