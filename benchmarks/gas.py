@@ -160,6 +160,18 @@ def delegated(meter: Meter, devnet: Devnet) -> None:
         devnet.travel(chain.parameters.get(Parameter.UNBOND_DELAY_S))
         meter.send("withdraw a delegated bond", chain, chain.vault.withdraw_delegated())
     earned(meter, devnet)
+    listed(meter, devnet)
+
+
+def listed(meter: Meter, devnet: Devnet) -> None:
+    """Off the list that auditors are drawn from, whose last one takes over the place; and back."""
+    operator, last = signer("operator"), signer("last")
+    devnet.fund(last.address, BOND_WEI)
+    devnet.bond(last, BOND_WEI, peer("last"))
+    with devnet.chain(operator) as chain:
+        bonded = chain.vault.bond_of(operator.address)
+        meter.send("request unbond, of the whole bond", chain, chain.vault.request_unbond(bonded))
+        meter.send("call it off", chain, chain.vault.cancel_unbond())
 
 
 def earned(meter: Meter, devnet: Devnet) -> None:

@@ -35,7 +35,7 @@ contract AuditCommittee is IAuditCommittee {
         mapping(address juror => bytes32) votes;
     }
 
-    /// @dev Then the unit is void: whoever fills the list with vacant places holds nobody up for ever.
+    /// @dev Then the unit is void: whoever takes most accounts off the list holds nobody up for ever.
     uint256 private constant MAX_JURY_REDRAWS = 8;
 
     INetworkParameters public immutable parameters;
@@ -82,7 +82,7 @@ contract AuditCommittee is IAuditCommittee {
         uint256 seats = parameters.get(Parameter.CommitteeSize);
         address[] memory jurors = _drawJurors(unitId, record, seed, seats);
         if (jurors.length < seats) {
-            // The list is long and its places mostly vacant: another block finds others.
+            // Most of a long list have left it since the draw block: another block finds others.
             bool unlucky = vault.activeCount() >= seats + 3 && record.redraws < MAX_JURY_REDRAWS;
             if (!unlucky) return _decide(unitId, record, 0, new address[](0), seats);
             ++record.redraws;

@@ -181,11 +181,8 @@ interface IBondVault is IBondVotes, IDelegatedBonds {
     /// @notice How many accounts are on the list. After a change of MinBondWei, `refresh` trims it.
     function activeCount() external view returns (uint256);
 
-    /// @notice How many places the list has, vacant ones included; it never falls.
-    function placeCount() external view returns (uint256);
-
-    /// @notice Who has a place of the list, counted from 0; 0 if it is vacant. An account keeps its place
-    /// until it leaves the list.
+    /// @notice Who has a place of the list, counted from 0; 0 beyond its end. Where an account leaves, the
+    /// last one takes over its place.
     function activeAt(uint256 place) external view returns (address);
 
     /// @notice An account's libp2p identity.
@@ -194,7 +191,7 @@ interface IBondVault is IBondVotes, IDelegatedBonds {
     /// @notice One eligible account, drawn uniformly by `seed`; 0 if there is none.
     /// @param excluded Accounts that are not eligible.
     /// @param drawBlock Whose hash is the seed: only accounts that came onto the list in an earlier
-    /// block are eligible, and only places that it had in this one are drawn from.
+    /// block, and have not left it since, are eligible; drawn from is the list at the end of this one.
     function draw(
         bytes32 seed,
         address[] calldata excluded,

@@ -146,9 +146,6 @@ class Vault(Contract):
     def active_count(self) -> int:
         return int(self._handle.value("activeCount"))
 
-    def place_count(self) -> int:
-        return int(self._handle.value("placeCount"))
-
     def active_at(self, place: int) -> str:
         return str(self._handle.value("activeAt", place))
 

@@ -163,7 +163,7 @@ contract BondVaultTest is Stage {
         uint256 active = 0;
         for (uint256 i = 0; i < 4; ++i) {
             bool listed = false;
-            for (uint256 j = 0; j < vault.placeCount(); ++j) {
+            for (uint256 j = 0; j < vault.activeCount(); ++j) {
                 if (vault.activeAt(j) != node(i)) continue;
                 check(!listed, "once");
                 listed = true;

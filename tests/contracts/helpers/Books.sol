@@ -96,15 +96,14 @@ abstract contract Books is EmissionBooks {
         same(token.balanceOf(address(vault)), bonds + lent, "vault's tokens");
         check(votes <= bonds + lent, "no token votes twice");
         check(votes + DUST_WEI > bonds + lent, "every token votes once");
-        uint256 listed = 0;
-        for (uint256 i = 0; i < vault.placeCount(); ++i) {
-            if (vault.activeAt(i) == address(0)) continue;
-            ++listed;
+        uint256 count = vault.activeCount();
+        for (uint256 i = 0; i < count; ++i) {
+            check(vault.activeAt(i) != address(0), "no place is vacant");
             for (uint256 j = 0; j < i; ++j) {
                 check(vault.activeAt(i) != vault.activeAt(j), "listed once");
             }
         }
-        same(vault.activeCount(), listed, "places and the count");
+        same(vault.activeAt(count), address(0), "nobody beyond the end");
     }
 
     /// @dev No holder's claim is beyond what is delegated, and who has delegated votes with it.

@@ -74,7 +74,7 @@ def test_bond_is_seen_in_state_and_events(devnet: Devnet, make_node: MakeNode) -
     assert chain.vault.bond_of(node.address) == 200 * AIN
     assert chain.vault.peer_id_of(node.address) == b"peer"
     assert chain.vault.is_active(node.address)
-    count = chain.vault.place_count()
+    count = chain.vault.active_count()
     assert node.address in [chain.vault.active_at(i) for i in range(count)]
 
 
