@@ -59,7 +59,11 @@ class FactReader:
 
 
 def has_undone(job: JobView, head: int, records: Iterable[bytes]) -> bool:
-    """Whether a coordination's journal counts with what the chain, up to `head`, no longer has."""
+    """Whether a coordination's journal counts with what the chain, up to `head`, no longer has.
+
+    Of rounds that the job's log no longer has nothing is said here: what they came to is the
+    checkpoint that the oldest round under way starts from.
+    """
     reader = FactReader(JobId(job.job_id))
     read = (reader.read(event) for event in job.log)
     known = {fact.at: fact for fact in read if fact is not None}
@@ -73,9 +77,17 @@ def has_undone(job: JobView, head: int, records: Iterable[bytes]) -> bool:
             if event.round and (before is None or before.checkpoint != event.checkpoint):
                 return True
         at = getattr(event, "at", None)
-        if at is not None and at.block <= head and known.get(at) != event:
+        if at is None or at.block > head or _round_of(event, job) < job.log.first_round:
+            continue
+        if known.get(at) != event:
             return True
     return False
+
+
+def _round_of(event: object, job: JobView) -> int:
+    """The round that a fact is about; of what is about the whole job, the open one."""
+    unit = getattr(event, "unit", None)
+    return unit.round if isinstance(unit, UnitRef) else getattr(event, "round", job.open_round)
 
 
 def _unit_fact(at: Position, unit: UnitRef, event: Event) -> facts.UnitEvent | None:

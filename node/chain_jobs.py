@@ -9,10 +9,13 @@ PREFIX_DIGITS_MIN = 6
 
 
 class LedgerReader:
-    """A ledger that a blocking caller keeps up to date by calling `update`."""
+    """A ledger that a blocking caller keeps up to date by calling `update`.
+
+    Its jobs keep every event of theirs: it is for commands, not for what runs for years.
+    """
 
     def __init__(self, chain: Chain) -> None:
-        self.ledger = Ledger()
+        self.ledger = Ledger(whole_logs=True)
         self._chain = chain
         self._next_block = chain.network.deployment_block
 

@@ -24,8 +24,9 @@ from node.blobs import BlobStore
 from node.compute import Combination, Compute, ComputeError
 from node.compute_messages import UnitDone
 from node.errors import NodeError, PeerFault, PeerUnreachable
+from node.final_rounds import Finalized
 from node.jobs import Fetch
-from node.ledger import Finalized, JobView, UnitView
+from node.ledger import JobView, UnitView
 from node.messages import AcceptedResult, AskRound, RoundResults
 from node.round_memory import Refutation, RoundMemory
 from scheduler.blob_ref import BlobRef

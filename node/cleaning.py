@@ -171,7 +171,7 @@ class Cleaner:
     def _rounds(self, job: JobView) -> list[int]:
         """The rounds of which something may be here, in order."""
         first = int(self._journal.get(_CLEANED + job.job_id.hex()) or 0)
-        final = (round for round in job.finalized if round >= first)
+        final = range(first, job.open_round)
         return sorted({*self._memory.rounds(job.job_id), *final, *job.anchors})
 
     def _made(self, job: JobView, round: int) -> set[BlobRef]:

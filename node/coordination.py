@@ -97,7 +97,7 @@ class Coordination:
         )
         self._standing = StandingCommands(job, manifest, watch, tasks, machine, feed)
         self._news = CoordinationNews(
-            job, signer.address, peer_id, watch, tasks, connected, machine, feed
+            job, signer.address, peer_id, watch, tasks, connected, machine, feed, self.stop
         )
         # Given before this node came to coordinate: one that the state knows is ignored.
         order = self._orders.of(job.job_id, job.submitter)

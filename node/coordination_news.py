@@ -1,10 +1,13 @@
 """What happens to a coordination by itself: the chain's events, bonds, connections and time.
 
-After a restart the chain's log is fed again from its start: repetitions are ignored.
+After a restart the chain's log is fed again from its start: repetitions are ignored. Where more
+rounds became final between two looks than the log keeps, the coordination ends, to be resumed at
+the open round.
 """
 
 from collections.abc import Callable, Iterable
 
+from node.chain.events import Place
 from node.chain_facts import FactReader
 from node.chain_watch import ChainWatch
 from node.coordination_state import CoordinationState
@@ -32,12 +35,13 @@ class CoordinationNews:
         connected: Connected,
         machine: CoordinationState,
         feed: Feed,
+        stop: Callable[[], None],
     ) -> None:
         self._job, self._wallet, self._peer_id = job, wallet, peer_id
         self._watch, self._tasks, self._connected = watch, tasks, connected
-        self._machine, self._feed = machine, feed
+        self._machine, self._feed, self._stop = machine, feed, stop
         self._reader = FactReader(JobId(job.job_id))
-        self._read = 0
+        self._read: Place | None = None
 
     async def run(self) -> None:
         """Feed what the chain says and what time and connections do, for ever."""
@@ -54,9 +58,11 @@ class CoordinationNews:
             await self._watch.changed(TICK_S)
 
     def _feed_log(self) -> None:
-        events = self._job.log[self._read :]
-        self._read += len(events)
-        for event in events:
+        if self._machine.state.oldest.number < self._job.log.first_round:
+            self._stop()
+            return
+        for event in self._job.log.since(self._read):
+            self._read = event.place
             fact = self._reader.read(event)
             if fact is not None:
                 self._feed(fact)

@@ -101,7 +101,7 @@ class CoordinationState:
             replayed = coordinator.replay(records)
             if replayed.torn:
                 self._drop_last(records)
-            if replayed.state.outcome is None and replayed.state.round >= self._job.open_round:
+            if self._goes_on(replayed.state):
                 return self._resumed(replayed.state)
             # Somebody else went on from where we stopped: begin anew at the open round.
             self._journal.drop(self._stream)
@@ -111,6 +111,14 @@ class CoordinationState:
         self._journal.append(self._stream, encode(Entry(now_ms, 0, started)))
         self.succeeds_another = self._job.lease_epoch > 1 or undone
         return coordinator.start(started, now_ms)[0]
+
+    def _goes_on(self, state: State) -> bool:
+        """Whether the chain has gone no further than a state, and starts where it starts."""
+        job, oldest = self._job, state.oldest
+        before = job.finalized.get(oldest.number - 1)
+        same = before is None or before.checkpoint == oldest.checkpoint
+        behind = state.round < job.open_round or oldest.number < job.log.first_round
+        return state.outcome is None and same and not behind
 
     def _forget_earlier_leases(self) -> None:
         """What workers signed for them counts no more."""

@@ -14,7 +14,9 @@ from enum import StrEnum
 from node.chain import events as on_chain
 from node.chain.events import Event
 from node.chain.types import ClaimedUnit, Parameter
+from node.final_rounds import Finalized, FinalRounds
 from node.ids import unit_id
+from node.job_log import JobLog
 from node.parameters import ANY_VERSION, Versions
 from scheduler.audit import lock_wei
 from scheduler.blob_ref import BLOB_BYTES_MAX, BlobRef
@@ -93,15 +95,6 @@ class UnitView:
     """Whose deposit waits for the dispute's end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finalized:
-    """A final round, or an anchored one: its checkpoint, where the blob is, what it paid."""
-
-    checkpoint: bytes
-    blob: BlobRef
-    total_wei: int = 0
-
-
 @dataclass(slots=True)
 class JobView:
     """One job. `units` are those of rounds that are not final, and of the last final one.
@@ -128,7 +121,7 @@ class JobView:
     unit_flops: int = 0
     versions: Versions = ANY_VERSION
     """What was accepted when it was funded: a later vote is about later jobs."""
-    finalized: dict[int, Finalized] = field(default_factory=dict)
+    finalized: FinalRounds = field(default_factory=FinalRounds)
     anchors: dict[int, Finalized] = field(default_factory=dict)
     units: dict[UnitRef, UnitView] = field(default_factory=dict)
     batches: dict[tuple[int, int], BatchView] = field(default_factory=dict)
@@ -142,8 +135,8 @@ class JobView:
     charged_wei: int = 0
     settled: bool = False
     """Whether the rest was refunded: nothing more happens to it."""
-    log: list[Event] = field(default_factory=list)
-    """Every event of the job's rounds and units, in order: what a coordinator replays."""
+    log: JobLog = field(default_factory=JobLog)
+    """What a coordinator follows, in order; where a command reads the chain, every event."""
 
     @property
     def open_round(self) -> int:
@@ -257,9 +250,13 @@ class Tally:
 
 
 class Ledger:
-    """The fold. `apply` takes each event once, in the order of the chain."""
+    """The fold. `apply` takes each event once, in the order of the chain.
 
-    def __init__(self) -> None:
+    `whole_logs`: jobs keep every event of theirs, for who explains what is over.
+    """
+
+    def __init__(self, *, whole_logs: bool = False) -> None:
+        self._whole_logs = whole_logs
         self.reset()
 
     def reset(self) -> None:
@@ -345,12 +342,14 @@ class Ledger:
         self._log(event)
 
     def _log(self, event: Event) -> None:
-        """Keep the event for the job's coordinator; what was forgotten is of no use to it."""
+        """Keep the event for who follows the job; what was forgotten is of no use to it."""
         unit = self.units.get(getattr(event, "unit_id", b""))
         job_id = unit.job_id if unit is not None else getattr(event, "job_id", b"")
         job = self.jobs.get(job_id)
         if job is not None:
-            job.log.append(event)
+            round = unit.key.round if unit is not None else getattr(event, "round", job.open_round)
+            job.log.add(event, round)
+            job.log.forget_final(job.open_round)
 
     def _apply_vault(self, event: Event) -> None:
         match event:
@@ -380,7 +379,9 @@ class Ledger:
 
     def _apply_escrow(self, event: Event) -> None:
         if isinstance(event, on_chain.JobFunded):
-            self.jobs[event.job_id] = _funded(event, Versions.of(self.parameters))
+            versions = Versions.of(self.parameters)
+            log = JobLog(is_whole=self._whole_logs)
+            self.jobs[event.job_id] = _funded(event, versions, log)
             return
         job = self.jobs.get(event.job_id) if hasattr(event, "job_id") else None
         if job is None:
@@ -475,12 +476,14 @@ class Ledger:
 
     def _finalize_round(self, event: on_chain.RoundFinalized) -> None:
         job = self.jobs[event.job_id]
+        if event.round != job.open_round:
+            return  # No contract says this: an endpoint lies.
         for unit in job.accepted(event.round).values():
             self.tally(unit.worker).units += 1
             if unit.audit_revealed:
                 self.tally(unit.auditor).audits += 1
         blob = _blob_ref(event.checkpoint_blob_root, event.checkpoint_size)
-        job.finalized[event.round] = Finalized(event.checkpoint, blob, event.total_wei)
+        job.finalized.append(Finalized(event.checkpoint, blob, event.total_wei))
         job.anchors.pop(event.round, None)
         job.batches = {k: batch for k, batch in job.batches.items() if k[0] > event.round}
         # The round just finalised stays: peers check its checkpoint against its results.
@@ -556,7 +559,7 @@ class Ledger:
             self.units.pop(job.units.pop(key).unit_id, None)
 
 
-def _funded(event: on_chain.JobFunded, versions: Versions) -> JobView:
+def _funded(event: on_chain.JobFunded, versions: Versions, log: JobLog) -> JobView:
     terms = event.terms
     return JobView(
         job_id=event.job_id,
@@ -573,6 +576,7 @@ def _funded(event: on_chain.JobFunded, versions: Versions) -> JobView:
         deadline_s=terms.deadline,
         deposited_wei=event.deposited,
         funded_at=Position(event.place.block, event.place.index),
+        log=log,
     )
 
 

@@ -1,9 +1,9 @@
 """What became of every unit of a job: who, when, audited by whom, the verdict, who was paid what.
 
-A pure fold over `JobView.log`, the events that the chain has had about a job, so a finished round
-can be asked about as well as the open one. What a final round paid is derived unit by unit and
-compared with the leaves that the contract built: whatever does not follow from the units stands in
-`unexplained`, which is empty unless this fold and the contract disagree.
+A pure fold over a whole `JobView.log`, all events that the chain has had about a job, so that a
+finished round can be asked about as well as the open one. What a final round paid is derived unit
+by unit and compared with the leaves that the contract built: whatever does not follow from the
+units stands in `unexplained`, which is empty unless this fold and the contract disagree.
 """
 
 from collections import Counter
@@ -73,7 +73,8 @@ class JobHistory:
 
 
 def history_of(job: JobView) -> JobHistory:
-    """Fold a job's log."""
+    """Fold a job's log, which must be whole: that of a ledger with `whole_logs`."""
+    assert job.log.is_whole
     fold = _Fold(job)
     for event in job.log:
         fold.apply(event)

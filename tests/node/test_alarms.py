@@ -15,8 +15,9 @@ from node.chain.types import JobTerms
 from node.chain_watch import ChainWatch
 from node.checkpoints import Checkpoints
 from node.errors import PeerFault, PeerUnreachable
+from node.final_rounds import Finalized
 from node.ids import JobId
-from node.ledger import Finalized, JobView, Ledger
+from node.ledger import JobView, Ledger
 from node.messages import AlarmHeard, AskRound, RaiseAlarm, Refused
 from scheduler.blob_ref import BlobRef
 from scheduler.manifest import Manifest
@@ -36,8 +37,8 @@ class Watch:
         terms = JobTerms(b"m" * 32, 100, b"b" * 32, rounds=9, slots=1, unit_wei=10, deadline=10**6)
         self.ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, "0x" + "1" * 40, terms, 5, 66))
         self.job = self.ledger.jobs[JOB]
-        for round in range(ROUNDS):
-            self.job.finalized[round] = Finalized(CHECKPOINT, blob, 1)
+        for _ in range(ROUNDS):
+            self.job.finalized.append(Finalized(CHECKPOINT, blob, 1))
 
     async def changed(self, timeout_s: float) -> None:
         await trio.sleep(timeout_s)

@@ -5,10 +5,13 @@ from dataclasses import replace
 from node.chain import events as e
 from node.chain.events import Event, Place
 from node.chain.types import Claim, PassReason
-from node.chain_facts import FactReader
+from node.chain_facts import FactReader, has_undone
 from node.ids import JobId, unit_id
+from node.job_log import FINAL_ROUNDS
 from scheduler import events as facts
+from scheduler.codec import Entry, encode
 from scheduler.terms import Position, UnitRef
+from tests.node.test_ledger import SUBMITTER, TERMS, Chain
 
 JOB, WORKER, AUDITOR = JobId(b"j" * 32), "0x" + "3" * 40, "0x" + "4" * 40
 CLAIM = Claim(1, 0, WORKER, b"r" * 32, b"c" * 32, b"s" * 65)
@@ -75,3 +78,20 @@ def test_the_units_of_a_final_round_are_forgotten() -> None:
         reader.read(replace(COMMITTED, round=round))
     reader.read(e.RoundFinalized(PLACE, JOB, 0, b"p" * 32, b"b" * 32, 5, 1))
     assert set(reader._units) == {unit_id(JOB, 1, 1, 0)}
+
+
+def test_facts_of_rounds_that_the_log_has_forgotten_are_not_missed() -> None:
+    """Others that the chain does not have are: it has undone them."""
+    chain = Chain(whole_logs=False)
+    chain.happen(e.JobFunded, JOB, SUBMITTER, replace(TERMS, rounds=100), 5, 66)
+    job = chain.ledger.jobs[JOB]
+    records = []
+    for round in range(20):
+        chain.happen(e.RoundFinalized, JOB, round, b"p" * 32, b"b" * 32, 5, 1)
+        fact = facts.RoundFinalizedOnChain(Position(7, len(records) + 2), round, b"p" * 32)
+        records.append(encode(Entry(0, 0, fact)))
+    assert job.log.first_round == 20 - FINAL_ROUNDS
+    assert not has_undone(job, 7, records)
+    gone = facts.UnitVoided(Position(7, 99), UnitRef(19, 0, 0))
+    assert has_undone(job, 7, [*records, encode(Entry(0, 0, gone))])
+    assert not has_undone(job, 6, [*records, encode(Entry(0, 0, gone))])

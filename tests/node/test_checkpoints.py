@@ -19,9 +19,10 @@ from node.checkpoints import LOST_S, RECHECK_ALWAYS_BYTES, Checkpoints, IsResult
 from node.compute import Combination, Compute
 from node.compute_messages import OuterDone, UnitDone
 from node.errors import PeerFault, PeerUnreachable
+from node.final_rounds import Finalized, FinalRounds
 from node.ids import JobId, unit_id
 from node.journal import Journal
-from node.ledger import Finalized, JobView, Ledger
+from node.ledger import JobView, Ledger
 from node.messages import AcceptedResult, AskRound, RoundResults
 from node.round_memory import Refutation, RoundMemory
 from scheduler.blob_ref import BlobRef
@@ -254,7 +255,7 @@ async def test_a_node_with_the_round_state_steps_by_the_aggregate() -> None:
 
 
 def not_final(job: JobView) -> JobView:
-    job.finalized.clear()
+    job.finalized = FinalRounds()
     return job
 
 
@@ -439,7 +440,7 @@ async def test_a_node_without_the_round_state_fetches_the_checkpoint() -> None:
     node = Node({"coordinator": told()})
     node.store.fetched = []
     right = job(after(HONEST))
-    right.finalized[1] = right.finalized[0]
+    right.finalized.append(right.finalized[0])
     assert await node.checkpoints.get(right, manifest(), 2) == blob_of(after(HONEST))
     assert node.asked == []
 
@@ -494,7 +495,7 @@ async def test_a_checkpoint_that_a_whole_round_refutes_is_refuted_once(
 
 def anchor(job: JobView, checkpoint: bytes) -> JobView:
     """The same job, whose first round is anchored with this checkpoint and not final."""
-    job.finalized.clear()
+    job.finalized = FinalRounds()
     job.anchors[0] = Finalized(checkpoint, blob_of(checkpoint))
     return job
 

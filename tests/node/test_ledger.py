@@ -19,10 +19,10 @@ TERMS = JobTerms(b"m" * 32, 100, b"b" * 32, rounds=2, slots=2, unit_wei=10, dead
 
 
 class Chain:
-    """Hands out places in order and folds what happens."""
+    """Hands out places in order and folds what happens, as a command does or as a node does."""
 
-    def __init__(self) -> None:
-        self.ledger = Ledger()
+    def __init__(self, *, whole_logs: bool = True) -> None:
+        self.ledger = Ledger(whole_logs=whole_logs)
         self._index = 0
 
     def happen(self, kind: type[e.Event], *values: object) -> None:
@@ -200,7 +200,7 @@ def test_bonds_activity_and_identity() -> None:
 
 
 def test_the_log_has_every_event_of_the_job_and_no_other() -> None:
-    """It is what a coordinator replays."""
+    """It is what a job's history is made of."""
     chain = committed()
     before = len(chain.ledger.jobs[JOB].log)
     chain.happen(e.UnitPassed, name(0), JOB, PassReason.NOT_DRAWN, 90)

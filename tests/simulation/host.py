@@ -98,7 +98,7 @@ class Host(Peer):
     def _forget(self) -> None:
         super()._forget()
         self.state = None
-        self._reader, self._read = FactReader(truth.JOB), 0
+        self._reader, self._read = FactReader(truth.JOB), None
         self._running: set[StandingCommand] = set()
         self._inbox: deque[Event] = deque()
         self._draining = False
@@ -152,13 +152,14 @@ class Host(Peer):
     def _begin(self, job: JobView) -> None:
         """Go on where the journal of this lease ends, or begin at the open round."""
         self.epoch = job.lease_epoch
-        self._reader, self._read = FactReader(truth.JOB), 0
+        self._reader, self._read = FactReader(truth.JOB), None
         records = self.journals.get(self.epoch, [])
         if records:
             replayed = replay(records)
             self.journals[self.epoch] = records[:-1] if replayed.torn else records
             resumed = replayed.state
-            if resumed.outcome is None and resumed.round >= job.open_round:
+            behind = resumed.round < job.open_round or resumed.oldest.number < job.log.first_round
+            if resumed.outcome is None and not behind:
                 self.state = resumed
                 self.feed(NodeRestarted())
                 self._carry_out(pending(self.state) if self.state is not None else ())
@@ -176,9 +177,13 @@ class Host(Peer):
 
     def _follow(self, job: JobView) -> None:
         """Feed what the chain, the bonds and the connections say."""
-        while self.working and self._read < len(job.log):
-            self._read += 1
-            fact = self._reader.read(job.log[self._read - 1])
+        if self.state is not None and self.state.oldest.number < job.log.first_round:
+            self._begin(job)
+        for event in job.log.since(self._read):
+            if not self.working:
+                break
+            self._read = event.place
+            fact = self._reader.read(event)
             if fact is not None:
                 self.feed(fact)
         for worker in tuple(self.state.workers.values()) if self.state is not None else ():

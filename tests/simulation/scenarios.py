@@ -147,7 +147,7 @@ def _accomplices(world: World, unit: Unit) -> bool:
 
 def check_pay(world: World) -> None:
     """The node's own fold explains every wei, and honest units were not slashed without cause."""
-    view = View()
+    view = View(whole_logs=True)
     for block in world.chain.blocks:
         for event in block.events:
             view.apply(event)
