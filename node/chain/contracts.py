@@ -226,6 +226,10 @@ class Vault(Contract):
     def withdraw_delegated(self) -> Transaction:
         return self._handle.write("withdrawDelegated")
 
+    def withdraw_delegated_of(self, holder: str) -> Transaction:
+        """Pays out to a holder what it asked for, its delay over; anyone may send it."""
+        return self._handle.write("withdrawDelegatedOf", holder)
+
     def refresh(self, account: str) -> Transaction:
         return self._handle.write("refresh", account)
 

@@ -58,20 +58,39 @@ def delegate(account: str, amount: int, commission_max: int | None, home: Home, 
 @click.option("--all", "everything", is_flag=True, help="Ask for all that this wallet delegated.")
 @click.option("--withdraw", is_flag=True, help="Pay out what was asked for.")
 @click.option("--cancel", is_flag=True, help="Leave delegated what was asked for.")
+@click.option(
+    "--of",
+    "holder",
+    metavar="HOLDER",
+    help="With --withdraw: pay out to this holder what it asked for. Anyone may, for the gas.",
+)
 @home_option
 @transaction_options
 def undelegate(
-    amount: int | None, everything: bool, withdraw: bool, cancel: bool, home: Home, how: How
+    amount: int | None,
+    everything: bool,
+    withdraw: bool,
+    cancel: bool,
+    holder: str | None,
+    home: Home,
+    how: How,
 ) -> None:
     """Ask for AMOUNT of what this wallet delegated back; after the delay, --withdraw pays it out.
 
     Until it is paid out it votes, and a fault of the node can still cost it. What the node has
     earned until now is shared first: what is leaving adds nothing to the delegators' part.
+
+    What waits after its delay votes on and takes room from others: who minds, such as the node's
+    owner, ends the exit of a HOLDER with --withdraw --of HOLDER.
     """
+    if holder is not None and not withdraw:
+        raise BadInput("--of HOLDER is for --withdraw: nobody else asks or cancels for a holder.")
     if [amount is not None, everything, withdraw, cancel].count(True) != 1:
         raise BadInput("Give one of: an AMOUNT, --all, --withdraw, --cancel.")
     with transacting(home, how) as desk:
-        if withdraw:
+        if withdraw and holder is not None:
+            _withdraw_of(desk, parse_address(holder))
+        elif withdraw:
             _withdraw(desk)
         elif cancel:
             desk.send(desk.chain.vault.cancel_undelegate())
@@ -159,14 +178,14 @@ def _require_commission(chain: "Chain", account: str, percentage: int) -> None:
         )
 
 
-def _delegation(chain: "Chain") -> "Delegation":
-    """What this wallet has delegated; BadInput if nothing."""
+def _delegation(chain: "Chain", holder: str = "") -> "Delegation":
+    """What a holder, by default this wallet, has delegated; BadInput if nothing."""
     from node.chain.types import ZERO_ADDRESS
 
-    mine = chain.vault.delegation_of(chain.address)
+    mine = chain.vault.delegation_of(holder or chain.address)
     if mine.account == ZERO_ADDRESS:
         raise BadInput(
-            f"{chain.address} has delegated no bond.",
+            f"{holder or chain.address} has delegated no bond.",
             "It would do so with `ainur stake delegate ACCOUNT AMOUNT`.",
         )
     return mine
@@ -206,13 +225,30 @@ def _withdraw(desk: Desk) -> None:
         raise BadInput(
             "Nothing is being withdrawn.", "Ask for it: `ainur stake undelegate AMOUNT`."
         )
-    now = chain.head().timestamp
-    if now < mine.available_at:
-        raise BadInput(
-            f"{ain(mine.leaving)} can be withdrawn from {utc(mine.available_at)} on, "
-            f"in {mine.available_at - now} s.",
-            "Try again then.",
-        )
+    _require_ripe(chain, mine)
     before = chain.token.balance_of(chain.address)
     desk.send(*_due(chain, mine), chain.vault.withdraw_delegated())
     note(f"withdrew {ain(chain.token.balance_of(chain.address) - before)} to {chain.address}")
+
+
+def _withdraw_of(desk: Desk, holder: str) -> None:
+    """No claim before it: what is leaving has no part of one, and a claim ends no exit."""
+    chain = desk.chain
+    theirs = _delegation(chain, holder)
+    if theirs.available_at == 0:
+        raise BadInput(f"{holder} withdraws nothing.", "It alone can ask for what it delegated.")
+    _require_ripe(chain, theirs)
+    before = chain.token.balance_of(holder)
+    desk.send(chain.vault.withdraw_delegated_of(holder))
+    paid = ain(chain.token.balance_of(holder) - before)
+    note(f"{paid} left {theirs.account} and are {holder}'s again")
+
+
+def _require_ripe(chain: "Chain", exit: "Delegation") -> None:
+    now = chain.head().timestamp
+    if now < exit.available_at:
+        raise BadInput(
+            f"{ain(exit.leaving)} can be withdrawn from {utc(exit.available_at)} on, "
+            f"in {exit.available_at - now} s.",
+            "Try again then.",
+        )

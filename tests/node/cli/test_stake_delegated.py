@@ -84,6 +84,40 @@ def test_delegated_bond_from_delegate_to_withdraw(
     assert (nothing.code, "has delegated no bond" in nothing.err) == (2, True)
 
 
+def test_anybody_ends_the_exit_of_a_holder_whose_delay_is_over(
+    ainur: Ainur, stake: Ainur, devnet: Devnet, home: Home, operator: Node, tmp_path: Path
+) -> None:
+    """The tokens are the holder's, whoever sends it; not before, and not for who asked nothing."""
+    owner = devnet.home(tmp_path / "owner")
+    holder = account(home)
+
+    def end(*arguments: object) -> Any:
+        return ainur("stake", "undelegate", *arguments, "--of", holder, "--home", owner.path)
+
+    stranger = end("--withdraw")
+    assert (stranger.code, f"{holder} has delegated no bond" in stranger.err) == (2, True)
+    assert stake("delegate", operator.address, "150").code == 0
+    idle = end("--withdraw")
+    assert (idle.code, f"{holder} withdraws nothing" in idle.err) == (2, True)
+    assert stake("undelegate", "50").code == 0
+    early = end("--withdraw")
+    assert (early.code, "50 AIN can be withdrawn from" in early.err) == (2, True)
+    for wrong in ("--cancel", "--all"):
+        refused = end(wrong)
+        assert (refused.code, "--of HOLDER is for --withdraw" in refused.err) == (2, True)
+    devnet.travel(operator.chain.parameters.get(Parameter.UNBOND_DELAY_S))
+    held = operator.chain.token.balance_of(holder)
+    shown = end("--withdraw", "--dry-run")
+    assert f"BondVault.withdrawDelegatedOf(holder = {holder})" in shown.out
+    assert end("--withdraw", "--unsigned", tmp_path / "exit.json").code == 0
+    assert operator.chain.token.balance_of(holder) == held
+    done = end("--withdraw", "--json")
+    assert (done.code, len(done.json["transactions"])) == (0, 1), done.err
+    assert f"50 AIN left {operator.address} and are {holder}'s again" in done.err
+    assert operator.chain.token.balance_of(holder) == held + 50 * AIN
+    assert stake("show", "--json").json["delegates_wei"] == 100 * AIN
+
+
 def test_commission_is_set_lowered_and_closed_by_the_owner(
     ainur: Ainur, devnet: Devnet, home: Home, operator: Node, tmp_path: Path
 ) -> None:
