@@ -47,9 +47,9 @@ EXCLUDED = "fixedSeed|test_gas"
 gas, which is another without the optimizer.
 """
 TESTS = {
-    "ActiveList": ("BondVault", "WorkLedgerAudits", "WorkLedgerDisputes"),
+    "ActiveList": ("ActiveList", "BondVault", "Events", "WorkLedgerDisputes"),
     "AinurGovernor": ("Governance", "BondVotes"),
-    "AuditCommittee": ("WorkLedgerDisputes", "Events", "AuditCommittee", "InputUnavailable"),
+    "AuditCommittee": ("AuditCommittee", "WorkLedgerDisputes", "Events", "InputUnavailable"),
     "BondOwners": ("BondOwners",),
     "BondState": ("BondVault", "Locks", "DelegatedBonds"),
     "BondVault": (

@@ -215,6 +215,8 @@ contract BondVault is DelegatedBonds, ActiveList {
         return _peerIds[account];
     }
 
+    // The distributor is bound once and calls back to compound alone.
+    // slither-disable-next-line reentrancy-no-eth
     function _bond(address account, uint256 amount) private {
         // INVARIANT: what was credited before a bond grew is shared as it was then.
         if (_delegatedTo(account) != 0) _settle(account);

@@ -55,6 +55,8 @@ abstract contract LedgerDisputes is LedgerOutcomes {
     }
 
     /// @inheritdoc IRefereeCallback
+    // The verdict is on record before vault and escrow are called: no call finds the unit disputed.
+    // slither-disable-next-line reentrancy-no-eth
     function onVerdict(UnitId unitId, bytes32 root, address[] calldata upheldBy) external {
         if (msg.sender != address(referee)) revert NotReferee(msg.sender);
         Unit storage entry = _units[unitId];
@@ -114,6 +116,8 @@ abstract contract LedgerDisputes is LedgerOutcomes {
 
     /// @dev INVARIANT: missing data is the submitter's to answer, nobody is slashed for it, whatever
     /// root it revealed. Silence stays the worker's own fault: it can open without any data.
+    // As in onVerdict.
+    // slither-disable-next-line reentrancy-no-eth
     function _inputUnavailable(
         UnitId unitId,
         Unit storage entry,

@@ -5,7 +5,7 @@ import {IJobEscrow} from "../../contracts/interfaces/IJobEscrow.sol";
 import {IWorkLedger} from "../../contracts/interfaces/IWorkLedger.sol";
 import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
 import {Job, JobStatus} from "../../contracts/types/Job.sol";
-import {Claim, FinalizedRound, Unit, UnitStatus} from "../../contracts/types/Work.sol";
+import {Claim, FinalizedRound, RoundState, Unit, UnitStatus} from "../../contracts/types/Work.sol";
 import {Stage} from "./helpers/Stage.sol";
 import {VM} from "./helpers/Vm.sol";
 
@@ -236,6 +236,27 @@ contract WorkLedgerRoundsTest is Stage {
         );
     }
 
+    /// @notice The last batch that can be counted is taken, and under the last dissolution that can be; then
+    /// the round takes no more. No test can wait for so many: the counts are written.
+    function test_commitRound_asManyBatchesAsAreCounted_isTheLast() public {
+        RoundState memory state = RoundState(type(uint16).max, type(uint16).max - 1, 0);
+        _setState(state);
+        commitOne(jobId, 0, 0, node(1), TRUTH);
+        same(ledger.roundState(jobId, 0).batches, type(uint16).max, "the last one");
+        bytes memory tooMany = abi.encodeWithSelector(
+            IWorkLedger.TooManyBatches.selector,
+            jobId,
+            0
+        );
+        Claim[] memory claims = new Claim[](1);
+        claims[0] = net.claimOf(jobId, 0, 1, node(2), TRUTH);
+        refuse(coordinator, 0, claims, tooMany);
+        (state.dissolutions, state.batches) = (uint32(type(uint16).max) + 1, 0);
+        _setState(state);
+        claims[0] = net.claimOf(jobId, 0, 1, node(2), TRUTH);
+        refuse(coordinator, 0, claims, tooMany);
+    }
+
     /// @notice No round starts after the deadline; a started one may be completed for a while.
     function test_commitRound_afterDeadline_onlyStartedRoundGoesOn() public {
         JobId other = openJob(1, 2);
@@ -393,6 +414,20 @@ contract WorkLedgerRoundsTest is Stage {
         gas = gasleft();
         ledger.finalizeRound(jobId, 0, keccak256("c"), keccak256("b"), 1, roundClaims(jobId, 0));
         check(gas - gasleft() < max, "finalizeRound");
+    }
+
+    /// @dev Writes what the ledger says of round 0.
+    function _setState(RoundState memory state) private {
+        bytes32 word = bytes32(
+            (uint256(state.claimedBitmap) << 48) |
+                (uint256(state.batches) << 32) |
+                state.dissolutions
+        );
+        bytes32 place = keccak256(abi.encode(jobId, uint256(2)));
+        VM.store(address(ledger), keccak256(abi.encode(uint256(0), place)), word);
+        RoundState memory found = ledger.roundState(jobId, 0);
+        same(found.batches, state.batches, "batches are there");
+        same(found.dissolutions, state.dissolutions, "dissolutions are there");
     }
 
     function refuse(
