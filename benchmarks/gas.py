@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
+from benchmarks.gas_audits import write_audits
 from benchmarks.gas_votes import votes
 from benchmarks.links.experience import give_clean_units
 from engine.commitment import unit_root
-from node.chain import Chain
-from node.chain.events import JobFunded, UnitPassed
+from node.chain import Chain, Receipt
+from node.chain.events import JobFunded, RoundRewards, UnitPassed
 from node.chain.handle import Transaction
 from node.chain.types import Claim, ClaimedUnit, JobTerms, Opening, Parameter
 from node.claim_signature import ClaimDomain, Statement
@@ -211,14 +212,14 @@ def fund(
 
 
 def claims_of(
-    devnet: Devnet, chain: Chain, worker: Signer, job_id: JobId, round: int, slots: int
+    devnet: Devnet, chain: Chain, workers: Sequence[Signer], job_id: JobId, round: int, slots: int
 ) -> Sequence[Claim]:
-    """A worker's signed claims to every slot of a round."""
+    """The signed claims to every slot of a round, by these workers in turn."""
     domain = ClaimDomain(devnet.network.chain_id, chain.ledger.address)
     lineage = chain.ledger.lineage(job_id, round)
     claims = []
     for slot in range(slots):
-        unit = unit_id(job_id, round, slot, 0)
+        unit, worker = unit_id(job_id, round, slot, 0), workers[slot % len(workers)]
         root, secret = word("result", slot), commit(unit, worker, slot)
         statement = Statement(unit, lineage.parent, lineage.lease_epoch, root, secret)
         signature = domain.sign(worker, statement)
@@ -236,7 +237,7 @@ def unaudited(meter: Meter, chain: Chain, worker: Signer, slots: int) -> JobId:
     """A job's first round where nobody is there to audit it."""
     ledger = chain.ledger
     job_id = fund(meter, chain, 2, slots, "fund a job" if slots == SLOTS[1] else "")
-    claims = claims_of(meter.devnet, chain, worker, job_id, 0, slots)
+    claims = claims_of(meter.devnet, chain, [worker], job_id, 0, slots)
     what = f"commit a round of {slots} claim{'s' * (slots > 1)}"
     meter.send(what, chain, ledger.commit_round(job_id, 0, claims))
     meter.devnet.travel(2)
@@ -251,19 +252,25 @@ def spared(meter: Meter, chain: Chain, worker: Signer) -> None:
     """The ordinary round, of a worker that the draw trusts: the first that it spares whole. With an
     auditor at hand a drawn unit does not pass.
     """
-    ledger, slots = chain.ledger, 8
     give_clean_units(meter.devnet, [worker.address], 1000)
+    job_id, shown, gas = spare(meter, chain, worker, 8)
+    meter.note("capture a draw that spares 8", gas)
+    finish(meter, chain, job_id, 0, "finalise a round of 8 spared", shown)
+
+
+def spare(
+    meter: Meter, chain: Chain, worker: Signer, slots: int, unit_wei: int = AIN
+) -> tuple[JobId, list[ClaimedUnit], int]:
+    """A round that the draw spares whole: its job, its claims, and the gas of the draw."""
     for _ in range(SPARED_TRIES):
-        job_id = fund(meter, chain, 1, slots)
-        claims = claims_of(meter.devnet, chain, worker, job_id, 0, slots)
-        chain.send(ledger.commit_round(job_id, 0, claims))
+        job_id = fund(meter, chain, 1, slots, unit_wei=unit_wei)
+        claims = claims_of(meter.devnet, chain, [worker], job_id, 0, slots)
+        chain.send(chain.ledger.commit_round(job_id, 0, claims))
         meter.devnet.travel(2)
         shown = list(map(ClaimedUnit.of, claims))
-        capture = chain.send(ledger.capture_draw(job_id, 0, 0, shown))
-        passed = [event for event in capture.events if isinstance(event, UnitPassed)]
-        if len(passed) == slots:
-            meter.note("capture a draw that spares 8", capture.gas_used)
-            return finish(meter, chain, job_id, 0, "finalise a round of 8 spared", shown)
+        capture = chain.send(chain.ledger.capture_draw(job_id, 0, 0, shown))
+        if sum(isinstance(event, UnitPassed) for event in capture.events) == slots:
+            return job_id, shown, capture.gas_used
     raise NodeError(f"none of {SPARED_TRIES} rounds was spared whole; run it again")
 
 
@@ -274,18 +281,21 @@ def finish(
     round: int,
     what: str,
     shown: Sequence[ClaimedUnit] = (),
-) -> None:
-    """The end of a round whose units have all passed."""
+) -> Receipt:
+    """The end of a round whose units have all passed; noted if `what` names it."""
     meter.devnet.travel(10)
     roots = word("checkpoint", round), word("checkpoint blob", round)
-    meter.send(what, chain, chain.ledger.finalize_round(job_id, round, *roots, 1, [shown]))
+    receipt = chain.send(chain.ledger.finalize_round(job_id, round, *roots, 1, [shown]))
+    if what:
+        meter.note(what, receipt.gas_used)
+    return receipt
 
 
 def audited(meter: Meter, chain: Chain, worker: Signer, auditor: Chain, key: Signer) -> None:
     """A round with one auditor and no other node."""
     ledger, slots = chain.ledger, 8
     job_id = fund(meter, chain, 1, slots)
-    claims = claims_of(meter.devnet, chain, worker, job_id, 0, slots)
+    claims = claims_of(meter.devnet, chain, [worker], job_id, 0, slots)
     chain.send(ledger.commit_round(job_id, 0, claims))
     meter.devnet.travel(2)
     chain.send(ledger.capture_draw(job_id, 0, 0, list(map(ClaimedUnit.of, claims))))
@@ -317,15 +327,7 @@ def newcomers(meter: Meter, chain: Chain, worker: Signer) -> None:
     with devnet.chain(first) as before, devnet.chain(key) as newcomer:
         meter.send("register as a newcomer, the period's first", before, bonds.register())
         meter.send("register as a newcomer", newcomer, bonds.register())
-        for _ in range(SPARED_TRIES):
-            job_id = fund(meter, chain, 1, 1, unit_wei=400 * AIN)
-            claims = claims_of(devnet, chain, worker, job_id, 0, 1)
-            chain.send(chain.ledger.commit_round(job_id, 0, claims))
-            devnet.travel(2)
-            shown = list(map(ClaimedUnit.of, claims))
-            capture = chain.send(chain.ledger.capture_draw(job_id, 0, 0, shown))
-            if any(isinstance(event, UnitPassed) for event in capture.events):
-                break
+        job_id, shown, _ = spare(meter, chain, worker, 1, 400 * AIN)
         unit, (claim,) = unit_id(job_id, 0, 0, 0), shown
         sealed = commit(unit, key, 0)
         call = bonds.commit(job_id, 0, 0, claim, (), sealed)
@@ -377,7 +379,43 @@ def measure(devnet: Devnet) -> list[Row]:
         newcomers(meter, chain, worker)
     votes(meter.send, devnet, signer)
     delegated(meter, devnet)
+    with devnet.chain(coordinator) as chain:
+        shared(meter, chain, worker)
+        largest(meter, chain)
     return meter.rows
+
+
+def shared(meter: Meter, chain: Chain, worker: Signer) -> None:
+    """A claim of an account that others have delegated to: they have their part of it."""
+    job_id, shown, _ = spare(meter, chain, worker, 1)
+    finish(meter, chain, job_id, 0, "", shown)
+    claim = chain.rewards.claim(chain.token.address, worker.address)
+    meter.send("claim, shared with delegators", chain, claim)
+
+
+def largest(meter: Meter, chain: Chain) -> None:
+    """The end of a round as large as one can be: 64 workers and 64 auditors, none of whom earned
+    anything before. It must fit one transaction.
+    """
+    devnet, ledger, slots = meter.devnet, chain.ledger, SLOTS[-1]
+    workers = [signer(f"worker {slot}") for slot in range(slots)]
+    for number, account in enumerate(workers):
+        devnet.fund(account.address, BOND_WEI)
+        devnet.bond(account, BOND_WEI, peer(f"worker {number}"))
+    job_id = fund(meter, chain, 1, slots)
+    claims = claims_of(devnet, chain, workers, job_id, 0, slots)
+    chain.send(ledger.commit_round(job_id, 0, claims))
+    devnet.travel(2)
+    chain.send(ledger.capture_draw(job_id, 0, 0, list(map(ClaimedUnit.of, claims))))
+    units = [unit_id(job_id, 0, slot, 0) for slot in range(slots)]
+    auditors = [signer(f"auditor {slot}").address for slot in range(slots)]
+    write_audits(devnet, chain, units, auditors, word("root"))
+    devnet.travel(chain.parameters.get(Parameter.AUDIT_WINDOW_S))
+    chain.send(ledger.take_lease(job_id))
+    end = finish(meter, chain, job_id, 0, "finalise a round of 64 for 128 new accounts")
+    paid = sum(len(event.accounts) for event in end.events if isinstance(event, RoundRewards))
+    if paid != 2 * slots:
+        raise NodeError(f"the round paid {paid} accounts, not {2 * slots}")
 
 
 def spend(chain: Chain) -> None:
