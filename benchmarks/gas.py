@@ -352,9 +352,11 @@ def claimed(meter: Meter, devnet: Devnet, worker: Signer, auditor: Signer) -> No
         epochs = [e.epoch for e in emissions_of(chain, worker.address)]
         meter.send("claim, first", chain, rewards.claim(token, worker.address))
         meter.send("claim, later", chain, rewards.claim(token, auditor.address))
-        meter.send("claim emission, first", chain, emission.claim(worker.address, epochs[:1]))
-        meter.send("claim emission, later", chain, emission.claim(worker.address, epochs[1:2]))
-        meter.send("claim 2 epochs' emission", chain, emission.claim(worker.address, epochs[2:4]))
+        claims = ("first", epochs[:1]), ("later", epochs[1:2]), ("2 epochs", epochs[2:4])
+        for what, some in claims:
+            # Within one second a second mint writes no new entry of the supply, and costs less.
+            devnet.travel(2)
+            meter.send(f"claim emission, {what}", chain, emission.claim(worker.address, some))
 
 
 def measure(devnet: Devnet) -> list[Row]:
