@@ -23,7 +23,7 @@ contract EmissionController is IEmissionController {
     address public immutable escrow;
     /// @notice Pays what is minted.
     IRewardDistributor public immutable distributor;
-    /// @notice Has a share of all emission: the timelock.
+    /// @inheritdoc IEmissionController
     address public immutable treasury;
 
     mapping(uint256 epoch => EpochEmission) private _epochs;

@@ -351,6 +351,8 @@ contract FirstBonds is IFirstBonds {
     }
 
     function _payOf(JobId jobId) private view returns (uint256) {
+        // What an audit costs in another token says nothing about what it may cost the pot.
+        if (address(escrow.tokenOf(jobId)) != address(token)) return 0;
         // slither-disable-next-line unused-return
         (, , uint128 auditWei) = escrow.workTerms(jobId);
         return auditWei < payMaxWei ? auditWei : payMaxWei;

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {ComputeToken} from "./ComputeToken.sol";
-import {IEmissionController} from "./interfaces/IEmissionController.sol";
+import {EscrowMoney} from "./escrow/EscrowMoney.sol";
 import {IJobEscrow} from "./interfaces/IJobEscrow.sol";
 import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
-import {IRewardDistributor} from "./interfaces/IRewardDistributor.sol";
-import {IWorkLedger} from "./interfaces/IWorkLedger.sol";
 import {JobId} from "./types/Identifiers.sol";
 import {
     Job,
@@ -19,20 +17,21 @@ import {
     MAX_ROUNDS,
     MAX_ROUNDS_AHEAD,
     MAX_SLOTS,
-    MAX_UNIT_FLOPS
+    MAX_UNIT_FLOPS,
+    MAX_UNIT_VALUE_WEI
 } from "./types/Job.sol";
 import {BPS, Parameter} from "./types/Parameter.sol";
+import {RATE_UNITS} from "./types/Token.sol";
 
 /// @title What submitters deposit for their jobs
 /// @notice INVARIANT: for every job deposited = paid + refunded + fees + charged + held, and the
-/// escrow's tokens are the sum of what is held. Money leaves in four ways only: a finalised round to
-/// the distributor, its fee to the fire, the data deposit once if the data was unavailable, the rest
-/// to the submitter.
+/// escrow's balance of every token is at least the sum of what is held in it. Money leaves in four ways
+/// only: a finalised round to the distributor, its fee to the fire (to the treasury, if it is another
+/// token than the network's), the data deposit once if the data was unavailable, the rest to the
+/// submitter.
 /// @dev The greatest deposit is below 2^128 (price) * 2^26 (units) * 2 (audits) * 2 (fee and data):
 /// no sum can overflow.
-contract JobEscrow is IJobEscrow {
-    using SafeERC20 for ComputeToken;
-
+contract JobEscrow is EscrowMoney {
     struct Record {
         address submitter;
         uint32 roundsPaid;
@@ -48,41 +47,16 @@ contract JobEscrow is IJobEscrow {
         uint256 dataWei;
         uint256 charged;
         uint64 chargedAt;
+        uint128 unitValueWei; // 0 where that is the price
     }
 
-    ComputeToken public immutable token;
     INetworkParameters public immutable parameters;
-    address private immutable _deployer;
-
-    /// @notice The only account that pays rounds; 0 until bound.
-    IWorkLedger public ledger;
-    /// @notice Holds what was earned until it is claimed.
-    IRewardDistributor public distributor;
-    /// @inheritdoc IJobEscrow
-    IEmissionController public emission;
 
     mapping(JobId jobId => Record) private _records;
     JobId[] private _jobIds;
 
-    constructor(ComputeToken token_, INetworkParameters parameters_) {
-        token = token_;
+    constructor(ComputeToken token_, INetworkParameters parameters_) EscrowMoney(token_) {
         parameters = parameters_;
-        _deployer = msg.sender;
-    }
-
-    /// @inheritdoc IJobEscrow
-    function bind(address ledger_, address distributor_, address emission_) external {
-        if (msg.sender != _deployer) revert NotDeployer(msg.sender);
-        bool nobody =
-            ledger_ == address(0) || distributor_ == address(0) || emission_ == address(0);
-        // INVARIANT: the seats are given at most once.
-        if (address(ledger) != address(0) || nobody) {
-            revert BadBinding(ledger_, distributor_, emission_);
-        }
-        ledger = IWorkLedger(ledger_);
-        distributor = IRewardDistributor(distributor_);
-        emission = IEmissionController(emission_);
-        emit SeatsBound(ledger_, distributor_, emission_);
     }
 
     /// @inheritdoc IJobEscrow
@@ -103,9 +77,11 @@ contract JobEscrow is IJobEscrow {
         record.feeBps = feeBps;
         record.deposited = depositWei;
         record.dataWei = dataWei;
-        emit JobFunded(jobId, msg.sender, terms, auditWei, depositWei);
+        uint128 unitValueWei = _unitValueWei(terms);
+        if (address(terms.token) != address(0)) record.unitValueWei = unitValueWei;
+        emit JobFunded(jobId, msg.sender, terms, auditWei, unitValueWei, depositWei);
         emit DataDeposited(jobId, dataWei);
-        token.safeTransferFrom(msg.sender, address(this), depositWei);
+        _deposit(_currency(terms.token), depositWei);
     }
 
     /// @inheritdoc IJobEscrow
@@ -149,7 +125,8 @@ contract JobEscrow is IJobEscrow {
         Record storage record = _known(jobId);
         if (record.settled) revert AlreadySettled(jobId);
         // INVARIANT: every round is paid at most once, and not more than was deposited for it.
-        if (round != record.roundsPaid) revert WrongRound(jobId, round, record.roundsPaid);
+        bool isPayable = round == record.roundsPaid && round < record.terms.rounds;
+        if (!isPayable) revert WrongRound(jobId, round, record.roundsPaid);
         uint256 amount = _sum(amounts);
         uint256 max = _roundWei(record.terms, record.auditWei);
         if (amount > max) revert PaymentTooHigh(jobId, amount, max);
@@ -161,9 +138,11 @@ contract JobEscrow is IJobEscrow {
         // Counted by ones: it is met exactly.
         // slither-disable-next-line incorrect-equality
         if (round + 1 == record.terms.rounds) emit JobCompleted(jobId);
-        token.burn(fee);
-        _credit(accounts, amounts, amount);
+        IERC20 currency = _currency(record.terms.token);
+        _giveUp(currency, fee);
+        _credit(currency, accounts, amounts, amount);
         // INVARIANT: what is counted for emission was burned.
+        if (!_isNetworks(currency)) return;
         uint256 flops = uint256(record.terms.slots) * record.terms.unitFlops;
         emission.register(jobId, round, accounts, amounts, flops, fee);
     }
@@ -190,7 +169,8 @@ contract JobEscrow is IJobEscrow {
         uint256 jurorWei = jurors.length == 0 ? 0 : Math.min(record.auditWei, left / jurors.length);
         left -= jurorWei * jurors.length;
         emit DataCharged(jobId, workerWei, auditorWei, jurorWei, jurors.length, left);
-        token.burn(left);
+        IERC20 currency = _currency(record.terms.token);
+        _giveUp(currency, left);
         address[] memory accounts = new address[](2 + jurors.length);
         uint256[] memory amounts = new uint256[](2 + jurors.length);
         (accounts[0], amounts[0]) = (worker, workerWei);
@@ -198,7 +178,7 @@ contract JobEscrow is IJobEscrow {
         for (uint256 i = 0; i < jurors.length; ++i) {
             (accounts[2 + i], amounts[2 + i]) = (jurors[i], jurorWei);
         }
-        _credit(accounts, amounts, record.dataWei - left);
+        _credit(currency, accounts, amounts, record.dataWei - left);
     }
 
     /// @inheritdoc IJobEscrow
@@ -227,6 +207,7 @@ contract JobEscrow is IJobEscrow {
         job.dataWei = record.dataWei;
         job.charged = record.charged;
         job.chargedAt = record.chargedAt;
+        job.unitValueWei = _lockPriceWei(record);
     }
 
     /// @inheritdoc IJobEscrow
@@ -235,6 +216,17 @@ contract JobEscrow is IJobEscrow {
     ) external view returns (uint32 slots, uint128 unitWei, uint128 auditWei) {
         Record storage record = _known(jobId);
         return (record.terms.slots, record.terms.unitWei, record.auditWei);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function lockTerms(JobId jobId) external view returns (uint32 slots, uint128 unitValueWei) {
+        Record storage record = _known(jobId);
+        return (record.terms.slots, _lockPriceWei(record));
+    }
+
+    /// @inheritdoc IJobEscrow
+    function tokenOf(JobId jobId) external view returns (IERC20) {
+        return _currency(_known(jobId).terms.token);
     }
 
     /// @inheritdoc IJobEscrow
@@ -284,7 +276,7 @@ contract JobEscrow is IJobEscrow {
         if (amount == 0) return;
         record.refunded += amount;
         emit JobRefunded(jobId, record.submitter, amount);
-        token.safeTransfer(record.submitter, amount);
+        _return(_currency(record.terms.token), record.submitter, amount);
     }
 
     function _known(JobId jobId) private view returns (Record storage record) {
@@ -312,6 +304,28 @@ contract JobEscrow is IJobEscrow {
         if (record.cancelledAt != 0) end = Math.min(end, record.cancelledAt);
         if (record.chargedAt != 0) end = Math.min(end, record.chargedAt);
         return end + parameters.exposureS() + parameters.get(Parameter.LeaseS);
+    }
+
+    function _lockPriceWei(Record storage record) private view returns (uint128) {
+        return record.unitValueWei == 0 ? record.terms.unitWei : record.unitValueWei;
+    }
+
+    /// @dev A unit's price in AIN wei, as of now, rounded up: it is never nothing.
+    function _unitValueWei(JobTerms calldata terms) private view returns (uint128) {
+        if (address(terms.token) == address(0)) return terms.unitWei;
+        // INVARIANT: no vote makes a job in the network's token one whose fee is not burned.
+        uint256 rate = _isNetworks(terms.token) ? 0 : parameters.tokenRate(terms.token);
+        // None, not a small one.
+        // slither-disable-next-line incorrect-equality
+        if (rate == 0) revert BadToken(terms.token);
+        // Fits: below 2^128 * MAX_TOKEN_RATE.
+        uint256 value = Math.ceilDiv(uint256(terms.unitWei) * rate, RATE_UNITS);
+        if (value > MAX_UNIT_VALUE_WEI) revert BadPrice(terms.unitWei);
+        return uint128(value);
+    }
+
+    function _currency(IERC20 named) private view returns (IERC20) {
+        return address(named) == address(0) ? token : named;
     }
 
     function _rates(uint128 unitWei) private view returns (uint128 auditWei, uint16 feeBps) {
@@ -352,13 +366,6 @@ contract JobEscrow is IJobEscrow {
     /// @dev The data deposit of a job with this price, rounded up: it is never nothing.
     function _dataWei(uint256 priceWei) private view returns (uint256) {
         return Math.ceilDiv(priceWei * parameters.get(Parameter.DataDepositBps), BPS);
-    }
-
-    /// @dev INVARIANT: what the distributor is told that accounts have earned, it has received: `amount`
-    /// is the sum of the amounts.
-    function _credit(address[] memory accounts, uint256[] memory amounts, uint256 amount) private {
-        token.safeTransfer(address(distributor), amount);
-        distributor.credit(token, accounts, amounts);
     }
 
     function _sum(uint256[] calldata amounts) private pure returns (uint256 sum) {

@@ -3,8 +3,11 @@ pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+
 import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
 import {BPS, MAX_REDRAWS, PARAMETER_COUNT, Parameter} from "./types/Parameter.sol";
+import {MAX_TOKENS, MAX_TOKEN_RATE, MIN_TOKEN_RATE} from "./types/Token.sol";
 
 /// @title The DAO's knobs, each within hard bounds
 /// @notice The bounds are code, not storage: no vote can set a fee above a fifth, a bounty above a
@@ -12,6 +15,10 @@ import {BPS, MAX_REDRAWS, PARAMETER_COUNT, Parameter} from "./types/Parameter.so
 /// that one account can be.
 contract NetworkParameters is INetworkParameters, Ownable {
     mapping(Parameter parameter => uint256 value) private _values;
+    /// @inheritdoc INetworkParameters
+    mapping(IERC20 token => uint256 rate) public tokenRate;
+    /// @dev INVARIANT: each token with a rate once, and no other.
+    IERC20[] private _tokens;
 
     /// @param owner Who may set parameters: the timelock.
     /// @param initialValues One per parameter, in the order of the enum.
@@ -32,6 +39,21 @@ contract NetworkParameters is INetworkParameters, Ownable {
     }
 
     /// @inheritdoc INetworkParameters
+    function setTokenRate(IERC20 token, uint256 rate) external onlyOwner {
+        bool isLegal = rate >= MIN_TOKEN_RATE && rate <= MAX_TOKEN_RATE;
+        // INVARIANT: every rate lies within its bounds, always.
+        if (rate != 0 && !isLegal) revert BadRate(token, rate, MIN_TOKEN_RATE, MAX_TOKEN_RATE);
+        uint256 old = tokenRate[token];
+        tokenRate[token] = rate;
+        emit TokenRateChanged(token, old, rate);
+        if (rate == 0 && old != 0) _remove(token);
+        if (rate == 0 || old != 0) return;
+        if (address(token).code.length == 0) revert NoContract(token);
+        if (_tokens.length == MAX_TOKENS) revert TooManyTokens(MAX_TOKENS);
+        _tokens.push(token);
+    }
+
+    /// @inheritdoc INetworkParameters
     function get(Parameter parameter) external view returns (uint256) {
         return _values[parameter];
     }
@@ -41,6 +63,19 @@ contract NetworkParameters is INetworkParameters, Ownable {
         values = new uint256[](PARAMETER_COUNT);
         for (uint256 i = 0; i < PARAMETER_COUNT; ++i) {
             values[i] = _values[Parameter(i)];
+        }
+    }
+
+    /// @inheritdoc INetworkParameters
+    function acceptedTokens()
+        external
+        view
+        returns (IERC20[] memory tokens, uint256[] memory rates)
+    {
+        tokens = _tokens;
+        rates = new uint256[](tokens.length);
+        for (uint256 i = 0; i < tokens.length; ++i) {
+            rates[i] = tokenRate[tokens[i]];
         }
     }
 
@@ -98,6 +133,14 @@ contract NetworkParameters is INetworkParameters, Ownable {
         uint256 old = _values[parameter];
         _values[parameter] = value;
         emit ParameterChanged(parameter, old, value);
+    }
+
+    /// @dev The last takes the place of the one that goes.
+    function _remove(IERC20 token) private {
+        uint256 i = 0;
+        while (address(_tokens[i]) != address(token)) ++i;
+        _tokens[i] = _tokens[_tokens.length - 1];
+        _tokens.pop();
     }
 
     function _exposureS(

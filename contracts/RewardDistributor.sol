@@ -102,7 +102,7 @@ contract RewardDistributor is IRewardDistributor {
         record.claimedWei = record.earnedWei;
         emit Claimed(token, account, amount);
         uint256 own = amount;
-        if (token == networkToken) own -= _payDelegators(account, amount);
+        if (address(token) == address(networkToken)) own -= _payDelegators(account, amount);
         if (!toBond) {
             token.safeTransfer(account, own);
         } else if (own != 0) {

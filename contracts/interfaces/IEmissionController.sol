@@ -67,6 +67,9 @@ interface IEmissionController {
     /// @notice An account's part of an epoch's FLOPs; 0 once it was claimed.
     function flopsOf(uint256 epoch, address account) external view returns (uint256);
 
+    /// @notice Has a share of all emission, and the fees that are not burned: the timelock.
+    function treasury() external view returns (address);
+
     /// @notice What an account can claim for an epoch that is over, and the treasury's share besides.
     function emissionOf(
         address account,

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+
 import {JobId} from "../types/Identifiers.sol";
 import {Job, JobTerms} from "../types/Job.sol";
 import {IEmissionController} from "./IEmissionController.sol";
 
 /// @title What submitters deposit for their jobs
-/// @notice For every job: deposited = paid + refunded + fees + charged + held.
+/// @notice For every job: deposited = paid + refunded + fees + charged + held, in its token's smallest
+/// units. What is burned of the network's token is in another one credited to the treasury, and nothing
+/// is emitted for it.
 interface IJobEscrow {
     /// @notice A job was funded.
     event JobFunded(
@@ -14,6 +18,7 @@ interface IJobEscrow {
         address indexed submitter,
         JobTerms terms,
         uint128 auditWei,
+        uint128 unitValueWei,
         uint256 deposited
     );
 
@@ -21,7 +26,8 @@ interface IJobEscrow {
     event DataDeposited(JobId indexed jobId, uint256 amount);
 
     /// @notice The job's data was unavailable: the data deposit is spent, no further round starts.
-    /// amount = workerWei + auditorWei + jurorWei * jurors + burned.
+    /// amount = workerWei + auditorWei + jurorWei * jurors + burned. In another token than the network's
+    /// nothing is burned: `burned` is the treasury's.
     event DataCharged(
         JobId indexed jobId,
         uint256 workerWei,
@@ -37,7 +43,8 @@ interface IJobEscrow {
     /// @notice Money went back to the submitter.
     event JobRefunded(JobId indexed jobId, address indexed to, uint256 amount);
 
-    /// @notice A finalised round was paid to the distributor; the fee was burned.
+    /// @notice A finalised round was paid to the distributor; the fee was burned, or in another token
+    /// than the network's credited to the treasury.
     event RoundPaid(JobId indexed jobId, uint32 indexed round, uint256 amount, uint256 fee);
 
     /// @notice The last round was paid.
@@ -64,8 +71,15 @@ interface IJobEscrow {
     /// @notice A unit has at most `max` FLOPs.
     error BadFlops(uint64 unitFlops, uint256 max);
 
-    /// @notice A unit's price is at least 1 wei.
+    /// @notice A unit's price is at least 1, and worth at most MAX_UNIT_VALUE_WEI.
     error BadPrice(uint128 unitWei);
+
+    /// @notice New jobs are not paid in this token. The network's token is named 0.
+    error BadToken(IERC20 token);
+
+    /// @notice Less arrived than was sent, or something else: the token takes a part of transfers, or its
+    /// contract called back in the middle of one.
+    error BadArrival(IERC20 token, uint256 expected, uint256 arrived);
 
     /// @notice The deadline must be after `earliest` and not after `latest`.
     error BadDeadline(uint64 deadline, uint256 earliest, uint256 latest);
@@ -100,7 +114,7 @@ interface IJobEscrow {
     /// @notice The seats were given already, or to nobody.
     error BadBinding(address ledger, address distributor, address emission);
 
-    /// @notice Deposits quote(terms) (the escrow must be approved) and opens the job. The data
+    /// @notice Deposits quote(terms) of the token (the escrow must be approved) and opens the job. The data
     /// deposit in it goes back at the end unless a verdict charges it.
     function fund(JobTerms calldata terms) external returns (JobId jobId);
 
@@ -113,7 +127,8 @@ interface IJobEscrow {
     function settle(JobId jobId) external;
 
     /// @notice Moves a finalised round's rewards to the distributor, which credits them, burns the fee
-    /// and has the round counted for emission. Only the ledger.
+    /// and has the round counted for emission; in another token than the network's the treasury is credited
+    /// with the fee, and nothing counts. Only the ledger.
     /// @param accounts Who earned by it, each once.
     function payRound(
         JobId jobId,
@@ -151,6 +166,13 @@ interface IJobEscrow {
     function workTerms(
         JobId jobId
     ) external view returns (uint32 slots, uint128 unitWei, uint128 auditWei);
+
+    /// @notice A round's slots, and what a unit's lock is made from: its price in AIN wei, by the rate at
+    /// the funding.
+    function lockTerms(JobId jobId) external view returns (uint32 slots, uint128 unitValueWei);
+
+    /// @notice What a job is paid in.
+    function tokenOf(JobId jobId) external view returns (IERC20);
 
     /// @notice A job's rounds, and how far they may run ahead of the oldest open one.
     function aheadTerms(JobId jobId) external view returns (uint32 rounds, uint8 roundsAhead);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+
 import {Parameter} from "../types/Parameter.sol";
 
 /// @title The DAO's knobs, each within hard bounds
@@ -8,6 +10,9 @@ import {Parameter} from "../types/Parameter.sol";
 interface INetworkParameters {
     /// @notice A parameter has a new value, from construction on.
     event ParameterChanged(Parameter indexed parameter, uint256 oldValue, uint256 newValue);
+
+    /// @notice A token's rate has a new value; 0: new jobs are not paid in it any more.
+    event TokenRateChanged(IERC20 indexed token, uint256 oldRate, uint256 newRate);
 
     /// @notice The value lies outside the parameter's hard bounds.
     error OutOfBounds(Parameter parameter, uint256 value, uint256 min, uint256 max);
@@ -19,8 +24,30 @@ interface INetworkParameters {
     /// @notice The constructor got a wrong number of values.
     error WrongValueCount(uint256 given, uint256 expected);
 
+    /// @notice A token's rate is `min` to `max`, or 0 to take it off the list.
+    error BadRate(IERC20 token, uint256 rate, uint256 min, uint256 max);
+
+    /// @notice There is no contract at the address.
+    error NoContract(IERC20 token);
+
+    /// @notice The list is full: take a token off first.
+    error TooManyTokens(uint256 max);
+
     /// @notice Sets a parameter. Only the owner.
     function set(Parameter parameter, uint256 value) external;
+
+    /// @notice Lets new jobs be paid in a token, or changes its rate; 0 takes it off the list. Jobs that are
+    /// funded keep their token and what their units were worth. Only the owner. Which tokens to refuse:
+    /// docs/spec/contracts.md.
+    /// @param rate AIN wei that RATE_UNITS of the token's smallest units are worth. Locks are made from
+    /// it and nothing else.
+    function setTokenRate(IERC20 token, uint256 rate) external;
+
+    /// @notice AIN wei that RATE_UNITS of a token's smallest units are worth; 0: not on the list.
+    function tokenRate(IERC20 token) external view returns (uint256);
+
+    /// @notice The list, at most MAX_TOKENS long, in no order.
+    function acceptedTokens() external view returns (IERC20[] memory tokens, uint256[] memory rates);
 
     /// @notice A parameter's value now.
     function get(Parameter parameter) external view returns (uint256);

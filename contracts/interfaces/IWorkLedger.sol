@@ -271,7 +271,7 @@ interface IWorkLedger is IRefereeCallback {
     function takeLease(JobId jobId) external;
 
     /// @notice Puts results of open slots of the head round on chain, by ascending slot. Only the lease holder. Each claim
-    /// locks lockWeiOf(unitWei) of its worker's free bond until its unit is final, faulted or void.
+    /// locks lockWeiOf(unitValueWei) of its worker's free bond until its unit is final, faulted or void.
     function commitRound(JobId jobId, uint32 round, Claim[] calldata claims) external;
 
     /// @notice Fixes who is audited by whom, once the draw block is over. Anyone. Units that are drawn
@@ -405,8 +405,8 @@ interface IWorkLedger is IRefereeCallback {
     /// @notice All about a unit on record: one that was drawn or challenged. Others are all zero.
     function unit(UnitId unitId) external view returns (Unit memory);
 
-    /// @notice What a unit of this price locks now: unitWei * LockFactorBps / AuditFloorBps.
-    function lockWeiOf(uint256 unitWei) external view returns (uint256);
+    /// @notice What a unit worth so many AIN wei locks now: unitValueWei * LockFactorBps / AuditFloorBps.
+    function lockWeiOf(uint256 unitValueWei) external view returns (uint256);
 
     /// @notice Units of a worker that were verified or spared by the lot since its last fault.
     function cleanUnits(address worker) external view returns (uint256);

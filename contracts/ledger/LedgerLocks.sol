@@ -37,9 +37,9 @@ abstract contract LedgerLocks is LedgerLineage {
     }
 
     /// @inheritdoc IWorkLedger
-    function lockWeiOf(uint256 unitWei) public view returns (uint256) {
+    function lockWeiOf(uint256 unitValueWei) public view returns (uint256) {
         uint256 floorBps = _parameter(_index(Parameter.AuditFloorBps));
-        return (unitWei * _parameter(_index(Parameter.LockFactorBps))) / floorBps;
+        return (unitValueWei * _parameter(_index(Parameter.LockFactorBps))) / floorBps;
     }
 
     /// @dev The batch of a unit on record, dissolved or not.

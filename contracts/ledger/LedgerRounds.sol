@@ -57,7 +57,7 @@ abstract contract LedgerRounds is LedgerOutcomes {
             isLate: false,
             slotsBitmap: bitmap,
             releasedBitmap: 0,
-            // Fits: a price is at most the supply, a lock at most 1,000 prices.
+            // Fits: a unit is worth at most MAX_UNIT_VALUE_WEI, a lock at most 1,000 times that.
             lockWei: uint128(lockWei),
             seed: 0
         });
@@ -106,10 +106,9 @@ abstract contract LedgerRounds is LedgerOutcomes {
         uint32 round,
         Claim[] calldata claims
     ) private returns (bytes32 claimsRoot, uint64 bitmap, uint256 lockWei) {
-        // slither-disable-next-line unused-return
-        (uint32 slots, uint128 unitWei, ) = escrow.workTerms(jobId);
+        (uint32 slots, uint128 unitValueWei) = escrow.lockTerms(jobId);
         _requireCount(claims.length, slots);
-        lockWei = lockWeiOf(unitWei);
+        lockWei = lockWeiOf(unitValueWei);
         uint64 taken = _rounds[jobId][round].claimedBitmap;
         (bytes32 parent, uint32 leaseEpoch) = lineage(jobId, round);
         bytes32[] memory leaves = new bytes32[](claims.length);

@@ -33,7 +33,7 @@ contract EventsTest is EmissionStage {
         uint256 dataWei = (6 * (uint256(terms.unitWei) + auditWei) * 1_000 + 9_999) / 10_000;
         JobId jobId = JobId.wrap(keccak256(abi.encode(block.chainid, escrow, submitter, 0)));
         VM.expectEmit(address(escrow));
-        emit IJobEscrow.JobFunded(jobId, submitter, terms, auditWei, depositWei);
+        emit IJobEscrow.JobFunded(jobId, submitter, terms, auditWei, terms.unitWei, depositWei);
         VM.expectEmit(address(escrow));
         emit IJobEscrow.DataDeposited(jobId, dataWei);
         VM.prank(submitter);

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IFirstBonds} from "../../contracts/interfaces/IFirstBonds.sol";
 import {Places} from "../../contracts/libraries/Places.sol";
 import {UnitId} from "../../contracts/types/Identifiers.sol";
+import {JobTerms} from "../../contracts/types/Job.sol";
 import {
     PERIOD_S,
     PLACES_PER_BATCH,
@@ -12,6 +13,7 @@ import {
 } from "../../contracts/types/Newcomer.sol";
 import {Parameter} from "../../contracts/types/Parameter.sol";
 import {FirstBondsStage} from "./helpers/FirstBondsStage.sol";
+import {PlainToken} from "./helpers/Tokens.sol";
 import {VM} from "./helpers/Vm.sol";
 
 /// @notice From nothing to a bond, and what each step refuses.
@@ -250,6 +252,26 @@ contract FirstBondsTest is FirstBondsStage {
     function test_commit_jobWithoutAuditPay_isRefused() public {
         setParameter(Parameter.AuditPayBps, 0);
         jobId = openJob(2, SLOTS);
+        registerAll(1);
+        claimRound(0, TRUTH);
+        bytes32 commitment = net.commitment(examined(0), newcomer(0), TRUTH);
+        refuses(IFirstBonds.NothingToEarn.selector);
+        commitWith(newcomer(0), 0, commitment);
+    }
+
+    /// @notice A job in another token pays no newcomer: what its audit costs is not the pot's money.
+    function test_commit_jobInAnotherToken_isRefused() public {
+        PlainToken other = new PlainToken();
+        parameters.setTokenRate(other, 10 ** 30);
+        other.mint(submitter, 10 ** 18);
+        JobTerms memory terms = net.terms(2, SLOTS);
+        (terms.token, terms.unitWei) = (other, 10 ** 6);
+        VM.startPrank(submitter);
+        other.approve(address(escrow), 10 ** 18);
+        jobId = escrow.fund(terms);
+        VM.stopPrank();
+        VM.prank(coordinator);
+        ledger.takeLease(jobId);
         registerAll(1);
         claimRound(0, TRUTH);
         bytes32 commitment = net.commitment(examined(0), newcomer(0), TRUTH);

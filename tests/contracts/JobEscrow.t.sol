@@ -227,6 +227,11 @@ contract JobEscrowTest is Stage {
             )
         );
         escrow.payRound(jobId, 0, earner(), one(roundWei + 1));
+        escrow.payRound(jobId, 0, earner(), one(roundWei));
+        escrow.payRound(jobId, 1, earner(), one(roundWei));
+        // Whatever the ledger says: the last round is the last, and others' deposits are theirs.
+        VM.expectRevert(abi.encodeWithSelector(IJobEscrow.WrongRound.selector, jobId, 2, 2));
+        escrow.payRound(jobId, 2, earner(), one(1));
         VM.stopPrank();
     }
 

@@ -2,9 +2,11 @@
 pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
 import {INetworkParameters} from "../../contracts/interfaces/INetworkParameters.sol";
 import {PARAMETER_COUNT, Parameter} from "../../contracts/types/Parameter.sol";
+import {PlainToken} from "./helpers/Tokens.sol";
 import {Stage} from "./helpers/Stage.sol";
 import {VM} from "./helpers/Vm.sol";
 
@@ -142,6 +144,104 @@ contract NetworkParametersTest is Stage {
             abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, submitter)
         );
         parameters.set(Parameter.LeaseS, 60);
+    }
+
+    /// @notice A token comes on the list, has another rate, and goes; the list holds each once.
+    function test_setTokenRate_comingAndGoing_keepsTheList() public {
+        (IERC20 first, IERC20 second) = (new PlainToken(), new PlainToken());
+        VM.expectEmit(address(parameters));
+        emit INetworkParameters.TokenRateChanged(first, 0, 10 ** 6);
+        parameters.setTokenRate(first, 10 ** 6);
+        parameters.setTokenRate(second, 10 ** 36);
+        VM.expectEmit(address(parameters));
+        emit INetworkParameters.TokenRateChanged(first, 10 ** 6, 7 * 10 ** 6);
+        parameters.setTokenRate(first, 7 * 10 ** 6);
+        expectList(first, 7 * 10 ** 6, second, 10 ** 36);
+        parameters.setTokenRate(first, 0);
+        parameters.setTokenRate(first, 0);
+        same(parameters.tokenRate(first), 0, "gone");
+        (IERC20[] memory tokens, uint256[] memory rates) = parameters.acceptedTokens();
+        same(tokens.length, 1, "one is left");
+        same(address(tokens[0]), address(second), "the other");
+        same(rates[0], 10 ** 36, "as it was");
+        parameters.setTokenRate(first, 10 ** 18);
+        expectList(second, 10 ** 36, first, 10 ** 18);
+    }
+
+    /// @notice No vote crosses the bounds of a rate, names what is no contract, or fills the list beyond 16.
+    function test_setTokenRate_illegal_isRefused() public {
+        IERC20 other = new PlainToken();
+        uint256[2] memory bad = [uint256(10 ** 6 - 1), 10 ** 36 + 1];
+        for (uint256 i = 0; i < 2; ++i) {
+            VM.expectRevert(
+                abi.encodeWithSelector(
+                    INetworkParameters.BadRate.selector,
+                    other,
+                    bad[i],
+                    10 ** 6,
+                    10 ** 36
+                )
+            );
+            parameters.setTokenRate(other, bad[i]);
+        }
+        VM.expectRevert(
+            abi.encodeWithSelector(INetworkParameters.NoContract.selector, address(0xE0A))
+        );
+        parameters.setTokenRate(IERC20(address(0xE0A)), 10 ** 18);
+        for (uint256 i = 0; i < 16; ++i) {
+            parameters.setTokenRate(new PlainToken(), 10 ** 18);
+        }
+        VM.expectRevert(abi.encodeWithSelector(INetworkParameters.TooManyTokens.selector, 16));
+        parameters.setTokenRate(other, 10 ** 18);
+        (IERC20[] memory tokens, ) = parameters.acceptedTokens();
+        parameters.setTokenRate(tokens[3], 10 ** 20);
+        parameters.setTokenRate(tokens[3], 0);
+        parameters.setTokenRate(other, 10 ** 18);
+    }
+
+    /// @notice Only the owner decides about tokens.
+    function test_setTokenRate_stranger_isRefused() public {
+        IERC20 other = new PlainToken();
+        VM.prank(submitter);
+        VM.expectRevert(
+            abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, submitter)
+        );
+        parameters.setTokenRate(other, 10 ** 18);
+    }
+
+    /// @notice Any sequence of votes: the list holds each token with a rate once, and no other.
+    function testFuzz_setTokenRate_anySequence_listIsTheRates(uint256[24] memory dice) public {
+        IERC20[5] memory all;
+        for (uint256 i = 0; i < 5; ++i) {
+            all[i] = new PlainToken();
+        }
+        for (uint256 i = 0; i < dice.length; ++i) {
+            uint256 rate = (dice[i] >> 8) % 2 == 0 ? 0 : 10 ** 6 + (dice[i] >> 160);
+            parameters.setTokenRate(all[dice[i] % 5], rate);
+        }
+        (IERC20[] memory tokens, uint256[] memory rates) = parameters.acceptedTokens();
+        uint256 listed = 0;
+        for (uint256 i = 0; i < 5; ++i) {
+            uint256 found = 0;
+            for (uint256 j = 0; j < tokens.length; ++j) {
+                if (address(tokens[j]) != address(all[i])) continue;
+                ++found;
+                same(rates[j], parameters.tokenRate(all[i]), "its rate");
+            }
+            same(found, parameters.tokenRate(all[i]) == 0 ? 0 : 1, "each once");
+            listed += found;
+        }
+        same(tokens.length, listed, "no other");
+    }
+
+    function expectList(IERC20 first, uint256 rate, IERC20 second, uint256 other) private view {
+        (IERC20[] memory tokens, uint256[] memory rates) = parameters.acceptedTokens();
+        same(tokens.length, 2, "both");
+        same(address(tokens[0]), address(first), "first");
+        same(rates[0], rate, "first rate");
+        same(address(tokens[1]), address(second), "second");
+        same(rates[1], other, "second rate");
+        same(parameters.tokenRate(first), rate, "told alone");
     }
 
     function expectBounds(Parameter parameter, uint256 least, uint256 greatest) private view {

@@ -59,7 +59,7 @@ contract WashComputeTest is EmissionStage {
         uint256 burned = 0;
         for (uint256 i = 0; i < 1 + (rounds % 4); ++i) {
             JobTerms memory terms = net.terms(1, 1);
-            terms.unitWei = 1 + unitWei;
+            terms.unitWei = 1 + uint128(unitWei);
             JobId jobId = wash(terms);
             burned += escrow.jobs(jobId).fees;
         }

@@ -175,7 +175,8 @@ contract Network {
                 unitWei: UNIT_WEI,
                 deadline: uint64(VM.getBlockTimestamp() + 10_000),
                 roundsAhead: 0,
-                unitFlops: 7_000_000_001
+                unitFlops: 7_000_000_001,
+                token: IERC20(address(0))
             });
     }
 
