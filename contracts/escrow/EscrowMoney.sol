@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {ComputeToken} from "../ComputeToken.sol";
 import {IEmissionController} from "../interfaces/IEmissionController.sol";
@@ -26,6 +27,18 @@ abstract contract EscrowMoney is IJobEscrow {
     /// @inheritdoc IJobEscrow
     IEmissionController public emission;
 
+    /// @dev INVARIANT: nothing is booked that did not arrive. A call back in the middle of a transfer that
+    /// moves the same token to the same place is refused by it, too.
+    modifier arrives(IERC20 currency, address to, uint256 amount) {
+        bool isMeasured = !_isNetworks(currency);
+        uint256 before = isMeasured ? currency.balanceOf(to) : 0;
+        _;
+        if (isMeasured) {
+            uint256 arrived = Math.saturatingSub(currency.balanceOf(to), before);
+            if (arrived != amount) revert BadArrival(currency, amount, arrived);
+        }
+    }
+
     constructor(ComputeToken token_) {
         token = token_;
         _deployer = msg.sender;
@@ -47,10 +60,11 @@ abstract contract EscrowMoney is IJobEscrow {
     }
 
     /// @dev Has the caller pay a deposit.
-    function _deposit(IERC20 currency, uint256 amount) internal {
-        uint256 before = currency.balanceOf(address(this));
+    function _deposit(
+        IERC20 currency,
+        uint256 amount
+    ) internal arrives(currency, address(this), amount) {
         currency.safeTransferFrom(msg.sender, address(this), amount);
-        _requireArrival(currency, address(this), before, amount);
     }
 
     /// @dev Gives a part of a deposit back. What a token takes of it is its holder's matter.
@@ -65,11 +79,9 @@ abstract contract EscrowMoney is IJobEscrow {
         address[] memory accounts,
         uint256[] memory amounts,
         uint256 amount
-    ) internal {
-        uint256 before = currency.balanceOf(address(distributor));
+    ) internal arrives(currency, address(distributor), amount) {
         // Some tokens refuse to move nothing.
         if (amount != 0) currency.safeTransfer(address(distributor), amount);
-        _requireArrival(currency, address(distributor), before, amount);
         distributor.credit(currency, accounts, amounts);
     }
 
@@ -78,8 +90,10 @@ abstract contract EscrowMoney is IJobEscrow {
         if (_isNetworks(currency)) {
             token.burn(amount);
         } else if (amount != 0) {
-            (address[] memory accounts, uint256[] memory amounts) =
-                (new address[](1), new uint256[](1));
+            (address[] memory accounts, uint256[] memory amounts) = (
+                new address[](1),
+                new uint256[](1)
+            );
             (accounts[0], amounts[0]) = (emission.treasury(), amount);
             _credit(currency, accounts, amounts, amount);
         }
@@ -88,17 +102,5 @@ abstract contract EscrowMoney is IJobEscrow {
     /// @dev Whether it is the network's token.
     function _isNetworks(IERC20 currency) internal view returns (bool) {
         return address(currency) == address(token);
-    }
-
-    /// @dev INVARIANT: nothing is booked that did not arrive. A call back in the middle of a transfer that
-    /// moves the same token is refused by it, too.
-    function _requireArrival(
-        IERC20 currency,
-        address to,
-        uint256 before,
-        uint256 amount
-    ) private view {
-        uint256 arrived = currency.balanceOf(to) - before;
-        if (arrived != amount) revert BadArrival(currency, amount, arrived);
     }
 }

@@ -47,7 +47,10 @@ interface INetworkParameters {
     function tokenRate(IERC20 token) external view returns (uint256);
 
     /// @notice The list, at most MAX_TOKENS long, in no order.
-    function acceptedTokens() external view returns (IERC20[] memory tokens, uint256[] memory rates);
+    function acceptedTokens()
+        external
+        view
+        returns (IERC20[] memory tokens, uint256[] memory rates);
 
     /// @notice A parameter's value now.
     function get(Parameter parameter) external view returns (uint256);

@@ -116,6 +116,7 @@ class JobFunded(Event):
     submitter: str
     terms: JobTerms
     audit_wei: int
+    unit_value_wei: int
     deposited: int
 
 

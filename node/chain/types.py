@@ -128,6 +128,8 @@ class JobTerms:
     deadline: int
     rounds_ahead: int = 0
     unit_flops: int = 0
+    token: str = ZERO_ADDRESS
+    """What every amount is counted in, in its smallest units; ZERO_ADDRESS: AIN, in wei."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,8 @@ class Job:
     data_wei: int
     charged: int
     charged_at: int
+    unit_value_wei: int
+    """A unit's price in wei of AIN, by the rate at the funding: what locks are computed from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,9 +107,7 @@ contract HostileTokensTest is TokenStage, IHooks {
         accept(stopped);
         JobId jobId = finishedOf(termsIn(stopped, 1, 3), submitter);
         stopped.stop(accounts[jobId][0], true);
-        VM.expectRevert(
-            abi.encodeWithSelector(StoppedToken.Stopped.selector, accounts[jobId][0])
-        );
+        VM.expectRevert(abi.encodeWithSelector(StoppedToken.Stopped.selector, accounts[jobId][0]));
         distributor.claim(stopped, accounts[jobId][0]);
         for (uint256 i = 1; i < accounts[jobId].length; ++i) {
             same(distributor.claim(stopped, accounts[jobId][i]), amounts[jobId][i], "others");
@@ -158,9 +156,7 @@ contract HostileTokensTest is TokenStage, IHooks {
         escrow.fund(terms);
         lying.setAnswer(false);
         VM.prank(submitter);
-        VM.expectRevert(
-            abi.encodeWithSelector(SafeERC20.SafeERC20FailedOperation.selector, lying)
-        );
+        VM.expectRevert(abi.encodeWithSelector(SafeERC20.SafeERC20FailedOperation.selector, lying));
         escrow.fund(terms);
     }
 

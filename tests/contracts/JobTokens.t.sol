@@ -177,8 +177,8 @@ contract JobTokensTest is TokenStage {
         VM.prank(address(ledger));
         escrow.chargeData(jobId, address(0xA), address(0xB), voters);
         Job memory job = escrow.jobs(jobId);
-        uint256 given = distributor.creditOf(other, address(0xA)) +
-            distributor.creditOf(other, address(0xB));
+        uint256 given =
+            distributor.creditOf(other, address(0xA)) + distributor.creditOf(other, address(0xB));
         for (uint256 i = 0; i < voters.length; ++i) {
             given += distributor.creditOf(other, voters[i]);
         }

@@ -86,7 +86,10 @@ contract Payers is TokenStage {
     function _fund(uint256 dice) private returns (bool) {
         if (jobs.length >= 12) return false;
         uint256 which = dice % 3;
-        JobTerms memory terms = net.terms(1 + uint32((dice >> 8) % 3), 1 + uint32((dice >> 16) % 3));
+        JobTerms memory terms = net.terms(
+            1 + uint32((dice >> 8) % 3),
+            1 + uint32((dice >> 16) % 3)
+        );
         if (which != 0) terms.token = currencies[which];
         terms.unitWei = 1 + uint128((dice >> 32) % 10 ** 9);
         VM.prank(submitter);
@@ -142,9 +145,10 @@ contract Payers is TokenStage {
         try distributor.claim(currency, account) returns (uint256 amount) {
             same(amount, credit, "all of it");
             claimed[currency] += amount;
-            uint256 tax = address(currency) == address(currencies[2])
-                ? (amount * TaxedToken(address(currency)).taxBps()) / 10_000
-                : 0;
+            uint256 tax =
+                address(currency) == address(currencies[2])
+                    ? (amount * TaxedToken(address(currency)).taxBps()) / 10_000
+                    : 0;
             same(currency.balanceOf(account), wealth + amount - tax, "paid");
             return true;
         } catch {
@@ -156,7 +160,7 @@ contract Payers is TokenStage {
     /// @dev Rates, tokens, fees; and the one token's tax.
     function _vote(uint256 dice) private returns (bool) {
         if (dice % 4 == 0) parameters.set(Parameter.ProtocolFeeBps, (dice >> 8) % 2_001);
-        else if (dice % 4 == 1) TaxedToken(address(currencies[2])).setTax((dice >> 8) % 2 * 500);
+        else if (dice % 4 == 1) TaxedToken(address(currencies[2])).setTax(((dice >> 8) % 2) * 500);
         else
             parameters.setTokenRate(
                 currencies[1 + ((dice >> 8) % 2)],

@@ -43,7 +43,7 @@ def watch() -> ChainWatch:
     watching = ChainWatch(cast(AsyncChain, None), 0, 1.0)
     terms = JobTerms(b"m" * 32, 100, b"b" * 32, rounds=2, slots=2, unit_wei=10, deadline=10**6)
     ledger = watching.ledger
-    ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, "0x" + "1" * 40, terms, 5, 66))
+    ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, "0x" + "1" * 40, terms, 5, terms.unit_wei, 66))
     ledger.apply(e.LeaseTaken(Place(1, 1, b""), JOB, COORDINATOR.address, 10**6, 1))
     ledger.apply(e.ActiveChanged(Place(1, 2, b""), WORKER.address, True))
     ledger.head_time_s = 100

@@ -35,7 +35,9 @@ class Watch:
     def __init__(self) -> None:
         blob, self.ledger = BlobRef(root="cd" * 32, size=7), Ledger()
         terms = JobTerms(b"m" * 32, 100, b"b" * 32, rounds=9, slots=1, unit_wei=10, deadline=10**6)
-        self.ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, "0x" + "1" * 40, terms, 5, 66))
+        self.ledger.apply(
+            e.JobFunded(Place(1, 0, b""), JOB, "0x" + "1" * 40, terms, 5, terms.unit_wei, 66)
+        )
         self.job = self.ledger.jobs[JOB]
         for _ in range(ROUNDS):
             self.job.finalized.append(Finalized(CHECKPOINT, blob, 1))

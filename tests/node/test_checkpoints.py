@@ -81,7 +81,7 @@ def job(checkpoint: bytes, blob: BlobRef | None = None, workers: int = SLOTS) ->
         Claim(slot, 0, WORKERS[slot % workers], RESULTS[slot], b"c" * 32, b"s" * 65)
         for slot in range(SLOTS)
     ]
-    ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, COORDINATOR, terms, 5, 66))
+    ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, COORDINATOR, terms, 5, terms.unit_wei, 66))
     ledger.apply(e.RoundCommitted(Place(1, 1, b""), JOB, 0, 0, b"r" * 32, 9, claims))
     for slot in range(SLOTS):
         ledger.apply(

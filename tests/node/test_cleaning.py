@@ -102,7 +102,9 @@ class Node:
             manifest.digest(), ref.size, bytes.fromhex(ref.root), rounds=ROUNDS, slots=SLOTS,
             unit_wei=10, deadline=deadline_s,
         )  # fmt: skip
-        self.watch.ledger.apply(e.JobFunded(Place(block, 0, b""), job_id, SUBMITTER, terms, 5, 66))
+        self.watch.ledger.apply(
+            e.JobFunded(Place(block, 0, b""), job_id, SUBMITTER, terms, 5, terms.unit_wei, 66)
+        )
         self.journal.set(f"held/{job_id.hex()}", manifest.to_bytes())
         self.restart()
 

@@ -50,7 +50,9 @@ class Watch:
     def __init__(self, coordinator: str) -> None:
         self.ledger = ChainWatch(cast(Any, None), 0, 1.0).ledger
         terms = JobTerms(b"m" * 32, 100, b"b" * 32, 2, SLOTS, unit_wei=10, deadline=10**6)
-        self.ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, "0x" + "1" * 40, terms, 5, 66))
+        self.ledger.apply(
+            e.JobFunded(Place(1, 0, b""), JOB, "0x" + "1" * 40, terms, 5, terms.unit_wei, 66)
+        )
         self.ledger.apply(e.LeaseTaken(Place(1, 1, b""), JOB, coordinator, 10**6, 1))
 
     async def changed(self, timeout_s: float) -> None:

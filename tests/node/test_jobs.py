@@ -67,7 +67,7 @@ class World:
             deadline=10**6,
             unit_flops=self.manifest.unit_flops + more_flops,
         )
-        watch.ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, US, terms, 5, 66))
+        watch.ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, US, terms, 5, terms.unit_wei, 66))
         self.job: JobView = watch.ledger.jobs[JOB]
 
         self.chunks_fetched = Counter[BlobRef]()

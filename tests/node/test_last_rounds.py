@@ -79,7 +79,9 @@ class Node:
         self.ledger = self.watch.ledger
         self.ledger.head_time_s = 1_000
         terms = JobTerms(b"m" * 32, 1, b"b" * 32, rounds=2, slots=12, unit_wei=1, deadline=10**6)
-        self.ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, STRANGER, terms, 5, 66))
+        self.ledger.apply(
+            e.JobFunded(Place(1, 0, b""), JOB, STRANGER, terms, 5, terms.unit_wei, 66)
+        )
         claims = tuple(Claim(s, 0, w, b"r" * 32, b"c" * 32, b"s") for s, w in enumerate(WORKERS))
         for round in (0, 1):
             made_by = claims if round else claims[:1]

@@ -67,7 +67,7 @@ async def test_lease_is_renewed_when_half_of_it_is_over(
     now_ms = lambda: START_S * 1000 + int((trio.current_time() - began) * 1000)  # noqa: E731
     monkeypatch.setattr(watch, "chain_time_ms", now_ms)
     terms = JobTerms(b"m" * 32, 100, b"b" * 32, rounds=2, slots=2, unit_wei=10, deadline=10**6)
-    watch.ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, US, terms, 5, 66))
+    watch.ledger.apply(e.JobFunded(Place(1, 0, b""), JOB, US, terms, 5, terms.unit_wei, 66))
     watch.ledger.apply(e.ActiveChanged(Place(1, 1, b""), US, True))
     watch.ledger.apply(e.LeaseTaken(Place(1, 2, b""), JOB, US, START_S + LEASE_S, 1))
     jobs = SimpleNamespace(workable=lambda: list(watch.ledger.jobs.values()))

@@ -33,7 +33,7 @@ def job(commitment: bytes | None, holder: Signer = COORDINATOR, final: int = 0) 
     """A job in which a coordinator put this claim on chain; so many rounds are final."""
     ledger, place = Ledger(), Place(1, 0, b"")
     terms = JobTerms(b"m" * 32, 100, b"b" * 32, rounds=3, slots=1, unit_wei=10, deadline=10**6)
-    ledger.apply(e.JobFunded(place, JOB, OTHER.address, terms, 5, 66))
+    ledger.apply(e.JobFunded(place, JOB, OTHER.address, terms, 5, terms.unit_wei, 66))
     ledger.apply(e.LeaseTaken(place, JOB, holder.address, 1, 99))
     if commitment is not None:
         claim = Claim(0, 0, OTHER.address, b"r" * 32, commitment, b"s" * 65)

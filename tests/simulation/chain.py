@@ -87,7 +87,9 @@ def deploy(rules: Rules, rounds: int, slots: int, rounds_ahead: int = 0) -> Cont
     terms = JobTerms(b"m" * 32, 1, b"b" * 32, rounds, slots, rules.unit_wei, 1 << 40, rounds_ahead)
     env.emit(ParameterChanged, Parameter.AUDIT_FLOOR_BPS, 0, rules.floor_bps)
     env.emit(ParameterChanged, Parameter.LOCK_FACTOR_BPS, 0, rules.lock_factor_bps)
-    env.emit(JobFunded, truth.JOB, SUBMITTER, terms, rules.audit_wei, escrow.deposited)
+    env.emit(
+        JobFunded, truth.JOB, SUBMITTER, terms, rules.audit_wei, rules.unit_wei, escrow.deposited
+    )
     return Contracts(env, bank, vault, escrow, committee, ledger, Watch(slots))
 
 

@@ -58,7 +58,7 @@ def test_rounds_ahead_are_a_term_of_the_job_that_is_funded(tiny: Bundle) -> None
     chain.parameters.all.return_value = {}
     (call,) = fund_calls(cast(Chain, chain), tiny.manifest, 5, 3)
     assert call is chain.escrow.fund.return_value
-    funded = e.JobFunded(Place(1, 0, b""), JOB, "0x1", Mock(), 5, 5)
+    funded = e.JobFunded(Place(1, 0, b""), JOB, "0x1", Mock(), 5, 5, 5)
     assert funded_by([cast(Receipt, SimpleNamespace(events=(funded,)))]).job_id == JOB
     (terms,) = chain.escrow.fund.call_args.args
     assert terms.rounds_ahead == 3
