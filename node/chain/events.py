@@ -464,6 +464,13 @@ class ParameterChanged(Event):
     new_value: int
 
 
+@dataclass(frozen=True, slots=True)
+class TokenRateChanged(Event):
+    token: str
+    old_rate: int
+    new_rate: int
+
+
 # --- AinurGovernor
 
 
@@ -566,7 +573,7 @@ EVENTS: Mapping[str, tuple[type[Event], ...]] = {
     "rewards": (Credited, Claimed),
     "emission": (EpochOpened, RoundCounted, EmissionClaimed),
     "first_bonds": (),
-    "parameters": (ParameterChanged,),
+    "parameters": (ParameterChanged, TokenRateChanged),
     "governor": (ProposalCreated, VoteCast, ProposalQueued, ProposalExecuted, ProposalCanceled),
 }
 """The events that we follow, by the contract (a field of `Contracts`) that emits them."""

@@ -83,7 +83,7 @@ def test_the_units_of_a_final_round_are_forgotten() -> None:
 def test_facts_of_rounds_that_the_log_has_forgotten_are_not_missed() -> None:
     """Others that the chain does not have are: it has undone them."""
     chain = Chain(whole_logs=False)
-    chain.happen(e.JobFunded, JOB, SUBMITTER, replace(TERMS, rounds=100), 5, 66)
+    chain.happen(e.JobFunded, JOB, SUBMITTER, replace(TERMS, rounds=100), 5, 10, 66)
     job = chain.ledger.jobs[JOB]
     records = []
     for round in range(20):

@@ -116,7 +116,7 @@ class World:
         self._index = 0
         self.watch.ledger.head_time_s = NOW_S
         self.happen(e.ParameterChanged, Parameter.MIN_BOND_WEI, 0, BOND)
-        self.happen(e.JobFunded, JOB, WORKER, TERMS, 5, 66)
+        self.happen(e.JobFunded, JOB, WORKER, TERMS, 5, 10, 66)
         self.happen(e.LeaseTaken, JOB, WORKER, 10**6, 1)
         self.claims = tuple(self._claim(slot) for slot in range(2))
         self.happen(e.RoundCommitted, JOB, 0, 0, b"x" * 32, 9, self.claims)

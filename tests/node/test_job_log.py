@@ -18,7 +18,7 @@ EVENTS_PER_ROUND = 6
 def rounds(count: int, *, whole_logs: bool) -> JobLog:
     """The log of a job of which so many rounds are final."""
     chain = Chain(whole_logs=whole_logs)
-    chain.happen(e.JobFunded, JOB, SUBMITTER, replace(TERMS, rounds=10**6), 5, 66)
+    chain.happen(e.JobFunded, JOB, SUBMITTER, replace(TERMS, rounds=10**6), 5, 10, 66)
     for round in range(count):
         claims = tuple(Claim(s, 0, WORKER, b"r" * 32, b"c" * 32, b"s" * 65) for s in (0, 1))
         chain.happen(e.LeaseRenewed, JOB, HOLDER, 50)

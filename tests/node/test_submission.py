@@ -27,7 +27,7 @@ def funded(tiny: Bundle, *jobs: JobId) -> Chain:
     """A chain on which the submitter funded these jobs, all of one manifest."""
     chain = Chain()
     for job in jobs:
-        chain.happen(e.JobFunded, job, SUBMITTER, terms_of(tiny.manifest, 0), 5, 66)
+        chain.happen(e.JobFunded, job, SUBMITTER, terms_of(tiny.manifest, 0), 5, 10, 66)
     return chain
 
 
