@@ -76,6 +76,32 @@ contract ActiveListTest is Stage {
         check(again == drawn || drawn == node(0) || drawn == node(1) || drawn == node(2), "same");
     }
 
+    /// @notice Where nine in ten of a long list have left since the draw block, every draw finds one of the
+    /// others, and each as often: it is not searched whole, which would find the first one behind all gaps.
+    function test_draw_mostOfALongListLeft_findsTheOthersEvenly() public {
+        address[] memory excluded = new address[](0);
+        stage(80);
+        uint256 drawBlock = VM.getBlockNumber();
+        net.nextBlock();
+        for (uint256 i = 0; i < 72; ++i) {
+            _leave(node(i));
+        }
+        uint256[8] memory hits;
+        for (uint256 i = 0; i < 400; ++i) {
+            address drawn = vault.draw(keccak256(abi.encode(i)), excluded, drawBlock);
+            for (uint256 j = 0; j < 8; ++j) {
+                if (drawn == node(72 + j)) ++hits[j];
+            }
+        }
+        uint256 found = 0;
+        for (uint256 j = 0; j < 8; ++j) {
+            // Four standard deviations of 400 draws among 8.
+            check(hits[j] > 50 - 27 && hits[j] < 50 + 27, "evenly");
+            found += hits[j];
+        }
+        same(found, 400, "always one of them");
+    }
+
     /// @notice Where an account leaves the last one takes over its place; the last one's own is closed.
     function test_place_ofWhoLeft_isTakenOverByTheLast() public {
         (address leaver, address last) = (node(3), node(NODES - 1));
