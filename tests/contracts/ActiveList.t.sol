@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Parameter} from "../../contracts/types/Parameter.sol";
 import {Stage} from "./helpers/Stage.sol";
 import {VM} from "./helpers/Vm.sol";
 
@@ -164,6 +165,25 @@ contract ActiveListTest is Stage {
         net.nextBlock();
         same(vault.draw(seed, new address[](0), drawBlock), node(0), "the one who stayed");
         check(vault.draw(seed, new address[](0), drawBlock + 1) != address(0), "later all are");
+    }
+
+    /// @notice Who left after the draw block is not drawn any more though a vote makes the rest of its bond
+    /// enough, back on the list or not.
+    function test_draw_whoLeftAndHasEnoughSince_isNot() public {
+        address leaver = node(NODES - 1);
+        address[] memory excluded = new address[](NODES - 1);
+        for (uint256 i = 0; i < NODES - 1; ++i) {
+            excluded[i] = node(i);
+        }
+        uint256 drawBlock = VM.getBlockNumber();
+        net.nextBlock();
+        same(vault.draw("seed", excluded, drawBlock), leaver, "the only one");
+        _leave(leaver);
+        setParameter(Parameter.MinBondWei, 1 ether);
+        check(vault.isActive(leaver), "it has enough");
+        same(vault.draw("seed", excluded, drawBlock), address(0), "but left");
+        vault.refresh(leaver);
+        same(vault.draw("seed", excluded, drawBlock), address(0), "and came later");
     }
 
     /// @notice Draws begin with the block after the first account.
