@@ -8,6 +8,7 @@ and the manifest's figures against the Programs themselves.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Protocol
 
@@ -27,14 +28,15 @@ from node.rows import Rows, StoredRows, WholeRows, read_layout
 from scheduler.blob_ref import BlobRef
 from scheduler.contract import Contract, Programs, Sizes, agree, match
 from scheduler.errors import ManifestError, SpecError
-from scheduler.manifest import MANIFEST_BYTES_MAX, Manifest, ProgramRefs
-from scheduler.spec import JobSpec, parse_spec
+from scheduler.manifest import GFLOP, MANIFEST_BYTES_MAX, Manifest, ProgramRefs
+from scheduler.spec import JobSpec, Price, parse_spec
 
 State = Mapping[str, NDArray[np.generic]]
 
 PROGRAM_NAMES = ("step", "result", "aggregate", "outer", "evaluate")
 DATA_NAMES = ("state", "train", "test")
 DATA_BYTES_MAX = 8 << 30
+AIN_DECIMALS = 18
 
 
 class Store(Protocol):
@@ -100,11 +102,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A submitter's job: what its file says, the checked job, and every blob of it."""
+    """A submitter's job: what its file says, the checked job, and every blob of it.
+
+    What a unit pays and the most that the job may cost are in smallest units of what it is paid in.
+    """
 
     spec: JobSpec
     job: Job
     blobs: tuple[bytes, ...]
+    unit_wei: int
+    budget_wei: int
 
     @property
     def manifest(self) -> Manifest:
@@ -118,12 +125,14 @@ class Bundle:
         return store.put(self.manifest.to_bytes())
 
 
-def assemble(path: Path) -> Bundle:
+def assemble(path: Path, decimals: int | None = None) -> Bundle:
     """Read a job file and the files that it names, and check everything that can be checked.
 
-    Raises BadInput: which field or file, what is wrong with it, and the rule.
+    `decimals`: of the token that it is paid in; needed if that is not AIN and amounts are in whole
+    ones. Raises BadInput: which field or file, what is wrong with it, and the rule.
     """
-    spec = _read_spec(path)
+    spec = read_spec(path)
+    price = _price_of(path, spec, decimals)
     files = {
         f"{section}.{name}": _read(path.parent, f"{section}.{name}", value)
         for section, paths in (("programs", spec.programs), ("data", spec.data))
@@ -134,7 +143,7 @@ def assemble(path: Path) -> Bundle:
         states = {
             name: _decode_tensors(f"data.{name}", files[f"data.{name}"]) for name in DATA_NAMES
         }
-        return _draft(spec, programs, states)
+        return _draft(spec, price, programs, states)
     except ManifestError as error:
         raise BadInput(f"The job {path} cannot run: {error}") from error
 
@@ -180,7 +189,20 @@ def types_of(state: State) -> dict[str, TensorType]:
     }
 
 
-def _draft(spec: JobSpec, programs: Programs, states: Mapping[str, State]) -> Bundle:
+def _price_of(path: Path, spec: JobSpec, decimals: int | None) -> Price:
+    if decimals is None and spec.budget.token not in ("", "AIN") and not spec.budget.in_units:
+        raise BadInput(
+            f"The job {path} is priced in whole {spec.budget.token}; only a network knows the "
+            "decimals of that.",
+            "Use `ainur job quote` in a home, or give price_wei_per_gflop and budget_wei.",
+        )
+    try:
+        return spec.budget.price(AIN_DECIMALS if decimals is None else decimals)
+    except SpecError as error:
+        raise BadInput(f"The job {path} is not valid: {error}") from error
+
+
+def _draft(spec: JobSpec, price: Price, programs: Programs, states: Mapping[str, State]) -> Bundle:
     """Make the manifest; data is encoded anew, whatever tool wrote it, to be canonical."""
     training, costs = spec.training, Costs.of(programs)
     train = states["train"]
@@ -203,7 +225,8 @@ def _draft(spec: JobSpec, programs: Programs, states: Mapping[str, State]) -> Bu
         unit_timeout_s=spec.limits.unit_timeout_s,
         deadline_s=spec.limits.deadline_s,
         peers_min=spec.limits.peers_min,
-        price_wei_per_gflop=spec.budget.price_wei_per_gflop,
+        # Its whole part: the escrow is told the price of a unit, which peers compare with this.
+        price_wei_per_gflop=int(price.per_gflop),
         programs=ProgramRefs(**{name: BlobRef.of(code) for name, code in codes.items()}),
         state=refs["state"],
         train=refs["train"],
@@ -220,7 +243,13 @@ def _draft(spec: JobSpec, programs: Programs, states: Mapping[str, State]) -> Bu
     job = Job(
         manifest, programs, contract, costs, states["state"], WholeRows(train), states["test"]
     )
-    return Bundle(spec=spec, job=job, blobs=(*codes.values(), *data.values()))
+    return Bundle(
+        spec=spec,
+        job=job,
+        blobs=(*codes.values(), *data.values()),
+        unit_wei=ceil(price.per_gflop * figures["unit_flops"] / GFLOP),
+        budget_wei=price.budget,
+    )
 
 
 def _load(store: Store, manifest: Manifest) -> Job:
@@ -270,7 +299,8 @@ def _has_rows(train: State) -> bool:
     return all(array.ndim for array in train.values())
 
 
-def _read_spec(path: Path) -> JobSpec:
+def read_spec(path: Path) -> JobSpec:
+    """What a job file says; BadInput with a line for each wrong field."""
     text = read_text(path, "job file")
     try:
         return parse_spec(text)

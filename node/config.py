@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from node.errors import BadInput
+from node.evm_address import check_address
 from node.files import read_text, write_atomic
 
 VARIABLE_PREFIX = "AINUR_"
@@ -24,6 +25,9 @@ Role = Literal["work", "audit", "coordinate"]
 Value = str | int | float | list[str]
 _Text = Annotated[str, Field(max_length=1024)]
 _Names = Annotated[tuple[_Text, ...], Field(max_length=64)]
+_Addresses = Annotated[
+    tuple[Annotated[_Text, AfterValidator(check_address)], ...], Field(max_length=64)
+]
 
 
 class Config(BaseModel):
@@ -71,6 +75,11 @@ class Config(BaseModel):
     )
     preferred_jobs: _Names = Field(
         (), description="ids of jobs to work on before all others, the first one first"
+    )
+    accepted_tokens: _Addresses = Field(
+        (),
+        description="addresses of the tokens, besides AIN, that jobs may pay this node in; `ainur "
+        "params` lists those that the DAO accepts",
     )
     result_holders: int = Field(
         2,

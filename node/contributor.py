@@ -164,7 +164,7 @@ class Contributor:
             return None
         jobs = self._jobs.workable()
         if not jobs:
-            self.counts.activity = "idle: no funded job is held here"
+            self.counts.activity = self._jobs.why_idle()
             return None
         led = [job for job in jobs if job.holder]
         self._alone = len(led) == 1
@@ -182,11 +182,11 @@ class Contributor:
         return next((job for job in ready if chosen and job.job_id == chosen.job_id), None)
 
     def _offer(self, job: JobView) -> Offer:
-        """What the job asks of this node and pays for it."""
+        """What the job asks of this node and pays for it, counted in AIN as locks are."""
         flops = max(1, self._jobs.held[job.job_id].unit_flops)
         name = job.job_id.hex()
         place = self._preferred.index(name) if name in self._preferred else len(self._preferred)
-        return Offer(job.job_id, flops, job.unit_wei * GFLOP // flops, -place)
+        return Offer(job.job_id, flops, job.unit_value_wei * GFLOP // flops, -place)
 
     async def _work_on(self, job: JobView) -> None:
         """One request for work, and the unit that it gives."""

@@ -250,7 +250,8 @@ class Demo:
         with devnet.chain() as chain:
             earned = LedgerReader(chain).update()
         for home in homes:
-            if earned.tally(_wallet(home)).earned_wei:
+            # All jobs of a demonstration are paid in AIN.
+            if earned.tally(_wallet(home)).earned.total():
                 self._command(home, "rewards", "claim")
 
     def _govern(self, devnet: Devnet, treasury: Home) -> None:
@@ -318,7 +319,7 @@ class Demo:
         report.audited = sum(ledger.verdicts.values()) - ledger.verdicts["disputed"]
         report.faults = ledger.verdicts["faulted"]
         report.slashed_wei = ledger.slashed_wei
-        report.claimed_wei = sum(tally.claimed_wei for tally in ledger.accounts.values())
+        report.claimed_wei = sum(tally.claimed.total() for tally in ledger.accounts.values())
         report.refunded_wei = job.refunded_wei
         manifest = assemble(self._job_file).manifest
         report.participants = [
@@ -373,8 +374,8 @@ def _participant(home: Home, ledger: Ledger, holder: str, unit_flops: int) -> Pa
         units=tally.units,
         audits=tally.audits,
         gflop=tally.units * unit_flops / 1e9,
-        earned_wei=tally.earned_wei,
-        claimed_wei=tally.claimed_wei,
+        earned_wei=tally.earned.total(),
+        claimed_wei=tally.claimed.total(),
         slashed_wei=tally.slashed_wei,
     )
 

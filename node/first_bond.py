@@ -21,7 +21,7 @@ from engine.commitment import unit_root
 from node.chain import AsyncChain, Reverted
 from node.chain.describe import decimal
 from node.chain.handle import Transaction
-from node.chain.types import ClaimedUnit, Newcomer, Opening, Parameter
+from node.chain.types import ZERO_ADDRESS, ClaimedUnit, Newcomer, Opening, Parameter
 from node.chain_watch import ChainWatch
 from node.commitments import Commitments, Roots
 from node.errors import NodeError, PeerFault
@@ -170,7 +170,8 @@ class FirstBond:
             (job.job_id, batch.round, batch.dissolutions, batch.index): (job, batch)
             for job in self._watch.ledger.jobs.values()
             for batch in job.batches.values()
-            if batch.is_captured
+            # Nothing is paid to newcomers for jobs in other tokens.
+            if batch.is_captured and job.token == ZERO_ADDRESS
         }
         self._seen &= found.keys()
         for key, (job, batch) in found.items():

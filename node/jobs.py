@@ -6,6 +6,9 @@ checked that the five Programs and the data fit together; only held jobs are wor
 stranger's manifest may cost in disk is bounded by the store's quota. A job that was found malformed
 stays refused and its blobs are removed; one that the compute worker did not survive is not tried
 again soon.
+
+All funded jobs are held, whatever they are paid in, for an audit of any may fall on this node; work
+is done for those alone that pay in what the node accepts.
 """
 
 import json
@@ -17,6 +20,7 @@ import trio
 
 from engine.ops import ARITHMETIC_VERSION
 from node.blobs import BlobStore
+from node.chain.types import ZERO_ADDRESS
 from node.chain_watch import ChainWatch
 from node.compute import Compute, ComputeCrashed, ComputeTimeout
 from node.errors import NodeError, PeerFault, PeerUnreachable
@@ -65,6 +69,7 @@ class JobKeeper:
         compute: Compute,
         fetch: Fetch,
         wallet: str,
+        accepted_tokens: Collection[str] = (),
     ) -> None:
         self.held: dict[bytes, Manifest] = {}
         self.problems: dict[bytes, str] = {}
@@ -78,6 +83,8 @@ class JobKeeper:
         self._refused: dict[bytes, str] = {}
         self._not_before: dict[bytes, float] = {}
         self._lost_s: dict[bytes, float] = {}
+        self._accepted = {ZERO_ADDRESS, *accepted_tokens}
+        self._left: set[bytes] = set()
         self._layouts: dict[BlobRef, Layout] = {}
 
     def recover(self) -> None:
@@ -100,16 +107,45 @@ class JobKeeper:
 
     def forget(self, job_id: bytes) -> None:
         """Hold a job no more; its blobs are the caller's business."""
+        self._left.discard(job_id)
         self.held.pop(job_id, None)
         for prefix in (_HELD, _BEGUN):
             self._journal.delete(prefix + job_id.hex())
 
     def workable(self) -> list[JobView]:
-        """Held jobs that can still be worked on, oldest first."""
+        """Held jobs that can still be worked on and pay in what is accepted here, oldest first."""
+        return [job for job in self._open() if self._accepts(job)]
+
+    def why_idle(self) -> str:
+        """Why no job is `workable`, for people."""
+        if any(not self._accepts(job) for job in self._open()):
+            return "idle: every funded job here pays in a token that accepted_tokens does not name"
+        return "idle: no funded job is held here"
+
+    def why_left(self, job: JobView) -> str:
+        """Why this node does no work for a job that it holds; empty if it does."""
+        if job.token in self._accepted:
+            return ""
+        return f"left to others: it pays in {job.token}, which accepted_tokens does not name"
+
+    def _open(self) -> list[JobView]:
         now_s = self._watch.chain_time_s()
         jobs = [job for job in self._watch.ledger.jobs.values() if job.job_id in self.held]
         jobs.sort(key=lambda job: job.funded_at)
         return [job for job in jobs if job.accepts_work(now_s)]
+
+    def _accepts(self, job: JobView) -> bool:
+        """Whether this node works for what the job pays in; the log has once why it does not."""
+        if job.token in self._accepted:
+            return True
+        if job.job_id not in self._left:
+            self._left.add(job.job_id)
+            log.info(
+                "job %s is %s; audits and juries are done all the same",
+                job.job_id.hex()[:12],
+                self.why_left(job),
+            )
+        return False
 
     async def hold(self, job: JobView, sources: Sequence[str], *, whole: bool = False) -> Manifest:
         """Fetch and check the job unless it is held; the `whole` training data only if asked for.

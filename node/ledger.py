@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from node.chain import events as on_chain
 from node.chain.events import Event
-from node.chain.types import ClaimedUnit, Parameter
+from node.chain.types import ZERO_ADDRESS, ClaimedUnit, Parameter
 from node.final_rounds import Finalized, FinalRounds
 from node.ids import unit_id
 from node.job_log import JobLog
@@ -99,6 +99,9 @@ class UnitView:
 class JobView:
     """One job. `units` are those of rounds that are not final, and of the last final one.
 
+    Its amounts are in smallest units of `token`, wei if that is ZERO_ADDRESS: AIN. `unit_value_wei`
+    is what a unit's price counts as in AIN, from which locks are computed.
+
     `anchors`: checkpoints after rounds that are not final, which the next rounds start from.
     """
 
@@ -119,6 +122,8 @@ class JobView:
     lease_epoch: int = 0
     rounds_ahead: int = 0
     unit_flops: int = 0
+    token: str = ZERO_ADDRESS
+    unit_value_wei: int = 0
     versions: Versions = ANY_VERSION
     """What was accepted when it was funded: a later vote is about later jobs."""
     finalized: FinalRounds = field(default_factory=FinalRounds)
@@ -234,8 +239,9 @@ class Tally:
     audits: int = 0
     faults: int = 0
     slashed_wei: int = 0
-    earned_wei: int = 0
-    claimed_wei: int = 0
+    earned: Counter[str] = field(default_factory=Counter)
+    """By the token's address, in its smallest units; AIN has its own contract's."""
+    claimed: Counter[str] = field(default_factory=Counter)
 
     @property
     def free_wei(self) -> int:
@@ -285,7 +291,9 @@ class Ledger:
     def lock_wei(self, job: JobView) -> int:
         """What a unit of the job locks of its worker's bond now."""
         floor_bps = self.parameters.get(Parameter.AUDIT_FLOOR_BPS, 1)
-        return lock_wei(job.unit_wei, self.parameters.get(Parameter.LOCK_FACTOR_BPS, 0), floor_bps)
+        return lock_wei(
+            job.unit_value_wei, self.parameters.get(Parameter.LOCK_FACTOR_BPS, 0), floor_bps
+        )
 
     def covers(self, account: str, job: JobView) -> int:
         """How many more units of the job the account's free bond answers for; at most a round's."""
@@ -325,9 +333,9 @@ class Ledger:
                 self.parameters[event.parameter] = event.new_value
             case on_chain.Credited():
                 for account, amount in zip(event.accounts, event.amounts, strict=True):
-                    self.tally(account).earned_wei += amount
+                    self.tally(account).earned[event.token] += amount
             case on_chain.Claimed():
-                self.tally(event.account).claimed_wei += event.amount
+                self.tally(event.account).claimed[event.token] += event.amount
             case (
                 on_chain.JurorsDrawn()
                 | on_chain.VoteCommitted()
@@ -571,6 +579,8 @@ def _funded(event: on_chain.JobFunded, versions: Versions, log: JobLog) -> JobVi
         unit_wei=terms.unit_wei,
         rounds_ahead=terms.rounds_ahead,
         unit_flops=terms.unit_flops,
+        token=terms.token,
+        unit_value_wei=event.unit_value_wei,
         versions=versions,
         audit_wei=event.audit_wei,
         deadline_s=terms.deadline,

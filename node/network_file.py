@@ -10,29 +10,19 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from eth_utils.address import to_checksum_address
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from engine.ops import ARITHMETIC_VERSION
 from node import bounded_json
 from node.config import explain
 from node.errors import BadInput
+from node.evm_address import check_address
 from node.files import read_text, write_atomic
 
 FILE_BYTES_MAX = 64 * 1024
 PROTOCOL_VERSION = 0
 CONFIRMATIONS_MAX = 64
 """A draw's seed can be read for 256 blocks: most of them must be left to act in."""
-
-
-def check_address(text: str) -> str:
-    """`text` as a checksummed address; ValueError says what is wrong with it."""
-    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
-        raise ValueError("an address is 0x and 40 hexadecimal digits")
-    checksummed = str(to_checksum_address(text))
-    if text not in (checksummed, text.lower()):
-        raise ValueError(f"the checksum is wrong: expected {checksummed}")
-    return checksummed
 
 
 def _checked_endpoint(text: str) -> str:

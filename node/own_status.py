@@ -9,7 +9,7 @@ from dataclasses import asdict
 from node.ground import Ground
 from node.ledger import JobView
 from node.services import Services
-from node.status import EndpointStatus, JobStatus, NodeStatus, TrafficStatus
+from node.status import EndpointStatus, JobStatus, NodeStatus, TokenStatus, TrafficStatus
 
 
 class OwnStatus:
@@ -41,6 +41,7 @@ class OwnStatus:
         ground, services, compute = self._ground, self._services, self._ground.compute
         ledger, counts = ground.watch.ledger, services.contributor.counts
         tally = ledger.tally(ground.signer.address)
+        network_token = ground.network.contracts.token
         return NodeStatus(
             version=self._version,
             peer_id=ground.transport.peer_id,
@@ -64,8 +65,13 @@ class OwnStatus:
             flops=compute.flops,
             compute_s=round(compute.seconds, 3),
             gflops_per_s=round(compute.gflops, 3),
-            earned_wei=tally.earned_wei,
-            claimed_wei=tally.claimed_wei,
+            earned_wei=tally.earned[network_token],
+            claimed_wei=tally.claimed[network_token],
+            tokens=tuple(
+                TokenStatus(address=token, earned=earned, claimed=tally.claimed[token])
+                for token, earned in sorted(tally.earned.items())
+                if token != network_token
+            ),
             storage_bytes=services.cleaner.used_bytes,
             storage_bytes_max=ground.config.storage_bytes_max,
             cleaned_bytes=services.cleaner.freed_bytes,
@@ -97,18 +103,25 @@ class OwnStatus:
 
     def _job(self, job: JobView) -> JobStatus:
         held = self._services.jobs.held.get(job.job_id)
-        coordination = self._services.leases.active.get(job.job_id)
         return JobStatus(
             job_id=job.job_id.hex(),
             name=held.name if held else "",
             state=str(job.state),
-            role="coordinator" if coordination else ("worker" if held else "none"),
+            role=self._role(job),
             rounds_done=job.open_round,
             rounds_anchored=len(job.anchors),
             rounds=job.rounds,
             slots=job.slots,
             waiting_for=self._waiting_for(job),
         )
+
+    def _role(self, job: JobView) -> str:
+        services = self._services
+        if job.job_id in services.leases.active:
+            return "coordinator"
+        if job.job_id not in services.jobs.held:
+            return "none"
+        return "auditor" if services.jobs.why_left(job) else "worker"
 
     def _waiting_for(self, job: JobView) -> str:
         """Why nothing happens in a job, empty where something does."""
@@ -119,6 +132,8 @@ class OwnStatus:
             return f"stopped: {refuted.reason}"
         if coordination is not None:
             return coordination.waiting()
-        if job.job_id not in services.jobs.held and not job.is_over:
+        if job.is_over:
+            return ""
+        if job.job_id not in services.jobs.held:
             return services.jobs.problems.get(job.job_id, "its program and data are being fetched")
-        return ""
+        return services.jobs.why_left(job)

@@ -13,11 +13,11 @@ from math import prod
 from statistics import median
 
 from engine.program import TensorType
-from node.bundle import Costs
+from node.bundle import Bundle, Costs
 from node.errors import BadInput
+from node.tokens import PAID_IN_AIN, Accepted, Token
 from scheduler.audit import lock_wei
 from scheduler.manifest import GFLOP, Manifest
-from scheduler.spec import JobSpec
 
 BASIS_POINTS = 10_000
 
@@ -30,7 +30,9 @@ PEERS_JUDGED = 5
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What a job asks of the network and of its submitter."""
+    """What a job asks of the network and of its submitter. Amounts are in smallest units of what it
+    is paid in, but for `unit_value_wei` and `lock_wei`: these are AIN.
+    """
 
     units: int
     unit_flops: int
@@ -51,6 +53,8 @@ class Quote:
     gflop_wei: int | None
     """What a verified GFLOP earns its worker, rounded down; None if a unit has no FLOPs."""
     audit_wei: int
+    unit_value_wei: int
+    """What a unit's price counts as where its lock is computed."""
     lock_wei: int
     work_wei: int
     audits_wei_max: int
@@ -105,17 +109,22 @@ def quote(
     data_deposit_bps: int = 0,
     lock_factor_bps: int = 0,
     audit_floor_bps: int = BASIS_POINTS,
+    unit_wei: int | None = None,
+    accepted: Accepted = PAID_IN_AIN,
 ) -> Quote:
     """Price a job: audits pay `audit_pay_bps` of a unit, the protocol takes its fee of everything,
     and `data_deposit_bps` of the price answer for the data; they come back unless it was missing.
-    A unit locks `lock_wei` of its worker's bond until it is final.
+    A unit locks `lock_wei` of its worker's bond until it is final. It pays `unit_wei` of what is
+    `accepted`; None: what the manifest says.
 
     `total_flops` counts what is paid for once; `total_flops_max` adds an audit of every unit.
     `blob_bytes` is what a peer fetches before it can work, `memory_bytes` what it must give,
     `unit_gflops_per_s_min` the speed that ends a unit within its timeout. `rows_read` counts a row
     as often as a step reads it; `rows_unread`, less than a batch, are never read.
     """
-    units, unit_wei = manifest.units, manifest.unit_wei
+    units = manifest.units
+    unit_wei = manifest.unit_wei if unit_wei is None else unit_wei
+    unit_value_wei = accepted.value_wei(unit_wei)
     unit_flops = costs.unit_flops(manifest.steps)
     round_flops = manifest.slots * unit_flops + costs.aggregate.flops + costs.outer.flops
     total_flops = manifest.rounds * round_flops + costs.evaluate.flops
@@ -142,7 +151,8 @@ def quote(
         unit_wei=unit_wei,
         gflop_wei=unit_wei * GFLOP // unit_flops if unit_flops else None,
         audit_wei=audit_wei,
-        lock_wei=lock_wei(unit_wei, lock_factor_bps, audit_floor_bps),
+        unit_value_wei=unit_value_wei,
+        lock_wei=lock_wei(unit_value_wei, lock_factor_bps, audit_floor_bps),
         work_wei=units * unit_wei,
         audits_wei_max=units * audit_wei,
         fee_wei=fee_wei,
@@ -198,14 +208,14 @@ def _makespan(units: int, unit_mflop: float, speeds: Sequence[float]) -> float:
     return end_s
 
 
-def check_budget(spec: JobSpec, price: Quote) -> None:
+def check_budget(bundle: Bundle, price: Quote, token: Token) -> None:
     """BadInput where a job may cost more than its owner allows, with what that would cover."""
-    budget, rounds = spec.budget.budget_wei, spec.training.rounds
+    budget, rounds = bundle.budget_wei, bundle.manifest.rounds
     if price.total_wei_max <= budget:
         return
     covered = budget * rounds // price.total_wei_max
     raise BadInput(
-        f"budget.budget_wei = {budget}: the job may cost up to {price.total_wei_max} wei; "
-        f"that covers {covered} of {rounds} rounds.",
-        "Raise the budget, or lower rounds, steps or price_wei_per_gflop.",
+        f"The budget is {token.amount(budget)}, the job may cost up to "
+        f"{token.amount(price.total_wei_max)}; that covers {covered} of {rounds} rounds.",
+        "Raise the budget, or lower rounds, steps or price.",
     )

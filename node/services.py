@@ -81,7 +81,15 @@ class Services:
         ground, outreach = self._ground, self._outreach
         watch, journal, fetch = ground.watch, ground.journal, outreach.fetch
         trials = Trials(ground.store, self._rounds)
-        self.jobs = JobKeeper(watch, ground.store, journal, ground.compute, fetch, self._wallet)
+        self.jobs = JobKeeper(
+            watch,
+            ground.store,
+            journal,
+            ground.compute,
+            fetch,
+            self._wallet,
+            ground.config.accepted_tokens,
+        )
         held = self.jobs.held
         self._custody = Custody(
             ground.signer, watch, held, journal, fetch, outreach.wallet_of, trials

@@ -36,6 +36,14 @@ class TrafficStatus(StatusModel):
     received_bytes: int
 
 
+class TokenStatus(StatusModel):
+    """What jobs in a token other than AIN have brought, in its smallest units."""
+
+    address: str
+    earned: int
+    claimed: int
+
+
 class EndpointStatus(StatusModel):
     """One chain endpoint: whether it is asked first, failures in a row, and the last one's reason,
     empty if it answers.
@@ -80,6 +88,7 @@ class NodeStatus(StatusModel):
     gflops_per_s: float
     earned_wei: int
     claimed_wei: int
+    tokens: Annotated[tuple[TokenStatus, ...], Field(default=())]
     storage_bytes: int = 0
     storage_bytes_max: int = 0
     cleaned_bytes: int = 0

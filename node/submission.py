@@ -9,20 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.ops import ARITHMETIC_VERSION
+from node.bundle import Bundle
 from node.chain import Chain, Receipt
+from node.chain.contracts import Token as NetworkToken
+from node.chain.erc20 import Erc20
 from node.chain.events import JobFunded
 from node.chain.handle import Transaction
-from node.chain.types import JobTerms
+from node.chain.types import ZERO_ADDRESS, JobTerms
 from node.errors import BadInput, InsufficientFunds
 from node.ids import JobId
 from node.ledger import JobState, JobView, Ledger
 from node.parameters import Versions
 from node.quote import Offer
+from node.tokens import Token
 from scheduler.manifest import Manifest
 
 log = logging.getLogger(__name__)
 
-WEI = 10**18
 HOLDERS_WANTED = 3
 """Peers that must hold a job before its submitter may leave, if there are so many."""
 
@@ -35,18 +38,29 @@ class Funded:
     deposited_wei: int
 
 
-def terms_of(manifest: Manifest, now_s: int, rounds_ahead: int = 0) -> JobTerms:
-    """What the escrow is told of a job; its deadline counts from now."""
+def terms_of(
+    manifest: Manifest,
+    now_s: int,
+    rounds_ahead: int = 0,
+    *,
+    unit_wei: int | None = None,
+    token: str = ZERO_ADDRESS,
+) -> JobTerms:
+    """What the escrow is told of a job; its deadline counts from now.
+
+    A unit pays `unit_wei` of `token`; None: what the manifest says.
+    """
     return JobTerms(
         manifest_digest=manifest.digest(),
         manifest_size=manifest.ref().size,
         manifest_root=bytes.fromhex(manifest.ref().root),
         rounds=manifest.rounds,
         slots=manifest.slots,
-        unit_wei=max(1, manifest.unit_wei),
+        unit_wei=max(1, manifest.unit_wei if unit_wei is None else unit_wei),
         deadline=now_s + manifest.deadline_s,
         rounds_ahead=rounds_ahead,
         unit_flops=manifest.unit_flops,
+        token=token,
     )
 
 
@@ -87,17 +101,25 @@ def check_memory(manifest: Manifest, offers: Sequence[Offer]) -> None:
         )
 
 
-def require_funds(chain: Chain, terms: JobTerms, budget_wei: int) -> int:
-    """What the escrow asks for, in wei. BadInput over the budget, InsufficientFunds over what the
-    wallet has.
+def money_of(chain: Chain, token: Token) -> NetworkToken | Erc20:
+    """The contract that moves what a job is paid in."""
+    return chain.token if token.is_ain else chain.erc20(token.address)
+
+
+def require_funds(chain: Chain, terms: JobTerms, budget_wei: int, token: Token) -> int:
+    """What the escrow asks for, in smallest units of `token`. BadInput over the budget,
+    InsufficientFunds over what the wallet has.
     """
     cost = chain.escrow.quote(terms)
     if cost > budget_wei:
-        raise BadInput(f"The escrow asks for {cost} wei, over the budget of {budget_wei}.")
-    held = chain.token.balance_of(chain.address)
+        raise BadInput(
+            f"The escrow asks for {token.amount(cost)}, over the budget of "
+            f"{token.amount(budget_wei)}."
+        )
+    held = money_of(chain, token).balance_of(chain.address)
     if held < cost:
         raise InsufficientFunds(
-            f"{chain.address} holds {held / WEI:g} AIN, the job needs {cost / WEI:g} AIN.",
+            f"{chain.address} holds {token.amount(held)}, the job needs {token.amount(cost)}.",
             "Send tokens to it, or make the job smaller or cheaper.",
         )
     return cost
@@ -114,15 +136,25 @@ def check_versions(accepted: Versions, manifest: Manifest) -> None:
 
 
 def fund_calls(
-    chain: Chain, manifest: Manifest, budget_wei: int, rounds_ahead: int = 0
+    chain: Chain, bundle: Bundle, token: Token, rounds_ahead: int = 0
 ) -> list[Transaction]:
     """What deposits the most that the job can cost. InsufficientFunds if the wallet has less."""
-    check_versions(Versions.of(chain.parameters.all()), manifest)
-    terms = terms_of(manifest, chain.head().timestamp, rounds_ahead)
-    cost = require_funds(chain, terms, budget_wei)
+    check_versions(Versions.of(chain.parameters.all()), bundle.manifest)
+    terms = terms_of(
+        bundle.manifest,
+        chain.head().timestamp,
+        rounds_ahead,
+        unit_wei=bundle.unit_wei,
+        token=token.address,
+    )
+    cost, money = require_funds(chain, terms, bundle.budget_wei, token), money_of(chain, token)
     calls = [chain.escrow.fund(terms)]
-    if chain.token.allowance(chain.address, chain.escrow.address) < cost:
-        calls.insert(0, chain.token.approve(chain.escrow.address, cost))
+    allowed = money.allowance(chain.address, chain.escrow.address)
+    if allowed < cost:
+        calls.insert(0, money.approve(chain.escrow.address, cost))
+        if allowed and not token.is_ain:
+            # Some tokens take no change of an allowance but to and from nothing.
+            calls.insert(0, money.approve(chain.escrow.address, 0))
     return calls
 
 

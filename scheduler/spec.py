@@ -7,6 +7,8 @@ node/bundle.py's business.
 """
 
 import tomllib
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -41,6 +43,10 @@ Wei = Annotated[int, Field(ge=0, le=WEI_MAX)]
 UnitTimeout = Annotated[int, Field(ge=1, le=UNIT_TIMEOUT_S_MAX)]
 Deadline = Annotated[int, Field(ge=1, le=DEADLINE_S_MAX)]
 PeersMin = Annotated[int, Field(ge=1, le=PEERS_MIN_MAX)]
+Amount = Annotated[str, Field(pattern=r"^\d{1,39}(\.\d{1,36})?$")]
+"""Whole units of a token, in decimals."""
+TokenName = Annotated[str, Field(max_length=42, pattern=r"^[!-~]*$")]
+"""A symbol or an address; empty: the network's token."""
 
 
 def _relative(path: str) -> str:
@@ -94,11 +100,55 @@ class Data(_Section):
     test: RelativePath
 
 
-class Budget(_Section):
-    """What a worker earns per 10^9 floating-point operations, and the most the job may cost."""
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a worker earns per 10^9 floating-point operations, and the most the job may cost, both
+    in smallest units of the job's token.
+    """
 
-    price_wei_per_gflop: Wei
-    budget_wei: Wei
+    per_gflop: Fraction
+    budget: int
+
+
+class Budget(_Section):
+    """What a worker earns per 10^9 floating-point operations, and the most the job may cost: each
+    in smallest units of the job's token (wei), or in whole ones.
+    """
+
+    token: TokenName = ""
+    price_wei_per_gflop: Wei | None = None
+    price_per_gflop: Amount | None = None
+    budget_wei: Wei | None = None
+    budget: Amount | None = None
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        for units, whole in (("price_wei_per_gflop", "price_per_gflop"), ("budget_wei", "budget")):
+            if (getattr(self, units) is None) == (getattr(self, whole) is None):
+                raise ValueError(f"one of {units} and {whole} must be given, and not both")
+        return self
+
+    @property
+    def in_units(self) -> bool:
+        """Whether both amounts are in smallest units: the token's decimals do not matter."""
+        return self.price_wei_per_gflop is not None and self.budget_wei is not None
+
+    @property
+    def in_whole(self) -> bool:
+        """Whether both amounts are in whole units: they mean about the same in another token."""
+        return self.price_per_gflop is not None and self.budget is not None
+
+    def price(self, decimals: int) -> Price:
+        """Of a token with so many decimals; SpecError for more than the contracts can hold."""
+        per_gflop = _in_units(self.price_wei_per_gflop, self.price_per_gflop, decimals)
+        budget = int(_in_units(self.budget_wei, self.budget, decimals))
+        if per_gflop > WEI_MAX or budget > WEI_MAX:
+            raise SpecError("budget: price and budget must be below 2^128 smallest units")
+        return Price(per_gflop, budget)
+
+
+def _in_units(units: int | None, whole: str | None, decimals: int) -> Fraction:
+    return Fraction(units or 0) if whole is None else Fraction(whole) * 10**decimals
 
 
 class Limits(_Section):

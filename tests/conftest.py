@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from node.chain import Chain
 from node.chain.events import JobFunded
-from node.chain.types import Claim, ClaimedUnit, JobTerms
+from node.chain.types import ZERO_ADDRESS, Claim, ClaimedUnit, JobTerms
 from node.claim_signature import ClaimDomain, Statement
 from node.cli.main import run
 from node.deployment import AIN
@@ -21,8 +21,10 @@ from node.devnet import Devnet
 from node.identity import peer_id_bytes
 from node.ids import JobId, unit_id
 from node.wallet import Signer
+from tests.erc20 import deploy_token, set_rate
 
 ROOT = Path(__file__).parents[1]
+PLAIN_RATE = 25 * 10**29
 
 # A busy machine fails no test: only a test that says so itself is about time.
 settings.register_profile("ainur", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,6 +39,14 @@ def devnet() -> Iterator[Devnet]:
         subprocess.run([npm, "install", "--ignore-scripts", "--no-audit"], cwd=ROOT, check=True)
     with Devnet() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def plain(devnet: Devnet) -> str:
+    """The address of a token with six decimals that the DAO has accepted: one counts as 2.5 AIN."""
+    address = deploy_token(devnet)
+    set_rate(devnet, address, PLAIN_RATE)
+    return address
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,7 @@ def fund_job(devnet: Devnet) -> Callable[..., JobId]:
         slots: int = 2,
         unit_wei: int = AIN,
         unit_flops: int = 0,
+        token: str = ZERO_ADDRESS,
     ) -> JobId:
         chain = submitter.chain
         terms = JobTerms(
@@ -125,8 +136,10 @@ def fund_job(devnet: Devnet) -> Callable[..., JobId]:
             unit_wei=unit_wei,
             deadline=chain.head().timestamp + 100_000,
             unit_flops=unit_flops,
+            token=token,
         )
-        chain.send(chain.token.approve(chain.escrow.address, chain.escrow.quote(terms)))
+        money = chain.token if token == ZERO_ADDRESS else chain.erc20(token)
+        chain.send(money.approve(chain.escrow.address, chain.escrow.quote(terms)))
         receipt = chain.send(chain.escrow.fund(terms))
         (funded,) = [event for event in receipt.events if isinstance(event, JobFunded)]
         assert funded.terms == terms

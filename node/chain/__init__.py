@@ -7,6 +7,7 @@ abi.py          contract interfaces from node/artifacts: how calls, events and e
 types.py        the contracts' structs and enums
 events.py       the contracts' events
 contracts.py    one class per contract, one method per call
+erc20.py        any token by its address, which is believed nothing
 sender.py       nonces, gas, signing, replacements, receipts
 client.py       Chain: all of it for one network and one account
 trio_client.py  AsyncChain: the same from trio

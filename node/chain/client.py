@@ -19,6 +19,7 @@ from node.chain.abi import interface
 from node.chain.answers import Block, Log, Mined
 from node.chain.describe import CONTRACT_NAMES, in_words, names_of
 from node.chain.endpoints import EndpointHealth
+from node.chain.erc20 import Erc20
 from node.chain.events import EVENTS, Event, Place, build_event
 from node.chain.handle import Handle, Transaction, refusal
 from node.chain.rpc import AnswerTooLarge, Call, Reverted, Rpc, RpcError
@@ -90,6 +91,10 @@ class Chain:
         """The account's native currency, in wei: what pays for gas."""
         balance = self._rpc.request("eth_getBalance", account, "latest", read=answers.quantity)
         return int(balance)
+
+    def erc20(self, address: str) -> Erc20:
+        """Any token, whether the network knows it or not."""
+        return Erc20(self._rpc, address)
 
     def payment(self, to: str, amount_wei: int) -> Transaction:
         """The transaction that sends native currency, not yet sent."""

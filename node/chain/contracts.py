@@ -119,6 +119,19 @@ class Parameters(Contract):
         """Only the timelock may send it: use its data in a proposal."""
         return self._handle.write("set", parameter, value)
 
+    def token_rate(self, token: str) -> int:
+        """Wei of AIN that 10^18 of a token's smallest units count as in locks; 0: not accepted."""
+        return int(self._handle.value("tokenRate", token))
+
+    def accepted_tokens(self) -> dict[str, int]:
+        """The tokens besides AIN that jobs may be paid in, each with its rate."""
+        tokens, rates = self._handle.read("acceptedTokens")
+        return dict(zip(map(str, tokens), map(int, rates), strict=True))
+
+    def set_token_rate(self, token: str, rate: int) -> Transaction:
+        """Only the timelock may send it; 0 takes the token off the list."""
+        return self._handle.write("setTokenRate", token, rate)
+
 
 class Vault(Contract):
     """BondVault: bonds and who is active."""

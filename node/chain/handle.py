@@ -23,12 +23,15 @@ class Transaction:
 
 
 class Handle:
-    """The contract `name` at `address`. Values go through types.to_abi on their way in."""
+    """The contract `name` at `address`, `shown` in messages as something else if it is.
 
-    def __init__(self, rpc: Rpc, name: str, address: str) -> None:
+    Values go through types.to_abi on their way in.
+    """
+
+    def __init__(self, rpc: Rpc, name: str, address: str, shown: str = "") -> None:
         self._rpc = rpc
         self._interface = interface(name)
-        self.name = name
+        self.name = shown or name
         self.address = address
 
     def read(self, function: str, *arguments: object) -> tuple[Any, ...]:
@@ -51,6 +54,15 @@ class Handle:
         """The one value that a view returns now."""
         (value,) = self.read(function, *arguments)
         return value
+
+    def bytes_of(self, function: str, gas: int) -> bytes:
+        """What a view without arguments answers with so much gas, not decoded; empty if refused."""
+        data = self._encode(function, ())
+        call = {"to": self.address, "data": "0x" + data.hex(), "gas": hex(gas)}
+        try:
+            return bytes(self._rpc.request("eth_call", call, "latest", read=read_bytes))
+        except RpcError:
+            return b""
 
     def write(self, function: str, *arguments: object) -> Transaction:
         """The transaction that calls `function`, not yet sent."""

@@ -11,7 +11,7 @@ import click
 
 from node.cli.desk import How, transacting, transaction_options
 from node.cli.options import home_option, json_option, signer_options
-from node.cli.output import ain, emit_fields, emit_json, note
+from node.cli.output import emit_fields, emit_json, note
 from node.cli.session import open_chain, open_network, open_signer
 from node.errors import BadInput
 from node.home import Home
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 JOB_FILE = click.argument("job_file", type=click.Path(path_type=Path))
 FILE = click.Path(dir_okay=False, path_type=Path)
+TOKEN = click.option(
+    "--token",
+    help="What the job is paid in: AIN, or an accepted token by symbol or address. Else as in "
+    "JOB_FILE.",
+)
 ROUND = click.option("--round", "number", type=int, help="One round, counted from 1.")
 
 
@@ -54,18 +59,21 @@ def validate(job_file: Path, as_json: bool) -> None:
 
 @command.command("quote")
 @JOB_FILE
+@TOKEN
 @home_option
 @json_option
-def quote(job_file: Path, home: Home, as_json: bool) -> None:
+def quote(job_file: Path, token: str | None, home: Home, as_json: bool) -> None:
     """Tell exactly what JOB_FILE costs, before anything is spent, and about how long it takes.
 
     Within a home the network's rates are used and the peers that are online are asked for their
     speed; without one, the rates are those of free audits and no fee.
     """
+    from node.cli.job_payment import paid_job
     from node.cli.job_submit import quote_document, quote_fields, quote_job
 
-    bundle = _assemble(job_file)
-    quoted = quote_job(bundle, home if home.network.exists() else None)
+    known = home if home.network.exists() else None
+    bundle, accepted = paid_job(job_file, known, token)
+    quoted = quote_job(bundle, known, accepted)
     if as_json:
         emit_json(quote_document(bundle, quoted))
         return
@@ -82,27 +90,39 @@ def quote(job_file: Path, home: Home, as_json: bool) -> None:
     type=click.IntRange(0, 8),
     help="Rounds that may be computed before the audits of earlier ones are over.",
 )
+@TOKEN
 @home_option
 @transaction_options
 def submit(
-    job_file: Path, again: bool, holders: int, rounds_ahead: int, home: Home, how: How
+    job_file: Path,
+    again: bool,
+    holders: int,
+    rounds_ahead: int,
+    token: str | None,
+    home: Home,
+    how: How,
 ) -> None:
     """Fund JOB_FILE and hand it to peers. When this returns you may go offline.
 
     Once more after a failure: a job that is funded and open is offered again, not paid again.
     """
+    from node.cli.job_payment import paid_job
     from node.cli.job_submit import place_job, price_job
     from node.quote import check_budget
 
-    bundle = _assemble(job_file)
-    price = price_job(bundle, home)
-    check_budget(bundle.spec, price)
+    bundle, accepted = paid_job(job_file, home, token)
+    price = price_job(bundle, home, accepted)
+    check_budget(bundle, price, accepted.token)
     with transacting(home, how) as desk:
         job_id, held = place_job(
-            home, desk, bundle, again=again, holders=holders, rounds_ahead=rounds_ahead
-        )
+            home, desk, bundle, accepted.token,
+            again=again, holders=holders, rounds_ahead=rounds_ahead,
+        )  # fmt: skip
         if how.as_json:
-            desk.emit({"job_id": job_id, "held_by": held, "cost_wei_max": price.total_wei_max})
+            desk.emit(
+                {"job_id": job_id, "held_by": held, "cost_wei_max": price.total_wei_max,
+                 "token": accepted.token.document()}
+            )  # fmt: skip
             return
         note(f"{len(held)} peers hold the job; you may go offline")
         click.echo(f"0x{job_id.hex()}")
@@ -195,6 +215,7 @@ def cancel(job: str, home: Home, how: How) -> None:
     from node.chain.events import JobRefunded
     from node.chain_jobs import LedgerReader, find_job
     from node.ids import JobId
+    from node.tokens import Tokens
 
     with transacting(home, how) as desk:
         chain = desk.chain
@@ -207,10 +228,15 @@ def cancel(job: str, home: Home, how: How) -> None:
         call = chain.escrow.settle if view.is_over else chain.escrow.cancel
         (receipt,) = desk.send(call(job_id))
         refunds = [e.amount for e in receipt.events if isinstance(e, JobRefunded)]
-        note(f"{'settled' if view.is_over else 'cancelled'}; {ain(sum(refunds))} came back at once")
+        token = Tokens(chain).of(view.token)
+        back = token.amount(sum(refunds))
+        note(f"{'settled' if view.is_over else 'cancelled'}; {back} came back at once")
         held = chain.escrow.held_of(job_id)
         if held:
-            note(f"{ain(held)} stay for the round under way and come back when it is settled")
+            note(
+                f"{token.amount(held)} stay for the round under way and come back when it is "
+                "settled"
+            )
 
 
 @command.command("get")

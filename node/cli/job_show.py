@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from node.chain import Chain
 from node.chain_jobs import LedgerReader, find_job, state_of
 from node.cli.job_watch import ask_holders, ask_once, ask_past
-from node.cli.output import Cell, ain, emit_fields, emit_json, emit_table, note, per_gflop, utc
+from node.cli.output import Cell, ain, emit_fields, emit_json, emit_table, note, utc
 from node.cli.session import open_chain, open_network
 from node.errors import BadInput, NodeError
 from node.home import Home
 from node.ledger import JobView
+from node.tokens import Token, Tokens
 from node.unit_history import JobHistory, UnitHistory, history_of
 
 BLOCKS_TIMED_MAX = 512
@@ -32,15 +33,18 @@ Seconds = Mapping[tuple[int, int], float]
 def show_jobs(home: Home, *, as_json: bool) -> None:
     """Print every job that the chain knows."""
     with open_chain(home) as chain:
-        ledger = LedgerReader(chain).update()
-    jobs = [(job, state_of(job, ledger.head_time_s)) for job in ledger.jobs.values()]
+        ledger, tokens = LedgerReader(chain).update(), Tokens(chain)
+        jobs = [
+            (job, state_of(job, ledger.head_time_s), tokens.of(job.token))
+            for job in ledger.jobs.values()
+        ]
     if as_json:
-        emit_json([_job_document(job, state) for job, state in jobs])
+        emit_json([_job_document(job, state, token) for job, state, token in jobs])
         return
     rows = [
         (f"0x{job.job_id.hex()[:16]}", state, f"{job.open_round}/{job.rounds}", job.slots,
-         ain(job.deposited_wei), per_gflop(job.gflop_wei), job.submitter)
-        for job, state in jobs
+         token.amount(job.deposited_wei), token.per_gflop(job.gflop_wei), job.submitter)
+        for job, state, token in jobs
     ]  # fmt: skip
     emit_table(
         ("job", "state", "rounds", "slots", "deposit", "price", "submitter"),
@@ -54,6 +58,7 @@ def show_job(home: Home, job: str, number: int | None, *, as_json: bool) -> None
     with open_chain(home) as chain:
         ledger = LedgerReader(chain).update()
         view = find_job(ledger, job)
+        token = Tokens(chain).of(view.token)
         state = state_of(view, ledger.head_time_s)
         history = history_of(view)
         units = _of_round(view, history, number)
@@ -63,17 +68,20 @@ def show_job(home: Home, job: str, number: int | None, *, as_json: bool) -> None
     holders, missing = _ask_holders(home, view, units)
     if as_json:
         emit_json(
-            _job_document(view, state)
+            _job_document(view, state, token)
             | {"waiting_for": waiting, "unexplained_wei": _unexplained(history)}
             | {"units": [_unit_document(unit, times, took, holders) for unit in units]}
             | {"unavailable": missing}
         )
         return
-    emit_fields(_job_fields(view, state, waiting))
-    rows = [_row(unit, times, took, holders) for unit in units]
+    emit_fields(_job_fields(view, state, token, waiting))
+    rows = [_row(unit, token, times, took, holders) for unit in units]
     emit_table(COLUMNS, rows, empty="no unit is on chain yet")
     for account, wei in _unexplained(history).items():
-        note(f"{ain(wei)} to {account} do not follow from the units: a defect, please report it")
+        note(
+            f"{token.amount(wei)} to {account} do not follow from the units: a defect, please "
+            "report it"
+        )
 
     for each in missing:
         note(
@@ -172,7 +180,7 @@ def _unit_document(
 
 
 def _row(
-    unit: UnitHistory, times: dict[int, int], took: Seconds, holders: Holders
+    unit: UnitHistory, token: Token, times: dict[int, int], took: Seconds, holders: Holders
 ) -> Sequence[Cell]:
     committed, decided = times.get(unit.committed_block), times.get(unit.decided_block)
     auditor = unit.audited_by
@@ -188,21 +196,22 @@ def _row(
         None if committed is None or decided is None else f"{decided - committed} s",
         auditor or None,
         ", ".join(holders.get((unit.round, unit.slot, unit.attempt), ())) or None,
-        _paid(unit, unit.worker),
-        _paid(unit, auditor) if auditor else None,
+        _paid(unit, token, unit.worker),
+        _paid(unit, token, auditor) if auditor else None,
         ", ".join(f"{ain(wei)} of {who}" for who, wei in unit.slashed.items()) or None,
     )
 
 
-def _data_deposit(view: JobView) -> str:
+def _data_deposit(view: JobView, token: Token) -> str:
     """What answers for the job's data, and what became of it."""
     if view.charged_wei:
-        return f"{ain(view.charged_wei)}, charged: a committee found that its data was unavailable"
-    return f"{ain(view.data_wei)}, {'returned' if view.settled else 'returned at the end'}"
+        charged = token.amount(view.charged_wei)
+        return f"{charged}, charged: a committee found that its data was unavailable"
+    return f"{token.amount(view.data_wei)}, {'returned' if view.settled else 'returned at the end'}"
 
 
-def _paid(unit: UnitHistory, account: str) -> str | None:
-    return ain(unit.paid[account]) if account in unit.paid else None
+def _paid(unit: UnitHistory, token: Token, account: str) -> str | None:
+    return token.amount(unit.paid[account]) if account in unit.paid else None
 
 
 def _why_waiting(home: Home, view: JobView, state: str) -> str:
@@ -217,7 +226,7 @@ def _why_waiting(home: Home, view: JobView, state: str) -> str:
         return f"its coordinator {view.holder} does not answer: {error.message}"
 
 
-def _job_document(view: JobView, state: str) -> dict[str, object]:
+def _job_document(view: JobView, state: str, token: Token) -> dict[str, object]:
     return {
         "job_id": view.job_id,
         "state": state,
@@ -228,6 +237,7 @@ def _job_document(view: JobView, state: str) -> dict[str, object]:
         "rounds_anchored": len(view.anchors),
         "rounds_ahead": view.rounds_ahead,
         "slots": view.slots,
+        "token": token.document(),
         "deposited_wei": view.deposited_wei,
         "paid_wei": view.paid_wei,
         "fees_wei": view.fees_wei,
@@ -236,6 +246,7 @@ def _job_document(view: JobView, state: str) -> dict[str, object]:
         "charged_wei": view.charged_wei,
         "unit_wei": view.unit_wei,
         "audit_wei": view.audit_wei,
+        "unit_value_wei": view.unit_value_wei,
         "unit_flops": view.unit_flops,
         "gflop_wei": view.gflop_wei,
         "deadline": view.deadline_s,
@@ -248,7 +259,8 @@ def _rounds(view: JobView) -> str:
     return f"{view.open_round} of {view.rounds} final{anchored}, {view.slots} slots each"
 
 
-def _job_fields(view: JobView, state: str, waiting: str) -> dict[str, Cell]:
+def _job_fields(view: JobView, state: str, token: Token, waiting: str) -> dict[str, Cell]:
+    amount = token.amount
     last = view.finalized[max(view.finalized)].checkpoint.hex() if view.finalized else None
     return {
         "job": f"0x{view.job_id.hex()}",
@@ -256,12 +268,13 @@ def _job_fields(view: JobView, state: str, waiting: str) -> dict[str, Cell]:
         "rounds": _rounds(view),
         "submitter": view.submitter,
         "coordinator": view.holder or None,
-        "price": f"{ain(view.unit_wei)} a unit, {per_gflop(view.gflop_wei)}",
-        "deposited": ain(view.deposited_wei),
-        "paid": ain(view.paid_wei),
-        "fees": ain(view.fees_wei),
-        "refunded": ain(view.refunded_wei),
-        "data deposit": _data_deposit(view),
+        **({} if token.is_ain else {"paid in": token.name}),
+        "price": f"{amount(view.unit_wei)} a unit, {token.per_gflop(view.gflop_wei)}",
+        "deposited": amount(view.deposited_wei),
+        "paid": amount(view.paid_wei),
+        "fees": amount(view.fees_wei) + ("" if token.is_ain else ", to the treasury"),
+        "refunded": amount(view.refunded_wei),
+        "data deposit": _data_deposit(view, token),
         "checkpoint": last,
         "waits for": waiting or None,
     }

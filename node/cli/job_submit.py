@@ -18,7 +18,7 @@ from node.chain import Chain
 from node.chain.types import Parameter
 from node.chain_jobs import LedgerReader
 from node.cli.desk import Desk
-from node.cli.output import ain, note, per_gflop
+from node.cli.output import ain, note
 from node.cli.session import open_chain, open_network
 from node.client import Client, open_client
 from node.errors import NodeError, PeerUnreachable
@@ -35,6 +35,7 @@ from node.submission import (
     require_funds,
     terms_of,
 )
+from node.tokens import AIN, Accepted, Token
 from scheduler.manifest import GFLOP
 
 PEERS_ASKED = 64
@@ -45,36 +46,39 @@ WORKS = "work"
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """A quote, and with a home a forecast; `why_none` says why there is none."""
+    """A quote in a token, and with a home a forecast; `why_none` says why there is none."""
 
     price: Quote
     forecast: Forecast | None
     why_none: str
+    token: Token = AIN
 
 
-def price_job(bundle: Bundle, home: Home | None) -> Quote:
+def price_job(bundle: Bundle, home: Home | None, accepted: Accepted) -> Quote:
     """The exact figures: with the network's rates, or with free audits and no fee."""
     if home is None:
-        return quote(bundle.manifest, bundle.job.costs)
+        return quote(bundle.manifest, bundle.job.costs, unit_wei=bundle.unit_wei)
     with open_chain(home) as chain:
-        return _priced(bundle, chain)
+        return _priced(bundle, chain, accepted)
 
 
-def quote_job(bundle: Bundle, home: Home | None) -> Quoted:
+def quote_job(bundle: Bundle, home: Home | None, accepted: Accepted) -> Quoted:
     """The exact figures and how long the job takes with the peers now online."""
     if home is None:
-        return Quoted(price_job(bundle, None), None, "this is no home, so there is no network")
+        price = price_job(bundle, None, accepted)
+        return Quoted(price, None, "this is no home, so there is no network", accepted.token)
     with open_chain(home) as chain:
-        price = _priced(bundle, chain)
+        price = _priced(bundle, chain, accepted)
         window_s = chain.parameters.get(Parameter.CHALLENGE_WINDOW_S)
         try:
             offers = trio.run(_ask_offers, open_network(home), chain)
         except NodeError as error:
-            return Quoted(price, None, error.message)
-    return Quoted(price, forecast(bundle.manifest, offers, window_s, price.lock_wei), "")
+            return Quoted(price, None, error.message, accepted.token)
+    found = forecast(bundle.manifest, offers, window_s, price.lock_wei)
+    return Quoted(price, found, "", accepted.token)
 
 
-def _priced(bundle: Bundle, chain: Chain) -> Quote:
+def _priced(bundle: Bundle, chain: Chain, accepted: Accepted) -> Quote:
     rates = chain.parameters.all()
     return quote(
         bundle.manifest,
@@ -84,6 +88,8 @@ def _priced(bundle: Bundle, chain: Chain) -> Quote:
         data_deposit_bps=rates[Parameter.DATA_DEPOSIT_BPS],
         lock_factor_bps=rates[Parameter.LOCK_FACTOR_BPS],
         audit_floor_bps=rates[Parameter.AUDIT_FLOOR_BPS],
+        unit_wei=bundle.unit_wei,
+        accepted=accepted,
     )
 
 
@@ -106,12 +112,13 @@ def _offers(client: Client, chain: Chain) -> list[Offer]:
 
 
 def quote_document(bundle: Bundle, quoted: Quoted) -> dict[str, object]:
-    """The whole quote as JSON; amounts in wei, times in seconds."""
+    """The whole quote as JSON; amounts in smallest units of the token, times in seconds."""
     manifest = bundle.manifest
     return (
         {"name": manifest.name}
         | dataclasses.asdict(quoted.price)
         | {
+            "token": quoted.token.document(),
             "integers_read": integers_read(manifest, bundle.job.train.types),
             "unit_seconds_at_1_gflops": _unit_seconds(quoted.price),
             "forecast": dataclasses.asdict(quoted.forecast) if quoted.forecast else None,
@@ -122,7 +129,7 @@ def quote_document(bundle: Bundle, quoted: Quoted) -> dict[str, object]:
 
 def quote_fields(bundle: Bundle, quoted: Quoted) -> dict[str, str | int]:
     """The whole quote as people read it."""
-    manifest, price = bundle.manifest, quoted.price
+    manifest, price, amount = bundle.manifest, quoted.price, quoted.token.amount
     return {
         "job": manifest.name,
         "units": f"{price.units} ({manifest.rounds} rounds of {manifest.slots} slots)",
@@ -135,12 +142,13 @@ def quote_fields(bundle: Bundle, quoted: Quoted) -> dict[str, str | int]:
             f"gives {price.memory_bytes:,} bytes; a device that passes `ainur doctor` at "
             f"{price.unit_gflops_per_s_min:.3g} GFLOP/s ends a unit in {manifest.unit_timeout_s} s"
         ),
-        "price": f"{ain(price.unit_wei)} a unit, {ain(price.audit_wei)} an audit",
-        "a verified GFLOP": per_gflop(price.gflop_wei),
+        "price": f"{amount(price.unit_wei)} a unit, {amount(price.audit_wei)} an audit",
+        "a verified GFLOP": quoted.token.per_gflop(price.gflop_wei),
+        **({} if quoted.token.is_ain else {"paid in": _paid_in(quoted)}),
         "lock": _lock(manifest.slots, quoted),
-        "deposit": f"{ain(price.total_wei_max)}; what is not earned comes back",
-        "for its data": f"{ain(price.data_wei)} of it, lost if the data is not to be had",
-        "budget": ain(bundle.spec.budget.budget_wei),
+        "deposit": f"{amount(price.total_wei_max)}; what is not earned comes back",
+        "for its data": f"{amount(price.data_wei)} of it, lost if the data is not to be had",
+        "budget": amount(bundle.budget_wei),
         "peers": (
             f"{price.peers_min} to run, {price.peers_audited} to be audited, "
             f"{price.peers_judged} for a committee"
@@ -148,6 +156,14 @@ def quote_fields(bundle: Bundle, quoted: Quoted) -> dict[str, str | int]:
         "online": _online(manifest.memory_bytes, quoted),
         "time": _time(quoted),
     }
+
+
+def _paid_in(quoted: Quoted) -> str:
+    """That only some nodes work for it, and what locks make of it."""
+    return (
+        f"{quoted.token.name}: by nodes whose accepted_tokens name it; for locks a unit counts as "
+        f"{ain(quoted.price.unit_value_wei)}"
+    )
 
 
 def _lock(slots: int, quoted: Quoted) -> str:
@@ -215,6 +231,7 @@ def place_job(
     home: Home,
     desk: Desk,
     bundle: Bundle,
+    token: Token,
     *,
     again: bool,
     holders: int,
@@ -225,10 +242,10 @@ def place_job(
     Nothing is paid while no peer answers, nor where none has the memory for it.
     """
     chain = desk.chain
-    pay = partial(_fund, desk, bundle, rounds_ahead)
+    pay = partial(_fund, desk, bundle, token, rounds_ahead)
     if not desk.how.sends:
         pay()
-    known = _known_job(chain, bundle, again=again)
+    known = _known_job(chain, bundle, token, again=again)
     wallets: list[str] = []
     with _temporary_store(bundle) as store:
         job_id = trio.run(_place, home, chain, store, bundle, known, holders, wallets, pay)
@@ -290,7 +307,7 @@ def _not_held(
     )
 
 
-def _known_job(chain: Chain, bundle: Bundle, *, again: bool) -> bytes | None:
+def _known_job(chain: Chain, bundle: Bundle, token: Token, *, again: bool) -> bytes | None:
     """The open job that this wallet paid for before; None, once it is clear that it can pay."""
     known = None
     if not again:
@@ -302,16 +319,16 @@ def _known_job(chain: Chain, bundle: Bundle, *, again: bool) -> bytes | None:
             "(--again pays for another run)"
         )
         return known.job_id
-    terms = terms_of(bundle.manifest, chain.head().timestamp)
-    require_funds(chain, terms, bundle.spec.budget.budget_wei)
+    now_s = chain.head().timestamp
+    terms = terms_of(bundle.manifest, now_s, unit_wei=bundle.unit_wei, token=token.address)
+    require_funds(chain, terms, bundle.budget_wei, token)
     return None
 
 
-def _fund(desk: Desk, bundle: Bundle, rounds_ahead: int) -> bytes:
-    budget_wei = bundle.spec.budget.budget_wei
-    calls = fund_calls(desk.chain, bundle.manifest, budget_wei, rounds_ahead)
+def _fund(desk: Desk, bundle: Bundle, token: Token, rounds_ahead: int) -> bytes:
+    calls = fund_calls(desk.chain, bundle, token, rounds_ahead)
     funded = funded_by(desk.send(*calls))
-    note(f"funded job 0x{funded.job_id.hex()} with {ain(funded.deposited_wei)}")
+    note(f"funded job 0x{funded.job_id.hex()} with {token.amount(funded.deposited_wei)}")
     return funded.job_id
 
 

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from node import bounded_json
-from node.cli.output import ain, note
+from node.cli.output import note
 from node.cli.watch_view import View
 from node.errors import JobFailed, NodeError, PeerUnreachable
 from node.network_file import NetworkFile
+from node.tokens import Token, Tokens
 
 if TYPE_CHECKING:
     from node.chain import Chain
@@ -101,7 +102,7 @@ async def _watch(
     started = time.monotonic()
     with View(as_json=as_json) as shown:
         async with _client(network) as client:
-            past = _Past(chain, client)
+            past, tokens = _Past(chain, client), Tokens(chain)
             while True:
                 ledger = await trio.to_thread.run_sync(reader.update)
                 view = find_job(ledger, job)
@@ -109,7 +110,8 @@ async def _watch(
                 progress = await _progress_or_reason(client, ledger, view, state)
                 new = await past.learn(view)
                 counts = await trio.to_thread.run_sync(past.counts, ledger, view)
-                document = _document(ledger, view, state, progress, past.last(view))
+                token = await trio.to_thread.run_sync(tokens.of, view.token)
+                document = _document(ledger, view, token, state, progress, past.last(view))
                 shown.show(document | counts, new)
                 if state != "funded":
                     break
@@ -117,13 +119,14 @@ async def _watch(
                     waiting = str(progress.get("waiting", ""))
                     raise JobFailed(f"The job is not over after {timeout_s:g} s.", waiting)
                 await trio.sleep(POLL_S)
-    _conclude(view, state)
+    _conclude(view, token, state)
 
 
-def _conclude(view: "JobView", state: str) -> None:
+def _conclude(view: "JobView", token: Token, state: str) -> None:
     if state != "completed":
         charged = (
-            f"A committee found that nobody serves its data: {ain(view.charged_wei)} were charged. "
+            "A committee found that nobody serves its data: "
+            f"{token.amount(view.charged_wei)} were charged. "
             "Have more peers hold a job (--holders) before you go offline."
         )
         raise JobFailed(
@@ -249,6 +252,7 @@ class _Past:
 def _document(
     ledger: "Ledger",
     view: "JobView",
+    token: Token,
     state: str,
     progress: Mapping[str, object],
     last: Mapping[str, float],
@@ -273,6 +277,7 @@ def _document(
         "peers": sum(bool(peer["connected"]) for peer in peers),
         "failures": sum(int(peer["failures"]) for peer in peers),
         "coordinator": view.holder or None,
+        "token": token.document(),
         "deposited_wei": view.deposited_wei,
         "paid_wei": view.paid_wei,
         "fees_wei": view.fees_wei,

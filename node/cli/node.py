@@ -126,6 +126,17 @@ def _chain(found: NodeStatus) -> str:
     return "; ".join(said) or "not asked yet"
 
 
+def _tokens(found: NodeStatus) -> dict[str, str]:
+    """Other tokens than AIN; their names are the chain's to tell."""
+    if not found.tokens:
+        return {}
+    told = "; ".join(
+        f"{each.earned:,} smallest units of {each.address}, of which {each.claimed:,} claimed"
+        for each in found.tokens
+    )
+    return {"tokens": f"{told} (`ainur rewards show`)"}
+
+
 def _fields(found: NodeStatus) -> dict[str, str | int | float | bool | None]:
     return {
         "activity": found.activity,
@@ -140,6 +151,7 @@ def _fields(found: NodeStatus) -> dict[str, str | int | float | bool | None]:
         "units": f"{found.units_computed} computed, {found.units_lost} lost",
         "audits": found.audits_computed,
         "earned": f"{ain(found.earned_wei)}, of which {ain(found.claimed_wei)} claimed",
+        **_tokens(found),
         "peers": found.peers,
         "traffic": _traffic(found),
         "storage": (

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 
 import click
 
+from node.tokens import AIN
+
 WEI = 10**18
-_PLACES = 18
 
 Cell = str | int | float | bool | None
 
@@ -61,20 +62,12 @@ def note(text: str) -> None:
 
 def ain(wei: int) -> str:
     """`wei` in AIN, exactly, without trailing zeros."""
-    whole, rest = divmod(abs(wei), WEI)
-    fraction = f"{rest:0{_PLACES}d}".rstrip("0")
-    sign = "-" if wei < 0 else ""
-    return f"{sign}{whole:,}{'.' + fraction if fraction else ''} AIN"
+    return AIN.amount(wei)
 
 
 def percent(basis_points: int) -> str:
     """250 as 2.5%."""
     return f"{basis_points / 100:g}%"
-
-
-def per_gflop(wei: int | None) -> str:
-    """The price of a verified GFLOP as people read it."""
-    return "nothing is counted" if wei is None else f"{ain(wei)} per GFLOP"
 
 
 def utc(timestamp: int) -> str:

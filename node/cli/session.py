@@ -8,9 +8,10 @@ import click
 
 from node.config import Config, load_config
 from node.errors import BadInput, WrongPassword
+from node.evm_address import check_address
 from node.files import read_text
 from node.home import Home
-from node.network_file import NetworkFile, check_address, load_network
+from node.network_file import NetworkFile, load_network
 from node.wallet import (
     PASSWORD_VARIABLE,
     Signer,

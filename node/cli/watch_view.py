@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from node.cli.chart import chart
-from node.cli.output import ain, emit_json, note
+from node.cli.output import emit_json, note
+from node.tokens import Token
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -149,7 +150,10 @@ def _money(document: Document) -> str:
     assert isinstance(paid, int)
     assert isinstance(fees, int)
     assert isinstance(deposited, int)
-    parts = [f"spent {ain(paid + fees)} of {ain(deposited)}"]
+    told = document["token"]
+    assert isinstance(told, dict)
+    token = Token.of_document(told)
+    parts = [f"spent {token.amount(paid + fees)} of {token.amount(deposited)}"]
     if document["state"] == "funded":
         parts.append(f"{document['peers']} peers")
     parts.append(f"{document['units']} units, {document['audited']} audited")

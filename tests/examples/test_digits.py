@@ -15,6 +15,7 @@ from node.bundle import Bundle, assemble
 from node.execution import LoadedJob, build, combine, run_unit
 from node.quote import check_budget, quote
 from node.replay import replay
+from node.tokens import AIN
 
 State = dict[str, NDArray[np.generic]]
 CHECKPOINT = "a3233d24ce4b1e86"
@@ -49,7 +50,7 @@ def test_job_reaches_95_percent_and_the_published_checkpoint(
 def test_budget_covers_the_job(digits: Bundle) -> None:
     """With audits of everything paid in full and a tenth for the protocol."""
     price = quote(digits.manifest, digits.job.costs, audit_pay_bps=10_000, protocol_fee_bps=1000)
-    check_budget(digits.spec, price)
+    check_budget(digits, price, AIN)
     assert price.peak_bytes < 1 << 20
     figures = (
         f"One unit is {price.unit_flops / 1e6:.1f} MFLOP, the job {price.total_flops / 1e9:.2f} G"

@@ -99,7 +99,7 @@ def client(peers: Peers) -> Client:
 def job(tiny: Bundle) -> JobView:
     chain = Chain()
     terms = replace(terms_of(tiny.manifest, 0), slots=3)
-    chain.happen(e.JobFunded, JOB, SUBMITTER, terms, 5, 10, 66)
+    chain.happen(e.JobFunded, JOB, SUBMITTER, terms, 5, terms.unit_wei, 66)
     return chain.ledger.jobs[JOB]
 
 

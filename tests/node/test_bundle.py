@@ -207,6 +207,23 @@ def test_program_of_another_kind_is_a_peers_fault(tiny: Bundle, which: str) -> N
         load_job(shelf, ref)
 
 
+def test_a_price_in_whole_tokens_is_exact_below_a_smallest_unit(tiny_file: Path) -> None:
+    """A unit's price is rounded up once; the manifest has the whole part of a GFLOP's."""
+    text = tiny_file.read_text()
+    text = text.replace("price_wei_per_gflop = 1_000_000_000_000", 'price_per_gflop = "70.5"')
+    text = text.replace("budget_wei = 10_000_000", 'budget = "0.25"')
+    tiny_file.write_text(text.replace("[budget]", '[budget]\ntoken = "USDX"'))
+    with pytest.raises(BadInput, match="only a network knows the decimals"):
+        assemble(tiny_file)
+    priced = assemble(tiny_file, 6)
+    flops = priced.manifest.unit_flops
+    assert priced.unit_wei == -(-flops * 70_500_000 // 10**9)
+    assert (priced.manifest.price_wei_per_gflop, priced.budget_wei) == (70_500_000, 250_000)
+    fine = assemble(tiny_file, 0)
+    assert (fine.manifest.price_wei_per_gflop, fine.budget_wei) == (70, 0)
+    assert fine.unit_wei == -(-flops * 705 // 10**10)
+
+
 def test_oversized_program_is_refused_unread(tiny: Bundle) -> None:
     """Its size stands in the manifest; nobody has to fetch or read it to know."""
     programs = json.loads(tiny.manifest.to_bytes())["programs"]

@@ -219,7 +219,7 @@ def test_what_an_auditor_said_of_a_job_that_never_came_goes_with_it(node: Node) 
     name, claim = unit_id(lost, 0, 0, 0), Claim(0, 0, SUBMITTER, b"r" * 32, b"c" * 32, b"s" * 65)
     for block, event in enumerate(
         (
-            (e.JobFunded, lost, SUBMITTER, terms, 5, 10, 66),
+            (e.JobFunded, lost, SUBMITTER, terms, 5, terms.unit_wei, 66),
             (e.RoundCommitted, lost, 0, 0, b"w" * 32, 201, (claim,)),
             (e.UnitDrawn, name, WORKER, lost, 0, 0, 0, SUBMITTER, 300),
             (e.JobCancelled, lost),

@@ -52,6 +52,17 @@ def test_set_keeps_comments_and_other_settings(tmp_path: Path) -> None:
     assert (config.wallet, config.listen_port, config.log_level) == ("savings", 4177, "debug")
 
 
+def test_accepted_tokens_are_addresses_with_right_checksums(tmp_path: Path) -> None:
+    """Several, with commas; a mistyped one would be another token."""
+    path = tmp_path / "config.toml"
+    one, other = "0x" + "5" * 40, "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+    assert set_value(path, "accepted_tokens", f"{one}, {other.lower()}") == [one, other]
+    assert load_config(path, {}).accepted_tokens == (one, other)
+    for wrong in ("USDX", other.replace("aA", "AA")):
+        with pytest.raises(BadInput, match="accepted_tokens"):
+            set_value(path, "accepted_tokens", wrong)
+
+
 def test_set_uncomments_the_default_line(tmp_path: Path) -> None:
     """In a fresh file the setting appears where it is explained."""
     path = tmp_path / "config.toml"

@@ -20,7 +20,7 @@ def contributor(fault: str = "", busy: bool = False, active: bool = True) -> Con
     return Contributor(
         SimpleNamespace(address="0x1"),
         SimpleNamespace(ledger=ledger),
-        SimpleNamespace(workable=list),
+        SimpleNamespace(workable=list, why_idle=lambda: "idle: no funded job is held here"),
         duties,
         1 << 30,
         None,
@@ -50,7 +50,7 @@ def test_marked_device_takes_no_unit() -> None:
 def job(name: bytes, unit_wei: int) -> SimpleNamespace:
     return SimpleNamespace(
         job_id=name * 32,
-        unit_wei=unit_wei,
+        unit_value_wei=unit_wei,
         holder="0x2",
         open_round=0,
         head_round=0,

@@ -137,7 +137,7 @@ class World:
         self.watch.ledger.head_time_s = NOW_S
         self.happen(e.ActiveChanged, US, True)
         for job in (HOSTILE, HONEST):
-            self.happen(e.JobFunded, job, OTHER, TERMS, 5, 10, 66)
+            self.happen(e.JobFunded, job, OTHER, TERMS, 5, TERMS.unit_wei, 66)
             self.happen(e.LeaseTaken, job, OTHER, 10**6, 1)
 
     def happen(self, kind: type[e.Event], *values: object) -> None:

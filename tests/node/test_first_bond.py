@@ -116,7 +116,7 @@ class World:
         self._index = 0
         self.watch.ledger.head_time_s = NOW_S
         self.happen(e.ParameterChanged, Parameter.MIN_BOND_WEI, 0, BOND)
-        self.happen(e.JobFunded, JOB, WORKER, TERMS, 5, 10, 66)
+        self.happen(e.JobFunded, JOB, WORKER, TERMS, 5, TERMS.unit_wei, 66)
         self.happen(e.LeaseTaken, JOB, WORKER, 10**6, 1)
         self.claims = tuple(self._claim(slot) for slot in range(2))
         self.happen(e.RoundCommitted, JOB, 0, 0, b"x" * 32, 9, self.claims)
@@ -179,6 +179,15 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     with Journal(tmp_path / "journal") as journal:
         yield World(journal)
+
+
+async def test_a_job_in_another_token_is_left_alone(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Its audits pay a newcomer nothing."""
+    world.watch.ledger.jobs[JOB].token = "0x" + "5" * 40
+    await world.serve(3)
+    assert (world.contract.sent, world.computed) == ([], 0)
 
 
 async def test_a_place_is_computed_committed_and_revealed(

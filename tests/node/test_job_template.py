@@ -16,6 +16,7 @@ from node.errors import BadInput
 from node.job_template import write_template
 from node.quote import check_budget, quote
 from node.replay import RoundReplayed, replay
+from node.tokens import AIN
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "train-your-own.md"
@@ -95,7 +96,7 @@ def test_command_line_from_init_to_quote(ainur: Ainur, tmp_path: Path) -> None:
 def test_budget_covers_the_starter_job(bundle: Bundle) -> None:
     """With audits of everything paid in full and a tenth for the protocol."""
     price = quote(bundle.manifest, bundle.job.costs, audit_pay_bps=10_000, protocol_fee_bps=1000)
-    check_budget(bundle.spec, price)
+    check_budget(bundle, price, AIN)
 
 
 def test_replay_learns_the_spirals_as_the_guide_says(bundle: Bundle, device: Backend) -> None:

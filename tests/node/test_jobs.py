@@ -15,7 +15,7 @@ from node.bundle import Bundle
 from node.chain import AsyncChain
 from node.chain import events as e
 from node.chain.events import Place
-from node.chain.types import JobTerms
+from node.chain.types import ZERO_ADDRESS, JobTerms
 from node.chain_watch import ChainWatch
 from node.compute import Compute, ComputeTimeout
 from node.errors import NodeError, PeerFault
@@ -31,6 +31,7 @@ pytestmark = pytest.mark.trio
 
 JOB = JobId(b"j" * 32)
 US = "0x" + "1" * 40
+USDX = "0x" + "5" * 40
 
 
 class Worker:
@@ -83,6 +84,14 @@ class World:
 
         self.worker, self.fetch = Worker(), fetch
         self.keeper = JobKeeper(watch, self.store, journal, cast(Compute, self.worker), fetch, US)
+
+    def works_for(self, token: str, *accepted: str) -> JobKeeper:
+        """A keeper that holds the job, which pays in `token`, and accepts these."""
+        self.job.token = token
+        compute, journal = cast(Compute, self.worker), cast(Journal, None)
+        keeper = JobKeeper(self.watch, self.store, journal, compute, self.fetch, US, accepted)
+        keeper.held[JOB] = self.manifest
+        return keeper
 
     def again(self, journal: Journal) -> None:
         """The keeper of a node that was killed and has started again."""
@@ -254,6 +263,23 @@ async def test_a_job_that_pays_less_than_it_says_is_refused(world: Make) -> None
     made = world(short_wei=1)
     with pytest.raises(PeerFault, match="the escrow pays"):
         await made.keeper.hold(made.job, ["peer"])
+
+
+async def test_work_is_done_for_what_is_accepted_alone(
+    world: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """AIN always, other tokens where the settings name them; why not is logged once."""
+    caplog.set_level("INFO")
+    made = world()
+    assert made.works_for(ZERO_ADDRESS).workable() == [made.job]
+    assert made.works_for(USDX, USDX).workable() == [made.job]
+    assert not caplog.messages
+    keeper = made.works_for(USDX, "0x" + "6" * 40)
+    assert [keeper.workable(), keeper.workable()] == [[], []]
+    assert "accepted_tokens does not name" in keeper.why_idle()
+    (told,) = caplog.messages
+    assert f"it pays in {USDX}, which" in told
+    assert made.works_for(USDX, USDX).why_idle() == "idle: no funded job is held here"
 
 
 async def test_a_job_of_a_version_that_was_not_accepted_at_its_funding_is_refused(

@@ -33,7 +33,7 @@ class Chain:
 def committed(slots: tuple[int, ...] = (0, 1), attempt: int = 0) -> Chain:
     """A funded job whose open round has these slots on chain."""
     chain = Chain()
-    chain.happen(e.JobFunded, JOB, SUBMITTER, TERMS, 5, 10, 66)
+    chain.happen(e.JobFunded, JOB, SUBMITTER, TERMS, 5, TERMS.unit_wei, 66)
     chain.happen(e.LeaseTaken, JOB, HOLDER, 50, 1)
     claims = tuple(Claim(s, attempt, WORKER, b"r" * 32, b"c" * 32, b"s" * 65) for s in slots)
     chain.happen(e.RoundCommitted, JOB, 0, 0, b"x" * 32, 9, claims)
@@ -47,7 +47,7 @@ def name(slot: int, attempt: int = 0, round: int = 0) -> bytes:
 def test_a_funded_job_is_known_with_its_terms() -> None:
     """Manifest, money, deadline and place come from the event."""
     chain = Chain()
-    chain.happen(e.JobFunded, JOB, SUBMITTER, TERMS, 5, 10, 66)
+    chain.happen(e.JobFunded, JOB, SUBMITTER, TERMS, 5, TERMS.unit_wei, 66)
     job = chain.ledger.jobs[JOB]
     assert (job.manifest.root, job.manifest.size) == ((b"b" * 32).hex(), 100)
     assert (job.rounds, job.slots, job.unit_wei, job.audit_wei, job.deposited_wei) == (
@@ -133,7 +133,7 @@ def test_a_finalised_round_opens_the_next_and_pays() -> None:
     job = chain.ledger.jobs[JOB]
     assert job.open_round == 1
     assert (job.finalized[0].checkpoint, job.finalized[0].blob.size) == (bytes(32), 77)
-    assert chain.ledger.tally(WORKER).earned_wei == 20
+    assert chain.ledger.tally(WORKER).earned == {"0x5": 20}
     assert chain.ledger.tally(WORKER).units == 2
     claims = tuple(Claim(s, 0, WORKER, b"r" * 32, b"c" * 32, b"s" * 65) for s in (0, 1))
     chain.happen(e.RoundCommitted, JOB, 1, 0, b"x" * 32, 30, claims)
@@ -205,7 +205,7 @@ def test_the_log_has_every_event_of_the_job_and_no_other() -> None:
     before = len(chain.ledger.jobs[JOB].log)
     chain.happen(e.UnitPassed, name(0), JOB, PassReason.NOT_DRAWN, 90)
     chain.happen(e.Bonded, WORKER, 1, 1)
-    chain.happen(e.JobFunded, OTHER, SUBMITTER, TERMS, 5, 10, 66)
+    chain.happen(e.JobFunded, OTHER, SUBMITTER, TERMS, 5, TERMS.unit_wei, 66)
     assert len(chain.ledger.jobs[JOB].log) == before + 1
     assert len(chain.ledger.jobs[OTHER].log) == 1
 
@@ -214,7 +214,7 @@ def test_sizes_beyond_any_blob_stop_nobody() -> None:
     """The contracts take any uint64 as a size; whoever writes one must not end the daemons."""
     chain = Chain()
     huge = replace(TERMS, manifest_size=2**64 - 1)
-    chain.happen(e.JobFunded, JOB, SUBMITTER, huge, 5, 10, 66)
+    chain.happen(e.JobFunded, JOB, SUBMITTER, huge, 5, huge.unit_wei, 66)
     chain.happen(e.RoundFinalized, JOB, 0, b"s" * 32, b"b" * 32, 2**64 - 1, 20)
     job = chain.ledger.jobs[JOB]
     assert job.manifest.size == job.finalized[0].blob.size == BLOB_BYTES_MAX
@@ -306,6 +306,24 @@ def test_bonds_are_free_but_for_what_is_locked_or_leaving() -> None:
     assert (tally.bond_wei, tally.pending_wei, tally.free_wei) == (0, 0, 0)
 
 
+def test_a_job_in_a_token_locks_by_what_its_price_counts_as() -> None:
+    """Its own amounts stay in its token's smallest units; what it paid is counted apart."""
+    chain, usdx = Chain(), "0x" + "5" * 40
+    chain.happen(e.ParameterChanged, Parameter.AUDIT_FLOOR_BPS, 0, 500)
+    chain.happen(e.ParameterChanged, Parameter.LOCK_FACTOR_BPS, 0, 10_000)
+    chain.happen(e.JobFunded, JOB, SUBMITTER, replace(TERMS, token=usdx), 5, 700, 66)
+    chain.happen(e.Bonded, WORKER, 20_000, 20_000)
+    job = chain.ledger.jobs[JOB]
+    assert (job.token, job.unit_wei, job.unit_value_wei) == (usdx, 10, 700)
+    assert chain.ledger.lock_wei(job) == 14_000
+    assert chain.ledger.covers(WORKER, job) == 1
+    chain.happen(e.Credited, usdx, "0x6", (WORKER,), (20,))
+    chain.happen(e.Credited, "0x5", "0x6", (WORKER,), (3,))
+    chain.happen(e.Claimed, usdx, WORKER, 15)
+    tally = chain.ledger.tally(WORKER)
+    assert (tally.earned, tally.claimed) == ({usdx: 20, "0x5": 3}, {usdx: 15})
+
+
 def test_delegated_bonds_cover_units_beside_the_own_bond_and_never_more() -> None:
     """As the vault's freeOf; a slash says itself what is left of the own bond."""
     chain = committed()
@@ -328,7 +346,7 @@ def test_dissolved_units_are_remembered_until_their_locks_are_released() -> None
     """Not those that were at fault or void before: their locks are over."""
     chain = Chain()
     terms = replace(TERMS, rounds=3, slots=3, rounds_ahead=1)
-    chain.happen(e.JobFunded, JOB, SUBMITTER, terms, 5, 10, 66)
+    chain.happen(e.JobFunded, JOB, SUBMITTER, terms, 5, terms.unit_wei, 66)
     chain.happen(e.LeaseTaken, JOB, HOLDER, 50, 1)
     chain.happen(e.RoundAnchored, JOB, 0, b"c" * 32, b"b" * 32, 99)
     claims = tuple(Claim(s, 0, WORKER, b"r" * 32, b"c" * 32, b"s" * 65) for s in range(3))
@@ -352,7 +370,7 @@ def test_a_job_keeps_the_versions_that_were_accepted_when_it_was_funded() -> Non
     chain = Chain()
     chain.happen(e.ParameterChanged, Parameter.ARITHMETIC_VERSIONS, 0, 0b0010)
     chain.happen(e.ParameterChanged, Parameter.MANIFEST_VERSIONS, 0, 0b0100)
-    chain.happen(e.JobFunded, JOB, SUBMITTER, TERMS, 5, 10, 66)
+    chain.happen(e.JobFunded, JOB, SUBMITTER, TERMS, 5, TERMS.unit_wei, 66)
     chain.happen(e.ParameterChanged, Parameter.ARITHMETIC_VERSIONS, 0b0010, 0b1000)
     assert chain.ledger.jobs[JOB].versions == Versions(0b0010, 0b0100)
     assert Versions.of(chain.ledger.parameters) == Versions(0b1000, 0b0100)

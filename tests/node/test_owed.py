@@ -24,7 +24,7 @@ class Fold:
         self.happen(e.ParameterChanged, Parameter.AUDIT_FLOOR_BPS, 0, 500)
         self.happen(e.ParameterChanged, Parameter.LOCK_FACTOR_BPS, 0, 10_000)
         self.happen(e.Bonded, US, bond_wei, bond_wei)
-        self.happen(e.JobFunded, JOB, OTHER, TERMS, 5, 10, 66)
+        self.happen(e.JobFunded, JOB, OTHER, TERMS, 5, TERMS.unit_wei, 66)
         self.happen(e.LeaseTaken, JOB, OTHER, 50, 1)
         claims = tuple(
             Claim(slot, 0, who, b"r" * 32, b"c" * 32, b"s" * 65)

@@ -1,5 +1,7 @@
 """Quotes: exact integers, from the manifest and the Programs alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,10 @@ from engine.state import types_of
 from node.bundle import Bundle
 from node.errors import BadInput
 from node.quote import Offer, check_budget, forecast, integers_read, quote
+from node.tokens import AIN, Accepted, Token
 
 A, B, C = (f"0x{digit * 40}" for digit in "abc")
+USDX = Token("0x" + "5" * 40, "USDX", 6)
 
 
 def test_quote_adds_up(tiny: Bundle) -> None:
@@ -69,23 +73,38 @@ def test_peers_needed_are_those_of_the_protocol(tiny: Bundle) -> None:
     assert (price.peers_min, price.peers_audited, price.peers_judged) == (2, 3, 5)
 
 
+def test_a_lock_follows_from_what_the_price_counts_as(tiny: Bundle) -> None:
+    """In AIN, by the token's rate and rounded up; what is paid stays in the token."""
+    accepted = Accepted(USDX, 25 * 10**29 + 1)
+    price = quote(
+        tiny.manifest,
+        tiny.job.costs,
+        lock_factor_bps=10_000,
+        audit_floor_bps=500,
+        unit_wei=4,
+        accepted=accepted,
+    )
+    assert (price.unit_wei, price.work_wei) == (4, 4 * price.units)
+    assert price.unit_value_wei == 10**13 + 1
+    assert price.lock_wei == 20 * (10**13 + 1)
+
+
 def test_budget_is_a_limit(tiny: Bundle) -> None:
     """Exactly the budget is fine; a wei more is refused with both figures."""
     price = quote(tiny.manifest, tiny.job.costs)
-    enough = tiny.spec.budget.model_copy(update={"budget_wei": price.total_wei_max})
-    check_budget(tiny.spec.model_copy(update={"budget": enough}), price)
-    less = tiny.spec.budget.model_copy(update={"budget_wei": price.total_wei_max - 1})
-    with pytest.raises(BadInput, match=rf"budget_wei = {price.total_wei_max - 1}: .* may cost"):
-        check_budget(tiny.spec.model_copy(update={"budget": less}), price)
+    check_budget(replace(tiny, budget_wei=price.total_wei_max), price, USDX)
+    most = USDX.amount(price.total_wei_max)
+    less = USDX.amount(price.total_wei_max - 1)
+    with pytest.raises(BadInput, match=rf"budget is {less}, the job may cost up to {most};"):
+        check_budget(replace(tiny, budget_wei=price.total_wei_max - 1), price, USDX)
 
 
 def test_a_budget_that_is_too_small_says_how_far_it_goes(tiny: Bundle) -> None:
     """Whole rounds; none of them is begun with it, since the deposit must cover the job."""
     price = quote(tiny.manifest, tiny.job.costs)
     for wei, rounds in ((price.total_wei_max // 2, 1), (price.total_wei_max // 2 - 1, 0)):
-        less = tiny.spec.budget.model_copy(update={"budget_wei": wei})
         with pytest.raises(BadInput, match=f"covers {rounds} of 2 rounds"):
-            check_budget(tiny.spec.model_copy(update={"budget": less}), price)
+            check_budget(replace(tiny, budget_wei=wei), price, AIN)
 
 
 def test_data_is_counted_as_often_as_it_is_read(tiny: Bundle) -> None:

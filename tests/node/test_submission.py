@@ -1,12 +1,16 @@
 """Submitting: nothing is paid twice, and nothing for what no peer can do."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
+from unittest.mock import Mock
 
 import pytest
 
 from node.bundle import Bundle
+from node.chain import Chain as Chain_
 from node.chain import events as e
-from node.errors import BadInput
+from node.errors import BadInput, InsufficientFunds
 from node.ids import JobId
 from node.ledger import Ledger
 from node.parameters import ANY_VERSION, Versions
@@ -16,8 +20,11 @@ from node.submission import (
     check_not_repeated,
     check_versions,
     earlier_job,
+    fund_calls,
+    require_funds,
     terms_of,
 )
+from node.tokens import AIN, Token
 from tests.node.test_ledger import SUBMITTER, WORKER, Chain
 
 FIRST, SECOND = JobId(b"1" * 32), JobId(b"2" * 32)
@@ -27,7 +34,7 @@ def funded(tiny: Bundle, *jobs: JobId) -> Chain:
     """A chain on which the submitter funded these jobs, all of one manifest."""
     chain = Chain()
     for job in jobs:
-        chain.happen(e.JobFunded, job, SUBMITTER, terms_of(tiny.manifest, 0), 5, 10, 66)
+        chain.happen(e.JobFunded, job, SUBMITTER, terms_of(tiny.manifest, 0), 5, 1, 66)
     return chain
 
 
@@ -75,6 +82,39 @@ def test_a_job_over_every_peers_memory_is_refused_before_it_is_paid(tiny: Bundle
         check_memory(tiny.manifest, [small])
     check_memory(tiny.manifest, [small, large])
     check_memory(tiny.manifest, [])
+
+
+def test_a_wallet_that_has_too_little_of_the_token_is_told(tiny: Bundle) -> None:
+    """Before anything is sent, in the token's own units; so is a cost over the budget."""
+    usdx = Token("0x" + "5" * 40, "USDX", 6)
+    chain = Mock(address="0x1")
+    chain.escrow.quote.return_value = 2_500_000
+    chain.erc20.return_value.balance_of.return_value = 2_400_000
+    terms = terms_of(tiny.manifest, 0, unit_wei=3, token=usdx.address)
+    assert (terms.unit_wei, terms.token) == (3, usdx.address)
+    with pytest.raises(InsufficientFunds, match=r"holds 2\.4 USDX, the job needs 2\.5 USDX"):
+        require_funds(cast(Chain_, chain), terms, 10**7, usdx)
+    chain.erc20.assert_called_once_with(usdx.address)
+    with pytest.raises(BadInput, match=r"asks for 2\.5 USDX, over the budget of 2\.499999 USDX"):
+        require_funds(cast(Chain_, chain), terms, 2_499_999, usdx)
+
+
+def test_an_allowance_in_a_token_is_changed_by_way_of_nothing(tiny: Bundle) -> None:
+    """Some tokens take no other change; AIN is spared the transaction."""
+    chain = Mock(address="0x1")
+    chain.head.return_value = SimpleNamespace(timestamp=100)
+    chain.escrow.quote.return_value = 5
+    chain.parameters.all.return_value = {}
+    for token, money in (
+        (AIN, chain.token),
+        (Token("0x" + "5" * 40, "X", 6), chain.erc20.return_value),
+    ):
+        money.balance_of.return_value = 5
+        money.allowance.return_value = 4
+        assert len(fund_calls(cast(Chain_, chain), tiny, token)) == (2 if token.is_ain else 3)
+        assert [call.args[1] for call in money.approve.call_args_list][-1] == 0 or token.is_ain
+        money.allowance.return_value = 5
+        assert len(fund_calls(cast(Chain_, chain), tiny, token)) == 1
 
 
 def test_nothing_is_paid_for_a_job_whose_version_is_not_accepted(tiny: Bundle) -> None:

@@ -1,11 +1,13 @@
 """Job files: what is accepted, and that a wrong one names the field, the value and the rule."""
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.errors import SpecError
-from scheduler.spec import ERRORS_SHOWN_MAX, SPEC_BYTES_MAX, WEI_MAX, parse_spec
+from scheduler.spec import ERRORS_SHOWN_MAX, SPEC_BYTES_MAX, WEI_MAX, Price, parse_spec
 
 GOOD = """
 name = "digits"
@@ -84,6 +86,17 @@ def test_good_file_is_read_as_written() -> None:
             "limits: unit_timeout_s = 3601 must not exceed deadline_s = 3600",
         ),
         ("budget_wei = 3", "budget_wei = -3", "budget.budget_wei = -3"),
+        (
+            "budget_wei = 3",
+            'budget = "3"\nbudget_wei = 3',
+            "budget: one of budget_wei and budget must be given, and not both",
+        ),
+        (
+            "price_wei_per_gflop = 1",
+            'price_per_gflop = "1e9"\n#',
+            "budget.price_per_gflop = '1e9': String should match pattern",
+        ),
+        ("[budget]", '[budget]\ntoken = "US DX"', "budget.token = 'US DX': String should match"),
         ("[limits]", "[limit]", "limits: missing; this field is required"),
         ('name = "digits"', "name = ", "not valid TOML"),
     ],
@@ -91,6 +104,21 @@ def test_good_file_is_read_as_written() -> None:
 def test_wrong_field_is_named_with_value_and_rule(old: str, new: str, expected: str) -> None:
     """Each message starts with the dotted field and says what it must be."""
     assert any(line.startswith(expected) for line in refuse(old, new).splitlines())
+
+
+def test_prices_in_whole_units_follow_the_tokens_decimals() -> None:
+    """Exactly, also below a smallest unit; the whole must fit the contracts."""
+    spec = parse_spec(
+        GOOD.replace("price_wei_per_gflop = 1_000_000_000_000_000_000", 'price_per_gflop = "0.3"')
+        .replace(f"budget_wei = {WEI_MAX}", 'budget = "20.5"')
+        .replace("[budget]", '[budget]\ntoken = "USDX"')
+    )
+    assert (spec.budget.token, spec.budget.in_whole, spec.budget.in_units) == ("USDX", True, False)
+    assert spec.budget.price(6) == Price(Fraction(300_000), 20_500_000)
+    assert spec.budget.price(0) == Price(Fraction(3, 10), 20)
+    with pytest.raises(SpecError, match="below 2\\^128"):
+        spec.budget.price(39)
+    assert parse_spec(GOOD).budget.price(0) == Price(Fraction(10**18), WEI_MAX)
 
 
 def test_every_wrong_field_has_its_line() -> None:

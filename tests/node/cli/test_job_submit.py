@@ -17,6 +17,7 @@ from node.cli import job, job_submit
 from node.cli.desk import How
 from node.ids import JobId
 from node.submission import fund_calls, funded_by
+from node.tokens import AIN
 
 Ainur = Callable[..., Any]
 JOB = JobId(b"j" * 32)
@@ -56,7 +57,7 @@ def test_rounds_ahead_are_a_term_of_the_job_that_is_funded(tiny: Bundle) -> None
     chain.escrow.quote.return_value = chain.token.allowance.return_value = 5
     chain.token.balance_of.return_value = 5
     chain.parameters.all.return_value = {}
-    (call,) = fund_calls(cast(Chain, chain), tiny.manifest, 5, 3)
+    (call,) = fund_calls(cast(Chain, chain), tiny, AIN, 3)
     assert call is chain.escrow.fund.return_value
     funded = e.JobFunded(Place(1, 0, b""), JOB, "0x1", Mock(), 5, 5, 5)
     assert funded_by([cast(Receipt, SimpleNamespace(events=(funded,)))]).job_id == JOB

@@ -6,11 +6,13 @@ import math
 import pytest
 
 from node.cli.watch_view import View, lines_of
+from node.tokens import AIN, Token
 
 LOOK: dict[str, object] = {
     "job_id": "ab" * 32, "state": "funded", "round": 2, "rounds": 6, "anchored": 0,
     "slots": {"open": 1, "drawn": 3}, "round_slots": 4,
     "metrics": {"loss": 0.25}, "not_finite": [], "peers": 3, "failures": 0, "coordinator": None,
+    "token": AIN.document(),
     "deposited_wei": 10 * 10**18, "paid_wei": 2 * 10**18, "fees_wei": 10**17, "refunded_wei": 0,
     "slashed_wei": 0, "waiting": "round 3 of 6: slot 0 waits for its audit", "units": 8,
     "audited": 5, "faults": 0, "voids": 0, "retries": 0, "eta_s": 83.2,
@@ -24,6 +26,13 @@ def test_a_look_has_round_loss_time_money_peers_and_reason() -> None:
         "spent 2.1 AIN of 10 AIN, 3 peers, 8 units, 5 audited",
         "round 3 of 6: slot 0 waits for its audit",
     ]
+
+
+def test_money_is_told_in_the_jobs_token() -> None:
+    """By its decimals."""
+    usdx = Token("0x" + "5" * 40, "USDX", 6)
+    money = {"token": usdx.document(), "deposited_wei": 10**7, "paid_wei": 1, "fees_wei": 2}
+    assert lines_of(LOOK | money)[1].startswith("spent 0.000003 USDX of 10 USDX, 3 peers")
 
 
 def test_rounds_that_run_ahead_are_counted() -> None:
