@@ -13,6 +13,8 @@ from node.chain.handle import Transaction
 from node.chain.rpc import Reverted
 from node.chain.types import ZERO_ADDRESS, Parameter, ProposalState, ProposalVotes
 from node.errors import BadInput, InsufficientFunds
+from node.token_votes import describe_call
+from node.tokens import Tokens
 
 ID_PREFIX_MIN = 4
 """Digits of an id's hexadecimal form that name a proposal if no other begins with them."""
@@ -54,7 +56,8 @@ class Outlook:
 
 def list_proposals(chain: Chain) -> list[Proposal]:
     """All proposals, oldest first."""
-    return [_load(chain, created) for created in _created(chain)]
+    tokens = Tokens(chain)
+    return [_load(chain, created, tokens) for created in _created(chain)]
 
 
 def find_proposal(chain: Chain, text: str) -> Proposal:
@@ -63,7 +66,7 @@ def find_proposal(chain: Chain, text: str) -> Proposal:
     if len(matches) != 1:
         found = f"{len(matches)} proposals have" if matches else "No proposal has"
         raise BadInput(f"{found} the id {text!r}.", "`ainur gov list` shows them.")
-    return _load(chain, matches[0])
+    return _load(chain, matches[0], Tokens(chain))
 
 
 def outlook(chain: Chain, proposal: Proposal, account: str) -> Outlook:
@@ -251,7 +254,7 @@ def _is_named(proposal_id: int, text: str) -> bool:
     return len(digits) >= ID_PREFIX_MIN and f"{proposal_id:064x}".startswith(digits)
 
 
-def _load(chain: Chain, created: ProposalCreated) -> Proposal:
+def _load(chain: Chain, created: ProposalCreated, tokens: Tokens) -> Proposal:
     governor, proposal_id = chain.governor, created.proposal_id
     names = names_of(chain.network.contracts.model_dump())
     pairs = zip(created.targets, created.calldatas, strict=True)
@@ -261,11 +264,11 @@ def _load(chain: Chain, created: ProposalCreated) -> Proposal:
         governor.deadline(proposal_id),
         governor.votes(proposal_id),
         governor.eta(proposal_id),
-        tuple(_describe(target, data, names) for target, data in pairs),
+        tuple(_describe(target, data, names, tokens) for target, data in pairs),
     )
 
 
-def _describe(target: str, data: bytes, names: Names) -> str:
+def _describe(target: str, data: bytes, names: Names, tokens: Tokens) -> str:
     """What one call of a proposal does: a change and a grant in plain words, any other decoded."""
     found = decode_call(names, target, data)
     if (
@@ -275,6 +278,11 @@ def _describe(target: str, data: bytes, names: Names) -> str:
     ):
         label = Parameter(found.arguments["parameter"]).label
         return f"set {label} to {found.arguments['value']}"
+    if found is not None and (found.contract, found.function) == (
+        "NetworkParameters",
+        "setTokenRate",
+    ):
+        return describe_call(tokens, found.arguments)
     if found is not None and (found.contract, found.function) == ("ComputeToken", "transfer"):
         to, amount = found.arguments.values()
         return f"grant {decimal(amount)} AIN to {to}"

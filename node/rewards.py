@@ -1,17 +1,20 @@
 """What an account has earned: credited by final rounds and for data that was not to be had.
 
 Read from the chain's events, so that nothing is trusted but the chain. A claim pays all that is
-credited, whatever it is for; anyone may send it, the money always goes to the account.
+credited in one token, whatever it is for; anyone may send it, the money always goes to the account.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from node.chain import Chain, Receipt, Reverted
 from node.chain.events import Claimed, Credited, DataCharged, RoundPaid
 from node.chain.handle import Transaction
+from node.errors import BadInput
 from node.ids import JobId
 from node.ledger import JobView, Ledger
+from node.tokens import Token, Tokens
 from node.unit_history import UnitHistory, history_of
 
 EPOCHS_MAX = 200
@@ -22,11 +25,30 @@ Send = Callable[..., list[Receipt]]
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """What an account was credited by a job: for a round, or (None) from its data deposit."""
+    """What an account was credited by a job: for a round, or (None) from its data deposit.
+
+    `token` is the address of the contract, also for AIN.
+    """
 
     job_id: JobId
     round: int | None
     amount: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What an account has earned of a token in all time, and been paid. `contract`: its address."""
+
+    token: Token
+    contract: str
+    earned: int
+    claimed: int
+
+    @property
+    def left(self) -> int:
+        """What a claim pays now."""
+        return self.earned - self.claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +62,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A round's reward in its parts. `unexplained`: wei that the contract paid beyond them."""
+    """A round's reward in its parts. `unexplained`: wei that the contract paid beyond them.
+
+    `fee_wei`: the protocol's, for the whole round.
+    """
 
     job: JobView
     round: int
     parts: tuple[Part, ...]
     unexplained: int
+    fee_wei: int
 
     @property
     def amount(self) -> int:
@@ -66,8 +92,31 @@ def rewards_of(chain: Chain, account: str) -> list[Reward]:
             amount = credited(event, account)
             round = cause.round if isinstance(cause, RoundPaid) else None
             if amount:
-                found.append(Reward(JobId(cause.job_id), round, amount))
+                found.append(Reward(JobId(cause.job_id), round, amount, event.token))
     return found
+
+
+def balances_of(
+    chain: Chain, tokens: Tokens, account: str, rewards: Sequence[Reward]
+) -> list[Balance]:
+    """By token what `account` has of these rewards: AIN first, then in the order of earning."""
+    contracts = dict.fromkeys((chain.token.address, *(each.token for each in rewards)))
+    return [
+        Balance(tokens.of(contract), contract, *chain.rewards.account_of(contract, account))
+        for contract in contracts
+    ]
+
+
+def balance_called(balances: Sequence[Balance], text: str) -> Balance:
+    """The balance in the token with this symbol or address; BadInput unless there is one."""
+    known = [b for b in balances if text.lower() in (b.token.symbol.lower(), b.contract.lower())]
+    if len(known) == 1:
+        return known[0]
+    listed = ", ".join(balance.token.name for balance in balances)
+    raise BadInput(
+        f"The account has {'nothing' if not known else 'several tokens'} called {text!r}.",
+        f"It has earned in: {listed}. Name one by its address.",
+    )
 
 
 def credited(event: Credited, account: str) -> int:
@@ -86,7 +135,7 @@ def explain(ledger: Ledger, account: str) -> list[Explained]:
             parts = tuple(_part(unit, account) for unit in units if account in unit.paid)
             unexplained = final.unexplained.get(account, 0)
             if parts or unexplained:
-                found.append(Explained(job, final.round, parts, unexplained))
+                found.append(Explained(job, final.round, parts, unexplained, final.fee_wei))
     return found
 
 
@@ -98,7 +147,7 @@ def _part(unit: UnitHistory, account: str) -> Part:
 def claim_calls(
     chain: Chain, account: str, credit_wei: int, epochs: Sequence[int], *, to_bond: bool = False
 ) -> list[Transaction]:
-    """The transactions that pay `account` its credit, and the emission of epochs that are over.
+    """The transactions that pay `account` its AIN, and the emission of epochs that are over.
 
     The first pays what is credited already: as a rule there is one. `to_bond`: all of it goes into
     the account's bond, which the last does.
@@ -113,8 +162,17 @@ def claim_calls(
     return [chain.rewards.claim(chain.token.address, account)] if credit_wei else []
 
 
-def claim_all(calls: Sequence[Transaction], send: Send) -> Iterator[tuple[Receipt, int]]:
-    """Send `calls`; yields each receipt with the wei that it paid.
+def token_calls(chain: Chain, account: str, balances: Sequence[Balance]) -> list[Transaction]:
+    """The transactions that pay `account` what is left of tokens other than AIN."""
+    return [
+        chain.rewards.claim(each.contract, account)
+        for each in balances
+        if each.left and not each.token.is_ain
+    ]
+
+
+def claim_all(calls: Sequence[Transaction], send: Send) -> Iterator[Receipt]:
+    """Send `calls`; yields the receipts.
 
     What somebody else has claimed in the meantime is left out.
     """
@@ -125,4 +183,14 @@ def claim_all(calls: Sequence[Transaction], send: Send) -> Iterator[tuple[Receip
             if error.name != "NothingToClaim":
                 raise
             continue
-        yield receipt, sum(e.amount for e in receipt.events if isinstance(e, Claimed))
+        yield receipt
+
+
+def paid_by(receipts: Sequence[Receipt]) -> Counter[str]:
+    """What claims paid, by the token's contract."""
+    paid = Counter[str]()
+    for receipt in receipts:
+        for event in receipt.events:
+            if isinstance(event, Claimed):
+                paid[event.token] += event.amount
+    return paid

@@ -8,8 +8,20 @@ from dataclasses import dataclass
 from node.chain import Chain
 from node.chain.describe import decode_call, names_of
 from node.chain.handle import Transaction
-from node.errors import BadInput, InsufficientFunds
+from node.chain.rpc import RpcError
+from node.errors import BadInput, InsufficientFunds, NodeError
 from node.governance import Proposal, list_proposals
+from node.rewards import rewards_of
+from node.tokens import Token, Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What the treasury has of a token besides AIN; `held` is None if that does not answer."""
+
+    token: Token
+    held: int | None
+    credit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +31,30 @@ class Grant:
     proposal: Proposal
     to: str
     amount_wei: int
+
+
+def holdings_of(chain: Chain) -> list[Holding]:
+    """Of every token that is accepted now, or that the fees of jobs were paid in."""
+    treasury, tokens = chain.network.contracts.timelock, Tokens(chain)
+    earned = [each.token for each in rewards_of(chain, treasury)]
+    addresses = dict.fromkeys((*chain.parameters.accepted_tokens(), *earned))
+    return [
+        Holding(
+            tokens.of(address),
+            _held(chain, address, treasury),
+            chain.rewards.credit_of(address, treasury),
+        )
+        for address in addresses
+        if address != chain.token.address
+    ]
+
+
+def _held(chain: Chain, address: str, account: str) -> int | None:
+    try:
+        return chain.erc20(address).balance_of(account)
+    except (NodeError, RpcError):
+        # A token that broke after it was accepted hides nothing else.
+        return None
 
 
 def grants(chain: Chain) -> list[Grant]:

@@ -8,7 +8,7 @@ units stands in `unexplained`, which is empty unless this fold and the contract 
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from node.chain import events as on_chain
 from node.chain.events import Event
@@ -55,13 +55,17 @@ class UnitHistory:
 
 @dataclass(frozen=True, slots=True)
 class RoundHistory:
-    """A finalised round and what it paid. `unexplained`: wei by account beyond its units."""
+    """A finalised round and what it paid. `unexplained`: wei by account beyond its units.
+
+    `fee_wei`: the protocol's part besides.
+    """
 
     round: int
     block: int
     checkpoint: bytes
     total_wei: int
     unexplained: dict[str, int]
+    fee_wei: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +83,15 @@ def history_of(job: JobView) -> JobHistory:
     for event in job.log:
         fold.apply(event)
     units = sorted(fold.units.values(), key=lambda unit: (unit.round, unit.slot, unit.attempt))
-    return JobHistory(tuple(units), tuple(fold.rounds))
+    rounds = (replace(final, fee_wei=fold.fees.get(final.round, 0)) for final in fold.rounds)
+    return JobHistory(tuple(units), tuple(rounds))
 
 
 class _Fold:
     def __init__(self, job: JobView) -> None:
         self.units: dict[bytes, UnitHistory] = {}
         self.rounds: list[RoundHistory] = []
+        self.fees: dict[int, int] = {}
         self._job = job
         self._holder = ""
 
@@ -101,6 +107,8 @@ class _Fold:
                 self._finalize(event)
             case on_chain.RoundRewards():
                 self._compare(event)
+            case on_chain.RoundPaid():
+                self.fees[event.round] = event.fee
             case _:
                 unit = self.units.get(getattr(event, "unit_id", b""))
                 if unit is not None:

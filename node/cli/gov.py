@@ -147,6 +147,40 @@ def propose_grant(address: str, amount: int, description: str, home: Home, how: 
         _propose(desk, prepare_grant(desk.chain, to, amount), description)
 
 
+@propose.command("accept-token")
+@click.argument("address")
+@click.option(
+    "--rate", required=True, help="AIN that a whole token counts as where locks are made."
+)
+@click.option("--description", required=True, help="Why: voters read it.")
+@home_option
+@transaction_options
+def propose_token(address: str, rate: str, description: str, home: Home, how: How) -> None:
+    """Propose that jobs may be paid in the ERC-20 at ADDRESS; of an accepted one a new rate."""
+    from node.token_votes import prepare_acceptance
+
+    token = parse_address(address)
+    with transacting(home, how) as desk:
+        call, words = prepare_acceptance(desk.chain, token, rate)
+        note(words)
+        _propose(desk, call, description)
+
+
+@propose.command("refuse-token")
+@click.argument("token")
+@click.option("--description", required=True, help="Why: voters read it.")
+@home_option
+@transaction_options
+def propose_no_token(token: str, description: str, home: Home, how: How) -> None:
+    """Propose that no new job is paid in TOKEN, an accepted one's address or symbol."""
+    from node.token_votes import prepare_refusal
+
+    with transacting(home, how) as desk:
+        call, words = prepare_refusal(desk.chain, token)
+        note(words)
+        _propose(desk, call, description)
+
+
 @propose.command("referee")
 @click.argument("address")
 @click.option("--description", required=True, help="Why: voters read it.")

@@ -1,5 +1,6 @@
 """`ainur params`: what the DAO may tune, within which bounds, and what it means."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,7 @@ from node.home import Home
 
 if TYPE_CHECKING:
     from node.chain import Chain
+    from node.tokens import Accepted
 
 
 @click.command()
@@ -43,16 +45,17 @@ def readable(label: str, value: int) -> str:
 
 def _show_all(chain: "Chain", as_json: bool) -> None:
     from node.parameters import MEANINGS, unit_of
+    from node.tokens import Tokens
 
     rows = [(p, v, chain.parameters.bounds(p)) for p, v in chain.parameters.all().items()]
+    accepted = Tokens(chain).accepted()
     if as_json:
-        emit_json(
-            {
-                p.label: {"value": value, "min": bounds.min, "max": bounds.max,
-                          "unit": unit_of(p), "meaning": MEANINGS[p]}
-                for p, value, bounds in rows
-            }
-        )  # fmt: skip
+        listed = {
+            p.label: {"value": value, "min": bounds.min, "max": bounds.max,
+                      "unit": unit_of(p), "meaning": MEANINGS[p]}
+            for p, value, bounds in rows
+        }  # fmt: skip
+        emit_json({**listed, "acceptedTokens": [_token(each) for each in accepted]})
         return
     emit_table(
         ("parameter", "value", "least", "greatest", "unit", "meaning"),
@@ -62,7 +65,27 @@ def _show_all(chain: "Chain", as_json: bool) -> None:
             for p, value, bounds in rows
         ],
     )  # fmt: skip
+    _show_tokens(accepted)
     note("`ainur params NAME` tells what a vote could set now, `ainur gov propose set` proposes it")
+
+
+def _token(each: "Accepted") -> dict[str, object]:
+    rate = {"rate": each.rate, "ain_per_token": each.ain_per_token.removesuffix(" AIN")}
+    return each.token.document() | rate
+
+
+def _show_tokens(accepted: "Sequence[Accepted]") -> None:
+    if not accepted:
+        note("jobs are paid in AIN; the DAO accepts no other token")
+        return
+    click.echo()
+    emit_table(
+        ("accepted token", "address", "for locks one counts as", "note"),
+        [
+            (e.token.symbol, e.token.address, e.ain_per_token, e.token.note or None)
+            for e in accepted
+        ],
+    )
 
 
 def _show_one(chain: "Chain", name: str, as_json: bool) -> None:

@@ -1,6 +1,6 @@
 """`ainur rewards explain`: for what each wei was earned, by work and by emission."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +15,7 @@ from node.ids import JobId
 if TYPE_CHECKING:
     from node.emission_account import CountedRound, ExplainedEmission
     from node.rewards import Explained, Reward
+    from node.tokens import Token
 
 
 @click.command("explain")
@@ -45,10 +46,11 @@ def explain(
     from node.emission_account import explain_emission
     from node.rewards import explain as explained
     from node.rewards import rewards_of
+    from node.tokens import Tokens
 
     address = parse_address(account) if account else open_wallet(home).address
     with open_chain(home) as chain:
-        ledger = LedgerReader(chain).update()
+        tokens, ledger = Tokens(chain), LedgerReader(chain).update()
         wanted_job = find_job(ledger, job).job_id if job else None
 
         def wanted(job_id: bytes, round: int) -> bool:
@@ -56,23 +58,29 @@ def explain(
 
         minted = explain_emission(chain, address, wanted)
         credits = rewards_of(chain, address)
+        treasury = chain.network.contracts.timelock
+        found = [e for e in explained(ledger, address) if wanted(e.job.job_id, e.round)]
+        paid_in = [each.job.token for each in found] + [each.token for each in credits]
+        named = {address: tokens.of(address) for address in paid_in}
     if emission:
         _require_over(minted)
-    found = [e for e in explained(ledger, address) if wanted(e.job.job_id, e.round)]
     worked = [] if emission else found
     data = [] if emission or number is not None else _data(credits, wanted_job)
     if as_json:
-        works = {} if emission else {"rewards": [_explanation(each) for each in worked]}
+        works = {} if emission else {"rewards": [_explanation(each, named) for each in worked]}
         if data:
-            works["data"] = [{"job_id": r.job_id, "amount_wei": r.amount} for r in data]
+            works["data"] = [
+                {"job_id": r.job_id, "amount_wei": r.amount, "token": named[r.token].document()}
+                for r in data
+            ]
         emit_json({"account": address} | works | {"emissions": [_minted(each) for each in minted]})
     else:
         if not emission:
-            _show_worked(address, worked)
+            _show_worked(address, worked, named, treasury)
             for each in data:
                 note(
-                    f"{ain(each.amount)} of the data deposit of 0x{each.job_id.hex()[:16]}: its "
-                    "data was not to be had"
+                    f"{named[each.token].amount(each.amount)} of the data deposit of "
+                    f"0x{each.job_id.hex()[:16]}: its data was not to be had"
                 )
         _show_minted(minted)
     _require_equal(worked, credits, minted)
@@ -117,7 +125,7 @@ def _require_equal(
             )
 
 
-def _explanation(each: "Explained") -> dict[str, object]:
+def _explanation(each: "Explained", named: "Mapping[str, Token]") -> dict[str, object]:
     units = [
         {"slot": p.unit.slot, "attempt": p.unit.attempt, "unit_id": p.unit.unit_id, "as": p.role,
          "verdict": p.unit.verdict, "block": p.unit.decided_block, "amount_wei": p.amount}
@@ -126,7 +134,9 @@ def _explanation(each: "Explained") -> dict[str, object]:
     return {
         "job_id": each.job.job_id,
         "round": each.round + 1,
+        "token": named[each.job.token].document(),
         "amount_wei": each.amount,
+        "fee_wei": each.fee_wei,
         "unit_wei": each.job.unit_wei,
         "audit_wei": each.job.audit_wei,
         "units": units,
@@ -168,12 +178,15 @@ def _counted(one: "CountedRound") -> dict[str, object]:
     }
 
 
-def _show_worked(address: str, found: "Sequence[Explained]") -> None:
+def _show_worked(
+    address: str, found: "Sequence[Explained]", named: "Mapping[str, Token]", treasury: str
+) -> None:
     emit_table(
         ("job", "round", "slot", "try", "as", "verdict", "in block", "earned"),
         [
             (f"0x{each.job.job_id.hex()[:16]}", each.round + 1, p.unit.slot, p.unit.attempt + 1,
-             p.role, p.unit.verdict, p.unit.decided_block, ain(p.amount))
+             p.role, p.unit.verdict, p.unit.decided_block,
+             named[each.job.token].amount(p.amount))
             for each in found
             for p in each.parts
         ],
@@ -181,11 +194,17 @@ def _show_worked(address: str, found: "Sequence[Explained]") -> None:
     )  # fmt: skip
     for each in found:
         count, audits = len(each.parts), sum(p.role == "auditor" for p in each.parts)
+        token = named[each.job.token]
+        name = f"round {each.round + 1} of 0x{each.job.job_id.hex()[:16]}"
         note(
-            f"round {each.round + 1} of 0x{each.job.job_id.hex()[:16]}: {count - audits} units of "
-            f"{ain(each.job.unit_wei)} and {audits} audits of {ain(each.job.audit_wei)} make "
-            f"{ain(each.amount)}"
+            f"{name}: {count - audits} units of {token.amount(each.job.unit_wei)} and {audits} "
+            f"audits of {token.amount(each.job.audit_wei)} make {token.amount(each.amount)}"
         )
+        if not token.is_ain:
+            note(
+                f"{name}: its fee of {token.amount(each.fee_wei)} went to the treasury {treasury}; "
+                "nothing was burned, so it counts for no emission"
+            )
 
 
 def _show_minted(minted: "Sequence[ExplainedEmission]") -> None:

@@ -14,13 +14,13 @@ from node.home import Home
 @json_option
 def command(home: Home, as_json: bool) -> None:
     """Show what the treasury holds, and all grants, past and proposed."""
-    from node.treasury import grants
+    from node.treasury import grants, holdings_of
 
     with open_chain(home) as chain:
         account = chain.network.contracts.timelock
         tokens, gas_money = chain.token.balance_of(account), chain.balance(account)
         credit = chain.rewards.credit_of(chain.token.address, account)
-        found = grants(chain)
+        found, others = grants(chain), holdings_of(chain)
     if as_json:
         listed = [
             {"proposal": g.proposal.id_hex, "state": g.proposal.state.name.lower(), "to": g.to,
@@ -29,7 +29,11 @@ def command(home: Home, as_json: bool) -> None:
         ]  # fmt: skip
         emit_json(
             {"account": account, "token_wei": tokens, "native_wei": gas_money,
-             "credit_wei": credit, "grants": listed}
+             "credit_wei": credit, "grants": listed,
+             "tokens": [
+                 each.token.document() | {"held": each.held, "credit": each.credit}
+                 for each in others
+             ]}
         )  # fmt: skip
         return
     emit_table(
@@ -42,6 +46,15 @@ def command(home: Home, as_json: bool) -> None:
         empty="no grants yet; propose one: `ainur gov propose grant ADDRESS AMOUNT`",
     )  # fmt: skip
     note(f"treasury {account} holds {ain(tokens)} and {native(gas_money)} of native currency")
+    for each in others:
+        held = "an unknown amount" if each.held is None else each.token.amount(each.held)
+        line = f"of {each.token.name} it holds {held}"
+        if each.credit:
+            line += (
+                f", and has {each.token.amount(each.credit)} to claim: `ainur rewards claim "
+                f"--account {account} --token {each.token.address}`"
+            )
+        note(line)
     if credit:
         note(
             f"{ain(credit)} of emission are its share too; anybody has them paid: "

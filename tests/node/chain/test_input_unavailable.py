@@ -93,7 +93,9 @@ def test_a_committee_that_cannot_get_the_data_charges_the_submitter(
     assert job.charged == job.data_wei > 0
     assert job.deposited == job.paid + job.fees + job.refunded + job.charged + held
     assert chain.rewards.credit_of(chain.token.address, worker.node.address) == AIN
-    assert rewards_of(chain, worker.node.address) == [Reward(job_id, None, AIN)]
+    assert rewards_of(chain, worker.node.address) == [
+        Reward(job_id, None, AIN, chain.token.address)
+    ]
     assert all(chain.vault.bond_of(account) == 500 * AIN for account in players)
     view = LedgerReader(chain).update().jobs[job_id]
     assert (view.state, view.charged_wei) == (JobState.INPUT_UNAVAILABLE, job.charged)

@@ -368,7 +368,11 @@ def test_rewards_show_and_claim(
     assert (before["earned_wei"], before["claimable_wei"], before["claimed_wei"]) == (
         8 * AIN, 8 * AIN, 0,
     )  # fmt: skip
-    assert before["rewards"] == [{"job_id": f"0x{job_id.hex()}", "round": 0, "amount_wei": 8 * AIN}]
+    token = {"address": None, "symbol": "AIN", "decimals": 18}
+    assert before["rewards"] == [
+        {"job_id": f"0x{job_id.hex()}", "round": 0, "amount_wei": 8 * AIN, "token": token}
+    ]
+    assert before["tokens"] == []
     planned = ainur("rewards", "claim", "--dry-run", "--home", home.path)
     assert planned.code == 0, planned.err
     assert ainur("rewards", "show", "--json", "--home", home.path).json == before

@@ -173,17 +173,20 @@ def test_every_command_that_sends_goes_through_the_desk() -> None:
     signing = {name for name, names in options.items() if "wallet" in names}
     keep = {"init", "node start", "tx sign", "job pause", "job resume", "deploy"}
     assert {name for name, names in options.items() if "dry_run" in names} == signing - keep
-    assert len(signing - keep) == 24
+    assert len(signing - keep) == 26
 
 
 def test_params_with_bounds_units_and_what_a_vote_could_set(ainur: Ainur, home: Home) -> None:
     """All of them, and of one what the contract would accept now."""
     table = ainur("params", "--home", home.path).out.splitlines()
-    assert len(table) == 1 + len(Parameter)
+    assert [line.split("\t")[0] for line in table[1 : 1 + len(Parameter)]] == [
+        parameter.label for parameter in Parameter
+    ]
     assert "protocolFeeBps\t100 (1%)\t0 (0%)\t2000 (20%)\t1/10,000\ton top of what" in "".join(
         table
     )
     every = ainur("params", "--json", "--home", home.path).json
+    assert isinstance(every.pop("acceptedTokens"), list)
     assert set(every) == {parameter.label for parameter in Parameter}
     assert all(each["meaning"] and each["unit"] for each in every.values())
 
