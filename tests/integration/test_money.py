@@ -1,9 +1,16 @@
 """Jobs that do not complete: what was not earned comes back, and one is told why."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from examples.digits.__main__ import Settings, write
 from node.ledger import JobState
+from tests.erc20 import deploy_token, mint, set_rate
+
+IN_PLAIN = Settings(
+    rounds=1, slots=2, steps=3, trace_every=2, price_wei_per_gflop=16_000_000, budget_wei=10**9
+)
 
 
 def test_cancelled_job_refunds_what_was_not_earned(
@@ -75,3 +82,40 @@ def test_deadline_ends_a_job(network: Callable[[int], Any], small_job: Any) -> N
     assert 1 <= job.open_round < job.rounds
     assert job.deposited_wei == job.paid_wei + job.fees_wei + job.refunded_wei
     running.check_payment(job)
+
+
+def test_job_in_a_token_pays_worker_treasury_and_submitter_to_the_unit(
+    network: Callable[[int], Any], tmp_path: Path
+) -> None:
+    """Who does not accept the token audits, as it must, and works on none of it."""
+    running = network(0)
+    token = deploy_token(running.devnet)
+    set_rate(running.devnet, token, 25 * 10**29)
+    works, audits = running.add(2)
+    running.ainur(works, "config", "set", "accepted_tokens", token)
+    running.start()
+    submitter, given = running.address(running.submitter), 10**9
+    mint(running.devnet, token, submitter, given)
+    file = write(tmp_path / "job", IN_PLAIN)
+    file.write_text(file.read_text().replace("[budget]", f'[budget]\ntoken = "{token}"'))
+    chain, timelock = running.chain, running.network.contracts.timelock
+    money, supply = chain.erc20(token), chain.token.total_supply()
+
+    job_id = running.submit(file)
+    job = running.wait_for_end(job_id)
+    assert (job.state, job.token, job.open_round) == (JobState.COMPLETED, token, 1)
+    running.check_payment(job)
+    units = job.rounds * job.slots
+    audited = (job.paid_wei - units * job.unit_wei) // job.audit_wei
+    assert job.unit_value_wei == job.unit_wei * 25 * 10**11
+    assert job.refunded_wei == job.deposited_wei - job.paid_wei - job.fees_wei > 0
+    assert money.balance_of(submitter) == given - job.paid_wei - job.fees_wei
+    assert chain.rewards.credit_of(token, timelock) == job.fees_wei > 0
+    for home, earned in ((works, units * job.unit_wei), (audits, audited * job.audit_wei)):
+        assert running.ainur(home, "rewards", "claim", "--all").code == 0
+        assert money.balance_of(running.address(home)) == earned
+    assert chain.token.total_supply() == supply, "nothing was burned or minted"
+    status = running.status(audits)
+    assert (status.units_computed, status.audits_computed > 0) == (0, audited > 0)
+    told = (audits.logs / "node.log").read_text().count("accepted_tokens does not name")
+    assert told == 1
