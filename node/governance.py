@@ -7,7 +7,7 @@ explain what to do instead; the contracts hold the rules.
 from dataclasses import dataclass
 
 from node.chain import Chain
-from node.chain.describe import Names, decimal, decode_call, in_words, names_of
+from node.chain.describe import Names, decode_call, in_words, names_of
 from node.chain.events import ProposalCreated
 from node.chain.handle import Transaction
 from node.chain.rpc import Reverted
@@ -268,6 +268,16 @@ def _load(chain: Chain, created: ProposalCreated, tokens: Tokens) -> Proposal:
     )
 
 
+def decoded_transfer(names: Names, target: str, data: bytes) -> tuple[str, int] | None:
+    """To whom a call transfers how much of the token `target`; None if it does anything else."""
+    call = decode_call(names, target, data)
+    # A token that is none of the network's contracts has no name here.
+    if call is None or call.function != "transfer" or call.contract not in ("", "ComputeToken"):
+        return None
+    to, amount = call.arguments.values()
+    return str(to), int(amount)
+
+
 def _describe(target: str, data: bytes, names: Names, tokens: Tokens) -> str:
     """What one call of a proposal does: a change and a grant in plain words, any other decoded."""
     found = decode_call(names, target, data)
@@ -283,9 +293,11 @@ def _describe(target: str, data: bytes, names: Names, tokens: Tokens) -> str:
         "setTokenRate",
     ):
         return describe_call(tokens, found.arguments)
-    if found is not None and (found.contract, found.function) == ("ComputeToken", "transfer"):
-        to, amount = found.arguments.values()
-        return f"grant {decimal(amount)} AIN to {to}"
+    if (transfer := decoded_transfer(names, target, data)) is not None:
+        to, amount = transfer
+        token = tokens.of(target)
+        which = "" if token.is_ain else f" of {token.address}"
+        return f"grant {token.amount(amount)}{which} to {to}"
     if found is not None and (found.contract, found.function) == ("RefereeSeat", "propose"):
         return f"announce {found.arguments['successor']} as the next referee"
     if found is not None and (found.contract, found.function) == ("RefereeSeat", "withdraw"):

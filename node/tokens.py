@@ -53,6 +53,13 @@ class Token:
         sign = "-" if units < 0 else ""
         return f"{sign}{fixed(abs(units), self.decimals)} {self.symbol}"
 
+    def units(self, text: str) -> int:
+        """So many whole ones, as people write them, in smallest units; BadInput if it is none."""
+        try:
+            return scaled(text, self.decimals)
+        except ValueError as error:
+            raise BadInput(f"That is no amount of {self.symbol}: {error}.") from None
+
     def per_gflop(self, units: int | None) -> str:
         """The price of a verified GFLOP, rounded down, as people read it."""
         if units is None:
@@ -115,6 +122,10 @@ class Tokens:
         """Those besides AIN that the DAO accepts now."""
         listed = self._chain.parameters.accepted_tokens()
         return [Accepted(self.of(address), rate) for address, rate in listed.items()]
+
+    def named(self, text: str) -> Token:
+        """The token at an address, accepted or not, or the accepted one with this symbol."""
+        return self.of(_address(text)) if text.lower().startswith("0x") else self.find(text).token
 
     def find(self, text: str) -> Accepted:
         """What a job can be paid in that people call `text`: `AIN`, an address, or a symbol that

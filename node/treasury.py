@@ -6,13 +6,13 @@ A grant is a proposal whose call transfers tokens: the timelock carries it out l
 from dataclasses import dataclass
 
 from node.chain import Chain
-from node.chain.describe import decode_call, names_of
+from node.chain.describe import names_of
 from node.chain.handle import Transaction
 from node.chain.rpc import RpcError
 from node.errors import BadInput, InsufficientFunds, NodeError
-from node.governance import Proposal, list_proposals
+from node.governance import Proposal, decoded_transfer, list_proposals
 from node.rewards import rewards_of
-from node.tokens import Token, Tokens
+from node.tokens import AIN, Token, Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,12 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Tokens that a proposal pays, or would pay, to somebody."""
+    """What a proposal pays, or would pay, to somebody, in smallest units of a token."""
 
     proposal: Proposal
     to: str
     amount_wei: int
+    token: Token
 
 
 def holdings_of(chain: Chain) -> list[Holding]:
@@ -59,27 +60,27 @@ def _held(chain: Chain, address: str, account: str) -> int | None:
 
 def grants(chain: Chain) -> list[Grant]:
     """All grants that were ever proposed, oldest first."""
-    names = names_of(chain.network.contracts.model_dump())
+    names, tokens = names_of(chain.network.contracts.model_dump()), Tokens(chain)
     found = []
     for proposal in list_proposals(chain):
         pairs = zip(proposal.created.targets, proposal.created.calldatas, strict=True)
         for target, data in pairs:
-            call = decode_call(names, target, data)
-            if call and (call.contract, call.function) == ("ComputeToken", "transfer"):
-                to, amount = call.arguments.values()
-                found.append(Grant(proposal, to, amount))
+            if (transfer := decoded_transfer(names, target, data)) is not None:
+                found.append(Grant(proposal, *transfer, tokens.of(target)))
     return found
 
 
-def prepare_grant(chain: Chain, to: str, amount_wei: int) -> Transaction:
+def prepare_grant(chain: Chain, to: str, amount_wei: int, token: Token = AIN) -> Transaction:
     """The call that pays a grant; InsufficientFunds where the treasury has less now."""
     if amount_wei == 0:
         raise BadInput("A grant of nothing is no grant.", "Give an amount such as 250.")
     treasury = chain.network.contracts.timelock
-    held = chain.token.balance_of(treasury)
+    money = chain.token if token.is_ain else chain.erc20(token.address)
+    held = money.balance_of(treasury)
     if held < amount_wei:
         raise InsufficientFunds(
-            f"The treasury {treasury} holds {held} wei of AIN, less than {amount_wei}.",
-            "Propose less, or send tokens to it.",
+            f"The treasury {treasury} holds {token.amount(held)}, less than "
+            f"{token.amount(amount_wei)}.",
+            "Propose less, or have more sent or claimed to it: `ainur treasury`.",
         )
-    return chain.token.transfer(to, amount_wei)
+    return money.transfer(to, amount_wei)

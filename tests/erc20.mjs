@@ -26,4 +26,6 @@ if (errors.length > 0) {
   process.exit(1);
 }
 const found = Object.entries(output.contracts[source]);
-console.log(JSON.stringify(Object.fromEntries(found.map(([name, c]) => [name, c.evm.bytecode.object]))));
+console.log(
+  JSON.stringify(Object.fromEntries(found.map(([name, c]) => [name, c.evm.bytecode.object]))),
+);

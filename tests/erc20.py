@@ -36,9 +36,13 @@ def _bytecodes() -> dict[str, str]:
 
 def deploy_token(devnet: Devnet, name: str = "PlainToken") -> str:
     """Put a token on the chain; its address."""
-    code = bytes.fromhex(_bytecodes()[name])
+    return deploy_code(devnet, bytes.fromhex(_bytecodes()[name]))
+
+
+def deploy_code(devnet: Devnet, code: bytes) -> str:
+    """Put a contract that is no part of the network on the chain; its address."""
     with devnet.chain(devnet.treasury) as chain:
-        receipt = chain.send(Transaction("", code, name))
+        receipt = chain.send(Transaction("", code, "a contract"))
         answer = chain.rpc("eth_getTransactionReceipt", "0x" + receipt.transaction.hex())
     return str(to_checksum_address(answer["contractAddress"]))
 

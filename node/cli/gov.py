@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from node.cli.desk import Desk, How, transacting, transaction_options
-from node.cli.options import AMOUNT, home_option, json_option
+from node.cli.options import AMOUNT, home_option, json_option, parse_amount
 from node.cli.output import ain, emit_fields, emit_json, emit_table, note, utc
 from node.cli.params import readable
 from node.cli.session import (
@@ -134,17 +134,21 @@ def propose_set(name: str, value: str, description: str, home: Home, how: How) -
 
 @propose.command("grant")
 @click.argument("address")
-@click.argument("amount", type=AMOUNT)
+@click.argument("amount")
+@click.option("--token", help="A token's symbol or address, if it is not AIN.")
 @click.option("--description", required=True, help="Why: voters read it.")
 @home_option
 @transaction_options
-def propose_grant(address: str, amount: int, description: str, home: Home, how: How) -> None:
+def propose_grant(
+    address: str, amount: str, token: str | None, description: str, home: Home, how: How
+) -> None:
     """Propose to pay AMOUNT of the treasury's tokens to ADDRESS; `ainur treasury` shows both."""
     from node.treasury import prepare_grant
 
     to = parse_address(address)
     with transacting(home, how) as desk:
-        _propose(desk, prepare_grant(desk.chain, to, amount), description)
+        units, kind = parse_amount(desk.chain, amount, token)
+        _propose(desk, prepare_grant(desk.chain, to, units, kind), description)
 
 
 @propose.command("accept-token")

@@ -3,12 +3,16 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from node.cli.output import WEI
 from node.home import HOME_VARIABLE, Home
+
+if TYPE_CHECKING:
+    from node.chain import Chain
+    from node.tokens import Token
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,6 +69,16 @@ class _PercentType(click.ParamType[int]):
 
 AMOUNT = _AmountType()
 PERCENT = _PercentType()
+
+
+def parse_amount(chain: "Chain", text: str, token: str | None) -> "tuple[int, Token]":
+    """An amount of AIN, or whole units of another token by its symbol or address."""
+    from node.tokens import AIN, Tokens
+
+    if token is None:
+        return AMOUNT.convert(text, None, None), AIN
+    named = Tokens(chain).named(token)
+    return named.units(text), named
 
 
 def home_option(function: F) -> F:

@@ -24,7 +24,8 @@ def command(home: Home, as_json: bool) -> None:
     if as_json:
         listed = [
             {"proposal": g.proposal.id_hex, "state": g.proposal.state.name.lower(), "to": g.to,
-             "amount_wei": g.amount_wei, "description": g.proposal.created.description}
+             "amount_wei": g.amount_wei, "token": g.token.document(),
+             "description": g.proposal.created.description}
             for g in found
         ]  # fmt: skip
         emit_json(
@@ -39,8 +40,8 @@ def command(home: Home, as_json: bool) -> None:
     emit_table(
         ("proposal", "state", "to", "amount", "why"),
         [
-            (g.proposal.id_hex[:18], g.proposal.state.name.lower(), g.to, ain(g.amount_wei),
-             g.proposal.created.description)
+            (g.proposal.id_hex[:18], g.proposal.state.name.lower(), g.to,
+             g.token.amount(g.amount_wei), g.proposal.created.description)
             for g in found
         ],
         empty="no grants yet; propose one: `ainur gov propose grant ADDRESS AMOUNT`",

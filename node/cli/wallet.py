@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from node.cli.desk import How, transacting, transaction_options
-from node.cli.options import AMOUNT, home_option, json_option
+from node.cli.options import home_option, json_option, parse_amount
 from node.cli.output import ain, emit_fields, emit_json, emit_table, note
 from node.cli.session import (
     import_key_file,
@@ -93,6 +93,7 @@ def list_(home: Home, as_json: bool) -> None:
 def balance(name: str | None, home: Home, as_json: bool) -> None:
     """Show what wallet NAME (or the configured one) holds, has bonded and may vote with."""
     from node.governance import current_votes
+    from node.tokens import Tokens
 
     wallet = open_wallet(home, name)
     with open_chain(home) as chain:
@@ -101,6 +102,10 @@ def balance(name: str | None, home: Home, as_json: bool) -> None:
         bond = chain.vault.bond_of(wallet.address)
         delegated = chain.vault.delegation_of(wallet.address).amount
         votes = current_votes(chain, wallet.address)
+        others = [
+            (each.token, chain.erc20(each.token.address).balance_of(wallet.address))
+            for each in Tokens(chain).accepted()
+        ]
     if as_json:
         emit_json(
             {
@@ -110,6 +115,7 @@ def balance(name: str | None, home: Home, as_json: bool) -> None:
                 "bond_wei": bond,
                 "delegated_wei": delegated,
                 "votes_wei": votes,
+                "tokens": [token.document() | {"held": held} for token, held in others if held],
             }
         )
         return
@@ -119,6 +125,7 @@ def balance(name: str | None, home: Home, as_json: bool) -> None:
             "address": wallet.address,
             "gas money": _plain(native),
             "tokens": ain(tokens),
+            **{f"in {token.name}": token.amount(held) for token, held in others if held},
             "bonded": ain(bond),
             "delegated to a bond": ain(delegated),
             "votes": ain(votes),
@@ -128,29 +135,36 @@ def balance(name: str | None, home: Home, as_json: bool) -> None:
 
 @command.command("send")
 @click.argument("address")
-@click.argument("amount", type=AMOUNT)
+@click.argument("amount")
 @click.option("--gas", is_flag=True, help="Send the chain's native currency, not AIN.")
+@click.option("--token", help="Send a token other than AIN, by symbol or address.")
 @home_option
 @transaction_options
-def send(address: str, amount: int, gas: bool, home: Home, how: How) -> None:
+def send(address: str, amount: str, gas: bool, token: str | None, home: Home, how: How) -> None:
     """Send AMOUNT tokens to ADDRESS; with --gas native currency, which pays for transactions."""
     to = parse_address(address)
-    if amount == 0:
-        raise BadInput("There is nothing to send.", "Give an amount such as 250.")
-    unit = "of native currency" if gas else "AIN"
+    if gas and token is not None:
+        raise BadInput("Give --gas or --token, not both.")
     with transacting(home, how) as desk:
         chain = desk.chain
-        held = chain.balance(chain.address) if gas else chain.token.balance_of(chain.address)
-        if held < amount:
+        units, kind = parse_amount(chain, amount, token)
+        if units == 0:
+            raise BadInput("There is nothing to send.", "Give an amount such as 250.")
+        money = chain.token if kind.is_ain else chain.erc20(kind.address)
+        held = chain.balance(chain.address) if gas else money.balance_of(chain.address)
+
+        def told(value: int) -> str:
+            return f"{_plain(value)} of native currency" if gas else kind.amount(value)
+
+        if held < units:
             raise InsufficientFunds(
-                f"{chain.address} holds {_plain(held)} {unit}, less than {_plain(amount)}.",
-                "Send less.",
+                f"{chain.address} holds {told(held)}, less than {told(units)}.", "Send less."
             )
-        call = chain.payment(to, amount) if gas else chain.token.transfer(to, amount)
+        call = chain.payment(to, units) if gas else money.transfer(to, units)
         (receipt,) = desk.send(call)
-        note(f"sent {_plain(amount)} {unit} to {to}")
+        note(f"sent {told(units)} to {to}")
         if how.as_json:
-            desk.emit({"to": to, "amount_wei": amount, "transaction": receipt.transaction})
+            desk.emit({"to": to, "amount_wei": units, "transaction": receipt.transaction})
 
 
 def _plain(wei: int) -> str:

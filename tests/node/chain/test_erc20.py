@@ -5,7 +5,17 @@ from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.chain.erc20 import DECIMALS_MAX, SYMBOL_CHARACTERS_MAX, read_decimals, read_symbol
+from node.chain.erc20 import (
+    DECIMALS_MAX,
+    METADATA_GAS,
+    SYMBOL_CHARACTERS_MAX,
+    read_decimals,
+    read_symbol,
+)
+from node.devnet import Devnet
+from node.errors import NodeError
+from node.wallet import Signer
+from tests.erc20 import deploy_code, deploy_token
 
 
 @pytest.mark.parametrize(
@@ -51,3 +61,46 @@ def test_any_answer_is_read(answer: bytes) -> None:
     assert len(read_symbol(answer)) <= SYMBOL_CHARACTERS_MAX
     decimals = read_decimals(answer)
     assert decimals is None or 0 <= decimals <= DECIMALS_MAX
+
+
+ENDLESS = "5b600056"  # JUMPDEST, PUSH1 0, JUMP
+MEGABYTE = "621000005ff3"  # PUSH3 2^20, PUSH0, RETURN
+MANY = "60245f5260205ff3"  # returns 36 to whatever is asked
+
+
+def deployed(devnet: Devnet, runtime: str) -> str:
+    """A contract of this code alone."""
+    code = bytes.fromhex(runtime)
+    copy = bytes([0x60, len(code), 0x80, 0x60, 9, 0x5F, 0x39, 0x5F, 0xF3])
+    return deploy_code(devnet, copy + code)
+
+
+@pytest.mark.parametrize("runtime", [ENDLESS, MEGABYTE])
+def test_a_contract_that_wastes_or_floods_is_refused_in_time(devnet: Devnet, runtime: str) -> None:
+    """The endpoint answers on, and the token has no symbol."""
+    with devnet.chain() as chain:
+        token = chain.erc20(deployed(devnet, runtime))
+        assert (token.symbol(), token.decimals()) == ("", None)
+        assert all(not endpoint.failures for endpoint in chain.endpoints())
+        handle = token._handle
+        assert handle.bytes_of("symbol", METADATA_GAS) == b""
+        if runtime == MEGABYTE:
+            assert len(handle.bytes_of("symbol", 10_000_000)) == 1 << 20
+
+
+def test_an_account_without_code_is_no_token(devnet: Devnet) -> None:
+    """Its answers are empty; a balance asked of it is an error that says so."""
+    with devnet.chain() as chain:
+        nobody = chain.erc20(Signer.random().address)
+        assert (nobody.symbol(), nobody.decimals()) == ("", None)
+        with pytest.raises(NodeError, match=f"token {nobody.address} .* does not answer balanceOf"):
+            nobody.balance_of(nobody.address)
+
+
+def test_real_tokens_say_who_they_are(devnet: Devnet) -> None:
+    """Ours, one with six decimals, and one that has the most decimals and a symbol of none."""
+    with devnet.chain() as chain:
+        ain, plain = chain.erc20(chain.token.address), chain.erc20(deploy_token(devnet))
+        many = chain.erc20(deployed(devnet, MANY))
+        said = [(each.symbol(), each.decimals()) for each in (ain, plain, many)]
+    assert said == [("AIN", 18), ("PLAIN", 6), ("", 36)]

@@ -166,6 +166,44 @@ def test_the_fee_is_the_treasurys_and_nothing_is_burned_or_minted(
         assert chain.token.total_supply() == supply
 
 
+def test_tokens_are_sent_and_granted_by_name(
+    ainur: Ainur, devnet: Devnet, home: Home, treasury: Home, plain: str
+) -> None:
+    """In whole units, exactly; no more than there is."""
+    other, address = Signer.random().address, find_wallet(home.wallets, "default").address
+    mint(devnet, plain, address, 3_000_000)
+
+    def send(*arguments: object) -> Any:
+        return ainur("wallet", "send", other, *arguments, "--home", home.path)
+
+    poor = send("3.000001", "--token", "PLAIN")
+    assert (poor.code, "holds 3 PLAIN, less than 3.000001 PLAIN" in poor.err) == (5, True)
+    assert send("1.0000001", "--token", "PLAIN").code == 2
+    assert send("1", "--token", plain, "--gas").code == 2
+    assert send("1.5", "--token", plain).code == 0
+    with devnet.chain() as chain:
+        assert chain.erc20(plain).balance_of(other) == 1_500_000
+        timelock = chain.network.contracts.timelock
+        held = chain.erc20(plain).balance_of(timelock)
+    balance = ainur("wallet", "balance", "--home", home.path).out
+    assert f"in PLAIN ({plain})\t1.5 PLAIN" in balance.splitlines()
+
+    def grant(amount: str) -> Any:
+        options = ("--token", "PLAIN", "--description", other, "--home", treasury.path)
+        return ainur("gov", "propose", "grant", other, amount, *options)
+
+    mint(devnet, plain, timelock, 500_000)
+    assert grant(str(held // 10**6 + 1)).code == 5
+    assert ainur("gov", "delegate", "--home", treasury.path).code == 0
+    devnet.travel(1)
+    proposal = grant("0.5").out.strip()
+    told = ainur("gov", "show", proposal, "--json", "--home", home.path).json
+    assert told["actions"] == [f"grant 0.5 PLAIN of {plain} to {other}"]
+    grants = ainur("treasury", "--json", "--home", home.path).json["grants"]
+    (found,) = [each for each in grants if each["proposal"] == proposal]
+    assert (found["amount_wei"], found["token"]["address"]) == (500_000, plain)
+
+
 def _counted(chain: Chain, job_id: bytes) -> list[Any]:
     start, head = chain.network.deployment_block, chain.head().number
     counted = chain.events(start, head, (RoundCounted,))
