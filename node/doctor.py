@@ -7,7 +7,7 @@ A check never raises: it returns what it found. Checks that need an earlier one 
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +28,7 @@ from node.errors import BadInput, NodeError, NoDevice
 from node.home import Home
 from node.network_file import NetworkFile, load_network
 from node.referee import seat_of
+from node.tokens import Tokens
 from node.wallet import find_wallet
 
 FREE_BYTES_WANTED = 2 * 2**30
@@ -82,6 +83,8 @@ def examine(
     try:
         with Chain(network) as chain:
             yield from _chain(chain, wallet, now_s)
+            if config.accepted_tokens:
+                yield _tokens(chain, config.accepted_tokens)
     except NodeError as error:
         yield _fail("chain", error)
     yield _peers(network)
@@ -193,6 +196,19 @@ def _referee(chain: Chain) -> Finding:
             "If you do not want to be judged by it, leave before: `ainur stake remove AMOUNT`.",
         )
     return Finding("referee", Level.OK, seat.referee)
+
+
+def _tokens(chain: Chain, chosen: Sequence[str]) -> Finding:
+    """What this node takes besides AIN, if jobs can be paid in it at all."""
+    accepted = {each.token.address: each.token for each in Tokens(chain).accepted()}
+    if unknown := [address for address in chosen if address not in accepted]:
+        return Finding(
+            "tokens",
+            Level.WARN,
+            f"the DAO accepts no jobs in {', '.join(unknown)}, which accepted_tokens names",
+            "`ainur params` lists the tokens that it accepts.",
+        )
+    return Finding("tokens", Level.OK, ", ".join(accepted[address].name for address in chosen))
 
 
 def _peers(network: NetworkFile) -> Finding:

@@ -171,17 +171,26 @@ def token_calls(chain: Chain, account: str, balances: Sequence[Balance]) -> list
     ]
 
 
-def claim_all(calls: Sequence[Transaction], send: Send) -> Iterator[Receipt]:
+def claim_all(
+    calls: Sequence[Transaction],
+    send: Send,
+    refused: Callable[[Transaction, Reverted], None] | None = None,
+) -> Iterator[Receipt]:
     """Send `calls`; yields the receipts.
 
-    What somebody else has claimed in the meantime is left out.
+    What somebody else has claimed in the meantime is left out. `refused` is told what the chain
+    refuses for another reason, and the rest goes on: a token that is stopped holds up no other.
+    Without it that is raised.
     """
     for call in calls:
         try:
             (receipt,) = send(call)
         except Reverted as error:
-            if error.name != "NothingToClaim":
+            if error.name == "NothingToClaim":
+                continue
+            if refused is None:
                 raise
+            refused(call, error)
             continue
         yield receipt
 

