@@ -314,9 +314,9 @@ class Ledger(Contract):
     def unit(self, unit_id: UnitId) -> Unit:
         return from_abi(Unit, self._handle.value("unit", unit_id))
 
-    def lock_wei_of(self, unit_wei: int) -> int:
-        """What a unit of this price locks of its worker's bond now."""
-        return int(self._handle.value("lockWeiOf", unit_wei))
+    def lock_wei_of(self, unit_value_wei: int) -> int:
+        """What a unit that counts as so much AIN locks of its worker's bond now."""
+        return int(self._handle.value("lockWeiOf", unit_value_wei))
 
     def clean_units(self, worker: str) -> int:
         return int(self._handle.value("cleanUnits", worker))
