@@ -159,10 +159,11 @@ def quote_fields(bundle: Bundle, quoted: Quoted) -> dict[str, str | int]:
 
 
 def _paid_in(quoted: Quoted) -> str:
-    """That only some nodes work for it, and what locks make of it."""
+    """That only some nodes work for it, what locks make of it, and what is rounded."""
+    token = quoted.token
     return (
-        f"{quoted.token.name}: by nodes whose accepted_tokens name it; for locks a unit counts as "
-        f"{ain(quoted.price.unit_value_wei)}"
+        f"{token.name}: by nodes whose accepted_tokens name it; for locks a unit counts as "
+        f"{ain(quoted.price.unit_value_wei)}; no price is finer than {token.amount(1)}"
     )
 
 
