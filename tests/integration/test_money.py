@@ -104,6 +104,7 @@ def test_job_in_a_token_pays_worker_treasury_and_submitter_to_the_unit(
     job_id = running.submit(file)
     job = running.wait_for_end(job_id)
     assert (job.state, job.token, job.open_round) == (JobState.COMPLETED, token, 1)
+    assert job.holder == running.address(works)
     running.check_payment(job)
     units = job.rounds * job.slots
     audited = (job.paid_wei - units * job.unit_wei) // job.audit_wei
@@ -117,5 +118,8 @@ def test_job_in_a_token_pays_worker_treasury_and_submitter_to_the_unit(
     assert chain.token.total_supply() == supply, "nothing was burned or minted"
     status = running.status(audits)
     assert (status.units_computed, status.audits_computed > 0) == (0, audited > 0)
+    (earned,) = running.status(works).tokens
+    assert (earned.address, earned.earned) == (token, units * job.unit_wei)
+    assert token in running.ainur(works, "node", "status").out
     told = (audits.logs / "node.log").read_text().count("accepted_tokens does not name")
     assert told == 1
