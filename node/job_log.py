@@ -8,6 +8,7 @@ one.
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import overload
 
 from node.chain import events as on_chain
@@ -38,14 +39,14 @@ _FOLLOWED = (
 )
 
 
+@dataclass(slots=True)
 class JobLog(Sequence[Event]):
-    """One job's events; of rounds before `first_round` there are none."""
+    """One job's events; of rounds before `first_round` there are none. Equal if all of it is."""
 
-    def __init__(self, *, is_whole: bool = False) -> None:
-        self.is_whole = is_whole
-        self.first_round = 0
-        self._events: list[Event] = []
-        self._rounds: list[int | None] = []
+    is_whole: bool = False
+    first_round: int = field(default=0, init=False)
+    _events: list[Event] = field(default_factory=list, init=False)
+    _rounds: list[int | None] = field(default_factory=list, init=False)
 
     def add(self, event: Event, round: int) -> None:
         """Take the next event, which is about this round or happened while it was the oldest."""

@@ -20,6 +20,7 @@ def test_each_round_is_given_back_as_it_was_added() -> None:
     assert list(rounds.values()) == ROUNDS
     assert list(rounds) == [0, 1, 2]
     assert rounds[1] == ROUNDS[1]
+    assert rounds != FinalRounds() == FinalRounds()
 
 
 @pytest.mark.parametrize("round", [-1, 3])
