@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from engine.ops import ARITHMETIC_VERSION
 from node.bundle import Bundle
 from node.chain import Chain, Receipt
-from node.chain.contracts import Token as NetworkToken
 from node.chain.erc20 import Erc20
 from node.chain.events import JobFunded
 from node.chain.handle import Transaction
+from node.chain.money import Token as NetworkToken
 from node.chain.types import ZERO_ADDRESS, JobTerms
 from node.errors import BadInput, InsufficientFunds
 from node.ids import JobId

@@ -14,13 +14,14 @@ from typing import Any
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
-from node.chain import answers, contracts
+from node.chain import answers, bonds, money, votes, work
 from node.chain.abi import interface
 from node.chain.answers import Block, Log, Mined
 from node.chain.describe import CONTRACT_NAMES, in_words, names_of
 from node.chain.endpoints import EndpointHealth
 from node.chain.erc20 import Erc20
-from node.chain.events import EVENTS, Event, Place, build_event
+from node.chain.event_table import EVENTS, build_event
+from node.chain.events import Event, Place
 from node.chain.handle import Handle, Transaction, refusal
 from node.chain.rpc import AnswerTooLarge, Call, Reverted, Rpc, RpcError
 from node.chain.sender import GAS_PRICE_MAX_WEI, Draft, Receipt, Sender, drafts
@@ -68,17 +69,17 @@ class Chain:
             field: Handle(self._rpc, CONTRACT_NAMES[field], address)
             for field, address in network.contracts.model_dump().items()
         }
-        self.token = contracts.Token(handles["token"])
-        self.parameters = contracts.Parameters(handles["parameters"])
-        self.vault = contracts.Vault(handles["vault"])
-        self.escrow = contracts.Escrow(handles["escrow"])
-        self.ledger = contracts.Ledger(handles["ledger"])
-        self.seat = contracts.Seat(handles["seat"])
-        self.committee = contracts.Committee(handles["committee"])
-        self.rewards = contracts.Rewards(handles["rewards"])
-        self.emission = contracts.Emission(handles["emission"])
-        self.first_bonds = contracts.FirstBonds(handles["first_bonds"])
-        self.governor = contracts.Governor(handles["governor"])
+        self.token = money.Token(handles["token"])
+        self.parameters = votes.Parameters(handles["parameters"])
+        self.vault = bonds.Vault(handles["vault"])
+        self.escrow = money.Escrow(handles["escrow"])
+        self.ledger = work.Ledger(handles["ledger"])
+        self.seat = work.Seat(handles["seat"])
+        self.committee = work.Committee(handles["committee"])
+        self.rewards = money.Rewards(handles["rewards"])
+        self.emission = money.Emission(handles["emission"])
+        self.first_bonds = bonds.FirstBonds(handles["first_bonds"])
+        self.governor = votes.Governor(handles["governor"])
         self._sources = _sources(handles)
         self._names = names_of(network.contracts.model_dump())
 

@@ -9,7 +9,7 @@ import re
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
-from node.chain.contracts import Contract
+from node.chain.contract import Contract
 from node.chain.handle import Handle, Transaction
 from node.chain.rpc import Rpc
 

@@ -1,14 +1,13 @@
 """The contracts' events, typed.
 
 A class per event, named and ordered as in Solidity (a test compares them with the ABI). Every event
-carries where it stands on the chain; events sort by block and log index.
+carries where it stands on the chain; events sort by block and log index. One long table: whoever
+matches on events names them by one namespace; node/chain/event_table.py says who emits them.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, get_type_hints
+from dataclasses import dataclass
 
-from node.chain.types import Claim, JobTerms, Parameter, PassReason, converter
+from node.chain.types import Claim, JobTerms, Parameter, PassReason
 from node.ids import JobId, UnitId
 
 
@@ -510,81 +509,3 @@ class ProposalExecuted(Event):
 @dataclass(frozen=True, slots=True)
 class ProposalCanceled(Event):
     proposal_id: int
-
-
-EVENTS: Mapping[str, tuple[type[Event], ...]] = {
-    "vault": (
-        Bonded,
-        UnbondRequested,
-        UnbondCancelled,
-        Withdrawn,
-        Slashed,
-        DelegatedChanged,
-        DelegatorsEarned,
-        BondLocked,
-        BondUnlocked,
-        PeerIdChanged,
-        ActiveChanged,
-    ),
-    "escrow": (
-        JobFunded,
-        DataDeposited,
-        DataCharged,
-        JobCancelled,
-        JobRefunded,
-        RoundPaid,
-        JobCompleted,
-        JobSettled,
-    ),
-    "ledger": (
-        LeaseTaken,
-        LeaseRenewed,
-        RoundCommitted,
-        DrawMissed,
-        DrawCaptured,
-        UnitDrawn,
-        UnitPassed,
-        AuditCommitted,
-        UnitOpened,
-        AuditRevealed,
-        UnitVerified,
-        UnitDisputed,
-        UnitFaulted,
-        AuditorFaulted,
-        UnitVoided,
-        InputUnavailable,
-        ChallengeOpened,
-        ChallengeClosed,
-        LockReleased,
-        RoundAnchored,
-        AnchorsWithdrawn,
-        RoundFinalized,
-        RoundRewards,
-    ),
-    "seat": (SuccessorProposed, SuccessorWithdrawn),
-    "committee": (
-        DisputeOpened,
-        JurorsDrawn,
-        VoteCommitted,
-        VotingClosed,
-        VoteRevealed,
-        DisputeResolved,
-    ),
-    "rewards": (Credited, Claimed),
-    "emission": (EpochOpened, RoundCounted, EmissionClaimed),
-    "first_bonds": (),
-    "parameters": (ParameterChanged, TokenRateChanged),
-    "governor": (ProposalCreated, VoteCast, ProposalQueued, ProposalExecuted, ProposalCanceled),
-}
-"""The events that we follow, by the contract (a field of `Contracts`) that emits them."""
-
-
-def build_event(kind: type[Event], place: Place, values: tuple[Any, ...]) -> Event:
-    """The event `kind` from its decoded values in the order of its declaration."""
-    converted = (c(v) for c, v in zip(_converters_of(kind), values, strict=True))
-    return kind(place, *converted)
-
-
-def _converters_of(kind: type[Event]) -> tuple[Any, ...]:
-    hints = get_type_hints(kind)
-    return tuple(converter(hints[field.name]) for field in fields(kind) if field.name != "place")

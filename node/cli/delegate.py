@@ -1,5 +1,5 @@
 """`ainur delegate`: the same command as `ainur gov delegate`."""
 
-from node.cli.gov import delegate
+from node.cli.gov_vote import delegate
 
 command = delegate

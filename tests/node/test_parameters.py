@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.chain.types import Parameter
-from node.cli.gov import _parse_value
+from node.cli.gov_propose import _parse_value
 from node.cli.params import readable
 from node.errors import BadInput
 from node.parameters import MEANINGS, VERSION_MAX, Versions, unit_of, value_of, versions_of

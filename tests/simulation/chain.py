@@ -48,7 +48,7 @@ class Call:
 
 
 class Prepare:
-    """Stands for a contract class of node/chain/contracts.py: each method gives a call."""
+    """Stands for a contract class such as those of node/chain/work.py: each method gives a call."""
 
     def __init__(self, contract: str) -> None:
         self._contract = contract

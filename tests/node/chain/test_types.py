@@ -10,7 +10,8 @@ import pytest
 from node.chain import types
 from node.chain.abi import artifact
 from node.chain.client import CONTRACT_NAMES
-from node.chain.events import EVENTS, Event
+from node.chain.event_table import EVENTS
+from node.chain.events import Event
 
 STRUCTS = {
     "Job": types.Job,
