@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from node.errors import BadInput
 from node.evm_address import check_address
 from node.files import read_text, write_atomic
+from node.tokens import TOKENS_MAX
 
 VARIABLE_PREFIX = "AINUR_"
 Role = Literal["work", "audit", "coordinate"]
@@ -26,7 +27,7 @@ Value = str | int | float | list[str]
 _Text = Annotated[str, Field(max_length=1024)]
 _Names = Annotated[tuple[_Text, ...], Field(max_length=64)]
 _Addresses = Annotated[
-    tuple[Annotated[_Text, AfterValidator(check_address)], ...], Field(max_length=64)
+    tuple[Annotated[_Text, AfterValidator(check_address)], ...], Field(max_length=TOKENS_MAX)
 ]
 
 

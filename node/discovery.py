@@ -1,4 +1,4 @@
-"""Finding peers: hello and peer exchange over /ainur/peers/1, from a bootstrap address on.
+"""Finding peers: hello and peer exchange over /ainur/peers/2, from a bootstrap address on.
 
 Whoever opens the stream says hello; the other side answers with its own hello and at most
 PEERS_TOLD_MAX others, verbatim, so that every one of them can be verified. What the other side has
@@ -25,7 +25,7 @@ from node.transport import Transport
 
 log = logging.getLogger(__name__)
 
-PROTOCOL = "/ainur/peers/1"
+PROTOCOL = "/ainur/peers/2"
 PEERS_TOLD_MAX = 64
 ANSWER_BYTES_MAX = 512 * 1024
 DIALS_AT_ONCE = 4

@@ -56,6 +56,7 @@ class Outreach:
             versions=ground.network.spec.model_dump(),
             memory_bytes=ground.memory_bytes,
             mflops=mflops,
+            accepted_tokens=ground.config.accepted_tokens,
         )
 
     def _mflops(self) -> int:

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from node.addresses import ADDRESS_CHARACTERS_MAX, dialable
 from node.errors import BadInput, PeerFault
 from node.identity import peer_id_decode, peer_id_from_key
+from node.tokens import TOKENS_MAX
 
 PEERS_MAX = 1024
 BANS_MAX = 4096
@@ -43,12 +44,14 @@ Clock = Callable[[], float]
 
 Short = Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")]
 
+_Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+
 
 class Hello(BaseModel):
     """What a peer says about itself, signed by its wallet and by its own key.
 
     `memory_bytes` it gives to a job; `mflops` are 10^6 operations a second over its last units, 0
-    before the first.
+    before the first. It works for AIN and for `accepted_tokens`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -58,12 +61,13 @@ class Hello(BaseModel):
         tuple[Annotated[str, Field(max_length=ADDRESS_CHARACTERS_MAX)], ...],
         Field(max_length=ADDRESSES_MAX),
     ]
-    wallet: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+    wallet: _Address
     roles: Annotated[tuple[Short, ...], Field(max_length=8)]
     versions: Annotated[dict[Short, Annotated[int, Field(ge=0, lt=2**31)]], Field(max_length=8)]
     sequence: Annotated[int, Field(ge=0, lt=2**63)]
     memory_bytes: Annotated[int, Field(ge=0, lt=2**63)] = 0
     mflops: Annotated[int, Field(ge=0, lt=2**40)] = 0
+    accepted_tokens: Annotated[tuple[_Address, ...], Field(max_length=TOKENS_MAX)] = ()
     signature: Annotated[str, Field(pattern=r"^[0-9a-f]{130}$")] = "00" * 65
     peer_signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")] = "00" * 64
 
@@ -113,7 +117,7 @@ def hello_text(network: NetworkName, hello: Hello) -> str:
     document = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     digest = hashlib.sha256(document.encode()).hexdigest()
     return (
-        f"ainur hello v0\nchain: {network.chain_id}\nvault: {network.vault.lower()}\n"
+        f"ainur hello v1\nchain: {network.chain_id}\nvault: {network.vault.lower()}\n"
         f"peer: {hello.peer_id}\ndocument: {digest}"
     )
 
@@ -130,6 +134,7 @@ def make_hello(
     versions: dict[str, int] | None = None,
     memory_bytes: int = 0,
     mflops: int = 0,
+    accepted_tokens: Sequence[str] = (),
 ) -> Hello:
     """Our own signed hello. `sequence` must grow with every change, also over restarts."""
     hello = Hello(
@@ -141,6 +146,7 @@ def make_hello(
         sequence=sequence,
         memory_bytes=memory_bytes,
         mflops=mflops,
+        accepted_tokens=tuple(accepted_tokens),
     )
     text = hello_text(network, hello)
     return hello.model_copy(

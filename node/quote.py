@@ -70,13 +70,19 @@ class Quote:
 class Offer:
     """What a peer that works says of itself. `mflops`: 10^6 operations a second, 0: unknown.
 
-    `free_wei`: what of its bond may be locked, as the chain has it.
+    `free_wei`: what of its bond may be locked, as the chain has it. `tokens`: the addresses of what
+    it works for besides AIN.
     """
 
     wallet: str
     memory_bytes: int
     mflops: int
     free_wei: int = 0
+    tokens: tuple[str, ...] = ()
+
+    def works_for(self, token: Token) -> bool:
+        """Whether the peer takes jobs that are paid in `token`."""
+        return token.is_ain or token.address in self.tokens
 
 
 @dataclass(frozen=True, slots=True)

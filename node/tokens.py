@@ -20,6 +20,8 @@ RATE_UNITS = 10**18
 """A rate is the wei of AIN that so many of a token's smallest units count as."""
 RATE_MIN, RATE_MAX = 10**6, 10**36
 """NetworkParameters' bounds of a rate."""
+TOKENS_MAX = 16
+"""Tokens on the DAO's list at a time; no node has to name more."""
 _RATE_PLACES = 36
 _NUMBER = re.compile(r"\d[\d_]{0,59}(\.\d{1,40})?")
 _SYMBOL = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9.$_+-]{1,16}")

@@ -74,6 +74,7 @@ def quote_job(bundle: Bundle, home: Home | None, accepted: Accepted) -> Quoted:
             offers = trio.run(_ask_offers, open_network(home), chain)
         except NodeError as error:
             return Quoted(price, None, error.message, accepted.token)
+    offers = [offer for offer in offers if offer.works_for(accepted.token)]
     found = forecast(bundle.manifest, offers, window_s, price.lock_wei)
     return Quoted(price, found, "", accepted.token)
 
@@ -105,10 +106,32 @@ def _offers(client: Client, chain: Chain) -> list[Offer]:
     peers = (client.book.get(peer_id) for peer_id in client.transport.connected())
     hellos = {p.hello.wallet: p.hello for p in peers if p is not None and WORKS in p.hello.roles}
     return [
-        Offer(wallet, hello.memory_bytes, hello.mflops, chain.vault.free_of(wallet))
+        Offer(
+            wallet,
+            hello.memory_bytes,
+            hello.mflops,
+            chain.vault.free_of(wallet),
+            hello.accepted_tokens,
+        )
         for wallet, hello in sorted(hellos.items())
         if chain.vault.is_active(wallet)
     ]
+
+
+async def _offers_for(client: Client, chain: Chain, token: Token) -> list[Offer]:
+    """The offers of who works for a token; looks farther if that is nobody, then says so."""
+    for again in (False, True):
+        if again:
+            await client.find_peers(PEERS_ASKED, LOOK_S)
+        offers = await trio.to_thread.run_sync(_offers, client, chain)
+        found = [offer for offer in offers if offer.works_for(token)]
+        if found or token.is_ain:
+            return found
+    note(
+        f"none of the {len(offers)} peers that work and answered does so for {token.name}: the job "
+        "waits until one comes; `ainur job cancel` brings the money back"
+    )
+    return []
 
 
 def quote_document(bundle: Bundle, quoted: Quoted) -> dict[str, object]:
@@ -195,6 +218,8 @@ def _online(needed: int, quoted: Quoted) -> str:
     found = quoted.forecast
     if found is None:
         return f"nobody was reached: {quoted.why_none}"
+    if found.peers == 0 and not quoted.token.is_ain:
+        return f"no peer works for {quoted.token.symbol} now"
     if found.able == 0:
         return (
             f"{found.peers} peers work, none gives {needed:,} bytes; "
@@ -249,7 +274,7 @@ def place_job(
     known = _known_job(chain, bundle, token, again=again)
     wallets: list[str] = []
     with _temporary_store(bundle) as store:
-        job_id = trio.run(_place, home, chain, store, bundle, known, holders, wallets, pay)
+        job_id = trio.run(_place, home, chain, store, bundle, token, known, holders, wallets, pay)
     return job_id, wallets
 
 
@@ -258,6 +283,7 @@ async def _place(
     chain: Chain,
     store: BlobStore,
     bundle: Bundle,
+    token: Token,
     known: bytes | None,
     holders: int,
     wallets: list[str],
@@ -274,8 +300,7 @@ async def _place(
             note("looking for peers: up to half a minute")
         peers = await client.find_peers(max(holders, HOLDERS_WANTED))
         if known is None:
-            offers = await trio.to_thread.run_sync(_offers, client, chain)
-            check_memory(bundle.manifest, offers)
+            check_memory(bundle.manifest, await _offers_for(client, chain, token))
             known = await trio.to_thread.run_sync(pay)
         enough = holders or min(HOLDERS_WANTED, len(peers))
         manifest = bundle.manifest.ref()

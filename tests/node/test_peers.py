@@ -79,7 +79,7 @@ def test_hello_is_verified() -> None:
     verify_hello(NETWORK, hello(1), recover)
     text = hello_text(NETWORK, hello(1)).split("\n")
     assert text[:4] == [
-        "ainur hello v0",
+        "ainur hello v1",
         "chain: 31337",
         f"vault: 0x{'ab' * 20}",
         f"peer: {hello(1).peer_id}",
@@ -93,6 +93,7 @@ def test_hello_is_verified() -> None:
         {"sequence": 2},
         {"roles": ("worker", "auditor")},
         {"versions": {}},
+        {"accepted_tokens": ("0x" + "5" * 40,)},
         {"wallet": signer(2).address},
         {"peer_id": peer_id_from_key(seed(2))},
         {"signature": "00" * 65},

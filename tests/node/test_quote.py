@@ -132,6 +132,13 @@ def test_time_is_that_of_the_peers_that_can(tiny: Bundle) -> None:
     assert (found.memory_bytes_max, found.gflops_per_s) == (needed, 0.009)
 
 
+def test_a_peer_works_for_ain_and_for_what_it_names() -> None:
+    """By address: a symbol is nobody's."""
+    offer = Offer(A, 1, 1, tokens=(USDX.address,))
+    assert [offer.works_for(token) for token in (AIN, USDX)] == [True, True]
+    assert not offer.works_for(Token("0x" + "6" * 40, "USDX", 6))
+
+
 def test_a_peer_without_a_speed_counts_with_the_median(tiny: Bundle) -> None:
     """And where nobody knows its speed there is no time."""
     manifest = tiny.manifest.model_copy(update={"unit_flops": 6 * 10**6})

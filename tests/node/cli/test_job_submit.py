@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -15,12 +15,15 @@ from node.chain import events as e
 from node.chain.events import Place
 from node.cli import job, job_submit
 from node.cli.desk import How
+from node.client import Client
 from node.ids import JobId
+from node.quote import Offer
 from node.submission import fund_calls, funded_by
-from node.tokens import AIN
+from node.tokens import AIN, Token
 
 Ainur = Callable[..., Any]
 JOB = JobId(b"j" * 32)
+USDX = Token("0x" + "5" * 40, "USDX", 6)
 
 
 @pytest.mark.parametrize(("option", "placed"), [((), 0), (("--rounds-ahead", 3), 3)])
@@ -63,3 +66,27 @@ def test_rounds_ahead_are_a_term_of_the_job_that_is_funded(tiny: Bundle) -> None
     assert funded_by([cast(Receipt, SimpleNamespace(events=(funded,)))]).job_id == JOB
     (terms,) = chain.escrow.fund.call_args.args
     assert terms.rounds_ahead == 3
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize(
+    ("token", "named", "looks", "found"),
+    [(AIN, (), 0, 2), (USDX, ("", USDX.address), 0, 1), (USDX, (), 1, 0)],
+)
+async def test_peers_that_work_for_the_token_are_looked_for(
+    token: Token,
+    named: tuple[str, ...],
+    looks: int,
+    found: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Once more, farther away, if nobody does; then that is said, and the job is funded."""
+    tokens = [(name,) for name in named] or [(), ()]
+    offers = [Offer(str(i), 1, 1, tokens=each) for i, each in enumerate(tokens)]
+    monkeypatch.setattr(job_submit, "_offers", lambda *_: offers)
+    client = Mock(find_peers=AsyncMock())
+    wanted = await job_submit._offers_for(cast(Client, client), cast(Chain, None), token)
+    assert (len(wanted), client.find_peers.await_count) == (found, looks)
+    told = f"none of the 2 peers that work and answered does so for {token.name}"
+    assert (told in capsys.readouterr().err) == (found == 0)
