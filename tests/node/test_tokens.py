@@ -53,7 +53,7 @@ def test_amounts_are_shown_exactly_and_with_their_symbol() -> None:
     assert Token.of_document(AIN.document()) == AIN
 
 
-@given(st.integers(0, 10**60), st.integers(0, 36))
+@given(st.integers(0, 10**60 - 1), st.integers(0, 36))
 def test_what_is_shown_is_read_back(units: int, places: int) -> None:
     """To the smallest unit."""
     assert scaled(fixed(units, places).replace(",", ""), places) == units
