@@ -5,8 +5,8 @@ import {UnitId} from "../../contracts/types/Identifiers.sol";
 import {Newcomer} from "../../contracts/types/Newcomer.sol";
 import {Parameter} from "../../contracts/types/Parameter.sol";
 import {UnitStatus} from "../../contracts/types/Work.sol";
-import {Assert} from "./helpers/Assert.sol";
 import {FirstBondsStage} from "./helpers/FirstBondsStage.sol";
+import {Targets} from "./helpers/Targets.sol";
 import {VM} from "./helpers/Vm.sol";
 
 /// @notice Newcomers honest, lying and idle around a pot, a day's cap that binds, and votes on the least bond.
@@ -204,28 +204,12 @@ contract Newcomers is FirstBondsStage {
 }
 
 /// @notice Random sequences of random moves around the pot.
-contract FirstBondsInvariantsTest is Assert {
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
+contract FirstBondsInvariantsTest is Targets {
     Newcomers private players;
 
     function setUp() public {
         players = new Newcomers();
-    }
-
-    function targetContracts() public view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(players);
-    }
-
-    function targetSelectors() public view returns (FuzzSelector[] memory targets) {
-        targets = new FuzzSelector[](1);
-        targets[0].addr = address(players);
-        targets[0].selectors = new bytes4[](1);
-        targets[0].selectors[0] = Newcomers.move.selector;
+        aim(address(players), Newcomers.move.selector);
     }
 
     /// @notice Every move checks itself; between them nothing changes.

@@ -3,37 +3,19 @@ pragma solidity 0.8.37;
 
 import {Assert} from "./helpers/Assert.sol";
 import {Players} from "./helpers/Players.sol";
+import {Targets} from "./helpers/Targets.sol";
 
 /// @notice The runner knows a contract to call only from this file.
 contract Crowd is Players(8) {}
 
 /// @notice Random sequences of random moves of everybody.
-contract InvariantsTest is Assert {
+contract InvariantsTest is Targets {
     Players private players;
 
     function setUp() public {
         players = new Crowd();
-    }
-
-    /// @notice The runner calls the players' moves only.
-    function targetSelectors() public view returns (FuzzSelector[] memory targets) {
-        targets = new FuzzSelector[](1);
-        targets[0].addr = address(players);
-        targets[0].selectors = new bytes4[](2);
-        (targets[0].selectors[0], targets[0].selectors[1]) = (
-            Players.move.selector,
-            Players.work.selector
-        );
-    }
-
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
-    function targetContracts() public view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(players);
+        aim(address(players), Players.move.selector);
+        aim(address(players), Players.work.selector);
     }
 
     function invariant_escrow_conservesMoney() public view {

@@ -6,9 +6,9 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {JobId} from "../../contracts/types/Identifiers.sol";
 import {Job, JobTerms} from "../../contracts/types/Job.sol";
 import {Parameter} from "../../contracts/types/Parameter.sol";
-import {Assert} from "./helpers/Assert.sol";
 import {PlainToken, TaxedToken} from "./helpers/Tokens.sol";
 import {TokenStage} from "./helpers/TokenStage.sol";
+import {Targets} from "./helpers/Targets.sol";
 import {VM} from "./helpers/Vm.sol";
 
 /// @notice Jobs in AIN and in two other tokens, one of which takes a part of its moves now and then,
@@ -180,28 +180,12 @@ contract Payers is TokenStage {
 }
 
 /// @notice Random sequences of random moves of payers.
-contract JobTokensInvariantsTest is Assert {
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
+contract JobTokensInvariantsTest is Targets {
     Payers private players;
 
     function setUp() public {
         players = new Payers();
-    }
-
-    function targetContracts() public view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(players);
-    }
-
-    function targetSelectors() public view returns (FuzzSelector[] memory targets) {
-        targets = new FuzzSelector[](1);
-        targets[0].addr = address(players);
-        targets[0].selectors = new bytes4[](1);
-        targets[0].selectors[0] = Payers.move.selector;
+        aim(address(players), Payers.move.selector);
     }
 
     /// @notice Every move checks itself; between them nothing changes.

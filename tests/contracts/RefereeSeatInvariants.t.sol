@@ -5,6 +5,7 @@ import {IReferee, IRefereeCallback} from "../../contracts/interfaces/IReferee.so
 import {IRefereeSeat} from "../../contracts/interfaces/IRefereeSeat.sol";
 import {UnitId} from "../../contracts/types/Identifiers.sol";
 import {Assert} from "./helpers/Assert.sol";
+import {Targets} from "./helpers/Targets.sol";
 import {VM} from "./helpers/Vm.sol";
 
 /// @notice A referee that decides when it is told to.
@@ -159,29 +160,13 @@ contract SeatPlayers is Assert, IRefereeCallback {
 }
 
 /// @notice Random sequences of random moves around the seat.
-contract RefereeSeatInvariantsTest is Assert {
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
+contract RefereeSeatInvariantsTest is Targets {
     SeatPlayers private players;
 
     function setUp() public {
         players = new SeatPlayers();
         players.begin();
-    }
-
-    function targetContracts() public view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(players);
-    }
-
-    function targetSelectors() public view returns (FuzzSelector[] memory targets) {
-        targets = new FuzzSelector[](1);
-        targets[0].addr = address(players);
-        targets[0].selectors = new bytes4[](1);
-        targets[0].selectors[0] = SeatPlayers.move.selector;
+        aim(address(players), SeatPlayers.move.selector);
     }
 
     /// @notice Every move checks itself; between them nothing changes.
