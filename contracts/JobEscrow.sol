@@ -50,10 +50,16 @@ contract JobEscrow is EscrowMoney {
         uint128 unitValueWei; // 0 where that is the price
     }
 
+    /// @dev What a token may use to pay a charge: twice what the largest jury takes of a dear one.
+    uint256 private constant CHARGE_GAS = 1_500_000;
+    /// @dev So that so much is left of it, for a call gets 63/64 of what there is.
+    uint256 private constant MIN_CHARGE_GAS = 1_700_000;
+
     INetworkParameters public immutable parameters;
 
     mapping(JobId jobId => Record) private _records;
     JobId[] private _jobIds;
+    mapping(JobId jobId => bytes32) private _owedCharges;
 
     constructor(ComputeToken token_, INetworkParameters parameters_) EscrowMoney(token_) {
         parameters = parameters_;
@@ -159,25 +165,42 @@ contract JobEscrow is EscrowMoney {
         // INVARIANT: a data deposit is charged at most once, and never after it went back.
         if (record.settled || record.chargedAt != 0) return;
         record.chargedAt = uint64(block.timestamp);
-        // INVARIANT: what is paid and burned here is the data deposit, to the wei.
+        // INVARIANT: what is paid and burned for it is the data deposit, to the wei.
         record.charged = record.dataWei;
-        uint256 left = record.dataWei;
-        uint256 workerWei = worker == address(0) ? 0 : Math.min(record.terms.unitWei, left);
-        left -= workerWei;
-        uint256 auditorWei = auditor == address(0) ? 0 : Math.min(record.auditWei, left);
-        left -= auditorWei;
-        uint256 jurorWei = jurors.length == 0 ? 0 : Math.min(record.auditWei, left / jurors.length);
-        left -= jurorWei * jurors.length;
-        emit DataCharged(jobId, workerWei, auditorWei, jurorWei, jurors.length, left);
+        (address[] memory accounts, uint256[] memory amounts, uint256 left) = _charge(
+            jobId,
+            record,
+            worker,
+            auditor,
+            jurors
+        );
+        IERC20 currency = _currency(record.terms.token);
+        if (_isNetworks(currency)) {
+            _giveUp(currency, left);
+            _credit(currency, accounts, amounts, record.dataWei - left);
+        } else {
+            _tryToPay(jobId, accounts, amounts, left);
+        }
+    }
+
+    /// @inheritdoc IJobEscrow
+    function payCharge(
+        JobId jobId,
+        address[] memory accounts,
+        uint256[] memory amounts,
+        uint256 left
+    ) external {
+        if (msg.sender != address(this)) {
+            // INVARIANT: a charge is paid once, as it was booked.
+            if (_owedCharges[jobId] != _chargeDigest(accounts, amounts, left)) {
+                revert NothingOwed(jobId);
+            }
+            delete _owedCharges[jobId];
+            emit ChargePaid(jobId);
+        }
+        Record storage record = _records[jobId];
         IERC20 currency = _currency(record.terms.token);
         _giveUp(currency, left);
-        address[] memory accounts = new address[](2 + jurors.length);
-        uint256[] memory amounts = new uint256[](2 + jurors.length);
-        (accounts[0], amounts[0]) = (worker, workerWei);
-        (accounts[1], amounts[1]) = (auditor, auditorWei);
-        for (uint256 i = 0; i < jurors.length; ++i) {
-            (accounts[2 + i], amounts[2 + i]) = (jurors[i], jurorWei);
-        }
         _credit(currency, accounts, amounts, record.dataWei - left);
     }
 
@@ -263,6 +286,47 @@ contract JobEscrow is EscrowMoney {
         return _jobIds[index];
     }
 
+    /// @dev INVARIANT: no token holds up a verdict, whatever it does: what it does not move is owed.
+    function _tryToPay(
+        JobId jobId,
+        address[] memory accounts,
+        uint256[] memory amounts,
+        uint256 left
+    ) private {
+        // Else whoever sends too little gas would choose that it is owed.
+        uint256 gas_ = gasleft();
+        if (gas_ < MIN_CHARGE_GAS) revert TooLittleGas(gas_, MIN_CHARGE_GAS);
+        try this.payCharge{gas: CHARGE_GAS}(jobId, accounts, amounts, left) {} catch {
+            _owedCharges[jobId] = _chargeDigest(accounts, amounts, left);
+            emit ChargeOwed(jobId, accounts, amounts, left);
+        }
+    }
+
+    /// @dev Who gets what of a data deposit.
+    function _charge(
+        JobId jobId,
+        Record storage record,
+        address worker,
+        address auditor,
+        address[] calldata jurors
+    ) private returns (address[] memory accounts, uint256[] memory amounts, uint256 left) {
+        left = record.dataWei;
+        uint256 workerWei = worker == address(0) ? 0 : Math.min(record.terms.unitWei, left);
+        left -= workerWei;
+        uint256 auditorWei = auditor == address(0) ? 0 : Math.min(record.auditWei, left);
+        left -= auditorWei;
+        uint256 jurorWei = jurors.length == 0 ? 0 : Math.min(record.auditWei, left / jurors.length);
+        left -= jurorWei * jurors.length;
+        emit DataCharged(jobId, workerWei, auditorWei, jurorWei, jurors.length, left);
+        accounts = new address[](2 + jurors.length);
+        amounts = new uint256[](2 + jurors.length);
+        (accounts[0], amounts[0]) = (worker, workerWei);
+        (accounts[1], amounts[1]) = (auditor, auditorWei);
+        for (uint256 i = 0; i < jurors.length; ++i) {
+            (accounts[2 + i], amounts[2 + i]) = (jurors[i], jurorWei);
+        }
+    }
+
     /// @dev Ends a job: what is held goes back, nothing is paid any more.
     function _close(JobId jobId, Record storage record) private {
         record.settled = true;
@@ -304,6 +368,14 @@ contract JobEscrow is EscrowMoney {
         if (record.cancelledAt != 0) end = Math.min(end, record.cancelledAt);
         if (record.chargedAt != 0) end = Math.min(end, record.chargedAt);
         return end + parameters.exposureS() + parameters.get(Parameter.LeaseS);
+    }
+
+    function _chargeDigest(
+        address[] memory accounts,
+        uint256[] memory amounts,
+        uint256 left
+    ) private pure returns (bytes32) {
+        return keccak256(abi.encode(accounts, amounts, left));
     }
 
     function _lockPriceWei(Record storage record) private view returns (uint128) {

@@ -37,6 +37,12 @@ interface IJobEscrow {
         uint256 burned
     );
 
+    /// @notice The job's token did not move what was charged; payCharge with these arguments has it paid.
+    event ChargeOwed(JobId indexed jobId, address[] accounts, uint256[] amounts, uint256 left);
+
+    /// @notice What was owed of a charge was paid.
+    event ChargePaid(JobId indexed jobId);
+
     /// @notice The submitter cancelled; no round starts any more.
     event JobCancelled(JobId indexed jobId);
 
@@ -99,6 +105,12 @@ interface IJobEscrow {
     /// @notice A round may still be earned until `earliest`.
     error NotYetSettleable(JobId jobId, uint256 earliest);
 
+    /// @notice Nothing is owed for the job, or other amounts.
+    error NothingOwed(JobId jobId);
+
+    /// @notice A charge in a job's own token needs `min` gas at this point.
+    error TooLittleGas(uint256 left, uint256 min);
+
     /// @notice Only the ledger pays rounds.
     error NotLedger(address caller);
 
@@ -138,7 +150,8 @@ interface IJobEscrow {
     ) external;
 
     /// @notice Spends the data deposit after the verdict that the job's data is unavailable, and ends
-    /// the job. Who gets a part of it has it credited. Does nothing if it was spent or went back already. Only the ledger.
+    /// the job. Who gets a part of it has it credited. A token that does not move it holds up nothing: then it is
+    /// owed. Does nothing if it was spent or went back already. Only the ledger.
     /// @param worker Of the unit; 0 if it gets nothing.
     /// @param auditor Who said so first; 0 if nobody did.
     /// @param jurors Who said so in the verdict.
@@ -147,6 +160,16 @@ interface IJobEscrow {
         address worker,
         address auditor,
         address[] calldata jurors
+    ) external;
+
+    /// @notice Pays a charge that the job's token did not move at the verdict. Anyone, as often as the token
+    /// refuses.
+    /// @param accounts As in ChargeOwed, like the others.
+    function payCharge(
+        JobId jobId,
+        address[] memory accounts,
+        uint256[] memory amounts,
+        uint256 left
     ) external;
 
     /// @notice Gives the paying seat to the ledger and names the distributor and the emission

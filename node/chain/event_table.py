@@ -26,6 +26,8 @@ EVENTS: Mapping[str, tuple[type[Event], ...]] = {
         events.JobFunded,
         events.DataDeposited,
         events.DataCharged,
+        events.ChargeOwed,
+        events.ChargePaid,
         events.JobCancelled,
         events.JobRefunded,
         events.RoundPaid,

@@ -136,6 +136,19 @@ class DataCharged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ChargeOwed(Event):
+    job_id: JobId
+    accounts: tuple[str, ...]
+    amounts: tuple[int, ...]
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChargePaid(Event):
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
 class JobCancelled(Event):
     job_id: JobId
 

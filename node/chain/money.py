@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from node.chain.contract import Contract
+from node.chain.events import ChargeOwed
 from node.chain.handle import Transaction
 from node.chain.types import (
     EmissionPlan,
@@ -96,6 +97,11 @@ class Escrow(Contract):
 
     def settle(self, job_id: JobId) -> Transaction:
         return self._handle.write("settle", job_id)
+
+    def pay_charge(self, owed: ChargeOwed) -> Transaction:
+        """Has paid what the job's token did not move at the verdict; anyone may."""
+        arguments = (owed.job_id, owed.accounts, owed.amounts, owed.left)
+        return self._handle.write("payCharge", *arguments)
 
 
 class Rewards(Contract):

@@ -7,17 +7,20 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {IJobEscrow} from "../../contracts/interfaces/IJobEscrow.sol";
 import {IRewardDistributor} from "../../contracts/interfaces/IRewardDistributor.sol";
 import {JobId, UnitId} from "../../contracts/types/Identifiers.sol";
-import {Job, JobTerms} from "../../contracts/types/Job.sol";
+import {Job, JobStatus, JobTerms} from "../../contracts/types/Job.sol";
+import {UnitStatus} from "../../contracts/types/Work.sol";
 import {
     CallingToken,
+    GasEater,
     IHooks,
     LyingToken,
+    PlainToken,
     RebasingToken,
     StoppedToken,
     TaxedToken
 } from "./helpers/Tokens.sol";
 import {TokenStage} from "./helpers/TokenStage.sol";
-import {VM} from "./helpers/Vm.sol";
+import {Log, VM} from "./helpers/Vm.sol";
 
 /// @notice Tokens that a vote let in and that are not what they seemed: who is paid in them may lose by
 /// it; bonds, AIN and other tokens never.
@@ -83,6 +86,78 @@ contract HostileTokensTest is TokenStage, IHooks {
         VM.warp(before);
         finalize(jobId, 0);
         same(distributor.claim(stopped, node(1)), PRICE, "paid when it goes on");
+    }
+
+    /// @notice Stopped, while the job's data is not to be had: the verdict stands, the lock ends, and
+    /// what the verdict gave is paid once the token goes on, once and as it was.
+    function test_attack_stoppedToken_holdsUpNoVerdict() public {
+        StoppedToken stopped = new StoppedToken();
+        accept(stopped);
+        (JobId jobId, UnitId unitId) = missingIn(stopped);
+        stopped.stop(address(distributor), true);
+        (address[] memory to, uint256[] memory parts, uint256 left) = owedBy(unitId);
+        same(status(unitId), UnitStatus.Voided, "void");
+        same(vault.lockedOf(node(1)), 0, "released");
+        check(escrow.jobs(jobId).status == JobStatus.InputUnavailable, "ended");
+        VM.expectRevert(
+            abi.encodeWithSelector(StoppedToken.Stopped.selector, address(distributor))
+        );
+        escrow.payCharge(jobId, to, parts, left);
+        stopped.stop(address(distributor), false);
+        same(escrow.jobs(jobId).charged, escrow.jobs(jobId).dataWei, "charged");
+        same(stopped.balanceOf(address(escrow)), escrow.jobs(jobId).deposited, "nothing moved");
+        VM.warp(escrow.settleableAt(jobId));
+        escrow.settle(jobId);
+        same(stopped.balanceOf(address(escrow)), escrow.jobs(jobId).dataWei, "it waits");
+        bytes memory nothing = abi.encodeWithSelector(IJobEscrow.NothingOwed.selector, jobId);
+        VM.expectRevert(nothing);
+        escrow.payCharge(jobId, to, parts, left + 1);
+        escrow.payCharge(jobId, to, parts, left);
+        for (uint256 i = 0; i < to.length; ++i) {
+            same(distributor.creditOf(stopped, to[i]), parts[i], "credited");
+        }
+        same(distributor.creditOf(stopped, emission.treasury()), left, "the treasury's");
+        VM.expectRevert(nothing);
+        escrow.payCharge(jobId, to, parts, left);
+        conserves(stopped, jobId);
+    }
+
+    /// @notice One that burns all gas that it is given holds up no verdict: it is given a bounded part.
+    function test_attack_gasEater_holdsUpNoVerdict() public {
+        GasEater eater = new GasEater();
+        accept(eater);
+        (, UnitId unitId) = missingIn(eater);
+        eater.setHungry(true);
+        uint256 before = gasleft();
+        owedBy(unitId);
+        check(before - gasleft() < 4_000_000, "bounded");
+        same(status(unitId), UnitStatus.Voided, "void");
+    }
+
+    /// @notice Who resolves with little gas cannot have a sound token's charge owed.
+    function test_attack_littleGas_leavesNoChargeOwed() public {
+        (JobId jobId, UnitId unitId) = missingIn(plain());
+        address[] memory jurors = seat(unitId);
+        for (uint256 i = 0; i < 3; ++i) vote(unitId, jurors[i], MISSING);
+        for (uint256 i = 0; i < 3; ++i) revealVote(unitId, jurors[i], MISSING);
+        for (uint256 limit = 200_000; limit < 2_400_000; limit += 100_000) {
+            VM.recordLogs();
+            try committee.resolve{gas: limit}(unitId) {
+                check(!isOwed(), "paid at once");
+                same(escrow.jobs(jobId).charged, escrow.jobs(jobId).dataWei, "charged");
+                return;
+            } catch {}
+        }
+        check(false, "resolved");
+    }
+
+    /// @notice Nothing is owed for a job whose charge was paid at once, nor for another's.
+    function test_payCharge_nothingOwed_isRefused() public {
+        (JobId jobId, UnitId unitId) = missingIn(plain());
+        address[] memory jurors = decide(unitId, MISSING, MISSING, MISSING);
+        address[] memory to = new address[](2 + jurors.length);
+        VM.expectRevert(abi.encodeWithSelector(IJobEscrow.NothingOwed.selector, jobId));
+        escrow.payCharge(jobId, to, new uint256[](to.length), 0);
     }
 
     /// @notice A submitter that the token's issuer has stopped cannot take its deposit back; whoever
@@ -248,6 +323,39 @@ contract HostileTokensTest is TokenStage, IHooks {
     function arm(address target, bytes memory data, bool before) private {
         CallingToken(address(calling)).setHooks(this);
         (callee, call_, isBefore, succeeded) = (target, data, before, false);
+    }
+
+    function plain() private returns (PlainToken made) {
+        made = new PlainToken();
+        accept(made);
+    }
+
+    /// @dev A unit whose auditor says that the data is not to be had.
+    function missingIn(IERC20 other) private returns (JobId jobId, UnitId unitId) {
+        jobId = openIn(other, 1, 1);
+        unitId = drawn(jobId, 0, 0, node(1), TRUTH);
+        audit(unitId, TRUTH, MISSING);
+    }
+
+    /// @dev The jury agrees, and what is owed by it.
+    function owedBy(
+        UnitId unitId
+    ) private returns (address[] memory to, uint256[] memory parts, uint256 left) {
+        VM.recordLogs();
+        decide(unitId, MISSING, MISSING, MISSING);
+        Log[] memory logs = VM.getRecordedLogs();
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].topics[0] != IJobEscrow.ChargeOwed.selector) continue;
+            return abi.decode(logs[i].data, (address[], uint256[], uint256));
+        }
+        check(false, "owed");
+    }
+
+    function isOwed() private returns (bool found) {
+        Log[] memory logs = VM.getRecordedLogs();
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].topics[0] == IJobEscrow.ChargeOwed.selector) found = true;
+        }
     }
 
     /// @dev A round of one unit that could be final.

@@ -53,6 +53,25 @@ contract StoppedToken is PlainToken {
     }
 }
 
+/// @notice Burns all gas that a transfer is given, as soon as somebody wants it to.
+contract GasEater is PlainToken {
+    bool public isHungry;
+
+    function setHungry(bool hungry) external {
+        isHungry = hungry;
+    }
+
+    function _update(address from, address to, uint256 amount) internal override {
+        // An invalid operation takes all that there is.
+        assembly ("memory-safe") {
+            if sload(isHungry.slot) {
+                invalid()
+            }
+        }
+        super._update(from, to, amount);
+    }
+}
+
 /// @notice Who is told of a CallingToken's moves.
 interface IHooks {
     function beforeMove(address from, address to, uint256 amount) external;
