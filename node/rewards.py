@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from node.chain import Chain, Receipt, Reverted
-from node.chain.events import Claimed, Credited, DataCharged, RoundPaid
+from node.chain.events import ChargePaid, Claimed, Credited, DataCharged, RoundPaid
 from node.chain.handle import Transaction
-from node.errors import BadInput
+from node.errors import BadInput, InsufficientFunds, NodeError
 from node.ids import JobId
 from node.ledger import JobView, Ledger
 from node.tokens import Token, Tokens
@@ -82,11 +82,11 @@ class Explained:
 def rewards_of(chain: Chain, account: str) -> list[Reward]:
     """All that jobs have credited `account` so far, in the order of the chain."""
     start, head = chain.network.deployment_block, chain.head().number
-    cause: RoundPaid | DataCharged | None = None
+    cause: RoundPaid | DataCharged | ChargePaid | None = None
     found = []
-    for event in chain.events(start, head, (RoundPaid, DataCharged, Credited)):
+    for event in chain.events(start, head, (RoundPaid, DataCharged, ChargePaid, Credited)):
         # The escrow says what it pays for, then it has it credited, in one transaction.
-        if isinstance(event, RoundPaid | DataCharged):
+        if isinstance(event, RoundPaid | DataCharged | ChargePaid):
             cause = event
         elif isinstance(event, Credited) and event.by == chain.escrow.address and cause:
             amount = credited(event, account)
@@ -174,7 +174,7 @@ def token_calls(chain: Chain, account: str, balances: Sequence[Balance]) -> list
 def claim_all(
     calls: Sequence[Transaction],
     send: Send,
-    refused: Callable[[Transaction, Reverted], None] | None = None,
+    refused: Callable[[Transaction, NodeError], None] | None = None,
 ) -> Iterator[Receipt]:
     """Send `calls`; yields the receipts.
 
@@ -185,8 +185,8 @@ def claim_all(
     for call in calls:
         try:
             (receipt,) = send(call)
-        except Reverted as error:
-            if error.name == "NothingToClaim":
+        except (Reverted, InsufficientFunds) as error:
+            if isinstance(error, Reverted) and error.name == "NothingToClaim":
                 continue
             if refused is None:
                 raise

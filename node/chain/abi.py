@@ -118,7 +118,10 @@ def interface(name: str) -> Interface:
 
 
 def decode_error(data: bytes | None) -> tuple[str, dict[str, Any]]:
-    """Name and arguments of the error in a revert's bytes; the name is empty if there is none."""
+    """Name and arguments of the error in a revert's bytes; the name is empty if there is none.
+
+    Any contract may have written them, a job's token too: what cannot be read is the selector.
+    """
     if not data or len(data) < SELECTOR_BYTES:
         return "", {}
     selector, body = data[:SELECTOR_BYTES], data[SELECTOR_BYTES:]
@@ -133,7 +136,7 @@ def decode_error(data: bytes | None) -> tuple[str, dict[str, Any]]:
             return f"0x{selector.hex()}", {}
         inputs = entry["inputs"]
         values = decode(_types(inputs), body)
-    except DecodingError:
+    except (DecodingError, OverflowError, ValueError):
         return f"0x{selector.hex()}", {}
     return entry["name"], {
         i["name"]: _normal(i, value) for i, value in zip(inputs, values, strict=True)

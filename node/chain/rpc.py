@@ -278,10 +278,13 @@ def _rpc_error(error: object) -> Exception:
         return RpcError(0, str(error)[:_REASON_MAX], None)
     code = error.get("code")
     message = str(error.get("message", "no reason given"))[:_REASON_MAX]
+    data = _revert_data(error.get("data"))
+    # A contract chooses the words of its refusal: they say nothing about the endpoint.
+    is_contracts = data is not None or "revert" in message.lower()
     slower = any(text in message.lower() for text in _RATE_LIMIT_TEXT)
-    if code in _RATE_LIMITED or slower:
+    if code in _RATE_LIMITED or (slower and not is_contracts):
         return _Unanswered("it limits our rate")
-    return RpcError(code if isinstance(code, int) else 0, message, _revert_data(error.get("data")))
+    return RpcError(code if isinstance(code, int) else 0, _shown(message), data)
 
 
 def _revert_data(data: object) -> bytes | None:
@@ -295,4 +298,6 @@ def _revert_data(data: object) -> bytes | None:
 
 
 def _shown(value: object) -> str:
-    return "0x" + value.hex() if isinstance(value, bytes) else str(value)
+    """As people may see it in a line, whoever wrote it: a text is a contract's or an endpoint's."""
+    text = "0x" + value.hex() if isinstance(value, bytes) else str(value)
+    return "".join(c if c.isprintable() else " " for c in text[:_REASON_MAX])

@@ -448,16 +448,20 @@ def as_call(transaction: Transaction, sender: str) -> dict[str, str]:
 
 def explain(what: str, sender: str, error: RpcError) -> NodeError:
     """What an endpoint's error about a transaction of `sender` means to people."""
-    if any(text in error.reason.lower() for text in _POOR):
+    found = refusal(what, error)
+    # The words of a refusal are the contract's.
+    if not isinstance(found, Reverted) and any(text in error.reason.lower() for text in _POOR):
         return InsufficientFunds(
             f"{sender} cannot pay the gas of {what}.",
             "Send native currency of this chain to it.",
         )
-    found = refusal(what, error)
-    if isinstance(found, Reverted) and found.name == "ERC20InsufficientBalance":
+    if not isinstance(found, Reverted) or found.name != "ERC20InsufficientBalance":
+        return found
+    # Of another account, it is what the contracts hold of a token that has shrunk.
+    if found.arguments["sender"] == sender:
         have, need = found.arguments["balance"], found.arguments["needed"]
         return InsufficientFunds(
-            f"{found.arguments['sender']} has {have} wei of AIN; {what} needs {need}.",
+            f"{sender} has {have} of a token's smallest units; {what} needs {need}.",
             "Send tokens to it, or ask for less.",
         )
     return found

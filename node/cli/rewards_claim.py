@@ -10,11 +10,11 @@ from node.cli.desk import Desk, How, transacting, transaction_options
 from node.cli.options import home_option
 from node.cli.output import ain, note, utc
 from node.cli.session import parse_address
-from node.errors import BadInput
+from node.errors import BadInput, NodeError
 from node.home import Home
 
 if TYPE_CHECKING:
-    from node.chain import Receipt, Reverted
+    from node.chain import Receipt
     from node.chain.handle import Transaction
     from node.emission import EmissionReward
     from node.rewards import Balance
@@ -73,7 +73,7 @@ def _claim(
     calls += token_calls(chain, address, wanted)
     if not desk.how.sends and calls:
         desk.send(*calls)
-    failed: list[Reverted] = []
+    failed: list[NodeError] = []
     receipts = list(claim_all(calls, desk.send, lambda call, error: failed.append(error)))
     waiting = [e for e in emissions if not e.is_final]
     if desk.how.as_json:

@@ -8,8 +8,10 @@ import pytest
 from node import rewards as module
 from node.chain import Chain, Receipt, Reverted
 from node.chain.events import Credited
+from node.chain.handle import Transaction
 from node.deployment import AIN
 from node.devnet import Devnet
+from node.errors import InsufficientFunds, NodeError
 from node.rewards import claim_all, claim_calls, paid_by, rewards_of
 from node.wallet import Signer
 
@@ -87,3 +89,15 @@ def test_many_epochs_go_in_batches(
 def test_stranger_has_no_rewards(earned: Any) -> None:
     """An account that did nothing gets an empty list."""
     assert rewards_of(earned.chain, Signer.random().address) == []
+
+
+def test_claim_all_goes_on_after_a_token_that_lacks() -> None:
+    """A token that says that the claimer has too little holds up no other, like one that stops."""
+    calls = [Transaction("0x" + "11" * 20, b"", "Rewards.claim")] * 2
+    told: list[NodeError] = []
+
+    def send(call: Transaction) -> list[Receipt]:
+        raise InsufficientFunds("too little", "more")
+
+    assert list(claim_all(calls, send, lambda call, error: told.append(error))) == []
+    assert len(told) == 2

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from node.chain import rpc as module
-from node.chain.rpc import Rpc, RpcError
+from node.chain.rpc import Reverted, Rpc, RpcError
 from node.errors import ChainUnreachable
 
 Answer = Callable[[str, list[Any]], tuple[int, Any]]
@@ -128,6 +128,27 @@ def test_dead_endpoint_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     server.close()
     with pytest.raises(ChainUnreachable, match="no connection"):
         request(server)
+
+
+@pytest.mark.parametrize("data", ["0x08c379a0", None])
+def test_contracts_words_do_not_put_an_endpoint_aside(
+    serve: Callable[[Answer], Server], data: str | None
+) -> None:
+    """A token may refuse with the words of an endpoint that is asked too often."""
+    text = "execution reverted: rate limit, too many requests\x1b[2J"
+    refusal = {"error": {"code": 3, "message": text, "data": data}}
+    server = serve(lambda m, p: good(m, p) if m == "eth_chainId" else (200, refusal))
+    with pytest.raises(RpcError, match="rate limit") as caught:
+        request(server)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_refusal_is_shown_in_a_line() -> None:
+    """Whatever a contract gives as its reason, it repaints no terminal and fills no log."""
+    text = str(Reverted("Rewards.claim", "Error", {"reason": "\x1b[2J\n" + "A" * 100_000}))
+    assert "\x1b" not in text
+    assert "\n" not in text
+    assert len(text) < 3_000
 
 
 def test_refusal_is_final(serve: Callable[[Answer], Server]) -> None:
