@@ -296,7 +296,9 @@ contract JobEscrow is EscrowMoney {
         // Else whoever sends too little gas would choose that it is owed.
         uint256 gas_ = gasleft();
         if (gas_ < MIN_CHARGE_GAS) revert TooLittleGas(gas_, MIN_CHARGE_GAS);
-        try this.payCharge{gas: CHARGE_GAS}(jobId, accounts, amounts, left) {} catch {
+        try this.payCharge{gas: CHARGE_GAS}(jobId, accounts, amounts, left) {
+            return;
+        } catch {
             _owedCharges[jobId] = _chargeDigest(accounts, amounts, left);
             emit ChargeOwed(jobId, accounts, amounts, left);
         }

@@ -3,24 +3,35 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
+import {IJobEscrow} from "../../contracts/interfaces/IJobEscrow.sol";
 import {JobId} from "../../contracts/types/Identifiers.sol";
 import {Job, JobTerms} from "../../contracts/types/Job.sol";
 import {Parameter} from "../../contracts/types/Parameter.sol";
 import {PlainToken, TaxedToken} from "./helpers/Tokens.sol";
 import {TokenStage} from "./helpers/TokenStage.sol";
 import {Targets} from "./helpers/Targets.sol";
-import {VM} from "./helpers/Vm.sol";
+import {Log, VM} from "./helpers/Vm.sol";
 
 /// @notice Jobs in AIN and in two other tokens, one of which takes a part of its moves now and then,
 /// while votes change rates and fees. The ledger's word is given by us, so that any payment is tried.
 contract Payers is TokenStage {
+    /// @dev What ChargeOwed told, and what of it is not paid yet.
+    struct Owed {
+        address[] accounts;
+        uint256[] amounts;
+        uint256 left;
+        uint256 sum;
+    }
+
     uint256 private constant KINDS = 8;
     uint256 private constant ACCOUNTS = 4;
 
     IERC20[3] private currencies;
     JobId[] private jobs;
     uint256[KINDS] public done;
+    uint256 public paidLater;
     mapping(IERC20 currency => uint256) private claimed;
+    mapping(JobId jobId => Owed) private _owed;
 
     constructor() {
         stage(1);
@@ -72,7 +83,9 @@ contract Payers is TokenStage {
             );
             held += left;
             brought += job.paid;
-            if (address(currency) != address(token)) brought += job.fees + job.charged;
+            uint256 owed = _owed[jobs[i]].sum;
+            held += owed;
+            if (address(currency) != address(token)) brought += job.fees + job.charged - owed;
             else if (job.charged != 0) brought += _chargedParts(job);
         }
     }
@@ -120,10 +133,38 @@ contract Payers is TokenStage {
             data = abi.encodeCall(escrow.chargeData, (jobId, _account(1), _account(2), jurors));
         }
         bool wasCharged = job.charged != 0;
+        if (_owed[jobId].sum != 0 && (kind == 4 || dice % 2 == 0)) return _payOwed(jobId);
+        VM.recordLogs();
         if (kind == 2) VM.prank(submitter);
         else if (kind != 3) VM.prank(address(ledger));
         (done_, ) = address(escrow).call(data);
         if (kind == 4) done_ = done_ && !wasCharged && escrow.jobs(jobId).charged != 0;
+        if (kind == 4 && done_) _noteOwed(jobId);
+    }
+
+    /// @dev What the token did not move of a charge.
+    function _noteOwed(JobId jobId) private {
+        Log[] memory logs = VM.getRecordedLogs();
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].topics[0] != IJobEscrow.ChargeOwed.selector) continue;
+            Owed storage owed = _owed[jobId];
+            (owed.accounts, owed.amounts, owed.left) = abi.decode(
+                logs[i].data,
+                (address[], uint256[], uint256)
+            );
+            owed.sum = escrow.jobs(jobId).charged;
+        }
+    }
+
+    function _payOwed(JobId jobId) private returns (bool done_) {
+        Owed storage owed = _owed[jobId];
+        try escrow.payCharge(jobId, owed.accounts, owed.amounts, owed.left) {
+            owed.sum = 0;
+            ++paidLater;
+            return true;
+        } catch {
+            return false;
+        }
     }
 
     function _split(
@@ -201,5 +242,6 @@ contract JobTokensInvariantsTest is Targets {
         for (uint256 kind = 0; kind < 8; ++kind) {
             check(players.done(kind) != 0, "a kind of move that never succeeds");
         }
+        check(players.paidLater() != 0, "no charge that was owed");
     }
 }
