@@ -96,6 +96,7 @@ contract HostileTokensTest is TokenStage, IHooks {
         (JobId jobId, UnitId unitId) = missingIn(stopped);
         stopped.stop(address(distributor), true);
         (address[] memory to, uint256[] memory parts, uint256 left) = owedBy(unitId);
+        check(left != 0, "some of it is nobody's");
         same(status(unitId), UnitStatus.Voided, "void");
         same(vault.lockedOf(node(1)), 0, "released");
         check(escrow.jobs(jobId).status == JobStatus.InputUnavailable, "ended");
@@ -140,13 +141,17 @@ contract HostileTokensTest is TokenStage, IHooks {
         address[] memory jurors = seat(unitId);
         for (uint256 i = 0; i < 3; ++i) vote(unitId, jurors[i], MISSING);
         for (uint256 i = 0; i < 3; ++i) revealVote(unitId, jurors[i], MISSING);
+        bool refused = false;
         for (uint256 limit = 200_000; limit < 2_400_000; limit += 100_000) {
             VM.recordLogs();
             try committee.resolve{gas: limit}(unitId) {
+                check(refused, "told how much it needs");
                 check(!isOwed(), "paid at once");
                 same(escrow.jobs(jobId).charged, escrow.jobs(jobId).dataWei, "charged");
                 return;
-            } catch {}
+            } catch (bytes memory why) {
+                if (bytes4(why) == IJobEscrow.TooLittleGas.selector) refused = true;
+            }
         }
         check(false, "resolved");
     }
@@ -332,7 +337,7 @@ contract HostileTokensTest is TokenStage, IHooks {
 
     /// @dev A unit whose auditor says that the data is not to be had.
     function missingIn(IERC20 other) private returns (JobId jobId, UnitId unitId) {
-        jobId = openIn(other, 1, 1);
+        jobId = openIn(other, 20, 1);
         unitId = drawn(jobId, 0, 0, node(1), TRUTH);
         audit(unitId, TRUTH, MISSING);
     }
