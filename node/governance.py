@@ -12,7 +12,7 @@ from node.chain.events import ProposalCreated
 from node.chain.handle import Transaction
 from node.chain.rpc import Reverted
 from node.chain.types import ZERO_ADDRESS, Parameter, ProposalState, ProposalVotes
-from node.errors import BadInput, InsufficientFunds
+from node.errors import BadInput, InsufficientFunds, NodeError
 from node.token_votes import describe_call
 from node.tokens import Tokens
 
@@ -166,6 +166,16 @@ def require_proposer(chain: Chain) -> None:
     raise InsufficientFunds(
         f"{account} has {votes} wei of voting power; a proposal needs {needed}.",
         "Ask holders to delegate to this address, or wait a second if they just did.",
+    )
+
+
+def unproposable(error: Reverted) -> NodeError:
+    """Why the governor refused a proposal; of one that was there already, which it is."""
+    if error.name != "GovernorUnexpectedProposalState":
+        return error
+    return BadInput(
+        f"The same was proposed before: 0x{error.arguments['proposalId']:064x}.",
+        "`ainur gov show` tells how it stands; with another --description it is another proposal.",
     )
 
 

@@ -7,7 +7,6 @@ keeps a second daemon out. Calls are synchronous; a commit costs one disk sync.
 """
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import BinaryIO
 
 from node.clock import unix_s
 from node.errors import NodeError
+from node.lock_file import LockTaken, take_lock
 
 SCHEMA_VERSION = 1
 RECORD_BYTES_MAX = 16 << 20
@@ -210,21 +210,13 @@ class Journal:
 
 
 def _take_lock(path: Path) -> BinaryIO:
-    file = open(path, "ab+")  # noqa: SIM115 - held for the journal's life
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read(32).decode(errors="replace").strip() or "unknown"
-        file.close()
+        return take_lock(path)
+    except LockTaken as error:
         raise JournalLocked(
-            f"Another node is running on this home folder (process {holder}).",
+            f"Another node is running on this home folder (process {error.holder}).",
             "Stop it first, or choose another home with --home.",
         ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()).encode())
-    file.flush()
-    return file
 
 
 def _check(what_name: str, name: str, what: str, body: bytes, bytes_max: int) -> None:

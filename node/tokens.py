@@ -127,7 +127,14 @@ class Tokens:
 
     def named(self, text: str) -> Token:
         """The token at an address, accepted or not, or the accepted one with this symbol."""
-        return self.of(_address(text)) if text.lower().startswith("0x") else self.find(text).token
+        if text.lower().startswith("0x"):
+            return self.of(_address(text))
+        try:
+            return self.find(text).token
+        except BadInput as error:
+            raise BadInput(
+                error.message, f"{error.remedy} Any other goes by its address."
+            ) from None
 
     def find(self, text: str) -> Accepted:
         """What a job can be paid in that people call `text`: `AIN`, an address, or a symbol that

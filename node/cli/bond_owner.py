@@ -30,5 +30,6 @@ def require_owner(chain: "Chain", account: str) -> None:
     if owner != chain.address:
         raise BadInput(
             f"The bond of {account} belongs to {owner}, not to {chain.address}.",
-            f"Use the wallet of {owner}, or have it offer the bond: `ainur stake owner ADDRESS`.",
+            f"Use the wallet of {owner}, with --operator {account}, or have it offer the bond: "
+            "`ainur stake owner ADDRESS`.",
         )

@@ -19,6 +19,7 @@ from node.config import set_value
 from node.errors import BadInput, NodeError, NodeNotRunning
 from node.home import Home
 from node.identity import load_seed, peer_id_from_key
+from node.lock_file import LockTaken, take_lock
 from node.network_file import NetworkFile, load_network, save_network
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from node.swarm import Swarm
 
 HOMES_MAX = 64
-NETWORK, CHAIN = "network.json", "chain"
-"""In the folder: the file that others join by, and where the chain is kept."""
+NETWORK, CHAIN, LOCK = "network.json", "chain", "devnet.lock"
+"""In the folder: the file that others join by, where the chain is kept, whose folder it is now."""
 _WATCH_S = 0.2
 
 
@@ -170,7 +171,7 @@ def _folder(chosen: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="ainur-devnet-") as temporary:
             yield Path(temporary)
         return
-    if chosen.exists() and any(chosen.iterdir()):
+    if chosen.exists() and any(path.name != LOCK for path in chosen.iterdir()):
         if not (chosen / CHAIN / "state.json").exists():
             raise BadInput(
                 f"The folder {chosen} is not empty, and keeps no chain.", "Name a new one."
@@ -181,4 +182,12 @@ def _folder(chosen: Path | None) -> Iterator[Path]:
         chosen.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise NodeError(f"{chosen} cannot be made: {error.strerror}.") from None
-    yield chosen.absolute()
+    try:
+        lock = take_lock(chosen / LOCK)
+    except LockTaken as error:
+        raise BadInput(
+            f"A devnet is running in the folder {chosen} already (process {error.holder}).",
+            "Use that one, or end it first with Ctrl-C.",
+        ) from None
+    with lock:
+        yield chosen.absolute()

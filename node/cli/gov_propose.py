@@ -119,10 +119,14 @@ def propose_keep_referee(description: str, home: Home, how: How) -> None:
 
 def _propose(desk: Desk, call: "Transaction", description: str) -> None:
     from node.chain.events import ProposalCreated
-    from node.governance import require_proposer
+    from node.chain.rpc import Reverted
+    from node.governance import require_proposer, unproposable
 
     require_proposer(desk.chain)
-    (receipt,) = desk.send(desk.chain.governor.propose([call], description))
+    try:
+        (receipt,) = desk.send(desk.chain.governor.propose([call], description))
+    except Reverted as error:
+        raise unproposable(error) from None
     (created,) = [e for e in receipt.events if isinstance(e, ProposalCreated)]
     proposal = f"0x{created.proposal_id:064x}"
     if desk.how.as_json:

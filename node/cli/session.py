@@ -65,7 +65,10 @@ def open_signer(home: Home, wallet: str | None = None, password_file: Path | Non
     try:
         return unlock(chosen, password)
     except WrongPassword as error:
-        raise WrongPassword(f"{error.message} It came from {source}.", error.remedy) from None
+        remedy = (
+            "Unset it, or give --password-file." if source == PASSWORD_VARIABLE else error.remedy
+        )
+        raise WrongPassword(f"{error.message} It came from {source}.", remedy) from None
 
 
 def open_chain(home: Home, signer: Signer | None = None, account: str = "") -> "Chain":

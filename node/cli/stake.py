@@ -51,7 +51,9 @@ def add(amount: int, operator: str | None, home: Home, how: How) -> None:
                 "Send tokens to it, or bond less.",
             )
         if account == chain.address:
-            calls = [chain.vault.bond(amount, peer_id_bytes(load_seed(home.peer_key)))]
+            peer_id = peer_id_bytes(load_seed(home.peer_key))
+            _tell_new_peer(chain, account, peer_id)
+            calls = [chain.vault.bond(amount, peer_id)]
         else:
             calls = [chain.vault.bond_for(account, amount)]
         if chain.token.allowance(chain.address, chain.vault.address) < amount:
@@ -60,6 +62,16 @@ def add(amount: int, operator: str | None, home: Home, how: How) -> None:
         bond = chain.vault.bond_of(account)
         note(f"bonded {ain(amount)}; the bond of {account} is now {ain(bond)}")
         _tell_rest(chain, account)
+
+
+def _tell_new_peer(chain: "Chain", account: str, peer_id: bytes) -> None:
+    """A home whose account works elsewhere already would take it over without a word."""
+    before = chain.vault.peer_id_of(account)
+    if before not in (b"", peer_id):
+        note(
+            f"{account} has its bond for the node {peer_id_text(before)}; from now on it is for "
+            f"that of this home, {peer_id_text(peer_id)}"
+        )
 
 
 def _tell_rest(chain: "Chain", account: str) -> None:
@@ -108,7 +120,7 @@ def earn(home: Home, how: How) -> None:
             return
         desk.send(bonds.register())
         note(f"registered until {utc(bonds.registered_until(chain.address))}")
-        note("keep the node running: `ainur node`; how far it is: `ainur stake show`")
+        note("keep the node running: `ainur node start`; how far it is: `ainur stake show`")
 
 
 @command.command("remove")

@@ -18,7 +18,7 @@ from scheduler import diloco
 FOLDER = Path(__file__).resolve().parent
 Arrays = dict[str, NDArray[np.generic]]
 
-# --- Numbers (CHANGE). An AIN is 10**18 wei. ------------------------------------------------------
+# --- Numbers (CHANGE). ----------------------------------------------------------------------------
 
 NAME = "spirals"
 ROUNDS = 6  # how often the peers combine what they found
@@ -26,8 +26,8 @@ SLOTS = 4  # work units in a round; any number of peers shares them
 STEPS = 40  # training steps in a unit
 BATCH = 32  # rows in a step
 RATE = 1e-2  # AdamW's learning rate
-PRICE_WEI_PER_GFLOP = 40 * 10**18  # what a worker earns for 10**9 operations
-BUDGET_WEI = 200 * 10**18  # the most that the job may cost; what is not earned comes back
+PRICE_PER_GFLOP = "40"  # AIN that a worker earns for 10**9 operations
+BUDGET = "200"  # AIN, the most that the job may cost; what is not earned comes back
 DEADLINE_S = 3600  # the whole job
 UNIT_TIMEOUT_S = 60  # one unit; then another peer gets it
 SEED = 0
@@ -113,8 +113,8 @@ train = "train.safetensors"
 test = "test.safetensors"
 
 [budget]
-price_wei_per_gflop = {PRICE_WEI_PER_GFLOP}
-budget_wei = {BUDGET_WEI}
+price_per_gflop = "{PRICE_PER_GFLOP}"
+budget = "{BUDGET}"
 
 [limits]
 deadline_s = {DEADLINE_S}

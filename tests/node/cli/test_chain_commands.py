@@ -222,6 +222,8 @@ def test_governance_from_delegation_to_execution(
     proposal = proposed.out.strip()
     assert proposal.startswith("0x")
     assert len(proposal) == 66
+    again = gov(*propose)
+    assert (again.code, f"proposed before: {proposal}" in again.err) == (2, True)
 
     early = gov("vote", proposal[:12], "for")
     assert (early.code, "is pending, not active. Voting begins in" in early.err) == (2, True)

@@ -14,6 +14,7 @@ import pytest
 
 from node.chain import Chain
 from node.local_chain import anvil_program
+from node.lock_file import take_lock
 from node.network_file import load_network
 from node.wallet import find_wallet
 
@@ -106,3 +107,15 @@ def test_devnet_refuses_a_chain_that_was_never_finished(
     (tmp_path / "chain" / "state.json").touch()
     outcome = ainur("devnet", "--folder", tmp_path)
     assert (outcome.code, "was never finished" in outcome.err) == (2, True)
+
+
+def test_devnet_refuses_a_folder_that_another_runs_in(
+    ainur: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Two would write to one chain's file, and the second would end the first one's nodes."""
+    (tmp_path / "chain").mkdir()
+    for name in ("chain/state.json", "network.json"):
+        (tmp_path / name).touch()
+    with take_lock(tmp_path / "devnet.lock"):
+        outcome = ainur("devnet", "--folder", tmp_path)
+    assert (outcome.code, f"already (process {os.getpid()})" in outcome.err) == (2, True)

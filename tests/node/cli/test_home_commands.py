@@ -224,7 +224,7 @@ def test_a_wrong_password_says_where_it_is_from(
     assert ainur("config", "set", "password_file", password, "--home", home.path).code == 0
     open_signer(home)
     monkeypatch.setenv("AINUR_PASSWORD", "other")
-    with pytest.raises(WrongPassword, match="It came from AINUR_PASSWORD"):
+    with pytest.raises(WrongPassword, match=r"It came from AINUR_PASSWORD\. Unset it"):
         open_signer(home)
     wrong = tmp_path / "wrong"
     wrong.write_text("other\n")

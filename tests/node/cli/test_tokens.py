@@ -219,6 +219,7 @@ def test_tokens_are_sent_and_granted_by_name(
     poor = send("3.000001", "--token", "PLAIN")
     assert (poor.code, "holds 3 PLAIN, less than 3.000001 PLAIN" in poor.err) == (5, True)
     assert send("1.0000001", "--token", "PLAIN").code == 2
+    assert "Any other goes by its address." in send("1", "--token", "DOGE").err
     assert send("1", "--token", plain, "--gas").code == 2
     assert send("1.5", "--token", plain).code == 0
     with devnet.chain() as chain:
