@@ -127,6 +127,19 @@ def test_stake_mistakes_are_explained(ainur: Ainur, home: Home) -> None:
     assert (refused.code, "NothingPending" in refused.err) == (9, True)
 
 
+def test_a_bond_that_moves_to_another_node_says_so(
+    ainur: Ainur, devnet: Devnet, home: Home, tmp_path: Path
+) -> None:
+    """--from another node's account, in this home: the bond would be for this home's node."""
+    other = devnet.home(tmp_path / "other", bond_wei=100 * 10**18)
+    account = find_wallet(other.wallets, "default").address
+    options = ("--dry-run", "--from", account)
+    moved = ainur("stake", "add", "5", *options, "--home", home.path)
+    assert (moved.code, f"{account} has its bond for the node 12D3" in moved.err) == (0, True)
+    same = ainur("stake", "add", "5", *options, "--home", other.path)
+    assert (same.code, "has its bond for" in same.err) == (0, False)
+
+
 def test_wrong_password_is_exit_6(ainur: Ainur, home: Home, tmp_path: Path) -> None:
     """Nothing is sent."""
     wrong = tmp_path / "wrong"
