@@ -150,7 +150,8 @@ def _chain(chain: Chain, wallet: str, now_s: Callable[[], float]) -> Iterator[Fi
             "clock",
             Level.WARN,
             f"this machine is {skew} s ahead of the last block",
-            "Set the clock, or wait if the chain makes no blocks. A devnet that was stopped stays behind.",
+            "Set the clock, or wait if the chain makes no blocks. "
+            "A devnet that was stopped stays behind.",
         )
     yield _referee(chain)
     least = chain.parameters.get(Parameter.MIN_BOND_WEI)
