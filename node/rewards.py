@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from node.chain import Chain, Receipt, Reverted
-from node.chain.events import ChargePaid, Claimed, Credited, DataCharged, RoundPaid
+from node.chain.events import (
+    ChargeOwed,
+    ChargePaid,
+    Claimed,
+    Credited,
+    DataCharged,
+    RoundPaid,
+)
 from node.chain.handle import Transaction
 from node.errors import BadInput, InsufficientFunds, NodeError
 from node.ids import JobId
@@ -94,6 +101,22 @@ def rewards_of(chain: Chain, account: str) -> list[Reward]:
             if amount:
                 found.append(Reward(JobId(cause.job_id), round, amount, event.token))
     return found
+
+
+def charges_owed(chain: Chain) -> list[ChargeOwed]:
+    """What tokens did not move when jobs' data was not to be had, in the order of the chain.
+
+    Anyone has it paid with `Escrow.pay_charge`, once the token moves again.
+    """
+    owed: dict[bytes, ChargeOwed] = {}
+    for event in chain.events(
+        chain.network.deployment_block, chain.head().number, (ChargeOwed, ChargePaid)
+    ):
+        if isinstance(event, ChargeOwed):
+            owed[event.job_id] = event
+        elif isinstance(event, ChargePaid):
+            owed.pop(event.job_id, None)
+    return list(owed.values())
 
 
 def balances_of(

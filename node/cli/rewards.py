@@ -9,6 +9,7 @@ from node.cli.options import home_option, json_option
 from node.cli.output import ain, emit_json, emit_table, note, utc
 from node.cli.rewards_claim import claim, later
 from node.cli.rewards_explain import explain
+from node.cli.rewards_owed import owed_notes, pay_charge
 from node.cli.session import open_chain, open_wallet, parse_address
 from node.home import Home
 
@@ -25,6 +26,7 @@ def command() -> None:
 
 command.add_command(explain)
 command.add_command(claim)
+command.add_command(pay_charge)
 
 
 @command.command("show")
@@ -43,6 +45,7 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
         rewards, emissions = rewards_of(chain, address), emissions_of(chain, address)
         network, *others = balances_of(chain, tokens, address, rewards)
         named = {each.token: tokens.of(each.token) for each in rewards}
+        owed = owed_notes(chain, tokens, address)
     sums = _sums(network, emissions)
     if as_json:
         document = _document(rewards, named, emissions)
@@ -64,8 +67,8 @@ def show(account: str | None, home: Home, as_json: bool) -> None:
         empty=f"{address} has no rewards yet; they come when a round is finalised",
     )
     note(_summary(sums, emissions))
-    for each in others:
-        note(_told(each))
+    for line in [*map(_told, others), *owed]:
+        note(line)
 
 
 def _balance(each: "Balance") -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from node.devnet import Devnet
 from node.ids import INPUT_UNAVAILABLE, JobId, UnitId, unit_id
 from node.journal import Journal
 from node.ledger import JobState
-from node.rewards import Reward, rewards_of
+from node.rewards import Reward, charges_owed, rewards_of
 from node.unit_history import history_of
+from tests.conftest import PLAIN_RATE
+from tests.erc20 import call, deploy_token, mint, set_rate
 
 ROOTS = Roots(b"r" * 32, b"t" * 32)
 
@@ -56,15 +59,11 @@ def committed(devnet: Devnet, job_id: JobId, coordinator: Player, worker: Player
     return unit
 
 
-def test_a_committee_that_cannot_get_the_data_charges_the_submitter(
-    devnet: Devnet, make_node: Callable[..., Any], fund_job: Any, players: dict[str, Player]
-) -> None:
-    """Nobody is slashed, the deposit pays, and the node's books agree with the contracts'."""
-    submitter = make_node(bond_wei=0)
+def judged(devnet: Devnet, job_id: JobId, players: dict[str, Player]) -> Player:
+    """Have a committee say that nobody serves a job's data; the worker."""
     coordinator, worker, *_ = players.values()
-    job_id = fund_job(submitter, rounds=50, slots=2)
     unit = committed(devnet, job_id, coordinator, worker)
-    chain = submitter.chain
+    chain = coordinator.chain
     auditor = players[chain.ledger.unit(unit).auditor]
     commitment = auditor.made.commit("auditor", unit, NO_INPUT, job_id, 0)
     auditor.chain.send(auditor.chain.ledger.commit_audits([unit], [commitment]))
@@ -87,6 +86,17 @@ def test_a_committee_that_cannot_get_the_data_charges_the_submitter(
         salt = juror.made.salt("juror", unit)
         juror.chain.send(juror.chain.committee.reveal_vote(unit, INPUT_UNAVAILABLE, salt))
     coordinator.chain.send(coordinator.chain.committee.resolve(unit))
+    return worker
+
+
+def test_a_committee_that_cannot_get_the_data_charges_the_submitter(
+    devnet: Devnet, make_node: Callable[..., Any], fund_job: Any, players: dict[str, Player]
+) -> None:
+    """Nobody is slashed, the deposit pays, and the node's books agree with the contracts'."""
+    submitter = make_node(bond_wei=0)
+    job_id = fund_job(submitter, rounds=50, slots=2)
+    worker = judged(devnet, job_id, players)
+    chain = submitter.chain
     job = chain.escrow.job(job_id)
     held = chain.escrow.held_of(job_id)
     assert job.status is JobStatus.INPUT_UNAVAILABLE
@@ -105,3 +115,38 @@ def test_a_committee_that_cannot_get_the_data_charges_the_submitter(
         {},
         INPUT_UNAVAILABLE,
     )
+
+
+def test_what_a_stopped_token_owes_is_told_and_paid_when_it_moves(
+    ainur: Any,
+    devnet: Devnet,
+    make_node: Callable[..., Any],
+    fund_job: Any,
+    players: dict[str, Player],
+    tmp_path: Path,
+) -> None:
+    """The verdict stands at once; anybody has its charge paid later, once."""
+    submitter, home = make_node(bond_wei=0), devnet.home(tmp_path / "anyone")
+    token, unit_wei = deploy_token(devnet, "StoppedToken"), 4_000_000
+    set_rate(devnet, token, PLAIN_RATE)
+    mint(devnet, token, submitter.address, 10**12)
+    job_id = fund_job(submitter, rounds=50, slots=2, unit_wei=unit_wei, token=token)
+    chain = submitter.chain
+    stop = partial(call, devnet, token, "stop(address,bool)", ("address", "bool"))
+    stop((chain.rewards.address, True))
+    worker = judged(devnet, job_id, players).node.address
+    assert chain.escrow.job(job_id).status is JobStatus.INPUT_UNAVAILABLE
+    assert rewards_of(chain, worker) == []
+    (owed,) = charges_owed(chain)
+    assert (owed.job_id, owed.amounts[0]) == (job_id, unit_wei)
+    show = ("rewards", "show", "--account", worker, "--home", home.path)
+    assert f"owed 4 PLAIN for job 0x{job_id.hex()[:16]}" in ainur(*show).err
+    pay = ("rewards", "pay-charge", f"0x{job_id.hex()}", "--home", home.path)
+    assert ainur(*pay).code == 9  # it still does not move
+    stop((chain.rewards.address, False))
+    assert ainur(*pay).code == 0
+    assert rewards_of(chain, worker) == [Reward(job_id, None, unit_wei, token)]
+    assert chain.rewards.credit_of(token, worker) == unit_wei
+    assert (charges_owed(chain), "owed" in ainur(*show).err) == ([], False)
+    again = ainur(*pay)
+    assert (again.code, "Nothing is owed" in again.err) == (2, True)
