@@ -125,6 +125,16 @@ class Tokens:
         listed = self._chain.parameters.accepted_tokens()
         return [Accepted(self.of(address), rate) for address, rate in listed.items()]
 
+    def ever_accepted(self) -> list[Token]:
+        """Those besides AIN that were on the list at any time, in the order in which they came."""
+        from node.chain.events import TokenRateChanged
+
+        chain = self._chain
+        start, head = chain.network.deployment_block, chain.head().number
+        changes = chain.events(start, head, (TokenRateChanged,))
+        addresses = (each.token for each in changes if isinstance(each, TokenRateChanged))
+        return [self.of(address) for address in dict.fromkeys(addresses)]
+
     def named(self, text: str) -> Token:
         """The token at an address, accepted or not, or the accepted one with this symbol."""
         if text.lower().startswith("0x"):

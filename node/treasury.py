@@ -34,10 +34,11 @@ class Grant:
 
 
 def holdings_of(chain: Chain) -> list[Holding]:
-    """Of every token that is accepted now, or that the fees of jobs were paid in."""
+    """Of every token that was ever accepted, or that the treasury was credited in."""
     treasury, tokens = chain.network.contracts.timelock, Tokens(chain)
     earned = [each.token for each in rewards_of(chain, treasury)]
-    addresses = dict.fromkeys((*chain.parameters.accepted_tokens(), *earned))
+    accepted = [token.address for token in tokens.ever_accepted()]
+    addresses = dict.fromkeys((*accepted, *earned))
     return [
         Holding(
             tokens.of(address),

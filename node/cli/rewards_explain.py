@@ -197,14 +197,19 @@ def _show_worked(
         token = named[each.job.token]
         name = f"round {each.round + 1} of 0x{each.job.job_id.hex()[:16]}"
         note(
-            f"{name}: {count - audits} units of {token.amount(each.job.unit_wei)} and {audits} "
-            f"audits of {token.amount(each.job.audit_wei)} make {token.amount(each.amount)}"
+            f"{name}: {_so_many(count - audits, 'unit')} of {token.amount(each.job.unit_wei)} and "
+            f"{_so_many(audits, 'audit')} of {token.amount(each.job.audit_wei)} make "
+            f"{token.amount(each.amount)}"
         )
         if not token.is_ain:
             note(
                 f"{name}: its fee of {token.amount(each.fee_wei)} went to the treasury {treasury}; "
                 "nothing was burned, so it counts for no emission"
             )
+
+
+def _so_many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _show_minted(minted: "Sequence[ExplainedEmission]") -> None:

@@ -103,8 +103,8 @@ def balance(name: str | None, home: Home, as_json: bool) -> None:
         delegated = chain.vault.delegation_of(wallet.address).amount
         votes = current_votes(chain, wallet.address)
         others = [
-            (each.token, held_by(chain, each.token, wallet.address))
-            for each in Tokens(chain).accepted()
+            (token, held_by(chain, token, wallet.address))
+            for token in Tokens(chain).ever_accepted()
         ]
     if as_json:
         emit_json(

@@ -8,7 +8,7 @@ Otherwise all are honest: the accomplice takes the offer, coordinates, computes,
 
 import os
 
-from node import daemon
+from node import services
 from node.blobs import BlobStore
 from node.cli.main import main
 from node.transfer import Allow, serve_blobs
@@ -24,5 +24,5 @@ def serve_others(transport: Transport, store: BlobStore, _allow: Allow) -> None:
 
 
 if __name__ == "__main__":
-    daemon.serve_blobs = serve_others
+    services.serve_blobs = serve_others
     main()

@@ -138,6 +138,8 @@ def test_a_bond_that_moves_to_another_node_says_so(
     assert (moved.code, f"{account} has its bond for the node 12D3" in moved.err) == (0, True)
     same = ainur("stake", "add", "5", *options, "--home", other.path)
     assert (same.code, "has its bond for" in same.err) == (0, False)
+    # Draws of other tests find it no more.
+    assert ainur("stake", "remove", "--all", "--home", other.path).code == 0
 
 
 def test_wrong_password_is_exit_6(ainur: Ainur, home: Home, tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_every_command_that_sends_goes_through_the_desk() -> None:
     signing = {name for name, names in options.items() if "wallet" in names}
     keep = {"init", "node start", "tx sign", "job pause", "job resume", "deploy"}
     assert {name for name, names in options.items() if "dry_run" in names} == signing - keep
-    assert len(signing - keep) == 26
+    assert len(signing - keep) == 27
 
 
 def test_params_with_bounds_units_and_what_a_vote_could_set(ainur: Ainur, home: Home) -> None:

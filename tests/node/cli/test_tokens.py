@@ -245,6 +245,24 @@ def test_tokens_are_sent_and_granted_by_name(
     assert (found["amount_wei"], found["token"]["address"]) == (500_000, plain)
 
 
+def test_what_is_held_of_a_token_that_was_refused_is_shown(
+    ainur: Ainur, devnet: Devnet, home: Home
+) -> None:
+    """The DAO takes it off its list; wallet and treasury have it all the same."""
+    refused = deploy_token(devnet)
+    set_rate(devnet, refused, PLAIN_RATE)
+    set_rate(devnet, refused, 0)
+    with devnet.chain() as chain:
+        timelock = chain.network.contracts.timelock
+    for account in (find_wallet(home.wallets, "default").address, timelock):
+        mint(devnet, refused, account, 1_250_000)
+    assert refused not in ainur("params", "--home", home.path).out
+    balance = ainur("wallet", "balance", "--home", home.path).out
+    assert f"in PLAIN ({refused})\t1.25 PLAIN" in balance.splitlines()
+    listed = ainur("treasury", "--json", "--home", home.path).json["tokens"]
+    assert [each["held"] for each in listed if each["address"] == refused] == [1_250_000]
+
+
 def _counted(chain: Chain, job_id: bytes) -> list[Any]:
     start, head = chain.network.deployment_block, chain.head().number
     counted = chain.events(start, head, (RoundCounted,))
