@@ -226,7 +226,8 @@ def rate_of(token: Token, ain_per_token: str) -> int:
 
 def _bounds_of(token: Token) -> str:
     least, most = (Accepted(token, rate).ain_per_token for rate in (RATE_MIN, RATE_MAX))
-    return f"A {token.symbol} may count as {least} to {most}."
+    note = f" Its contract: {token.note}." if token.note else ""
+    return f"A {token.symbol} may count as {least} to {most}.{note}"
 
 
 def _address(text: str) -> str:

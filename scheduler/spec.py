@@ -6,12 +6,21 @@ every field alone and the fields against each other; whether the files exist and
 node/bundle.py's business.
 """
 
+import re
 import tomllib
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from scheduler.errors import SpecError
 
@@ -43,7 +52,16 @@ Wei = Annotated[int, Field(ge=0, le=WEI_MAX)]
 UnitTimeout = Annotated[int, Field(ge=1, le=UNIT_TIMEOUT_S_MAX)]
 Deadline = Annotated[int, Field(ge=1, le=DEADLINE_S_MAX)]
 PeersMin = Annotated[int, Field(ge=1, le=PEERS_MIN_MAX)]
-Amount = Annotated[str, Field(pattern=r"^\d{1,39}(\.\d{1,36})?$")]
+
+
+def _decimal(value: object) -> object:
+    """A number with a point would be rounded to a float: amounts are text."""
+    if not (isinstance(value, str) and re.fullmatch(r"[0-9]{1,39}(\.[0-9]{1,36})?", value)):
+        raise ValueError('must be a decimal number in quotes, such as "12.5"')
+    return value
+
+
+Amount = Annotated[str, BeforeValidator(_decimal)]
 """Whole units of a token, in decimals."""
 TokenName = Annotated[str, Field(max_length=42, pattern=r"^[!-~]*$")]
 """A symbol or an address; empty: the network's token."""

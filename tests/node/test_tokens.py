@@ -115,6 +115,12 @@ def test_a_rate_is_exact_within_its_bounds() -> None:
             rate_of(USDX, wrong)
 
 
+def test_a_rate_that_cannot_be_had_says_what_the_contract_hides() -> None:
+    """Without decimals a whole one is a smallest unit: the bounds alone would be a riddle."""
+    with pytest.raises(BadInput, match="does not tell its decimals"):
+        rate_of(described(ONE, "", None), "2.5")
+
+
 def test_what_an_amount_counts_as_is_rounded_up() -> None:
     """As the escrow does: no unit locks nothing."""
     assert Accepted(USDX, RATE_MIN).value_wei(1) == 1

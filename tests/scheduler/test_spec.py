@@ -94,7 +94,12 @@ def test_good_file_is_read_as_written() -> None:
         (
             "price_wei_per_gflop = 1",
             'price_per_gflop = "1e9"\n#',
-            "budget.price_per_gflop = '1e9': String should match pattern",
+            "budget.price_per_gflop = '1e9': must be a decimal number in quotes",
+        ),
+        (
+            "price_wei_per_gflop = 1",
+            "price_per_gflop = 1.5\n#",
+            "budget.price_per_gflop = 1.5: must be a decimal number in quotes, such as",
         ),
         ("[budget]", '[budget]\ntoken = "US DX"', "budget.token = 'US DX': String should match"),
         ("[limits]", "[limit]", "limits: missing; this field is required"),
